@@ -1,0 +1,186 @@
+//! The agent's address: `http://host:port/prefix`, `unix:///path`, `windows:\\.\pipe\name`.
+
+use crate::error::{Error, ErrorKind};
+use std::fmt;
+use std::path::PathBuf;
+
+/// A checked agent address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentUrl {
+    /// HTTP over TCP. `prefix` is empty or starts with `/` and does not end with one.
+    Http {
+        /// Host name or address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// Path put before every endpoint.
+        prefix: String,
+    },
+    /// HTTP over a Unix stream socket.
+    Unix {
+        /// Absolute path of the socket file.
+        path: PathBuf,
+    },
+    /// HTTP over a Windows named pipe.
+    Pipe {
+        /// Full name, `\\.\pipe\…`.
+        name: String,
+    },
+}
+
+impl AgentUrl {
+    /// Reads one of the three forms.
+    ///
+    /// # Errors
+    /// `INVALID_URL` with the reason. A URL with user, query or fragment is refused: the agent takes none.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| {
+            Err(Error::new(
+                ErrorKind::InvalidUrl,
+                format!(
+                    "url {text:?}: {why}; use http://host:port, unix:///path/to/socket or windows:\\\\.\\pipe\\name"
+                ),
+            ))
+        };
+        if let Some(path) = text.strip_prefix("unix://") {
+            return if !path.starts_with('/') {
+                refuse("a Unix socket needs an absolute path, so three slashes after 'unix:'")
+            } else if path.contains('\0') {
+                refuse("the path has a NUL")
+            } else {
+                Ok(Self::Unix { path: PathBuf::from(path) })
+            };
+        }
+        if let Some(name) = text.strip_prefix("windows:") {
+            return if name.starts_with(r"\\.\pipe\") && name.len() > 9 {
+                Ok(Self::Pipe { name: name.to_owned() })
+            } else {
+                refuse("a named pipe is written windows:\\\\.\\pipe\\name")
+            };
+        }
+        let Some(rest) = strip_scheme(text, "http") else {
+            return match strip_scheme(text, "https") {
+                Some(_) => refuse("an agent speaks http, not https"),
+                None if text.is_empty() => refuse("it is empty"),
+                None => refuse("the scheme is missing or unknown"),
+            };
+        };
+        if text.bytes().any(|b| b <= 0x20 || b >= 0x7f) {
+            return refuse("it has spaces, control characters or non-ASCII characters");
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if path.contains(['?', '#']) {
+            return refuse("query and fragment have no meaning here");
+        }
+        if authority.contains('@') {
+            return refuse("user and password have no meaning here");
+        }
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(v6) => match v6.split_once(']') {
+                Some((h, p)) if h.parse::<std::net::Ipv6Addr>().is_ok() => {
+                    (h, p.strip_prefix(':').or(p.is_empty().then_some("")))
+                }
+                _ => return refuse("the IPv6 address in brackets cannot be read"),
+            },
+            None => match authority.split_once(':') {
+                Some((h, p)) => (h, Some(p)),
+                None => (authority, Some("")),
+            },
+        };
+        if host.is_empty() {
+            return refuse("the host is missing");
+        }
+        if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b)) {
+            return refuse("the host has characters that no host name has");
+        }
+        let port = match port {
+            Some("") => 80,
+            Some(p) if p.bytes().all(|b| b.is_ascii_digit()) => match p.parse::<u16>() {
+                Ok(n) if n > 0 => n,
+                _ => return refuse("the port must be 1 to 65535"),
+            },
+            _ => return refuse("the port must be 1 to 65535"),
+        };
+        Ok(Self::Http { host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
+    }
+
+    /// What goes before an endpoint's path.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Http { prefix, .. } => prefix,
+            _ => "",
+        }
+    }
+
+    /// The `Host` header.
+    pub fn host_header(&self) -> String {
+        match self {
+            Self::Http { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Http { host, port, .. } => format!("{host}:{port}"),
+            _ => "localhost".to_owned(),
+        }
+    }
+}
+
+fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_once("://")?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+impl fmt::Display for AgentUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { prefix, .. } => write!(f, "http://{}{prefix}", self.host_header()),
+            Self::Unix { path } => write!(f, "unix://{}", path.display()),
+            Self::Pipe { name } => write!(f, "windows:{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_form() {
+        for (text, shown, host, prefix) in [
+            ("http://127.0.0.1:8126", "http://127.0.0.1:8126", "127.0.0.1:8126", ""),
+            ("HTTP://agent", "http://agent:80", "agent:80", ""),
+            ("http://[::1]:8126/", "http://[::1]:8126", "[::1]:8126", ""),
+            ("http://h:1/foo/", "http://h:1/foo", "h:1", "/foo"),
+            ("unix:///var/run/datadog/apm.socket", "unix:///var/run/datadog/apm.socket", "localhost", ""),
+            (r"windows:\\.\pipe\datadog", r"windows:\\.\pipe\datadog", "localhost", ""),
+        ] {
+            let url = AgentUrl::parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(url.host_header(), host);
+            assert_eq!(url.prefix(), prefix);
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest_with_a_reason() {
+        for (text, reason) in [
+            ("", "empty"),
+            ("127.0.0.1:8126", "scheme"),
+            ("https://agent:8126", "https"),
+            ("ftp://agent", "scheme"),
+            ("http://", "host"),
+            ("http://:8126", "host"),
+            ("http://agent:0", "port"),
+            ("http://agent:65536", "port"),
+            ("http://agent:80x", "port"),
+            ("http://[::1:80", "IPv6"),
+            ("http://a b:80", "spaces"),
+            ("http://u:p@agent:80", "user"),
+            ("http://agent:80/?q", "query"),
+            ("unix://relative", "absolute"),
+            ("unix://", "absolute"),
+            ("windows:pipe", "named pipe"),
+        ] {
+            let e = AgentUrl::parse(text).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::InvalidUrl);
+            assert!(e.message().contains(reason), "{text}: {e}");
+        }
+    }
+}

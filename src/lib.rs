@@ -1,0 +1,25 @@
+//! `data-pipeline` takes finished traces from a tracer (msgpack, protocol v0.4) and delivers them to Datadog.
+//!
+//! The crate has three faces: Rust ([`TraceExporter`]), Java (`com.datadog.pipeline.TraceExporter`, feature `jni`)
+//! and later C. All three are thin over the same pipeline:
+//!
+//! ```text
+//! bytes --scan--> Payload --filter--> normalize --> obfuscate --> top level --> stats --> drop p0 --> encode --> deliver
+//! ```
+//!
+//! **Threading.** [`TraceExporter`] is `Send + Sync`; `send` works on the caller's thread and any number of threads may
+//! call it at once. Native threads never call Java.
+//!
+//! **Memory.** A payload is never turned into owned spans. One pass over the bytes fills a reused arena with numbers and
+//! byte ranges; output is spliced from ranges of the input. Arenas and output buffers belong to the exporter.
+//!
+//! **What it never does.** Print, install signal handlers, read the environment, or lose a trace without counting it.
+
+pub mod agent;
+pub mod config;
+pub mod error;
+pub mod msgpack;
+pub mod trace;
+
+pub use config::{Builder, RawConfig};
+pub use error::{Error, ErrorKind};
