@@ -1,1 +1,4 @@
-//! The only place that knows msgpack bytes.
+//! The only place that knows msgpack bytes. Imports nothing of ours.
+
+pub mod reader;
+pub mod writer;

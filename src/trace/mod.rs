@@ -1,1 +1,91 @@
 //! What a payload, a chunk and a span are: borrowed views in a reused arena.
+//!
+//! [`Payload::scan`] makes one pass over the bytes of a v0.4 payload. The stages (`filter`, `top_level`, `sampling`, and
+//! the rooms `normalize`, `obfuscate`, `stats`) then work on the views, and an encoder of `format` writes what is left.
+//!
+//! ```
+//! use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload};
+//!
+//! let bytes = [0x91, 0x91, 0x81, 0xa4, b'n', b'a', b'm', b'e', 0xa2, b'o', b'p']; // [[{"name": "op"}]]
+//! let mut arena = Arena::new();
+//! let payload = Payload::scan(&bytes, &mut arena, &Interest::none(), OnMalformed::Fail)?;
+//! let span = &payload.spans()[0];
+//! assert_eq!(payload.name(span), b"op");
+//! # Ok::<(), data_pipeline::Error>(())
+//! ```
+
+mod arena;
+mod extras;
+mod keys;
+mod malformed;
+mod scan;
+
+pub use arena::{Arena, Chunk, ChunkState, Span};
+pub use keys::{Interest, Slot};
+pub use malformed::OnMalformed;
+pub use scan::Scanner;
+
+#[allow(unused_imports)] // stages and encoders
+pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};
+
+/// A scanned payload: the bytes, and what the arena knows of them.
+#[derive(Debug)]
+pub struct Payload<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) arena: &'a mut Arena,
+}
+
+impl<'a> Payload<'a> {
+    pub(crate) fn new(bytes: &'a [u8], arena: &'a mut Arena) -> Self {
+        Self { bytes, arena }
+    }
+
+    /// The spans of all chunks that could be read, in their order.
+    pub fn spans(&self) -> &[Span] {
+        self.arena.spans.get(..self.arena.span_count).unwrap_or(&[])
+    }
+
+    /// The chunks, in their order.
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.arena.chunks
+    }
+
+    /// The spans of one chunk; none for a malformed one.
+    pub fn chunk_spans(&self, chunk: &Chunk) -> &[Span] {
+        self.arena.spans.get(span_range(chunk)).unwrap_or(&[])
+    }
+
+    /// The span's service, as bytes: text is not always UTF-8.
+    pub fn service(&self, span: &Span) -> &[u8] {
+        self.arena.text(self.bytes, span.service)
+    }
+
+    /// The span's (operation) name.
+    pub fn name(&self, span: &Span) -> &[u8] {
+        self.arena.text(self.bytes, span.name)
+    }
+
+    /// The span's resource.
+    pub fn resource(&self, span: &Span) -> &[u8] {
+        self.arena.text(self.bytes, span.resource)
+    }
+
+    /// The span's type.
+    pub fn span_type(&self, span: &Span) -> &[u8] {
+        self.arena.text(self.bytes, span.kind)
+    }
+
+    /// How many repairs the scan has made, and the place of the first.
+    pub fn repairs(&self) -> (u64, Option<&str>) {
+        (self.arena.repairs.count, self.arena.repairs.first.as_deref())
+    }
+}
+
+/// Indices of a chunk's spans in the arena.
+pub(crate) fn span_range(chunk: &Chunk) -> std::ops::Range<usize> {
+    if chunk.state == ChunkState::Malformed {
+        0..0
+    } else {
+        chunk.first as usize..(chunk.first + chunk.len) as usize
+    }
+}
