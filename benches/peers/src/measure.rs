@@ -8,7 +8,8 @@
 //! - `ours / ours of the row "walk"` of the same payload is the median of the paired ratios "our time / the walk's time";
 //! - `ratio` is the median of the paired ratios "the opponent's time / our time", and `opponent` is `ratio * ours`.
 //!
-//! The walk's own figure is the median over all walks that were timed on that payload, beside whatever case.
+//! The walk's own figure is the median over all walks that were timed on that payload, beside whatever case. Groups may
+//! run at different times, so `scripts/bench_join.py` restates all of them with one walk a payload.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -30,6 +31,8 @@ pub struct Case<'a> {
     /// Bytes that one call works through, where a rate in MB/s says something.
     pub bytes: Option<usize>,
     pub ours: Option<Box<dyn FnMut() + 'a>>,
+    /// Our side with nothing to reuse, to see how much memory it takes beside the payload.
+    pub cold: Option<Box<dyn FnMut() + 'a>>,
     pub opponents: Vec<(&'static str, Box<dyn FnMut() + 'a>)>,
 }
 
@@ -40,7 +43,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn per_item(name: &'a str, payload: &'a Payload, unit: &'static str, items: f64) -> Self {
-        Self { name, payload, unit, items, bytes: None, ours: None, opponents: Vec::new() }
+        Self { name, payload, unit, items, bytes: None, ours: None, cold: None, opponents: Vec::new() }
     }
 
     pub fn bytes(mut self, bytes: usize) -> Self {
@@ -51,6 +54,14 @@ impl<'a> Case<'a> {
     /// Our side. What it returns is kept from the optimiser.
     pub fn ours<R>(mut self, mut work: impl FnMut() -> R + 'a) -> Self {
         self.ours = Some(Box::new(move || {
+            black_box(work());
+        }));
+        self
+    }
+
+    /// Our side from cold: its peak of memory, as a multiple of the payload, goes into the row.
+    pub fn cold<R>(mut self, mut work: impl FnMut() -> R + 'a) -> Self {
+        self.cold = Some(Box::new(move || {
             black_box(work());
         }));
         self
@@ -114,11 +125,17 @@ impl Bench {
             }
         }
         let allocations = case.ours.as_mut().map(|work| alloc::allocations(work));
+        let working_memory =
+            case.cold.as_mut().map(|work| alloc::peak_bytes(work) as f64 / case.payload.bytes.len() as f64);
         let ours_there = case.ours.is_some();
         let times_walk = ours_there.then(|| median(&mut times_walk));
         let opponents: Vec<_> =
             case.opponents.iter().zip(&mut ratios).map(|((name, _), r)| (Some(*name), Some(median(r)))).collect();
+        let first = self.pending.len();
         self.push(&case, times_walk, allocations, if opponents.is_empty() { vec![(None, None)] } else { opponents });
+        for pending in &mut self.pending[first..] {
+            pending.row.working_memory = working_memory;
+        }
     }
 
     /// The row `walk` itself: our walk is already timed in every round, so only the opponents are given.
