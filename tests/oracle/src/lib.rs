@@ -5,3 +5,4 @@ pub mod fixtures;
 pub mod generate;
 pub mod libdd;
 pub mod model;
+pub mod ours;
