@@ -1,7 +1,8 @@
 //! The walk: the floor under every figure. Skips each msgpack value by its head and reads nothing else.
 //!
 //! Its form is fixed, since every bound of the wire and stats rows is a multiple of it: a `match` on the first byte, one
-//! counter of values still to come, no recursion, each skip checked against the end. Three forms of one loop stand side
+//! counter of values still to come, no recursion, each skip checked against the end; arm by arm that of `walk.c`, since
+//! other groupings of the same arms cost up to 10 % more. Three forms of one loop stand side
 //! by side: ours in safe Rust, `benches/walk.c` (the yardstick), and the same loop around `rmp`'s `read_marker` (a witness
 //! that nobody here wrote).
 
@@ -17,10 +18,12 @@ pub fn walk(bytes: &[u8]) -> Option<usize> {
         at += 1;
         left -= 1;
         match head {
-            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => {}
+            // As in walk.c: a fixint moves nothing, so there is nothing to compare with the end.
+            0x00..=0x7f | 0xe0..=0xff => continue,
             0xa0..=0xbf => at += usize::from(head & 31),
             0x80..=0x8f => left += 2 * u64::from(head & 15),
             0x90..=0x9f => left += u64::from(head & 15),
+            0xc0 | 0xc2 | 0xc3 => {}
             0xcc | 0xd0 => at += 1,
             0xcd | 0xd1 => at += 2,
             0xca | 0xce | 0xd2 => at += 4,
