@@ -92,12 +92,13 @@ pub struct Error {
     message: String,
     status: Option<u16>,
     attempts: u32,
+    possibly_arrived: bool,
 }
 
 impl Error {
     /// An error of `kind`; `message` names the place and, where there is one, the setting that helps.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), status: None, attempts: 0 }
+        Self { kind, message: message.into(), status: None, attempts: 0, possibly_arrived: false }
     }
 
     /// The same error with the HTTP status that the agent answered.
@@ -111,6 +112,20 @@ impl Error {
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
+        self
+    }
+
+    /// The same error, saying whether the agent may have taken the payload although the send failed.
+    #[must_use]
+    pub fn with_possibly_arrived(mut self, possibly: bool) -> Self {
+        self.possibly_arrived = possibly;
+        self
+    }
+
+    /// The same error with more said at its end.
+    #[must_use]
+    pub fn note(mut self, more: &str) -> Self {
+        self.message.push_str(more);
         self
     }
 
@@ -132,6 +147,11 @@ impl Error {
     /// How many requests were made.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// Whether the agent may have taken the payload: it was written whole, and no answer said that it was refused.
+    pub fn possibly_arrived(&self) -> bool {
+        self.possibly_arrived
     }
 }
 

@@ -18,6 +18,7 @@
 pub mod agent;
 pub mod config;
 pub mod error;
+pub mod format;
 pub mod msgpack;
 pub mod trace;
 

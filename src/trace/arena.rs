@@ -245,7 +245,7 @@ pub(crate) struct Edit {
 }
 
 /// The reused memory of scans. One arena serves one payload at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Arena {
     pub(crate) spans: Vec<Span>,
     pub(crate) span_count: usize,
@@ -254,8 +254,27 @@ pub struct Arena {
     pub(crate) edits: Vec<Edit>,
     pub(crate) side: Vec<u8>,
     pub(crate) repairs: super::malformed::Repairs,
-    /// Scratch of the top-level stage: span id to index, for chunks too large for a linear search.
-    pub(crate) ids: Vec<(u64, u32)>,
+    /// Scratch of the top-level stage: a hash table of span ids, for chunks too large for a linear search.
+    pub(crate) ids: Vec<u32>,
+    /// Makes the place of an id in `ids` unpredictable: ids come from traffic.
+    pub(crate) seed: u64,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, Hasher};
+        Self {
+            spans: Vec::new(),
+            span_count: 0,
+            chunks: Vec::new(),
+            hits: Vec::new(),
+            edits: Vec::new(),
+            side: Vec::new(),
+            repairs: super::malformed::Repairs::default(),
+            ids: Vec::new(),
+            seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
+        }
+    }
 }
 
 impl Arena {
@@ -279,7 +298,7 @@ impl Arena {
             + self.hits.capacity() * size_of::<Hit>()
             + self.edits.capacity() * size_of::<Edit>()
             + self.side.capacity()
-            + self.ids.capacity() * size_of::<(u64, u32)>()
+            + self.ids.capacity() * size_of::<u32>()
     }
 
     /// Gives memory back that exceeds what `limit_bytes` of arena need; for after an unusually large payload.

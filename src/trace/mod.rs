@@ -16,14 +16,20 @@
 
 mod arena;
 mod extras;
+mod filter;
 mod keys;
 mod malformed;
+mod sampling;
 mod scan;
+mod top_level;
 
 pub use arena::{Arena, Chunk, ChunkState, Span};
+pub use filter::{FilterRules, Filters};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;
+pub use sampling::{P0_SLOTS, SampledOut, drop_p0};
 pub use scan::Scanner;
+pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 
 #[allow(unused_imports)] // stages and encoders
 pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};

@@ -525,6 +525,7 @@ fn meta(
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
     let Some((n, first)) = open_map(buf, entry, at, map, fix)? else {
+        span.meta = nil_map(buf, at);
         return Ok(reader::skip(buf, at).unwrap_or(buf.len()));
     };
     forget(span, META_SLOTS);
@@ -583,6 +584,7 @@ fn metrics(
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
     let Some((n, first)) = open_map(buf, entry, at, map, fix)? else {
+        span.metrics = nil_map(buf, at);
         return Ok(reader::skip(buf, at).unwrap_or(buf.len()));
     };
     forget(span, METRICS_SLOTS);
@@ -649,6 +651,13 @@ fn open_map(
             Ok(None)
         }
     }
+}
+
+/// A nil map keeps its place, so that an entry can be put there; one that was left out has none.
+#[cold]
+fn nil_map(buf: &[u8], at: usize) -> MapView {
+    let at = if buf.get(at) == Some(&0xc0) { at as u32 } else { return MapView::default() };
+    MapView { at, first: at + 1, end: at + 1, len: 0 }
 }
 
 #[inline(always)]

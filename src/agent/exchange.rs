@@ -1,0 +1,132 @@
+//! One request and its answer over ureq: no repetition, no policy. Says of a failure what the policy needs to know: was
+//! it a kept connection, was the request sent whole, did an answer begin.
+
+use super::transport::{Call, closed, fault};
+use crate::error::{Error, ErrorKind};
+use std::io::Read;
+use ureq::http::response::Parts;
+use ureq::http::{HeaderMap, Method, Request, Uri};
+
+/// More of a body is not read. The largest honest answers are rates of thousands of services, far below.
+pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// What an ordinary answer fits into without a buffer of its own.
+const SMALL: usize = 2048;
+
+/// One request.
+pub(super) struct Exchange<'a> {
+    pub(super) method: Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+/// An answer with its body.
+pub(super) struct Answer {
+    pub(super) parts: Parts,
+    small: [u8; SMALL],
+    len: usize,
+    large: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.parts.status.as_u16()
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        if self.large.is_empty() { &self.small[..self.len] } else { &self.large }
+    }
+}
+
+/// Why there is no usable answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The request went over a kept connection that turned out dead: nothing was wrong but its age.
+    pub(super) stale: bool,
+    /// The request was written whole and nothing says that it was refused.
+    pub(super) possibly_arrived: bool,
+    /// The status of an answer whose body could not be read.
+    pub(super) status: Option<u16>,
+    /// The answer began and broke off before its status was known to be one.
+    pub(super) broke_off: bool,
+}
+
+impl Exchange<'_> {
+    /// Makes the request; `call` limits it in time.
+    pub(super) fn run(self, agent: &ureq::Agent, call: Call, address: &str) -> Result<Answer, Failure> {
+        let mut status = None;
+        let (result, after) = call.run(|| self.talk(agent, &mut status));
+        result.map_err(|e| {
+            let error = explain(e, address, &after);
+            let lost = error.kind() == ErrorKind::ConnectionReset;
+            Failure {
+                stale: !after.fresh && !after.answered && lost,
+                possibly_arrived: after.sent && status.is_none_or(|s: u16| (200..300).contains(&s)),
+                broke_off: after.answered && status.is_none() && error.kind() == ErrorKind::InvalidResponse,
+                error,
+                status,
+            }
+        })
+    }
+
+    fn talk(self, agent: &ureq::Agent, status: &mut Option<u16>) -> Result<Answer, ureq::Error> {
+        let has_body = self.method != Method::GET;
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers;
+        let response = if has_body { agent.run(request)? } else { agent.run(request.map(|_| ()))? };
+
+        let (parts, mut body) = response.into_parts();
+        *status = Some(parts.status.as_u16());
+        if body.content_length().is_some_and(|n| n > MAX_BODY as u64) {
+            return Err(too_long());
+        }
+        let mut answer = Answer { parts, small: [0; SMALL], len: 0, large: Vec::new() };
+        let mut reader = body.as_reader();
+        while answer.len < SMALL {
+            match reader.read(&mut answer.small[answer.len..])? {
+                0 => return Ok(answer),
+                n => answer.len += n,
+            }
+        }
+        // Grows with what really comes, never with what a header announces.
+        answer.large.extend_from_slice(&answer.small);
+        (&mut reader).take((MAX_BODY - SMALL + 1) as u64).read_to_end(&mut answer.large)?;
+        if answer.large.len() > MAX_BODY { Err(too_long()) } else { Ok(answer) }
+    }
+}
+
+fn too_long() -> ureq::Error {
+    ureq::Error::BodyExceedsLimit(MAX_BODY as u64)
+}
+
+/// Our own errors come through ureq unharmed; what it found itself is put into words here.
+fn explain(e: ureq::Error, address: &str, call: &Call) -> Error {
+    use ureq::Error as U;
+    match e {
+        U::Other(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::new(ErrorKind::Io, format!("talking to {address} failed: {other}")),
+        },
+        U::Io(e) => match e.kind() {
+            std::io::ErrorKind::UnexpectedEof if call.answered => {
+                fault::answer(address, "the connection was closed in the middle of it")
+            }
+            std::io::ErrorKind::UnexpectedEof => Error::new(
+                ErrorKind::ConnectionReset,
+                format!("{address} closed the connection before it had answered"),
+            ),
+            // The pool says so after a shutdown.
+            std::io::ErrorKind::NotConnected => closed(),
+            _ => Error::new(ErrorKind::Io, format!("talking to {address} failed: {e}")),
+        },
+        U::Protocol(e) => fault::answer(address, &format!("it is not HTTP ({e})")),
+        U::LargeResponseHeader(..) => fault::answer(address, "its head is far too long"),
+        U::BodyExceedsLimit(n) => fault::answer(address, &format!("its body is larger than {n} bytes")),
+        U::BodyStalled => fault::answer(address, "its body stalls"),
+        U::Timeout(_) => Error::new(ErrorKind::TimedOut, format!("{address} did not answer in time (`sendTimeout`)")),
+        other => Error::new(ErrorKind::Internal, format!("the HTTP client failed toward {address}: {other}")),
+    }
+}

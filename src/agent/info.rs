@@ -1,0 +1,285 @@
+//! `/info`: what the agent is and offers.
+//!
+//! Fields are those of the Go agent and of libdatadog's reader; all are optional, unknown ones are ignored, and `null`
+//! counts as absent, since agents write it for empty lists. The raw bytes stay: hosts read more from them than we do.
+
+use super::headers::TAGS_HASH;
+use super::sha256;
+use serde::{Deserialize, Deserializer};
+use std::sync::Arc;
+use ureq::http::HeaderMap;
+
+/// One answer of `/info`. Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Info {
+    /// The parsed fields.
+    pub fields: Arc<Fields>,
+    /// The body as it came.
+    pub raw: Arc<str>,
+    /// SHA-256 of the body in hex: what the agent calls its state.
+    pub state_hash: Arc<str>,
+    /// `Datadog-Container-Tags-Hash` of the answer.
+    pub container_tags_hash: Option<Arc<str>>,
+}
+
+/// The fields of `/info`, by the agent's own names.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // the agent's names; what is used is explained where it is used
+pub struct Fields {
+    #[serde(deserialize_with = "lenient")]
+    pub version: String,
+    #[serde(deserialize_with = "lenient")]
+    pub git_commit: String,
+    #[serde(deserialize_with = "lenient")]
+    pub endpoints: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub feature_flags: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub client_drop_p0s: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub span_meta_structs: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub long_running_spans: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub span_events: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub evp_proxy_allowed_headers: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub peer_tags: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub span_kinds_stats_computed: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub obfuscation_version: u32,
+    #[serde(deserialize_with = "lenient")]
+    pub filter_tags: FilterTags,
+    #[serde(deserialize_with = "lenient")]
+    pub filter_tags_regex: FilterTags,
+    #[serde(deserialize_with = "lenient")]
+    pub ignore_resources: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub org_prop_marker: String,
+    #[serde(deserialize_with = "lenient")]
+    pub config: AgentConfig,
+}
+
+/// Tags a trace's root must have, or must not have: `key` or `key:value`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct FilterTags {
+    #[serde(deserialize_with = "lenient")]
+    pub require: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub reject: Vec<String>,
+}
+
+/// The part of the agent's configuration that it tells.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct AgentConfig {
+    #[serde(deserialize_with = "lenient")]
+    pub default_env: String,
+    #[serde(deserialize_with = "lenient")]
+    pub target_tps: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub max_eps: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub receiver_port: u16,
+    #[serde(deserialize_with = "lenient")]
+    pub receiver_socket: String,
+    #[serde(deserialize_with = "lenient")]
+    pub connection_limit: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub receiver_timeout: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub max_request_bytes: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub statsd_port: u16,
+    #[serde(deserialize_with = "lenient")]
+    pub max_memory: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub max_cpu: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub obfuscation: Obfuscation,
+}
+
+/// How the agent obfuscates. Agents before 7.79 spell some names differently; both are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Obfuscation {
+    #[serde(deserialize_with = "lenient")]
+    pub elastic_search: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub mongo: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub sql_exec_plan: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub sql_exec_plan_normalize: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub sql_obfuscation_mode: String,
+    #[serde(deserialize_with = "lenient")]
+    pub remove_stack_traces: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub http: HttpObfuscation,
+    #[serde(deserialize_with = "lenient")]
+    pub redis: CacheObfuscation,
+    #[serde(deserialize_with = "lenient")]
+    pub valkey: CacheObfuscation,
+    #[serde(deserialize_with = "lenient")]
+    pub memcached: CacheObfuscation,
+}
+
+/// URLs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct HttpObfuscation {
+    #[serde(deserialize_with = "lenient")]
+    pub remove_query_string: bool,
+    #[serde(deserialize_with = "lenient")]
+    pub remove_path_digits: bool,
+}
+
+/// Redis, Valkey and Memcached commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct CacheObfuscation {
+    #[serde(alias = "Enabled", deserialize_with = "lenient")]
+    pub enabled: bool,
+    #[serde(alias = "RemoveAllArgs", deserialize_with = "lenient")]
+    pub remove_all_args: bool,
+    #[serde(alias = "KeepCommand", deserialize_with = "lenient")]
+    pub keep_command: bool,
+}
+
+impl Info {
+    /// Reads the body of a 200.
+    ///
+    /// # Errors
+    /// Why it is not a JSON object.
+    pub(super) fn parse(body: &[u8], headers: &HeaderMap) -> Result<Self, String> {
+        let raw = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+        if raw.trim_start().chars().next() != Some('{') {
+            return Err("it is not a JSON object".to_owned());
+        }
+        let fields: Fields = serde_json::from_str(raw).map_err(|e| format!("it is not valid JSON ({e})"))?;
+        Ok(Self {
+            fields: Arc::new(fields),
+            raw: Arc::from(raw),
+            state_hash: Arc::from(sha256::hex(body)),
+            container_tags_hash: headers.get(TAGS_HASH).and_then(|v| v.to_str().ok()).map(Arc::from),
+        })
+    }
+
+    /// Whether the agent lists `endpoint`.
+    pub fn offers(&self, endpoint: &str) -> bool {
+        self.fields.endpoints.iter().any(|e| e == endpoint)
+    }
+
+    /// Whether stats may be computed on this side: the agent takes them and lets clients drop p0.
+    pub fn offers_stats(&self) -> bool {
+        self.fields.client_drop_p0s && self.offers("/v0.6/stats")
+    }
+
+    /// Whether the agent sets `flag`.
+    pub fn has_flag(&self, flag: &str) -> bool {
+        self.fields.feature_flags.iter().any(|f| f == flag)
+    }
+
+    /// The largest request that the agent takes, where it says so.
+    pub fn max_request_bytes(&self) -> Option<u64> {
+        Some(self.fields.config.max_request_bytes).filter(|n| *n > 0)
+    }
+}
+
+/// Takes `null`, and a value of another type than expected, for absent: one odd field must not hide all others.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either<T> {
+        Good(T),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Good(value) => value,
+        Either::Other(_) => T::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Info, String> {
+        Info::parse(text.as_bytes(), &HeaderMap::new())
+    }
+
+    #[test]
+    fn reads_what_an_agent_says() {
+        let info = parse(
+            r#"{"version":"7.85.2","git_commit":"abc","endpoints":["/v0.4/traces","/v0.6/stats","/v1.0/traces"],
+            "feature_flags":["big_resource"],"client_drop_p0s":true,"span_events":true,"peer_tags":["db.name"],
+            "span_kinds_stats_computed":["client"],"obfuscation_version":1,"long_running_spans":true,
+            "filter_tags":{"require":["a:b"],"reject":null},"filter_tags_regex":null,"ignore_resources":["GET /h.*"],
+            "something_new":{"x":[1,2,{}]},
+            "config":{"default_env":"prod","target_tps":10,"max_eps":200.5,"receiver_port":8126,"receiver_socket":"/s",
+            "connection_limit":0,"receiver_timeout":0,"max_request_bytes":26214400,"statsd_port":8125,
+            "max_memory":5e8,"max_cpu":0.5,"analyzed_spans_by_service":{},
+            "obfuscation":{"elastic_search":true,"mongo":true,"sql_exec_plan":false,"sql_exec_plan_normalize":false,
+            "http":{"remove_query_string":true,"remove_path_digits":false},"remove_stack_traces":false,
+            "redis":{"Enabled":true,"RemoveAllArgs":false},"memcached":{"enabled":true,"keep_command":true},
+            "credit_cards":{"enabled":true}}}}"#,
+        )
+        .unwrap();
+        let f = &info.fields;
+        assert!(info.offers_stats() && info.offers("/v1.0/traces") && info.has_flag("big_resource"));
+        assert!(!info.offers("/v0.6") && f.span_events && f.long_running_spans && !f.span_meta_structs);
+        assert_eq!(f.version, "7.85.2");
+        assert_eq!(info.max_request_bytes(), Some(26_214_400));
+        assert_eq!((f.config.statsd_port, f.config.max_eps), (8125, 200.5));
+        assert_eq!(f.filter_tags, FilterTags { require: vec!["a:b".into()], reject: vec![] });
+        assert_eq!(f.filter_tags_regex, FilterTags::default());
+        let o = &f.config.obfuscation;
+        assert!(o.elastic_search && o.http.remove_query_string && o.redis.enabled && o.memcached.keep_command);
+        assert_eq!(info.state_hash.len(), 64);
+    }
+
+    #[test]
+    fn nothing_nulls_and_odd_types_are_absent() {
+        for text in [
+            "{}",
+            r#"{"endpoints":null,"config":null,"client_drop_p0s":null,"obfuscation_version":null}"#,
+            r#"{"endpoints":"x","config":7,"client_drop_p0s":"yes","obfuscation_version":-1,"peer_tags":[1]}"#,
+            r#"{"config":{"statsd_port":99999,"max_request_bytes":-5,"obfuscation":[]}}"#,
+        ] {
+            let info = parse(text).unwrap();
+            assert_eq!(*info.fields, Fields::default(), "{text}");
+            assert_eq!(info.max_request_bytes(), None);
+        }
+    }
+
+    #[test]
+    fn the_state_is_the_digest_of_the_bytes() {
+        assert_eq!(
+            &*parse("{}").unwrap().state_hash,
+            "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        let deep = "{\"a\":".to_owned() + &"[".repeat(100_000);
+        for text in ["", "null", "[]", "<html>", "{", "{}}", "{\"endpoints\":[", &deep] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(Info::parse(b"{\"version\":\"\xff\"}", &HeaderMap::new()).is_err());
+    }
+}

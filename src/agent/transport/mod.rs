@@ -1,0 +1,113 @@
+//! Connections to the agent for ureq: TCP, Unix socket, named pipe.
+//!
+//! ureq runs the HTTP dialogue and keeps idle connections; this module opens them and carries the bytes. It goes around
+//! ureq in three places, each for a measured reason: name lookup happens here and only for a new connection (ureq looks
+//! up before it asks its pool), deadlines travel in [`Call`] (per-request settings cost ureq a copy of its
+//! configuration), and the head of a request waits for its body (ureq writes them one by one).
+
+mod buffers;
+mod call;
+pub(super) mod fault;
+mod lookup;
+#[cfg(windows)]
+mod pipe;
+mod socket;
+mod tcp;
+#[cfg(unix)]
+mod unix;
+mod wire;
+
+pub(super) use call::Call;
+
+use super::gate::Gate;
+use crate::config::AgentUrl;
+use crate::error::{Error, ErrorKind};
+use lookup::Lookup;
+use socket::{SharedSocket, SocketStream};
+use std::sync::{Arc, Weak};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, ShutdownHandle, Transport};
+use wire::Wire;
+
+/// Opens connections to one agent.
+#[derive(Debug)]
+pub(super) struct AgentConnector {
+    url: AgentUrl,
+    address: Arc<str>,
+    lookup: Arc<Lookup>,
+    gate: Arc<Gate>,
+}
+
+impl AgentConnector {
+    pub(super) fn new(url: &AgentUrl, gate: Arc<Gate>) -> Self {
+        let host = match url {
+            AgentUrl::Http { host, .. } => host.as_str(),
+            _ => "",
+        };
+        Self { url: url.clone(), address: url.to_string().into(), lookup: Lookup::new(host), gate }
+    }
+
+    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
+        Call::note(|call| call.fresh = true);
+        let register = |socket: &Arc<SharedSocket>| {
+            let weak = Arc::downgrade(socket);
+            (details.register_shutdown)(weak as Weak<dyn ShutdownHandle>).map_err(|_| closed())
+        };
+        let opened = match &self.url {
+            AgentUrl::Http { port, .. } => {
+                tcp::connect(&self.lookup, *port, &self.address, &self.gate, register)
+            }
+            #[cfg(unix)]
+            AgentUrl::Unix { path } => unix::connect(path, register),
+            #[cfg(windows)]
+            AgentUrl::Pipe { name } => {
+                return pipe::connect(name).map(|p| Box::new(Wire::new(p, Arc::clone(&self.address))) as _);
+            }
+            #[cfg(not(all(unix, windows)))]
+            other => {
+                let _ = register;
+                return Err(Error::new(
+                    ErrorKind::InvalidUrl,
+                    format!("{other} cannot be used on this operating system (`url`)"),
+                ));
+            }
+        };
+        if self.gate.is_closed() {
+            return Err(closed());
+        }
+        Ok(Box::new(Wire::new(SocketStream::new(opened?), Arc::clone(&self.address))))
+    }
+}
+
+impl Connector for AgentConnector {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        self.open(details).map(Some).map_err(|e| ureq::Error::Other(Box::new(e)))
+    }
+}
+
+/// What a send gets that a shutdown interrupted.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the exporter was closed before the payload could be delivered")
+}
+
+/// Answers nothing: names are looked up by the connector, and only when it opens a connection.
+#[derive(Debug)]
+pub(super) struct NoLookup;
+
+impl Resolver for NoLookup {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}

@@ -1,0 +1,44 @@
+//! Opens connections to a Unix stream socket. Connecting blocks while the listener's queue is full (a stopped agent), so
+//! it gets the send limit of the socket, which Linux applies to it.
+
+use super::call::Call;
+use super::fault;
+use super::socket::SharedSocket;
+use crate::error::Error;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Connects to the socket at `path`. `register` is told of the socket before it connects.
+pub(super) fn connect(
+    path: &Path,
+    register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
+) -> Result<Arc<SharedSocket>, Error> {
+    let call = Call::current();
+    let deadline = (Instant::now() + call.connect_timeout).min(call.deadline);
+    let (limit, knob) = if deadline < call.deadline {
+        (call.connect_timeout, "connectTimeout")
+    } else {
+        (call.limit, call.knob)
+    };
+    let failed = |e: io::Error| fault::unix_connect(path, &e, limit, knob);
+
+    let address = SockAddr::unix(path).map_err(failed)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    let socket = Arc::new(SharedSocket(socket));
+    register(&socket)?;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+        socket.0.set_write_timeout(Some(left.max(Duration::from_millis(1)))).map_err(failed)?;
+        match socket.0.connect(&address) {
+            Ok(()) => return Ok(socket),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(e)),
+        }
+    }
+}

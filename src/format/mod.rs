@@ -1,0 +1,50 @@
+//! One file a wire format, each the same shape: an encoder that takes the batches of one payload in order and gives the
+//! body. Encoders keep their memory for the next payload.
+//!
+//! | format | endpoint | body |
+//! |---|---|---|
+//! | [`v04`] | `/v0.4/traces` | array of chunks, each an array of spans, each a map of text keys |
+//! | [`v05`] | `/v0.5/traces` | a string table and arrays of twelve numbers |
+//! | [`v1`] | `/v1.0/traces` | maps of small integer keys, strings written once and then by number |
+
+pub(crate) mod json;
+mod out;
+mod strings;
+pub mod v04;
+pub mod v05;
+pub mod v1;
+
+use crate::msgpack::reader;
+use crate::trace::Span;
+
+/// What a payload held that the target format has no place for. Counted in spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Spans whose `meta_struct` could not be carried.
+    pub meta_structs: u64,
+    /// Spans with a negative start or duration that became 0, because the format has only unsigned ones.
+    pub clamped_times: u64,
+}
+
+/// Whether `meta` has this key. For the few spans that need to know; the scan's slots serve the rest.
+pub(crate) fn meta_has(buf: &[u8], span: &Span, key: &[u8]) -> bool {
+    let mut p = span.meta.first as usize;
+    for _ in 0..span.meta.len {
+        let Ok((k, at)) = reader::text(buf, p) else { return false };
+        if k == key {
+            return true;
+        }
+        let Ok(end) = reader::skip(buf, at) else { return false };
+        p = end;
+    }
+    false
+}
+
+/// Text behind a longer head, binary, or nil. Gives place and length so that place + length is the position behind.
+#[inline(never)]
+pub(crate) fn odd_string(buf: &[u8], p: usize) -> (usize, usize) {
+    match reader::text(buf, p) {
+        Ok((text, end)) => (end - text.len(), text.len()),
+        Err(_) => (buf.len(), 0),
+    }
+}

@@ -1,0 +1,225 @@
+//! An output buffer for encoders: room is made once a span, then every piece is one store of fixed size whose surplus the
+//! next piece overwrites. A `Vec` would check its capacity for each byte.
+
+use super::strings::Code;
+
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    buf: Vec<u8>,
+    pos: usize,
+}
+
+/// Every store may touch this many bytes, so `room` adds it.
+const SURPLUS: usize = 32;
+
+impl Out {
+    pub(super) fn clear(&mut self) {
+        self.pos = 0;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pos
+    }
+
+    pub(super) fn written(&self) -> &[u8] {
+        self.buf.get(..self.pos).unwrap_or(&[])
+    }
+
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.buf.capacity()
+    }
+
+    /// Makes room for `n` more bytes.
+    #[inline(always)]
+    pub(super) fn room(&mut self, n: usize) {
+        if self.buf.len() - self.pos < n + SURPLUS {
+            self.grow(n);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, n: usize) {
+        let size = (self.pos + n + SURPLUS).max(self.buf.len() * 2).max(4096);
+        self.buf.resize(size, 0);
+    }
+
+    /// Up to eight bytes, lowest first.
+    #[inline(always)]
+    pub(super) fn word(&mut self, word: u64, width: usize) {
+        match self.buf.get_mut(self.pos..self.pos + 8) {
+            Some(to) => to.copy_from_slice(&word.to_le_bytes()),
+            None => self.late(&word.to_le_bytes()),
+        }
+        self.pos += width;
+    }
+
+    /// A store for which nobody has made room: `room` is a hint for speed, not a condition.
+    #[cold]
+    fn late(&mut self, bytes: &[u8]) {
+        self.grow(bytes.len());
+        if let Some(to) = self.buf.get_mut(self.pos..self.pos + bytes.len()) {
+            to.copy_from_slice(bytes);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn code(&mut self, code: Code) {
+        self.word(code.0, code.width());
+    }
+
+    #[inline(always)]
+    pub(super) fn byte(&mut self, b: u8) {
+        match self.buf.get_mut(self.pos) {
+            Some(to) => *to = b,
+            None => self.late(&[b]),
+        }
+        self.pos += 1;
+    }
+
+    /// A marker and eight bytes, highest first.
+    #[inline(always)]
+    pub(super) fn nine(&mut self, marker: u8, v: u64) {
+        self.byte(marker);
+        self.word(v.swap_bytes(), 8);
+    }
+
+    #[inline(always)]
+    pub(super) fn uint(&mut self, v: u64) {
+        if v <= 0x7f {
+            self.byte(v as u8);
+        } else if v > 0xffff_ffff {
+            self.nine(0xcf, v);
+        } else {
+            let (marker, width) = match v {
+                0..=0xff => (0xcc, 1),
+                0x100..=0xffff => (0xcd, 2),
+                _ => (0xce, 4),
+            };
+            self.word(marker | (v << (64 - 8 * width)).swap_bytes() << 8, 1 + width);
+        }
+    }
+
+    pub(super) fn int(&mut self, v: i64) {
+        match v {
+            0.. => self.uint(v as u64),
+            -32..=-1 => self.byte(v as u8),
+            _ => self.nine(0xd3, v as u64),
+        }
+    }
+
+    /// `src[at..at + len]`, one store when it is short.
+    #[inline(always)]
+    pub(super) fn copy(&mut self, src: &[u8], at: usize, len: usize) {
+        if len <= 32
+            && let Some(from) = src.get(at..at + 32)
+            && let Some(to) = self.buf.get_mut(self.pos..self.pos + 32)
+        {
+            to.copy_from_slice(from);
+            self.pos += len;
+        } else {
+            self.copy_any(src.get(at..at + len).unwrap_or(&[]));
+        }
+    }
+
+    fn copy_any(&mut self, from: &[u8]) {
+        // What was reserved for the rest of the span stays reserved.
+        self.room(from.len() + 1024);
+        if let Some(to) = self.buf.get_mut(self.pos..self.pos + from.len()) {
+            to.copy_from_slice(from);
+        }
+        self.pos += from.len();
+    }
+
+    /// Bytes of any length; makes its own room.
+    pub(super) fn bytes(&mut self, from: &[u8]) {
+        self.copy_any(from);
+    }
+
+    /// Writes a head that ends where `room` bytes of head room end, and gives the position where it starts.
+    pub(super) fn put_before(&mut self, room: usize, write: impl FnOnce(&mut Self)) -> usize {
+        // Written at the end first, then moved: its width is known only then.
+        let end = self.pos;
+        self.room(room);
+        write(self);
+        let start = room.saturating_sub(self.pos - end);
+        self.buf.copy_within(end..self.pos, start);
+        self.pos = end;
+        start
+    }
+
+    pub(super) fn map_head(&mut self, n: u32) {
+        self.head(0x80, 0xde, n);
+    }
+
+    pub(super) fn array_head(&mut self, n: u32) {
+        self.head(0x90, 0xdc, n);
+    }
+
+    #[inline(always)]
+    fn head(&mut self, fix: u8, marker16: u8, n: u32) {
+        let (word, width) = match n {
+            0..=15 => (u64::from(fix) | u64::from(n), 1),
+            16..=0xffff => (u64::from(marker16) | u64::from((n as u16).swap_bytes()) << 8, 3),
+            _ => (u64::from(marker16) + 1 | u64::from(n.swap_bytes()) << 8, 5),
+        };
+        self.word(word, width);
+    }
+
+    /// The head of a string of `len` bytes.
+    #[inline(always)]
+    pub(super) fn str_head(&mut self, len: usize) {
+        let n = len as u64;
+        let (word, width) = match len {
+            0..=31 => (0xa0 | n, 1),
+            32..=0xff => (0xd9 | n << 8, 2),
+            0x100..=0xffff => (0xda | u64::from((len as u16).swap_bytes()) << 8, 3),
+            _ => (0xdb | u64::from((len as u32).swap_bytes()) << 8, 5),
+        };
+        self.word(word, width);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::msgpack::{reader, writer};
+
+    #[test]
+    fn writes_what_the_plain_writer_writes() {
+        let mut out = Out::default();
+        let mut want = Vec::new();
+        for shift in 0..64 {
+            for v in [1u64 << shift, (1u64 << shift) - 1] {
+                out.room(64);
+                out.uint(v);
+                writer::uint(&mut want, v);
+                out.map_head(v as u32);
+                writer::map_head(&mut want, v as u32);
+                out.array_head(v as u32);
+                writer::array_head(&mut want, v as u32);
+                out.str_head(v as u32 as usize);
+                writer::str_head(&mut want, v as u32 as usize);
+            }
+        }
+        assert_eq!(out.written(), want);
+        for v in [0i64, -1, -32, -33, i64::MIN] {
+            let mut out = Out::default();
+            out.room(9);
+            out.int(v);
+            assert_eq!(reader::int(out.written(), 0), Ok((v, out.len())));
+        }
+    }
+
+    #[test]
+    fn copies_short_and_long_texts_wherever_they_stand() {
+        let src: Vec<u8> = (0..100).collect();
+        let mut out = Out::default();
+        let mut want = Vec::new();
+        for (at, len) in [(0, 0), (0, 32), (68, 32), (69, 31), (99, 1), (0, 100), (100, 0)] {
+            out.room(len);
+            out.copy(&src, at, len);
+            want.extend_from_slice(&src[at..at + len]);
+        }
+        assert_eq!(out.written(), want);
+    }
+}

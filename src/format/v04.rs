@@ -1,0 +1,206 @@
+//! v0.4 out: the input's byte ranges with the changed pieces spliced in.
+//!
+//! A chunk that no stage touched is part of one bulk copy with its neighbours. A dropped chunk or span is a range left
+//! out; a span that gets `_top_level` costs the head of its `metrics` map and twelve bytes; other changes are the edits
+//! that scan and stages left in the arena. No span is encoded again because another one changed.
+
+use crate::msgpack::writer;
+use crate::trace::{ChunkState, Edit, Payload, Span, With, flag};
+
+/// Room before the body: the outer head goes there once the number of chunks is known. 64 bytes, because a bulk copy
+/// whose destination lies a few bytes above the source's place in its page is many times slower on some processors.
+const HEAD_ROOM: usize = 64;
+
+/// The metric `_top_level` = 1 as an entry of `metrics`.
+const TOP_LEVEL: &[u8; 12] = b"\xaa_top_level\x01";
+
+/// Puts a v0.4 body together from the batches of one payload.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    out: Vec<u8>,
+    chunks: u32,
+    spans: u64,
+}
+
+impl Encoder {
+    /// Starts a body; what the last one held is gone.
+    pub fn begin(&mut self) {
+        self.out.clear();
+        self.out.resize(HEAD_ROOM, 0);
+        self.chunks = 0;
+        self.spans = 0;
+    }
+
+    /// Adds the chunks of `payload` that are kept.
+    pub fn add(&mut self, payload: &mut Payload<'_>) {
+        settle_marks(payload);
+        payload.arena.sort_edits();
+        let mut splice = Splice {
+            bytes: payload.bytes,
+            side: &payload.arena.side,
+            edits: &payload.arena.edits,
+            out: &mut self.out,
+            from: 0,
+            to: 0,
+        };
+        for chunk in payload.chunks() {
+            if chunk.state != ChunkState::Kept {
+                continue;
+            }
+            self.chunks += 1;
+            self.spans += u64::from(chunk.len - chunk.dropped);
+            splice.start(chunk.at as usize);
+            if chunk.dropped > 0 {
+                writer::array_head(splice.out, chunk.len - chunk.dropped);
+                let first = payload.chunk_spans(chunk).first().map_or(chunk.end, |s| s.at);
+                splice.from = first as usize;
+            }
+            for span in payload.chunk_spans(chunk) {
+                if span.flags & CHANGED != 0 {
+                    splice.span(span);
+                }
+            }
+            splice.to = chunk.end as usize;
+        }
+        splice.flush();
+    }
+
+    /// Ends the body and gives it.
+    pub fn finish(&mut self) -> &[u8] {
+        // Written behind the body first, then moved to its place before it: the head's width is the writer's affair.
+        let end = self.out.len();
+        writer::array_head(&mut self.out, self.chunks);
+        let start = HEAD_ROOM - (self.out.len() - end);
+        self.out.copy_within(end.., start);
+        self.out.truncate(end);
+        self.out.get(start..).unwrap_or(&[])
+    }
+
+    /// Chunks and spans added since [`Encoder::begin`].
+    pub fn counts(&self) -> (u32, u64) {
+        (self.chunks, self.spans)
+    }
+
+    /// Bytes of memory that the encoder holds.
+    pub fn capacity_bytes(&self) -> usize {
+        self.out.capacity()
+    }
+}
+
+const CHANGED: u32 = flag::DROPPED | flag::ADD_TOP_LEVEL | flag::EDITED;
+
+/// A span that has edits and gets a mark: the mark becomes an edit too, so that one way handles both.
+fn settle_marks(payload: &mut Payload<'_>) {
+    let arena = &mut *payload.arena;
+    if arena.edits.is_empty() {
+        return;
+    }
+    for span in arena.spans.get_mut(..arena.span_count).unwrap_or(&mut []) {
+        const BOTH: u32 = flag::ADD_TOP_LEVEL | flag::EDITED;
+        if span.flags & BOTH != BOTH {
+            continue;
+        }
+        span.flags &= !flag::ADD_TOP_LEVEL;
+        let (map_at, first, text): (u32, u32, &[u8]) = match span.metrics.at {
+            0 => (span.at, 0, b"\xa7metrics\x81\xaa_top_level\x01"),
+            at => (at, span.metrics.first, TOP_LEVEL),
+        };
+        let (count, first) = match crate::msgpack::reader::map_head(payload.bytes, map_at as usize) {
+            Ok((n, q)) => (n, q as u32),
+            Err(_) => (0, first),
+        };
+        let side_at = arena.side.len() as u32;
+        arena.side.extend_from_slice(text);
+        let head = arena.edits.iter_mut().find(|e| e.at == map_at && matches!(e.with, With::MapHead(_)));
+        if let Some(Edit { with: With::MapHead(n), .. }) = head {
+            *n += 1;
+        } else {
+            arena.edits.push(Edit { at: map_at, end: first, with: With::MapHead(count + 1) });
+        }
+        arena.edits.push(Edit {
+            at: first,
+            end: first,
+            with: With::Side { at: side_at, len: text.len() as u32 },
+        });
+    }
+}
+
+/// Copies ranges of the input, with what is to stand between them.
+struct Splice<'s> {
+    bytes: &'s [u8],
+    side: &'s [u8],
+    /// Edits that are still ahead.
+    edits: &'s [Edit],
+    out: &'s mut Vec<u8>,
+    /// The range that is read but not written yet.
+    from: usize,
+    to: usize,
+}
+
+impl Splice<'_> {
+    /// Goes on at `at`, which may directly follow what was read.
+    #[inline(always)]
+    fn start(&mut self, at: usize) {
+        if self.to != at {
+            self.flush();
+            self.from = at;
+        }
+        self.to = at;
+    }
+
+    /// Writes the pending range and `at` becomes the start of the next.
+    #[inline(always)]
+    fn cut(&mut self, at: usize, next: usize) {
+        self.out.extend_from_slice(self.bytes.get(self.from..at).unwrap_or(&[]));
+        self.from = next;
+    }
+
+    fn flush(&mut self) {
+        self.cut(self.to, self.to);
+    }
+
+    #[inline(always)]
+    fn span(&mut self, span: &Span) {
+        if span.flags & flag::DROPPED != 0 {
+            self.cut(span.at as usize, span.end as usize);
+        } else if span.flags & flag::EDITED != 0 {
+            self.edited(span);
+        } else if span.metrics.at != 0 {
+            self.cut(span.metrics.at as usize, span.metrics.first as usize);
+            writer::map_head(self.out, span.metrics.len + 1);
+            self.out.extend_from_slice(TOP_LEVEL);
+        } else {
+            self.no_metrics(span);
+        }
+    }
+
+    #[cold]
+    fn no_metrics(&mut self, span: &Span) {
+        let Ok((n, first)) = crate::msgpack::reader::map_head(self.bytes, span.at as usize) else { return };
+        self.cut(span.at as usize, first);
+        writer::map_head(self.out, n + 1);
+        self.out.extend_from_slice(b"\xa7metrics\x81");
+        self.out.extend_from_slice(TOP_LEVEL);
+    }
+
+    fn edited(&mut self, span: &Span) {
+        let ahead = self.edits.partition_point(|e| e.at < span.at);
+        let end = self.edits.partition_point(|e| e.at < span.end);
+        let edits = self.edits.get(ahead..end).unwrap_or(&[]);
+        self.edits = self.edits.get(end..).unwrap_or(&[]);
+        for edit in edits {
+            // An edit inside a range that an earlier one has left out is void.
+            if (edit.at as usize) < self.from {
+                continue;
+            }
+            self.cut(edit.at as usize, edit.end as usize);
+            match edit.with {
+                With::MapHead(n) => writer::map_head(self.out, n),
+                With::Side { at, len } => {
+                    self.out
+                        .extend_from_slice(self.side.get(at as usize..(at + len) as usize).unwrap_or(&[]));
+                }
+            }
+        }
+    }
+}

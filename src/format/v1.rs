@@ -1,0 +1,596 @@
+//! v1 out: maps with small integer keys; a text is written where it first occurs and by its number afterwards.
+//!
+//! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion of
+//! v0.4 (measured, `guide/oracles.md` 6.1): every meta entry stays an attribute, also the promoted `env`, `version`,
+//! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin` and
+//! `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
+//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out.
+//!
+//! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to 16.
+//! Start and duration are unsigned here: a negative one becomes 0 and is counted.
+
+use super::Lost;
+use super::out::Out;
+use super::strings::{Code, Interned, StringTable};
+use crate::config::Metadata;
+use crate::msgpack::reader::{self, Bad};
+use crate::trace::{Arena, ChunkState, Payload, Slot, Span, Text, flag};
+
+/// Keys that the scan must recognise for this encoder.
+pub const V1_SLOTS: &[Slot] = &[
+    Slot::SpanKind,
+    Slot::Env,
+    Slot::Version,
+    Slot::Component,
+    Slot::TraceIdHigh,
+    Slot::Origin,
+    Slot::DecisionMaker,
+    Slot::SamplingPriority,
+    Slot::Hostname,
+    Slot::GitCommit,
+    Slot::ApmMode,
+];
+
+/// The agent's mark for "no priority".
+const NO_PRIORITY: i32 = i8::MIN as i32;
+
+const STRING: u8 = 1;
+const BOOL: u8 = 2;
+const DOUBLE: u8 = 3;
+const INT: u8 = 4;
+const BYTES: u8 = 5;
+const ARRAY: u8 = 6;
+
+/// Puts a v1 body together from the batches of one payload. The payload must carry no edits: where scan or stages
+/// changed text, the changed v0.4 body is made first and scanned again.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    table: StringTable,
+    out: Out,
+    chunks: u32,
+    spans: u64,
+    lost: Lost,
+    promoted: Promoted,
+    top_level: Option<Code>,
+}
+
+/// What the payload takes over from its spans: places of texts in the input.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promoted {
+    env: Text,
+    version: Text,
+    hostname: Text,
+    git_commit: Text,
+    apm_mode: Text,
+}
+
+/// What a chunk takes over from its spans.
+struct Origin {
+    trace_id: u64,
+    trace_id_high: u64,
+    origin: Text,
+    mechanism: u32,
+    priority: i32,
+}
+
+/// Room before the chunks: payload head, key 11, and the array's head.
+const HEAD_ROOM: usize = 64;
+
+impl Encoder {
+    /// Starts a body; what the last one held is gone.
+    pub fn begin(&mut self) {
+        self.table.clear();
+        self.out.clear();
+        self.out.room(HEAD_ROOM);
+        self.out.bytes(&[0; HEAD_ROOM]);
+        self.chunks = 0;
+        self.spans = 0;
+        self.lost = Lost::default();
+        self.promoted = Promoted::default();
+        self.top_level = None;
+    }
+
+    /// Adds the chunks of `payload` that are kept.
+    pub fn add(&mut self, payload: &Payload<'_>) {
+        for chunk in payload.chunks() {
+            if chunk.state != ChunkState::Kept {
+                continue;
+            }
+            let spans = payload.chunk_spans(chunk);
+            let facts = self.gather(payload.bytes, payload.arena, spans);
+            let left_out = spans.iter().filter(|s| s.flags & (flag::DROPPED | flag::NIL) != 0).count() as u32;
+            self.chunks += 1;
+            self.spans += u64::from(chunk.len - left_out);
+            let entries = 2
+                + u32::from(facts.origin.len > 0)
+                + u32::from(facts.priority != NO_PRIORITY)
+                + u32::from(facts.mechanism != 0);
+            self.out.room(64);
+            self.out.map_head(entries);
+            self.out.word(u64::from_le_bytes([6, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
+            self.out.word(facts.trace_id_high.swap_bytes(), 8);
+            self.out.word(facts.trace_id.swap_bytes(), 8);
+            self.out.byte(4);
+            self.out.array_head(chunk.len - left_out);
+            for span in spans {
+                if span.flags & (flag::DROPPED | flag::NIL) == 0 {
+                    self.span(payload, span);
+                }
+            }
+            self.out.room(64);
+            if facts.origin.len > 0 {
+                self.out.byte(2);
+                self.view(payload.bytes, facts.origin);
+            }
+            if facts.priority != NO_PRIORITY {
+                self.out.byte(1);
+                self.out.int(i64::from(facts.priority));
+            }
+            if facts.mechanism != 0 {
+                self.out.byte(7);
+                self.out.uint(u64::from(facts.mechanism));
+            }
+        }
+    }
+
+    /// Ends the body and gives it. `bytes` is the payload that was added; the caller's settings come before what the
+    /// spans say.
+    pub fn finish(&mut self, bytes: &[u8], metadata: &Metadata) -> &[u8] {
+        let p = self.promoted;
+        let texts: [(u8, &str, Text); 8] = [
+            (3, &metadata.language, Text::default()),
+            (4, &metadata.language_version, Text::default()),
+            (5, &metadata.tracer_version, Text::default()),
+            (6, &metadata.runtime_id, Text::default()),
+            (2, &metadata.container_id, Text::default()),
+            (7, &metadata.env, p.env),
+            (8, &metadata.hostname, p.hostname),
+            (9, &metadata.version, p.version),
+        ];
+        let mut entries = 1;
+        self.out.room(512);
+        for (key, own, span) in texts {
+            entries += u32::from(self.field(bytes, key, own, span));
+        }
+        let commit = !metadata.git_commit_sha.is_empty() || p.git_commit.len > 0;
+        let attributes = u32::from(p.apm_mode.len > 0) + u32::from(commit);
+        if attributes > 0 {
+            entries += 1;
+            self.out.byte(10);
+            self.out.array_head(attributes * 3);
+            for (key, own, span) in [
+                ("_dd.apm_mode", "", p.apm_mode),
+                ("_dd.git.commit.sha", metadata.git_commit_sha.as_str(), p.git_commit),
+            ] {
+                if !own.is_empty() || span.len > 0 {
+                    self.own(bytes, key.as_bytes());
+                    self.out.byte(STRING);
+                    if own.is_empty() { self.view(bytes, span) } else { self.own(bytes, own.as_bytes()) }
+                }
+            }
+        }
+        let chunks = self.chunks;
+        let start = self.out.put_before(HEAD_ROOM, |h| {
+            h.map_head(entries);
+            h.byte(11);
+            h.array_head(chunks);
+        });
+        self.out.written().get(start..).unwrap_or(&[])
+    }
+
+    /// Chunks and spans added since [`Encoder::begin`]. Nil spans are left out and not counted.
+    pub fn counts(&self) -> (u32, u64) {
+        (self.chunks, self.spans)
+    }
+
+    /// What this payload held that v1 cannot carry.
+    pub fn lost(&self) -> Lost {
+        self.lost
+    }
+
+    /// Bytes of memory that the encoder holds.
+    pub fn capacity_bytes(&self) -> usize {
+        self.table.capacity_bytes() + self.out.capacity_bytes()
+    }
+
+    /// Reads from the spans what belongs to the chunk and to the payload.
+    fn gather(&mut self, bytes: &[u8], arena: &Arena, spans: &[Span]) -> Origin {
+        let mut facts = Origin {
+            trace_id: 0,
+            trace_id_high: 0,
+            origin: Text::default(),
+            mechanism: 0,
+            priority: NO_PRIORITY,
+        };
+        let mut root_priority = None;
+        for span in spans {
+            if span.flags & flag::NIL != 0 {
+                continue;
+            }
+            facts.trace_id = span.trace_id;
+            let slot = |slot| slot_text(bytes, span, slot);
+            if let Some(high) = slot(Slot::TraceIdHigh).and_then(|t| hex(arena.text(bytes, t))) {
+                facts.trace_id_high = high;
+            }
+            if let Some(t) = slot(Slot::Origin) {
+                facts.origin = t;
+            }
+            if let Some(n) = slot(Slot::DecisionMaker).and_then(|t| mechanism(arena.text(bytes, t))) {
+                facts.mechanism = n;
+            }
+            if let Some(v) = arena.slot_number(bytes, span, Slot::SamplingPriority) {
+                facts.priority = v as i32;
+            }
+            if span.parent_id == 0 && facts.priority != NO_PRIORITY {
+                root_priority = Some(facts.priority);
+            } else if let Some(priority) = root_priority {
+                facts.priority = priority;
+            }
+            for (from, to) in [
+                (Slot::Env, &mut self.promoted.env),
+                (Slot::Version, &mut self.promoted.version),
+                (Slot::Hostname, &mut self.promoted.hostname),
+                (Slot::GitCommit, &mut self.promoted.git_commit),
+                (Slot::ApmMode, &mut self.promoted.apm_mode),
+            ] {
+                if let Some(t) = slot(from) {
+                    *to = t;
+                }
+            }
+        }
+        facts
+    }
+
+    fn span(&mut self, payload: &Payload<'_>, span: &Span) {
+        let buf = payload.bytes;
+        self.out.room(256 + (span.meta.len as usize * 2 + span.metrics.len as usize) * 44);
+        let slot = |slot| slot_text(buf, span, slot);
+        let (env, version, component) = (slot(Slot::Env), slot(Slot::Version), slot(Slot::Component));
+        let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
+        let structs = if span.meta_struct.at == 0 {
+            None
+        } else {
+            reader::map_head(buf, span.meta_struct.at as usize).ok().filter(|(n, _)| *n > 0)
+        };
+        let attributes = span.meta.len + span.metrics.len + u32::from(mark) + structs.map_or(0, |(n, _)| n);
+        let links = list_len(buf, span.links.at);
+        let events = list_len(buf, span.events.at);
+        let entries = 3
+            + u32::from(span.service.len > 0)
+            + u32::from(span.name.len > 0)
+            + u32::from(span.resource.len > 0)
+            + u32::from(span.parent_id != 0)
+            + u32::from(span.duration > 0)
+            + u32::from(span.error != 0)
+            + u32::from(span.kind.len > 0)
+            + u32::from(attributes > 0)
+            + u32::from(links > 0)
+            + u32::from(events > 0)
+            + u32::from(env.is_some())
+            + u32::from(version.is_some())
+            + u32::from(component.is_some());
+        self.out.map_head(entries);
+        for (key, text) in [(1, span.service), (2, span.name), (3, span.resource)] {
+            if text.len > 0 {
+                self.out.byte(key);
+                self.view(buf, text);
+            }
+        }
+        if span.start < 0 || span.duration < 0 {
+            self.lost.clamped_times += 1;
+        }
+        self.out.word(u64::from_le_bytes([4, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+        self.out.word(span.span_id.swap_bytes(), 8);
+        self.out.word(u64::from_le_bytes([6, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+        self.out.word((span.start.max(0) as u64).swap_bytes(), 8);
+        if span.parent_id != 0 {
+            self.out.word(u64::from_le_bytes([5, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+            self.out.word(span.parent_id.swap_bytes(), 8);
+        }
+        if span.duration > 0 {
+            self.out.word(u64::from_le_bytes([7, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+            self.out.word((span.duration as u64).swap_bytes(), 8);
+        }
+        if span.error != 0 {
+            self.out.word(u64::from_le_bytes([8, 0xc3, 0, 0, 0, 0, 0, 0]), 2);
+        }
+        if span.kind.len > 0 {
+            self.out.byte(10);
+            self.view(buf, span.kind);
+        }
+        if attributes > 0 {
+            self.out.byte(9);
+            self.out.array_head(attributes * 3);
+            self.attributes(buf, span, mark, structs);
+        }
+        if links > 0 {
+            self.out.byte(11);
+            // The scan has checked what this reads, here and below: an error cannot happen.
+            let _ = self.links(buf, span.links.at as usize);
+        }
+        if events > 0 {
+            self.out.byte(12);
+            let _ = self.events(buf, span.events.at as usize);
+        }
+        self.out.room(128);
+        for (key, text) in [(13, env), (14, version), (15, component)] {
+            if let Some(text) = text {
+                self.out.byte(key);
+                self.view(buf, text);
+            }
+        }
+        let kind = match slot(Slot::SpanKind).map(|t| payload.arena.text(buf, t)) {
+            Some(b"server") => 2,
+            Some(b"client") => 3,
+            Some(b"producer") => 4,
+            Some(b"consumer") => 5,
+            _ => 1,
+        };
+        self.out.word(16 | kind << 8, 2);
+    }
+
+    #[inline(always)]
+    fn attributes(&mut self, buf: &[u8], span: &Span, mark: bool, structs: Option<(u32, usize)>) {
+        let mut p = span.meta.first as usize;
+        for _ in 0..span.meta.len {
+            p = self.string(buf, p);
+            self.out.byte(STRING);
+            p = self.string(buf, p);
+        }
+        if mark {
+            match self.top_level {
+                Some(code) => self.out.code(code),
+                None => self.first_mark(buf),
+            }
+            self.out.byte(DOUBLE);
+            self.out.nine(0xcb, 1f64.to_bits());
+        }
+        let mut p = span.metrics.first as usize;
+        for _ in 0..span.metrics.len {
+            p = self.string(buf, p);
+            self.out.byte(DOUBLE);
+            if buf.get(p) == Some(&0xcb) {
+                self.out.copy(buf, p, 9);
+                p += 9;
+            } else {
+                // nil counts as 0, as with the agent.
+                let (v, end) = reader::number(buf, p).unwrap_or((0.0, p + 1));
+                self.out.nine(0xcb, v.to_bits());
+                p = end;
+            }
+        }
+        if let Some((n, mut p)) = structs {
+            for _ in 0..n {
+                p = self.string(buf, p);
+                self.out.byte(BYTES);
+                let end = reader::skip(buf, p).unwrap_or(buf.len());
+                self.out.bytes(buf.get(p..end).unwrap_or(&[]));
+                p = end;
+            }
+        }
+    }
+
+    #[cold]
+    fn first_mark(&mut self, buf: &[u8]) {
+        const KEY: &[u8] = b"_top_level";
+        self.own(buf, KEY);
+        if let Interned::Known(code) = self.table.intern_owned(KEY, buf) {
+            self.top_level = Some(code);
+        }
+    }
+
+    #[cold]
+    fn links(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        let (n, mut p) = reader::array_head(buf, p)?;
+        self.out.array_head(n);
+        for _ in 0..n {
+            let (entries, end) = super::json::entries(buf, p)?;
+            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let int = |key| find(key).and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
+            let (span_id, flags) = (int(b"span_id"), int(b"flags"));
+            let state =
+                find(b"tracestate").filter(|at| reader::text(buf, *at).is_ok_and(|(t, _)| !t.is_empty()));
+            let attributes =
+                find(b"attributes").and_then(|at| reader::map_head(buf, at).ok()).filter(|(n, _)| *n > 0);
+            self.out.room(128);
+            self.out.map_head(
+                1 + u32::from(span_id != 0)
+                    + u32::from(attributes.is_some())
+                    + u32::from(state.is_some())
+                    + u32::from(flags != 0),
+            );
+            self.out.word(u64::from_le_bytes([1, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
+            self.out.word(int(b"trace_id_high").swap_bytes(), 8);
+            self.out.word(int(b"trace_id").swap_bytes(), 8);
+            if span_id != 0 {
+                self.out.byte(2);
+                self.out.nine(0xcf, span_id);
+            }
+            if let Some((n, mut q)) = attributes {
+                self.out.byte(3);
+                self.out.array_head(n * 3);
+                for _ in 0..n {
+                    q = self.string(buf, q);
+                    self.out.byte(STRING);
+                    q = self.string(buf, q);
+                }
+            }
+            if let Some(at) = state {
+                self.out.byte(4);
+                self.string(buf, at);
+            }
+            if flags != 0 {
+                self.out.byte(5);
+                self.out.uint(flags);
+            }
+            p = end;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn events(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        let (n, mut p) = reader::array_head(buf, p)?;
+        self.out.array_head(n);
+        for _ in 0..n {
+            let (entries, end) = super::json::entries(buf, p)?;
+            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let time =
+                find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
+            let attributes =
+                find(b"attributes").and_then(|at| reader::map_head(buf, at).ok()).filter(|(n, _)| *n > 0);
+            self.out.room(128);
+            self.out.map_head(2 + u32::from(attributes.is_some()));
+            self.out.byte(1);
+            self.out.nine(0xcf, time);
+            self.out.byte(2);
+            match find(b"name") {
+                Some(at) => drop(self.string(buf, at)),
+                None => self.out.code(Code::EMPTY),
+            }
+            if let Some((n, mut q)) = attributes {
+                self.out.byte(3);
+                self.out.array_head(n * 3);
+                for _ in 0..n {
+                    q = self.string(buf, q);
+                    self.attribute(buf, q)?;
+                    q = reader::skip(buf, q)?;
+                }
+            }
+            p = end;
+        }
+        Ok(())
+    }
+
+    /// Type and value of one typed attribute of an event.
+    fn attribute(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        let (entries, _) = super::json::entries(buf, p)?;
+        let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+        let kind = find(b"type").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
+        self.out.room(64);
+        match kind {
+            1 => {
+                self.out.byte(BOOL);
+                let set = find(b"bool_value").and_then(|at| buf.get(at)) == Some(&0xc3);
+                self.out.byte(0xc2 | u8::from(set));
+            }
+            2 => {
+                self.out.byte(INT);
+                let v = find(b"int_value").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
+                self.out.int(v);
+            }
+            3 => {
+                self.out.byte(DOUBLE);
+                let v =
+                    find(b"double_value").and_then(|at| reader::number(buf, at).ok()).map_or(0.0, |(v, _)| v);
+                self.out.nine(0xcb, v.to_bits());
+            }
+            4 => {
+                self.out.byte(ARRAY);
+                let values = find(b"array_value").and_then(|at| super::json::entries(buf, at).ok());
+                let values = values
+                    .and_then(|(m, _)| m.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
+                let (n, mut q) = values.map_or(Ok((0, 0)), |at| reader::array_head(buf, at))?;
+                self.out.array_head(n * 2);
+                for _ in 0..n {
+                    self.attribute(buf, q)?;
+                    q = reader::skip(buf, q)?;
+                }
+            }
+            _ => {
+                self.out.byte(STRING);
+                match find(b"string_value") {
+                    Some(at) => drop(self.string(buf, at)),
+                    None => self.out.code(Code::EMPTY),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, bytes: &[u8], key: u8, own: &str, span: Text) -> bool {
+        if own.is_empty() && span.len == 0 {
+            return false;
+        }
+        self.out.room(64);
+        self.out.byte(key);
+        if own.is_empty() {
+            self.view(bytes, span)
+        } else {
+            self.own(bytes, own.as_bytes())
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn view(&mut self, buf: &[u8], text: Text) {
+        self.text(buf, text.at as usize, text.len as usize);
+    }
+
+    /// Writes a text of the payload, or its number.
+    #[inline(always)]
+    fn text(&mut self, buf: &[u8], at: usize, len: usize) {
+        match self.table.intern(buf, at, len) {
+            Interned::Known(code) => self.out.code(code),
+            Interned::New(_) => self.literal(buf, at, len),
+            Interned::NewOwned(_, range) => {
+                self.out.str_head(range.len());
+                self.out.bytes(self.table.owned(range));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn literal(&mut self, buf: &[u8], at: usize, len: usize) {
+        self.out.str_head(len);
+        self.out.copy(buf, at, len);
+    }
+
+    /// Writes a text that does not stand in the payload, or its number.
+    #[cold]
+    fn own(&mut self, buf: &[u8], text: &[u8]) {
+        match self.table.intern_owned(text, buf) {
+            Interned::Known(code) => self.out.code(code),
+            Interned::New(_) | Interned::NewOwned(..) => {
+                self.out.room(text.len() + 8);
+                self.out.str_head(text.len());
+                self.out.bytes(text);
+            }
+        }
+    }
+
+    /// Writes the string at `p`, which may be binary or nil; gives the position behind it.
+    #[inline(always)]
+    fn string(&mut self, buf: &[u8], p: usize) -> usize {
+        let (at, len) = match buf.get(p) {
+            Some(&b) if b & 0xe0 == 0xa0 => (p + 1, (b & 0x1f) as usize),
+            _ => super::odd_string(buf, p),
+        };
+        self.text(buf, at, len);
+        at + len
+    }
+}
+
+/// Place of the text behind a recognised key.
+#[inline(always)]
+fn slot_text(bytes: &[u8], span: &Span, slot: Slot) -> Option<Text> {
+    let at = span.slot(slot)?;
+    let (text, end) = reader::text(bytes, at).ok()?;
+    Some(Text { at: (end - text.len()) as u32, len: text.len() as u32 })
+}
+
+fn list_len(buf: &[u8], at: u32) -> u32 {
+    if at == 0 { 0 } else { reader::array_head(buf, at as usize).map_or(0, |(n, _)| n) }
+}
+
+/// The upper half of a trace id: up to 16 hexadecimal digits.
+fn hex(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.starts_with('+') { None } else { u64::from_str_radix(text, 16).ok() }
+}
+
+/// `-3` or `3` gives 3.
+fn mechanism(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.first() == Some(&b'+') { None } else { std::str::from_utf8(digits).ok()?.parse().ok() }
+}

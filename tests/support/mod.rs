@@ -1,0 +1,380 @@
+//! A scripted agent on loopback, over TCP or a Unix socket: it records the raw requests and answers, or misbehaves, step
+//! by step as told. Each request takes the next step of the script; when there is none, the agent answers 200.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Where the agent listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Tcp,
+    #[cfg(unix)]
+    Unix,
+}
+
+/// Every transport that can be played here.
+pub const TRANSPORTS: &[Listen] = &[
+    Listen::Tcp,
+    #[cfg(unix)]
+    Listen::Unix,
+];
+
+/// What to do with one request.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Read the request, answer these bytes, keep the connection.
+    Say(Vec<u8>),
+    /// The same, then close.
+    SayAndClose(Vec<u8>),
+    /// The same, then close after a while, so that the connection dies while it is idle.
+    SayAndCloseLater(Vec<u8>, Duration),
+    /// Read the request, answer byte by byte with pauses.
+    Dribble(Vec<u8>, Duration),
+    /// Wait, then answer.
+    Late(Duration, Vec<u8>),
+    /// Answer when only the head was read, leave the body unread, close.
+    Early(Vec<u8>),
+    /// The same, but neither read on nor close.
+    EarlyAndStall(Vec<u8>),
+    /// Close as soon as the connection is accepted.
+    CloseAfterAccept,
+    /// Reset when the head and a little of the body was read.
+    ResetInBody,
+    /// Read the request, then reset.
+    ResetAfterBody,
+    /// Read the request, then close without a word.
+    CloseAfterBody,
+    /// Read the request and never answer.
+    Stall,
+    /// Read nothing at all.
+    StallReading,
+    /// A 200 with a body of so many bytes.
+    Huge(u64),
+    /// The same, but chunked.
+    HugeChunked(u64),
+    /// Say these bytes, then reset.
+    SayAndReset(Vec<u8>),
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Number of the connection, from 0.
+    pub connection: usize,
+    /// Request line and headers, without the empty line.
+    pub head: String,
+    pub body: Vec<u8>,
+    /// How much the first read of the request gave.
+    pub first_read: usize,
+}
+
+impl Recorded {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|l| {
+            let (n, v) = l.split_once(':')?;
+            n.eq_ignore_ascii_case(name).then(|| v.trim())
+        })
+    }
+}
+
+/// A complete answer with a length.
+pub fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut out = format!("HTTP/1.1 {status} X\r\n");
+    for (n, v) in headers {
+        out += &format!("{n}: {v}\r\n");
+    }
+    out += &format!("Content-Length: {}\r\n\r\n", body.len());
+    [out.as_bytes(), body].concat()
+}
+
+pub fn ok() -> Vec<u8> {
+    answer(200, &[("Content-Type", "application/json")], br#"{"rate_by_service":{"service:,env:":1}}"#)
+}
+
+pub fn say(status: u16, body: &str) -> Step {
+    Step::Say(answer(status, &[], body.as_bytes()))
+}
+
+struct Shared {
+    script: Mutex<VecDeque<Step>>,
+    requests: Mutex<Vec<Recorded>>,
+    open: Mutex<Vec<Arc<Socket>>>,
+    connections: AtomicUsize,
+    stop: AtomicBool,
+}
+
+pub struct ScriptedAgent {
+    shared: Arc<Shared>,
+    listener: Arc<Socket>,
+    acceptor: Option<JoinHandle<()>>,
+    pub url: String,
+    path: Option<PathBuf>,
+    pub port: u16,
+}
+
+impl ScriptedAgent {
+    pub fn start(listen: Listen, script: impl IntoIterator<Item = Step>) -> Self {
+        match listen {
+            Listen::Tcp => Self::tcp(0, script),
+            #[cfg(unix)]
+            Listen::Unix => Self::unix(socket_path(), script),
+        }
+    }
+
+    pub fn tcp(port: u16, script: impl IntoIterator<Item = Step>) -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.set_reuse_address(true).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+        Self::run(listener, format!("http://127.0.0.1:{port}"), None, port, script)
+    }
+
+    #[cfg(unix)]
+    pub fn unix(path: PathBuf, script: impl IntoIterator<Item = Step>) -> Self {
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        Self::run(listener, format!("unix://{}", path.display()), Some(path), 0, script)
+    }
+
+    fn run(
+        listener: Socket,
+        url: String,
+        path: Option<PathBuf>,
+        port: u16,
+        script: impl IntoIterator<Item = Step>,
+    ) -> Self {
+        listener.listen(128).unwrap();
+        let listener = Arc::new(listener);
+        let shared = Arc::new(Shared {
+            script: Mutex::new(script.into_iter().collect()),
+            requests: Mutex::default(),
+            open: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let acceptor = {
+            let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
+            std::thread::spawn(move || accept(&shared, &listener))
+        };
+        Self { shared, listener, acceptor: Some(acceptor), url, path, port }
+    }
+
+    pub fn push(&self, step: Step) {
+        self.shared.script.lock().unwrap().push_back(step);
+    }
+
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests were read.
+    pub fn await_requests(&self, n: usize) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.shared.requests.lock().unwrap().len() < n {
+            assert!(Instant::now() < until, "the agent saw no {n} requests");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for ScriptedAgent {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Ends the accept on Linux; elsewhere the connection below does.
+        let _ = self.listener.shutdown(Shutdown::Both);
+        if !cfg!(target_os = "linux") {
+            if let Ok(address) = self.listener.local_addr() {
+                if let Ok(s) = Socket::new(address.domain(), Type::STREAM, None) {
+                    let _ = s.connect(&address);
+                }
+            }
+        }
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        for socket in self.shared.open.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A path that no other test uses.
+pub fn socket_path() -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let n = NEXT.fetch_add(1, Ordering::SeqCst);
+    std::env::temp_dir().join(format!("dp-{}-{n}.sock", std::process::id()))
+}
+
+fn accept(shared: &Arc<Shared>, listener: &Socket) {
+    while let Ok((socket, _)) = listener.accept() {
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+        let socket = Arc::new(socket);
+        let close = {
+            let mut script = shared.script.lock().unwrap();
+            let close = matches!(script.front(), Some(Step::CloseAfterAccept));
+            if close {
+                script.pop_front();
+            }
+            close
+        };
+        if close {
+            continue;
+        }
+        shared.open.lock().unwrap().push(Arc::clone(&socket));
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            serve(&shared, &socket, number);
+            // The list of open sockets holds one reference; without it this was the last, and the socket closes.
+            shared.open.lock().unwrap().retain(|s| !Arc::ptr_eq(s, &socket));
+        });
+    }
+}
+
+/// Answers the requests of one connection until it ends.
+fn serve(shared: &Shared, socket: &Socket, number: usize) {
+    let _ = socket.set_tcp_nodelay(true);
+    let mut io = socket;
+    let mut input = Vec::new();
+    loop {
+        // What stands at the front may ask not to read everything.
+        let front = shared.script.lock().unwrap().front().cloned();
+        let mut first_read = 0;
+        let mut buffer = vec![0; 1 << 20];
+        let part = matches!(front, Some(Step::Early(_) | Step::EarlyAndStall(_) | Step::ResetInBody));
+        if matches!(front, Some(Step::StallReading)) {
+            shared.script.lock().unwrap().pop_front();
+            return stall(shared);
+        }
+        if part {
+            buffer.truncate(64);
+        }
+        let (head_end, length) = loop {
+            if let Some(end) = find(&input, b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&input[..end]).to_string();
+                let length = head
+                    .lines()
+                    .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse().unwrap()))
+                    .unwrap_or(0usize);
+                if part || input.len() >= end + 4 + length {
+                    break (end, length);
+                }
+            }
+            match io.read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => {
+                    if first_read == 0 {
+                        first_read = n;
+                    }
+                    input.extend_from_slice(&buffer[..n]);
+                }
+            }
+        };
+        let body_end = (head_end + 4 + length).min(input.len());
+        shared.requests.lock().unwrap().push(Recorded {
+            connection: number,
+            head: String::from_utf8_lossy(&input[..head_end]).into_owned(),
+            body: input[head_end + 4..body_end].to_vec(),
+            first_read,
+        });
+        input.drain(..body_end);
+
+        let step = shared.script.lock().unwrap().pop_front().unwrap_or_else(|| Step::Say(ok()));
+        match step {
+            Step::Say(bytes) => drop(io.write_all(&bytes)),
+            Step::SayAndClose(bytes) => {
+                let _ = io.write_all(&bytes);
+                return;
+            }
+            Step::SayAndCloseLater(bytes, pause) => {
+                let _ = io.write_all(&bytes);
+                std::thread::sleep(pause);
+                return;
+            }
+            Step::Dribble(bytes, pause) => {
+                for byte in bytes {
+                    if shared.stop.load(Ordering::SeqCst) || io.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(pause);
+                }
+            }
+            Step::Late(pause, bytes) => {
+                std::thread::sleep(pause);
+                let _ = io.write_all(&bytes);
+            }
+            Step::Early(bytes) => {
+                let _ = io.write_all(&bytes);
+                return;
+            }
+            Step::EarlyAndStall(bytes) => {
+                let _ = io.write_all(&bytes);
+                return stall(shared);
+            }
+            Step::ResetInBody | Step::ResetAfterBody => return reset(socket),
+            Step::SayAndReset(bytes) => {
+                let _ = io.write_all(&bytes);
+                std::thread::sleep(Duration::from_millis(50));
+                return reset(socket);
+            }
+            Step::CloseAfterBody | Step::CloseAfterAccept => return,
+            Step::Stall | Step::StallReading => return stall(shared),
+            Step::Huge(n) => {
+                let _ = io.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n").as_bytes());
+                let piece = vec![b' '; 64 * 1024];
+                let mut left = n as usize;
+                while left > 0 {
+                    let part = left.min(piece.len());
+                    if io.write_all(&piece[..part]).is_err() {
+                        return;
+                    }
+                    left -= part;
+                }
+            }
+            Step::HugeChunked(n) => {
+                let _ = io.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                let piece = [b"10000\r\n".to_vec(), vec![b' '; 0x10000], b"\r\n".to_vec()].concat();
+                for _ in 0..n / 0x10000 {
+                    if io.write_all(&piece).is_err() {
+                        return;
+                    }
+                }
+                let _ = io.write_all(b"0\r\n\r\n");
+            }
+        }
+    }
+}
+
+/// Closes with a reset: TCP by a linger time of zero. A Unix socket resets when there is something unread, which the
+/// steps that read only a part see to; otherwise it just closes.
+fn reset(socket: &Socket) {
+    let _ = socket.set_linger(Some(Duration::ZERO));
+}
+
+fn stall(shared: &Shared) {
+    while !shared.stop.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
