@@ -1,7 +1,7 @@
 #!/bin/sh
 # Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [agent]      none = both
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones
-#   agent  the captured payloads through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
+#   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
 # The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
 set -eu
@@ -23,8 +23,12 @@ for part in $asked; do
       fi
       mkdir -p build/oracle
       (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
-      cargo build --quiet --manifest-path $manifest --bin convert
+      cargo build --quiet --manifest-path $manifest --bins
       python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" || failed="$failed agent"
+      rm -rf build/oracle/generated
+      "$target/debug/generate" build/oracle/generated 200 "${ORACLE_SEED:-0}"
+      python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" \
+        --payloads build/oracle/generated || failed="$failed agent-generated"
       ;;
     *) echo "oracle: no part $part (rust, agent)" >&2; exit 2 ;;
   esac

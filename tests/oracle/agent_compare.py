@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Do our conversions leave the real trace-agent as the same spans as the v0.4 payload they were made from?
 
-usage: agent_compare.py AGENT CONVERT [--by ours|libdd] [--verbose]
+usage: agent_compare.py AGENT CONVERT [--by ours|libdd] [--payloads DIR] [--verbose]
 AGENT is the program of tests/oracle/go/agent, CONVERT the binary `convert` of tests/oracle. Every payload of
-tests/fixtures/traces goes to an agent of its own as v0.4 as it was captured, and as our v0.4, v0.5 and v1.0; what reaches
+tests/fixtures/traces (or DIR/*.msgpack) goes to an agent of its own as v0.4 as it was captured, and as our v0.4, v0.5 and v1.0; what reaches
 the agent's intake is compared, once with every trace kept (so all spans are seen) and once as the agent samples (so
 priority, mechanism and the decision are). Exit 0 if nothing differs but what the lists below name.
 """
+import argparse
 import json
 import pathlib
 import subprocess
@@ -23,14 +24,16 @@ NEGATIVE = 1 << 63
 
 
 def main():
-    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
-    by = sys.argv[sys.argv.index("--by") + 1] if "--by" in sys.argv else "ours"
-    arguments = [a for a in arguments if a != by]
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    agent, convert = arguments
-    files = {f"{p.parent.name}/{p.stem}": p for p in sorted(FIXTURES.glob("*/*.msgpack"))}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("agent")
+    parser.add_argument("convert")
+    parser.add_argument("--by", choices=("ours", "libdd"), default="ours")
+    parser.add_argument("--payloads", type=pathlib.Path)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    agent, convert, by = options.agent, options.convert, options.by
+    found = options.payloads.glob("*.msgpack") if options.payloads else FIXTURES.glob("*/*.msgpack")
+    files = {f"{p.parent.name}/{p.stem}": p for p in sorted(found)}
     versions = {("v0.4", "captured"): {n: str(p) for n, p in files.items()}}
     for to in ("v0.4", "v0.5", "v1.0"):
         versions[to, by] = converted(convert, by, to, files)
@@ -38,7 +41,7 @@ def main():
     for keep in (True, False):
         answers = {key: ask(agent, key[0], paths, keep) for key, paths in versions.items()}
         compare(answers, by, keep, failures)
-    for line in failures if "--verbose" in sys.argv else failures[:20]:
+    for line in failures if options.verbose else failures[:20]:
         print(line)
     print(f"{len(files)} payloads x 3 formats x 2 samplings: {len(failures)} differences")
     return 1 if failures else 0
@@ -61,13 +64,15 @@ def converted(convert, by, to, files):
 def ask(agent, form, paths, keep):
     cases = []
     for name, path in paths.items():
-        sent = json.loads((FIXTURES / f"{name}.headers.json").read_text())["headers"]
+        captured = FIXTURES / f"{name}.headers.json"
+        sent = json.loads(captured.read_text())["headers"] if captured.exists() else []
         headers = [[k, v] for k, v in sent if k.lower() in HEADERS]
         cases.append(json.dumps({"id": name, "format": form, "file": path, "keep": keep, "headers": headers}))
     run = subprocess.run([agent], input="\n".join(cases), capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{agent} failed: {run.stderr[-2000:]}")
-    return {a["id"]: a for a in map(json.loads, run.stdout.splitlines())}
+    # Not splitlines(): it also cuts at the line separators of Unicode, which stand in texts.
+    return {a["id"]: a for a in map(json.loads, filter(None, run.stdout.split("\n")))}
 
 
 def compare(answers, by, keep, failures):

@@ -7,6 +7,7 @@
 mod alloc;
 mod libdd;
 mod measure;
+mod ours;
 mod payloads;
 mod peer_tags;
 mod pin;
