@@ -11,6 +11,7 @@ pub use builder::Builder;
 pub use url::AgentUrl;
 
 use crate::error::{Error, ErrorKind};
+use crate::trace::{FilterRules, Filters, OnMalformed};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -64,6 +65,14 @@ pub struct RawConfig {
     pub close_timeout_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub output_format: Option<String>,
+    pub on_malformed: Option<String>,
+    pub compute_top_level: bool,
+    pub require_tags: Vec<String>,
+    pub reject_tags: Vec<String>,
+    pub require_tag_regexes: Vec<String>,
+    pub reject_tag_regexes: Vec<String>,
+    pub ignore_resources: Vec<String>,
 }
 
 impl RawConfig {
@@ -95,6 +104,36 @@ pub struct Config {
     pub close_timeout: Duration,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub output_format: OutputFormat,
+    pub on_malformed: OnMalformed,
+    pub compute_top_level: bool,
+    pub filters: FilterRules,
+}
+
+/// What goes to the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// `/v0.4/traces`.
+    #[default]
+    V04,
+    /// `/v0.5/traces`.
+    V05,
+    /// `/v1.0/traces`; v0.4 for agents that answer 404.
+    V1,
+}
+
+impl OutputFormat {
+    /// The names in settings.
+    pub const ALL: [(&'static str, OutputFormat); 3] = [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
+
+    /// The agent's endpoint.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::V04 => "/v0.4/traces",
+            Self::V05 => "/v0.5/traces",
+            Self::V1 => "/v1.0/traces",
+        }
+    }
 }
 
 /// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.
@@ -181,7 +220,36 @@ impl Config {
             },
             headers: raw.headers,
             test_session_token: raw.test_session_token,
+            output_format: choice("outputFormat", raw.output_format.as_deref(), &OutputFormat::ALL)?,
+            on_malformed: choice("onMalformed", raw.on_malformed.as_deref(), &ON_MALFORMED)?,
+            compute_top_level: raw.compute_top_level,
+            filters: filters(FilterRules {
+                require: raw.require_tags,
+                reject: raw.reject_tags,
+                require_regex: raw.require_tag_regexes,
+                reject_regex: raw.reject_tag_regexes,
+                ignore_resources: raw.ignore_resources,
+            })?,
         })
+    }
+}
+
+const ON_MALFORMED: [(&str, OnMalformed); 3] =
+    [("REPAIR", OnMalformed::Repair), ("DROP", OnMalformed::Drop), ("FAIL", OnMalformed::Fail)];
+
+fn choice<T: Copy + Default>(setting: &str, text: Option<&str>, known: &[(&str, T)]) -> Result<T, Error> {
+    let Some(text) = text else { return Ok(T::default()) };
+    known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        invalid(format!("{setting} is {text:?}; it must be one of {}", names.join(", ")))
+    })
+}
+
+/// The agent's own rules may be wrong and are then left out; the caller's must be right.
+fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
+    match Filters::new(&rules).1.into_iter().next() {
+        None => Ok(rules),
+        Some(why) => Err(invalid(why.replace(" is left out:", ":"))),
     }
 }
 
@@ -264,6 +332,9 @@ mod tests {
                 RawConfig { headers: vec![("x".into(), "a\r\nb: c".into())], ..RawConfig::default() },
                 "control",
             ),
+            (RawConfig { output_format: Some("V07".into()), ..RawConfig::default() }, "outputFormat"),
+            (RawConfig { on_malformed: Some("repair".into()), ..RawConfig::default() }, "REPAIR"),
+            (RawConfig { reject_tag_regexes: vec!["a:(".into()], ..RawConfig::default() }, "a:("),
             (RawConfig { language: "a\nb".into(), ..RawConfig::default() }, "language"),
         ];
         for (raw, word) in cases {

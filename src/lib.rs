@@ -17,10 +17,15 @@
 
 pub mod agent;
 pub mod config;
+pub mod delivery;
 pub mod error;
+pub mod exporter;
 pub mod format;
 pub mod msgpack;
+mod pipeline;
+pub mod show;
 pub mod trace;
 
 pub use config::{Builder, RawConfig};
 pub use error::{Error, ErrorKind};
+pub use exporter::{AgentResponse, DroppedP0, TraceExporter};

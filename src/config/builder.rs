@@ -1,6 +1,9 @@
 //! The fluent builder of the Rust face. The Java builder has the same setters in camel case.
 
-use super::RawConfig;
+use super::{Config, OutputFormat, RawConfig};
+use crate::error::Error;
+use crate::exporter::TraceExporter;
+use crate::trace::OnMalformed;
 use std::time::Duration;
 
 /// Collects settings; `build` checks them.
@@ -31,6 +34,17 @@ macro_rules! duration_setters {
     };
 }
 
+macro_rules! list_setters {
+    ($( $(#[$doc:meta])* $name:ident => $field:ident; )*) => {
+        $( $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, value: impl Into<String>) -> Self {
+            self.raw.$field.push(value.into());
+            self
+        } )*
+    };
+}
+
 macro_rules! flag_setters {
     ($( $(#[$doc:meta])* $name:ident; )*) => {
         $( $(#[$doc])*
@@ -43,6 +57,36 @@ macro_rules! flag_setters {
 }
 
 impl Builder {
+    /// Checks the settings and makes the exporter. Opens no connection and waits for nothing.
+    ///
+    /// # Errors
+    /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
+    pub fn build(self) -> Result<TraceExporter, Error> {
+        TraceExporter::new(Config::new(self.raw)?)
+    }
+
+    /// What goes to the agent. Default v0.4.
+    #[must_use]
+    pub fn output_format(mut self, value: OutputFormat) -> Self {
+        self.raw.output_format =
+            OutputFormat::ALL.iter().find(|(_, format)| *format == value).map(|(name, _)| (*name).to_owned());
+        self
+    }
+
+    /// What becomes of input that the agent would refuse. Default: repaired where that has one meaning.
+    #[must_use]
+    pub fn on_malformed(mut self, value: OnMalformed) -> Self {
+        self.raw.on_malformed = Some(
+            match value {
+                OnMalformed::Repair => "REPAIR",
+                OnMalformed::Drop => "DROP",
+                OnMalformed::Fail => "FAIL",
+            }
+            .to_owned(),
+        );
+        self
+    }
+
     /// The settings made so far, unchecked.
     pub fn into_raw(self) -> RawConfig {
         self.raw
@@ -74,6 +118,19 @@ impl Builder {
     pub fn max_idle_connections(mut self, value: u32) -> Self {
         self.raw.max_idle_connections = Some(value);
         self
+    }
+
+    list_setters! {
+        /// Keeps only traces whose root has this tag: `KEY` or `KEY:VALUE`. Several must all be there.
+        require_tag => require_tags;
+        /// Leaves out traces whose root has this tag: `KEY` or `KEY:VALUE`.
+        reject_tag => reject_tags;
+        /// As `require_tag`, the value a regex without anchors.
+        require_tag_regex => require_tag_regexes;
+        /// As `reject_tag`, the value a regex without anchors.
+        reject_tag_regex => reject_tag_regexes;
+        /// Leaves out traces whose root's resource matches this regex.
+        ignore_resource => ignore_resources;
     }
 
     text_setters! {
@@ -116,6 +173,8 @@ impl Builder {
         client_computed_stats;
         /// Says by header that the tracer marked top-level spans itself.
         client_computed_top_level;
+        /// Marks top-level spans in the payload (`_top_level`) and says so by header.
+        compute_top_level;
     }
 
     duration_setters! {

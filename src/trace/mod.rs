@@ -61,6 +61,11 @@ impl<'a> Payload<'a> {
         self.arena.spans.get(span_range(chunk)).unwrap_or(&[])
     }
 
+    /// Whether a repair or a stage has changed bytes of the payload, beyond dropping spans and marking them top level.
+    pub fn has_edits(&self) -> bool {
+        !self.arena.edits.is_empty()
+    }
+
     /// The span's service, as bytes: text is not always UTF-8.
     pub fn service(&self, span: &Span) -> &[u8] {
         self.arena.text(self.bytes, span.service)

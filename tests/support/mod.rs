@@ -272,7 +272,11 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                 let head = String::from_utf8_lossy(&input[..end]).to_string();
                 let length = head
                     .lines()
-                    .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse().unwrap()))
+                    .find_map(|l| {
+                        l.to_ascii_lowercase()
+                            .strip_prefix("content-length:")
+                            .map(|v| v.trim().parse().unwrap())
+                    })
                     .unwrap_or(0usize);
                 if part || input.len() >= end + 4 + length {
                     break (end, length);

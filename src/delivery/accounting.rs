@@ -1,0 +1,314 @@
+//! The account: `received = sent + dropped{reason} + filtered + sampled_out + queued`, in traces, spans and bytes, true in
+//! every snapshot.
+//!
+//! A payload enters once ([`Account::enter`], as queued) and leaves once ([`Entry::settle`]); both are one step under one
+//! lock, so no snapshot sees a payload half way. Bytes are bytes of the input. A payload that could not be read enters
+//! and leaves as dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
+
+use crate::error::ErrorKind;
+use parking_lot::Mutex;
+
+/// Traces, spans and bytes of the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Chunks.
+    pub traces: u64,
+    /// Spans.
+    pub spans: u64,
+    /// Bytes of the input.
+    pub bytes: u64,
+}
+
+impl Counts {
+    /// The sum.
+    #[must_use]
+    pub fn plus(self, other: Counts) -> Counts {
+        Counts {
+            traces: self.traces + other.traces,
+            spans: self.spans + other.spans,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// What is left without `other`, at least nothing.
+    #[must_use]
+    pub fn minus(self, other: Counts) -> Counts {
+        Counts {
+            traces: self.traces.saturating_sub(other.traces),
+            spans: self.spans.saturating_sub(other.spans),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($( $(#[$doc:meta])* $name:ident = $text:literal; )*) => {
+        /// Why something was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum DropReason { $( $(#[$doc])* $name, )* }
+
+        impl DropReason {
+            /// Every reason, in the order of the account.
+            pub const ALL: [DropReason; [$( $text, )*].len()] = [ $( DropReason::$name, )* ];
+
+            /// The name in metrics and messages.
+            pub const fn name(self) -> &'static str {
+                match self { $( DropReason::$name => $text, )* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The payload, or a chunk of it, could not be read. Knob: `onMalformed`.
+    Malformed = "malformed";
+    /// Larger than the agent takes.
+    PayloadTooLarge = "payload_too_large";
+    /// The agent refused it (a status that no repetition can change).
+    Refused = "refused";
+    /// The agent was there but did not take it in time (429, 5xx). Knob: `sendBudget`.
+    Overloaded = "overloaded";
+    /// The agent could not be reached. Knob: `url`.
+    Unreachable = "unreachable";
+    /// A time limit passed. Knobs: `sendTimeout`, `sendBudget`.
+    TimedOut = "timed_out";
+    /// Refused at once because the agent has been away. Knob: `sendBudget`.
+    AgentDown = "agent_down";
+    /// The queue was full. Knobs: `queueBytes`, `overflow`.
+    QueueFull = "queue_full";
+    /// Taken out of the queue to make room.
+    Evicted = "evicted";
+    /// The exporter was closed. Knob: `closeTimeout`.
+    Closed = "closed";
+    /// The exporter was collected without having been closed.
+    Forgotten = "forgotten";
+    /// A defect of this library.
+    Internal = "internal";
+}
+
+impl DropReason {
+    /// The reason that stands for an error; `status` is the agent's answer, if there was one.
+    pub fn of(kind: ErrorKind, status: Option<u16>) -> Self {
+        match kind {
+            ErrorKind::MalformedPayload | ErrorKind::TruncatedPayload => Self::Malformed,
+            ErrorKind::PayloadTooLarge => Self::PayloadTooLarge,
+            ErrorKind::HttpStatus => match status {
+                Some(413) => Self::PayloadTooLarge,
+                Some(408 | 429 | 500..) => Self::Overloaded,
+                _ => Self::Refused,
+            },
+            ErrorKind::TimedOut => Self::TimedOut,
+            ErrorKind::AgentDown => Self::AgentDown,
+            ErrorKind::QueueFull => Self::QueueFull,
+            ErrorKind::Evicted => Self::Evicted,
+            ErrorKind::Closed => Self::Closed,
+            ErrorKind::ConnectionRefused
+            | ErrorKind::NameNotResolved
+            | ErrorKind::Unreachable
+            | ErrorKind::SocketMissing
+            | ErrorKind::SocketDenied
+            | ErrorKind::SocketWrongType
+            | ErrorKind::ConnectionReset
+            | ErrorKind::InvalidResponse
+            | ErrorKind::Io => Self::Unreachable,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// A snapshot of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Payloads that entered.
+    pub payloads: u64,
+    /// All that entered.
+    pub received: Counts,
+    /// What the agent accepted.
+    pub sent: Counts,
+    /// What trace filters rejected.
+    pub filtered: Counts,
+    /// What sampling dropped.
+    pub sampled_out: Counts,
+    /// What is on its way.
+    pub queued: Counts,
+    /// What was dropped, by the index of the reason in [`DropReason::ALL`].
+    pub dropped: [Counts; DropReason::ALL.len()],
+    /// Sends after whose body the connection failed, so that the agent may have the payload twice.
+    pub possibly_duplicated: u64,
+    /// Values of payloads that were repaired. Knob: `onMalformed`.
+    pub repaired: u64,
+    /// Requests made for traces.
+    pub requests: u64,
+    /// Bytes of request bodies that the agent accepted.
+    pub body_bytes: u64,
+    /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1).
+    pub lost_in_conversion: u64,
+}
+
+impl Metrics {
+    /// What was dropped for one reason.
+    pub fn dropped_for(&self, reason: DropReason) -> Counts {
+        self.dropped.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// What was dropped for any reason.
+    pub fn dropped_total(&self) -> Counts {
+        self.dropped.iter().fold(Counts::default(), |sum, c| sum.plus(*c))
+    }
+
+    /// `sent + dropped + filtered + sampled_out + queued`: what `received` must be.
+    pub fn accounted_for(&self) -> Counts {
+        self.sent.plus(self.dropped_total()).plus(self.filtered).plus(self.sampled_out).plus(self.queued)
+    }
+}
+
+/// The account of one exporter.
+#[derive(Debug, Default)]
+pub struct Account {
+    metrics: Mutex<Metrics>,
+}
+
+/// How a payload left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What trace filters rejected.
+    pub filtered: Counts,
+    /// What sampling dropped.
+    pub sampled_out: Counts,
+    /// Chunks that could not be read.
+    pub malformed: Counts,
+    /// Values repaired.
+    pub repaired: u64,
+    /// Spans that the output format could not carry whole.
+    pub lost_in_conversion: u64,
+}
+
+/// What became of the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The agent has it (or nothing was left to send).
+    Sent,
+    /// It was dropped.
+    Dropped(DropReason),
+}
+
+/// Figures of the requests made for a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Requests made.
+    pub requests: u64,
+    /// Bytes of the body that was accepted.
+    pub body_bytes: u64,
+    /// The agent may have the payload twice.
+    pub possibly_duplicated: bool,
+}
+
+impl Account {
+    /// A payload enters. It is queued until the entry is settled.
+    pub fn enter(&self, counts: Counts) -> Entry<'_> {
+        let mut m = self.metrics.lock();
+        m.payloads += 1;
+        m.received = m.received.plus(counts);
+        m.queued = m.queued.plus(counts);
+        Entry { account: self, counts, settled: false }
+    }
+
+    /// The account as it stands.
+    pub fn snapshot(&self) -> Metrics {
+        self.metrics.lock().clone()
+    }
+}
+
+/// A payload on its way. One that is forgotten (a panic) leaves as dropped for an internal reason.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    account: &'a Account,
+    counts: Counts,
+    settled: bool,
+}
+
+impl Entry<'_> {
+    /// The payload leaves: parts as `outcome` says, the rest by its `fate`.
+    pub fn settle(mut self, outcome: &Outcome, fate: Fate, effort: Effort) {
+        self.leave(outcome, fate, effort);
+    }
+
+    fn leave(&mut self, outcome: &Outcome, fate: Fate, effort: Effort) {
+        self.settled = true;
+        let mut m = self.account.metrics.lock();
+        let rest = self.counts.minus(outcome.filtered).minus(outcome.sampled_out).minus(outcome.malformed);
+        m.queued = m.queued.minus(self.counts);
+        m.filtered = m.filtered.plus(outcome.filtered);
+        m.sampled_out = m.sampled_out.plus(outcome.sampled_out);
+        add(&mut m, DropReason::Malformed, outcome.malformed);
+        match fate {
+            Fate::Sent => m.sent = m.sent.plus(rest),
+            Fate::Dropped(reason) => add(&mut m, reason, rest),
+        }
+        m.repaired += outcome.repaired;
+        m.lost_in_conversion += outcome.lost_in_conversion;
+        m.requests += effort.requests;
+        m.body_bytes += effort.body_bytes;
+        m.possibly_duplicated += u64::from(effort.possibly_duplicated);
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.leave(&Outcome::default(), Fate::Dropped(DropReason::Internal), Effort::default());
+        }
+    }
+}
+
+fn add(m: &mut Metrics, reason: DropReason, counts: Counts) {
+    if let Some(dropped) = m.dropped.get_mut(reason as usize) {
+        *dropped = dropped.plus(counts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(traces: u64, spans: u64, bytes: u64) -> Counts {
+        Counts { traces, spans, bytes }
+    }
+
+    #[test]
+    fn every_way_out_keeps_the_account_closed() {
+        let account = Account::default();
+        let first = account.enter(counts(10, 100, 1000));
+        assert_eq!(account.snapshot().received, account.snapshot().accounted_for());
+        let outcome = Outcome {
+            filtered: counts(1, 10, 100),
+            sampled_out: counts(2, 25, 200),
+            malformed: counts(1, 5, 50),
+            ..Outcome::default()
+        };
+        first.settle(&outcome, Fate::Sent, Effort { requests: 1, body_bytes: 650, possibly_duplicated: false });
+        account.enter(counts(3, 3, 3)).settle(
+            &Outcome::default(),
+            Fate::Dropped(DropReason::TimedOut),
+            Effort::default(),
+        );
+        drop(account.enter(counts(7, 7, 7)));
+        let m = account.snapshot();
+        assert_eq!(m.received, m.accounted_for());
+        assert_eq!(m.sent, counts(6, 60, 650));
+        assert_eq!(m.dropped_for(DropReason::TimedOut), counts(3, 3, 3));
+        assert_eq!(m.dropped_for(DropReason::Internal), counts(7, 7, 7));
+        assert_eq!(m.queued, Counts::default());
+    }
+
+    #[test]
+    fn reasons_have_distinct_names_and_their_index() {
+        for (i, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, i);
+        }
+        let names: std::collections::HashSet<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}

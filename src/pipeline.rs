@@ -1,0 +1,280 @@
+//! The pipeline: one payload through every stage that is switched on. The order reads top-down in [`Workspace::stages`].
+//!
+//! A payload is worked through in batches of some hundred spans, so that the arena stays in the processor's cache:
+//! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
+//! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
+
+use crate::config::{Config, Metadata, OutputFormat};
+use crate::delivery::accounting::{Counts, Outcome};
+use crate::error::{Error, ErrorKind};
+use crate::format::{Lost, v04, v05, v1};
+use crate::trace::{
+    Arena, ChunkState, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
+};
+
+/// Spans worked through at a time.
+const BATCH: usize = 256;
+/// An arena that grew beyond this for one unusual payload is given back.
+const KEEP_BYTES: usize = 8 << 20;
+
+/// Which stages run, for one output format.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) format: OutputFormat,
+    pub(crate) on_malformed: OnMalformed,
+    pub(crate) filters: Filters,
+    /// Whether top-level spans are looked for, and then whether they get the mark.
+    pub(crate) top_level: Option<TopLevel>,
+    pub(crate) drop_p0: bool,
+    interest: Interest,
+}
+
+impl Plan {
+    /// The stages that `config` asks for when the payload goes out as `format`.
+    pub(crate) fn new(config: &Config, format: OutputFormat) -> Self {
+        let converts = format != OutputFormat::V04;
+        let top_level =
+            (!config.client_computed_top_level && (config.compute_top_level || converts)).then_some(TopLevel { mark: true });
+        let mut slots: Vec<Slot> = Vec::new();
+        if top_level.is_some() {
+            slots.extend(TOP_LEVEL_SLOTS);
+        }
+        if format == OutputFormat::V1 {
+            slots.extend(v1::V1_SLOTS);
+        }
+        let drop_p0 = false;
+        if drop_p0 {
+            slots.extend(P0_SLOTS);
+        }
+        Self {
+            format,
+            on_malformed: config.on_malformed,
+            filters: Filters::new(&config.filters).0,
+            top_level,
+            drop_p0,
+            interest: Interest::none().slots(&slots),
+        }
+    }
+
+    /// Whether a well-formed payload leaves as it came.
+    fn forwards(&self) -> bool {
+        self.format == OutputFormat::V04 && self.filters.is_empty() && self.top_level.is_none() && !self.drop_p0
+    }
+}
+
+/// What is left of a payload, ready to send.
+#[derive(Debug)]
+pub(crate) struct Prepared<'w> {
+    pub(crate) body: &'w [u8],
+    /// All of the input.
+    pub(crate) received: Counts,
+    /// Chunks and spans in the body.
+    pub(crate) traces: u64,
+    pub(crate) spans: u64,
+    pub(crate) outcome: Outcome,
+    /// Place and reason of the first fault that was repaired or dropped.
+    pub(crate) first_fault: Option<String>,
+}
+
+/// The memory of one payload's way; used again for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    arena: Arena,
+    v04: v04::Encoder,
+    v05: v05::Encoder,
+    v1: v1::Encoder,
+}
+
+/// What one pass over the payload has found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    received: Counts,
+    outcome: Outcome,
+    /// The body differs from the input in more than the stages' marks.
+    edited: bool,
+}
+
+impl Workspace {
+    /// Takes a payload through the pipeline.
+    ///
+    /// # Errors
+    /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place: what cannot be read at all, or the first fault when
+    /// faults fail the payload, or when nothing is left of it.
+    pub(crate) fn prepare<'w>(&'w mut self, plan: &Plan, bytes: &'w [u8], metadata: &Metadata) -> Result<Prepared<'w>, Error> {
+        self.arena.repairs = Default::default();
+        if plan.forwards() {
+            let tally = self.check(plan, bytes)?;
+            if !tally.edited {
+                return Ok(self.prepared(bytes, tally, (tally.received.traces, tally.received.spans)));
+            }
+        }
+        self.arena.repairs = Default::default();
+        let (tally, lost) = self.convert(plan, bytes)?;
+        let (body, traces, spans): (&[u8], u32, u64) = match plan.format {
+            OutputFormat::V04 => {
+                let (t, s) = self.v04.counts();
+                (self.v04.finish(), t, s)
+            }
+            OutputFormat::V05 => {
+                let (t, s) = self.v05.counts();
+                (self.v05.finish(), t, s)
+            }
+            OutputFormat::V1 => {
+                let (t, s) = self.v1.counts();
+                let source = if tally.edited { self.v04.finish() } else { bytes };
+                (self.v1.finish(source, metadata), t, s)
+            }
+        };
+        let mut tally = tally;
+        tally.outcome.lost_in_conversion = lost.meta_structs + lost.clamped_times;
+        tally.outcome.repaired = self.arena.repairs.count;
+        let first_fault = self.arena.repairs.first.take();
+        Ok(Prepared { body, received: tally.received, traces: u64::from(traces), spans, outcome: tally.outcome, first_fault })
+    }
+
+    fn prepared<'w>(&'w mut self, body: &'w [u8], tally: Tally, (traces, spans): (u64, u64)) -> Prepared<'w> {
+        Prepared { body, received: tally.received, traces, spans, outcome: tally.outcome, first_fault: None }
+    }
+
+    /// The stages, in their order, on one batch.
+    fn stages(plan: &Plan, payload: &mut Payload<'_>) {
+        plan.filters.apply(payload);
+        if let Some(top_level) = plan.top_level {
+            top_level.apply(payload);
+        }
+        if plan.drop_p0 {
+            drop_p0(payload);
+        }
+    }
+
+    /// Checks and counts; stops at the first thing that would change the payload.
+    fn check(&mut self, plan: &Plan, bytes: &[u8]) -> Result<Tally, Error> {
+        let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        let mut tally = Tally::default();
+        while !scanner.is_done() {
+            scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
+            tally.add(&self.arena);
+            if tally.edited {
+                return Ok(tally);
+            }
+        }
+        tally.received.bytes = bytes.len() as u64;
+        Ok(tally)
+    }
+
+    /// Scan, stages, output, batch by batch.
+    fn convert(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
+        let mut tally = Tally::default();
+        let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        match plan.format {
+            OutputFormat::V04 => self.v04.begin(),
+            OutputFormat::V05 => self.v05.begin(),
+            OutputFormat::V1 => self.v1.begin(),
+        }
+        while !scanner.is_done() {
+            scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
+            let mut payload = Payload::new(bytes, &mut self.arena);
+            Self::stages(plan, &mut payload);
+            match plan.format {
+                OutputFormat::V04 => self.v04.add(&mut payload),
+                // Only v0.4 is written by splicing; the others need the changes done first.
+                _ if payload.has_edits() => return self.convert_in_two_steps(plan, bytes),
+                OutputFormat::V05 => self.v05.add(&payload),
+                OutputFormat::V1 => self.v1.add(&payload),
+            }
+            tally.add(&self.arena);
+        }
+        tally.finish(bytes, &self.arena)?;
+        // `edited` tells the caller which bytes the texts stand in; here it is the input.
+        tally.edited = false;
+        Ok((tally, self.lost(plan.format)))
+    }
+
+    /// First the changed v0.4 body, then its conversion.
+    #[cold]
+    fn convert_in_two_steps(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
+        self.arena.repairs = Default::default();
+        let mut tally = Tally::default();
+        let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        self.v04.begin();
+        while !scanner.is_done() {
+            scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
+            let mut payload = Payload::new(bytes, &mut self.arena);
+            Self::stages(plan, &mut payload);
+            self.v04.add(&mut payload);
+            tally.add(&self.arena);
+        }
+        tally.finish(bytes, &self.arena)?;
+        let repairs = std::mem::take(&mut self.arena.repairs);
+        match plan.format {
+            OutputFormat::V05 => self.v05.begin(),
+            _ => self.v1.begin(),
+        }
+        let changed = self.v04.finish();
+        let mut scanner = Scanner::new(changed, OnMalformed::Fail)?;
+        while !scanner.is_done() {
+            scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
+            let payload = Payload::new(changed, &mut self.arena);
+            match plan.format {
+                OutputFormat::V05 => self.v05.add(&payload),
+                _ => self.v1.add(&payload),
+            }
+        }
+        self.arena.repairs = repairs;
+        tally.edited = true;
+        Ok((tally, self.lost(plan.format)))
+    }
+
+    fn lost(&self, format: OutputFormat) -> Lost {
+        match format {
+            OutputFormat::V04 => Lost::default(),
+            OutputFormat::V05 => self.v05.lost(),
+            OutputFormat::V1 => self.v1.lost(),
+        }
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.arena.capacity_bytes() + self.v04.capacity_bytes() + self.v05.capacity_bytes() + self.v1.capacity_bytes()
+    }
+
+    /// Gives memory back after an unusually large payload.
+    pub(crate) fn trim(&mut self) {
+        if self.capacity_bytes() > KEEP_BYTES {
+            *self = Self::default();
+        }
+    }
+}
+
+impl Tally {
+    /// Counts the chunks of one batch by what the stages have made of them.
+    fn add(&mut self, arena: &Arena) {
+        self.edited |= !arena.edits.is_empty();
+        for chunk in &arena.chunks {
+            let all = Counts { traces: 1, spans: u64::from(chunk.len), bytes: u64::from(chunk.end - chunk.at) };
+            self.received = self.received.plus(all);
+            let o = &mut self.outcome;
+            match chunk.state {
+                ChunkState::Kept => o.sampled_out.spans += u64::from(chunk.dropped),
+                ChunkState::Filtered => o.filtered = o.filtered.plus(all),
+                ChunkState::SampledOut => o.sampled_out = o.sampled_out.plus(all),
+                ChunkState::Malformed => {
+                    o.malformed = o.malformed.plus(all);
+                    self.edited = true;
+                }
+            }
+        }
+    }
+
+    /// The payload is through. All of it malformed is an error, since there is nothing to answer with.
+    fn finish(&mut self, bytes: &[u8], arena: &Arena) -> Result<(), Error> {
+        if self.received.traces > 0 && self.outcome.malformed.traces == self.received.traces {
+            let why = arena.repairs.first.as_deref().unwrap_or("no trace could be read");
+            let kind =
+                if why.contains("the payload ends") { ErrorKind::TruncatedPayload } else { ErrorKind::MalformedPayload };
+            return Err(Error::new(kind, why.to_owned()));
+        }
+        self.received.bytes = bytes.len() as u64;
+        Ok(())
+    }
+}
