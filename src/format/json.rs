@@ -2,7 +2,7 @@
 //! same into `meta` (`_dd.span_links`, `events`), so the agent and the intake read it.
 //!
 //! Shapes: a link is `{"trace_id": 32 hex, "span_id": 16 hex, "tracestate"?, "attributes"?, "flags"?}` (bit 31 of the flags
-//! only says that they are set and is masked); an event is `{"time_unix_nano", "name", "attributes"?}` with natural JSON
+//! only says that they are set and is masked); an event is `{"time_unix_nano", "name", "attributes"}` with natural JSON
 //! types. Attributes are sorted by key.
 
 use crate::msgpack::reader::{self, Bad};
@@ -18,7 +18,7 @@ pub(crate) fn links(buf: &[u8], p: usize, out: &mut String) -> Result<(), Bad> {
                 b"trace_id" => low = int(buf, at),
                 b"trace_id_high" => high = int(buf, at),
                 b"span_id" => span = int(buf, at),
-                b"flags" => flags = int(buf, at) & 0x7fff_ffff,
+                b"flags" => flags = int(buf, at),
                 b"tracestate" => state = reader::text(buf, at)?.0,
                 b"attributes" => attributes = Some(at),
                 _ => {}
@@ -35,7 +35,7 @@ pub(crate) fn links(buf: &[u8], p: usize, out: &mut String) -> Result<(), Bad> {
             })?;
         }
         if flags != 0 {
-            let _ = write!(out, ",\"flags\":{flags}");
+            let _ = write!(out, ",\"flags\":{}", flags & 0x7fff_ffff);
         }
         out.push('}');
         Ok(())
@@ -56,8 +56,13 @@ pub(crate) fn events(buf: &[u8], p: usize, out: &mut String) -> Result<(), Bad> 
         }
         let _ = write!(out, "{{\"time_unix_nano\":{time},\"name\":");
         text(out, name);
+        // Always there, as the agent writes it, also when it is empty.
+        let before = out.len();
         if let Some(at) = attributes {
             sorted_map(buf, at, out, |buf, at, out| attribute(buf, at, out))?;
+        }
+        if out.len() == before {
+            out.push_str(",\"attributes\":{}");
         }
         out.push('}');
         Ok(())

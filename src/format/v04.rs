@@ -51,6 +51,8 @@ impl Encoder {
             self.spans += u64::from(chunk.len - chunk.dropped);
             splice.start(chunk.at as usize);
             if chunk.dropped > 0 {
+                // What is pending of the chunk before stands before this chunk's new head.
+                splice.flush();
                 writer::array_head(splice.out, chunk.len - chunk.dropped);
                 let first = payload.chunk_spans(chunk).first().map_or(chunk.end, |s| s.at);
                 splice.from = first as usize;

@@ -236,5 +236,9 @@ fn add(strings: &mut Out, src: &[u8], at: usize, len: usize) {
 }
 
 fn holds_entries(buf: &[u8], at: usize) -> bool {
-    at != 0 && !matches!(buf.get(at), Some(0x80 | 0x90))
+    let entries = || match buf.get(at) {
+        Some(0x80..=0x8f | 0xde | 0xdf) => reader::map_head(buf, at).map_or(0, |(n, _)| n),
+        _ => reader::array_head(buf, at).map_or(0, |(n, _)| n),
+    };
+    at != 0 && entries() > 0
 }

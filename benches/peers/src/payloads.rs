@@ -1,0 +1,88 @@
+//! Payloads and corpora that `benches/gen_payloads.py` wrote.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::walk::walk;
+
+/// A body with its number of spans.
+pub struct Payload {
+    pub name: String,
+    pub bytes: Vec<u8>,
+    pub spans: usize,
+    pub traces: usize,
+}
+
+/// The folder with `index.json` in it.
+pub struct Payloads {
+    folder: PathBuf,
+    index: Vec<Value>,
+}
+
+impl Payloads {
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        let path = folder.join("index.json");
+        let text = std::fs::read(&path).map_err(|e| format!("{}: {e} (benches/gen_payloads.py writes it)", path.display()))?;
+        let index = serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self { folder: folder.to_owned(), index })
+    }
+
+    /// The v0.4 body of that name.
+    pub fn v04(&self, name: &str) -> Payload {
+        self.read(name, "")
+    }
+
+    /// Its v0.5 twin.
+    pub fn v05(&self, name: &str) -> Payload {
+        self.read(name, "_v05")
+    }
+
+    fn read(&self, name: &str, suffix: &str) -> Payload {
+        let entry = self.index.iter().find(|e| e["name"] == name).unwrap_or_else(|| panic!("no payload {name}"));
+        let path = self.folder.join(format!("{name}{suffix}.msgpack"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(walk(&bytes), Some(bytes.len()), "{} is not one msgpack value", path.display());
+        let count = |key: &str| entry[key].as_u64().unwrap_or(0) as usize;
+        Payload { name: name.to_owned(), bytes, spans: count("spans"), traces: count("traces") }
+    }
+
+    /// The lines of a corpus, e.g. `sql`.
+    pub fn corpus(&self, name: &str) -> Vec<String> {
+        let path = self.folder.join(format!("{name}_corpus.jsonl"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        text.lines()
+            .map(|line| {
+                let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                value["text"].as_str().unwrap_or_default().to_owned()
+            })
+            .collect()
+    }
+}
+
+impl Payload {
+    /// The first `traces` chunks as a payload of their own.
+    pub fn first(&self, traces: usize) -> Payload {
+        assert!(traces <= self.traces);
+        let head = match self.bytes[0] {
+            0x90..=0x9f => 1,
+            0xdc => 3,
+            _ => 5,
+        };
+        let mut at = head;
+        let mut spans = 0;
+        for _ in 0..traces {
+            let chunk = &self.bytes[at..];
+            spans += match chunk[0] {
+                b @ 0x90..=0x9f => usize::from(b & 15),
+                0xdc => usize::from(u16::from_be_bytes([chunk[1], chunk[2]])),
+                _ => u32::from_be_bytes([chunk[1], chunk[2], chunk[3], chunk[4]]) as usize,
+            };
+            at += walk(chunk).expect("the whole payload walks");
+        }
+        let mut bytes = vec![0xdd];
+        bytes.extend((traces as u32).to_be_bytes());
+        bytes.extend(&self.bytes[head..at]);
+        Payload { name: format!("web_{traces}x{}", spans / traces.max(1)), bytes, spans, traces }
+    }
+}

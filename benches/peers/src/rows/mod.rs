@@ -1,0 +1,7 @@
+//! The rows, one file a group of the rules.
+
+pub mod obfuscation;
+pub mod send;
+pub mod stats;
+pub mod walk;
+pub mod wire;

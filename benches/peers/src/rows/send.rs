@@ -1,0 +1,26 @@
+//! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection.
+
+use crate::measure::{Bench, Case};
+use crate::payloads::Payloads;
+use crate::sink;
+
+const BODIES: [&str; 5] = ["web_100x10", "body_20k", "body_60k", "body_200k", "web_1x1"];
+
+pub fn run(bench: &mut Bench, payloads: &Payloads) {
+    let url = sink::start().expect("loopback has a free port");
+    let post_url = format!("{url}/v0.4/traces");
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    for name in BODIES {
+        let payload = payloads.v04(name);
+        let count = payload.traces.to_string();
+        bench.run_absolute(Case::per_item("raw_post", &payload, "us", 1.0).ours(|| {
+            let mut response = agent
+                .post(&post_url)
+                .header("Content-Type", "application/msgpack")
+                .header("X-Datadog-Trace-Count", &count)
+                .send(payload.bytes.as_slice())
+                .expect("the sink answers");
+            response.body_mut().read_to_string().expect("the answer is text")
+        }));
+    }
+}

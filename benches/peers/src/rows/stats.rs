@@ -1,0 +1,51 @@
+//! Group `stats`: the concentrator alone, the whole way with it, and the sketch.
+
+use crate::libdd;
+use crate::measure::{Bench, Case};
+use crate::payloads::{Payload, Payloads};
+use crate::peer_tags::PEER_TAGS;
+
+pub fn run(bench: &mut Bench, payloads: &Payloads) {
+    let web = payloads.v04("web_100x10");
+    bench.run_walk(&web, Vec::new());
+    let decoded = libdd::decode_v04(&web.bytes);
+    let mut plain = libdd::concentrator(&[]);
+    bench.run(Case::per_span("stats_only", &web).against("libdd", || libdd::add_all(&mut plain, &decoded)));
+    let mut with_tags = libdd::concentrator(&PEER_TAGS);
+    bench.run(
+        Case::per_span("stats_only_43_peer_tags", &web)
+            .against("libdd", || libdd::add_all(&mut with_tags, &decoded)),
+    );
+    whole(bench, &web);
+    sketch(bench, &web);
+}
+
+/// Top level, stats with 43 peer tags, p0 drop, output.
+fn whole(bench: &mut Bench, payload: &Payload) {
+    let (bytes, room) = (&payload.bytes, payload.bytes.len());
+    let mut concentrator = libdd::concentrator(&PEER_TAGS);
+    let mut staged = move || {
+        let mut traces = libdd::decode_v04(bytes);
+        for trace in &mut traces {
+            libdd_trace_utils::span::trace_utils::compute_top_level_span(trace);
+        }
+        libdd::add_all(&mut concentrator, &traces);
+        libdd::drop_p0(traces)
+    };
+    let mut staged_for_v05 = staged.clone();
+    bench.run(
+        Case::per_span("v04_whole", payload).against("libdd", move || libdd::encode_v04(&staged(), room)),
+    );
+    bench.run(Case::per_span("v05_whole", payload).against("libdd", move || libdd::encode_v05(&staged_for_v05())));
+}
+
+/// Durations of the payload's spans, so values as they come, into one sketch.
+fn sketch(bench: &mut Bench, payload: &Payload) {
+    let values: Vec<f64> =
+        libdd::decode_v04(&payload.bytes).iter().flatten().map(|span| span.duration as f64).collect();
+    let mut theirs = libdd::sketch(&values);
+    bench.run(
+        Case::per_item("sketch_insert", payload, "ns/value", values.len() as f64)
+            .against("libdd", || libdd::add_values(&mut theirs, &values)),
+    );
+}

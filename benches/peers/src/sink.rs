@@ -1,0 +1,49 @@
+//! A small agent on loopback for the network rows: reads each request to its end, throws it away, answers 200 with the
+//! body of an agent that has no rates. It runs on the cores that the bench does not measure on.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{\"rate_by_service\":{}}\n";
+
+/// Starts the sink and gives its base URL. Its threads end with the process.
+pub fn start() -> std::io::Result<String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    std::thread::spawn(move || {
+        crate::pin::to_others();
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    Ok(url)
+}
+
+/// Serves one connection until the peer closes it or sends what is no request.
+fn serve(stream: TcpStream) -> Option<()> {
+    crate::pin::to_others();
+    stream.set_nodelay(true).ok()?;
+    let mut answers = stream.try_clone().ok()?;
+    let mut requests = BufReader::with_capacity(256 * 1024, stream);
+    let mut line = String::new();
+    loop {
+        let mut length = 0u64;
+        loop {
+            line.clear();
+            if requests.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse().ok()?;
+                }
+            }
+        }
+        std::io::copy(&mut (&mut requests).take(length), &mut std::io::sink()).ok()?;
+        answers.write_all(ANSWER).ok()?;
+    }
+}

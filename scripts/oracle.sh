@@ -1,0 +1,40 @@
+#!/bin/sh
+# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [agent]      none = both
+#   rust   differential tests against the libdd crates, on generated payloads and the captured ones
+#   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
+#          and the Go module proxy; without Go it says so and is left out.
+# The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
+set -eu
+cd "$(dirname "$0")/.."
+asked="${*:-rust agent}"
+failed=""
+manifest=tests/oracle/Cargo.toml
+target="${CARGO_TARGET_DIR:-tests/oracle/target}"
+
+for part in $asked; do
+  case "$part" in
+    rust)
+      cargo test --quiet --manifest-path $manifest || failed="$failed rust"
+      ;;
+    agent)
+      if ! command -v go > /dev/null; then
+        echo "oracle: agent left out, there is no Go on this machine"
+        continue
+      fi
+      mkdir -p build/oracle
+      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      cargo build --quiet --manifest-path $manifest --bins
+      python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" || failed="$failed agent"
+      rm -rf build/oracle/generated
+      "$target/debug/generate" build/oracle/generated 200 "${ORACLE_SEED:-0}"
+      python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" \
+        --payloads build/oracle/generated || failed="$failed agent-generated"
+      ;;
+    *) echo "oracle: no part $part (rust, agent)" >&2; exit 2 ;;
+  esac
+done
+if [ -n "$failed" ]; then
+  echo "oracle: failed:$failed"
+  exit 1
+fi
+echo "oracle: passed: $asked"

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	gzipimpl "github.com/DataDog/datadog-agent/comp/trace/compression/impl-gzip"
+	"github.com/DataDog/datadog-agent/pkg/trace/agent"
+	"github.com/DataDog/datadog-agent/pkg/trace/config"
+	"github.com/DataDog/datadog-agent/pkg/trace/telemetry"
+	"github.com/DataDog/datadog-go/v5/statsd"
+)
+
+type options struct {
+	socket string // Unix socket beside the TCP port; empty: none
+	keep   bool   // keep every trace
+}
+
+// running is an agent that answers.
+type running struct {
+	url, socket string
+	agent       *agent.Agent
+	cancel      context.CancelFunc
+}
+
+// start starts an agent toward the sink and waits until /info answers.
+func start(s *sink, o options) (*running, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := configuration(s.url, port, o)
+	a := agent.NewAgent(ctx, c, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, gzipimpl.NewComponent())
+	go a.Run()
+	r := &running{url: fmt.Sprintf("http://127.0.0.1:%d", port), socket: o.socket, agent: a, cancel: cancel}
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(2 * time.Millisecond) {
+		if response, err := http.Get(r.url + "/info"); err == nil {
+			response.Body.Close()
+			return r, nil
+		}
+	}
+	r.stop()
+	return nil, fmt.Errorf("the agent on port %d does not answer /info", port)
+}
+
+// stop ends the agent; what it has goes to the sink first.
+func (r *running) stop() {
+	r.cancel()
+	r.agent.WaitForStopped(context.Background())
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// configuration is a packaged agent's, without roads to a real intake.
+func configuration(intake string, port int, o options) *config.AgentConfig {
+	c := config.New()
+	c.Endpoints = []*config.Endpoint{{Host: intake, APIKey: "00000000000000000000000000000000"}}
+	c.Hostname, c.DefaultEnv, c.AgentVersion = "oracle", "none", "7.85.2"
+	c.ReceiverHost, c.ReceiverPort, c.ReceiverSocket = "127.0.0.1", port, o.socket
+	// Zero values here are not the agent's defaults.
+	c.ReceiverTimeout, c.Decoders, c.DecoderTimeout = 5, 1, 1000
+	c.MaxConnections, c.ConnectionLimit = 1000, 2000
+	c.TelemetryConfig.Enabled, c.StatsdEnabled, c.DebugServerPort = false, false, 0
+	c.EVPProxy.Enabled, c.OpenLineageProxy.Enabled, c.Proxy = false, false, nil
+	c.TargetTPS, c.ErrorTPS = 1e9, 1e9
+	c.SynchronousFlushing = true
+	if o.keep {
+		c.ProbabilisticSamplerEnabled, c.ProbabilisticSamplerSamplingPercentage = true, 100
+	}
+	return c
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

@@ -1,0 +1,78 @@
+// Command agent runs Datadog's own trace-agent in this process, toward a sink of its own, and prints what the agent
+// would have sent to the intake.
+//
+//	agent < cases.jsonl       one fresh agent a case: sends the file, stops, prints one JSON line a case
+//	agent serve               one agent until standard input ends: first line {"url":…,"socket":…}, then one JSON line
+//	                          for each payload that reaches the sink
+//
+// A case is {"id": text, "format": "v0.4"|"v0.5"|"v1.0", "file": path, "headers": [[name, value]…], "keep": bool}. With
+// "keep" every trace is kept whatever its priority (the agent then writes priority and mechanism itself), so that what
+// the agent would drop can be compared as well.
+// The answer is {"id", "status", "body", "chunks": […]}; chunks and spans have their string references resolved, numbers
+// that JSON cannot carry exactly (ids, NaN) are text.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		err = serve()
+	} else if len(os.Args) > 1 {
+		err = fmt.Errorf("unknown argument %s; see the head of main.go", os.Args[1])
+	} else {
+		err = answerCases()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		os.Exit(1)
+	}
+}
+
+func answerCases() error {
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 64<<20)
+	out := json.NewEncoder(os.Stdout)
+	for in.Scan() {
+		var c testCase
+		if err := json.Unmarshal(in.Bytes(), &c); err != nil {
+			return fmt.Errorf("case %s: %w", in.Text(), err)
+		}
+		if err := out.Encode(c.run()); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+// serve keeps one agent until standard input ends, then flushes it.
+func serve() error {
+	lines := make(chan any)
+	s := newSink(func(line any) { lines <- line })
+	defer s.close()
+	a, err := start(s, options{socket: os.Getenv("ORACLE_SOCKET"), keep: os.Getenv("ORACLE_KEEP") != ""})
+	if err != nil {
+		return err
+	}
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		a.stop()
+		close(lines)
+	}()
+	out := json.NewEncoder(os.Stdout)
+	if err := out.Encode(map[string]string{"url": a.url, "socket": a.socket}); err != nil {
+		return err
+	}
+	for line := range lines {
+		if err := out.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
