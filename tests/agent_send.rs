@@ -73,7 +73,11 @@ fn a_request_is_these_bytes_and_arrives_in_one_piece() {
         assert_eq!(rest, wanted);
         for r in &seen {
             assert_eq!(r.body, body);
-            assert_eq!(r.first_read, r.head.len() + 4 + body.len(), "head and body came apart on {transport:?}");
+            assert_eq!(
+                r.first_read,
+                r.head.len() + 4 + body.len(),
+                "head and body came apart on {transport:?}"
+            );
         }
         assert_eq!(agent.connections(), 1, "the connection is kept");
     }
@@ -149,8 +153,11 @@ fn rates_are_reported_when_they_change() {
         assert!(Arc::ptr_eq(&replies[1].body, &replies[2].body), "an equal body is shared");
         assert!(replies[3].body.is_empty());
         assert!(Arc::ptr_eq(replies[0].rates.as_ref().unwrap(), replies[3].rates.as_ref().unwrap()));
-        let sent: Vec<_> =
-            agent.requests().iter().map(|r| r.header("datadog-rates-payload-version").unwrap().to_owned()).collect();
+        let sent: Vec<_> = agent
+            .requests()
+            .iter()
+            .map(|r| r.header("datadog-rates-payload-version").unwrap().to_owned())
+            .collect();
         assert_eq!(sent, ["0", "a", "a", "a", "a"]);
     }
 }

@@ -148,8 +148,9 @@ impl Client {
                 Exchange { method: Method::GET, uri: &uri, headers: self.headers.for_info(), body: &[] };
             match exchange.run(&self.http, call, &self.address) {
                 Ok(answer) if answer.status() == 200 => {
-                    return Info::parse(answer.body(), &answer.parts.headers)
-                        .map_err(|why| fault::answer(&format!("{}{path}", self.address), &why).with_status(200));
+                    return Info::parse(answer.body(), &answer.parts.headers).map_err(|why| {
+                        fault::answer(&format!("{}{path}", self.address), &why).with_status(200)
+                    });
                 }
                 Ok(answer) => return Err(self.refusal("GET /info", &answer)),
                 Err(_) if self.gate.is_closed() => return Err(closed()),
@@ -185,7 +186,9 @@ impl Client {
         let mut tries = Tries::default();
         loop {
             if self.gate.is_closed() {
-                return Err(closed().with_attempts(tries.attempts).with_possibly_arrived(tries.possibly_arrived));
+                return Err(closed()
+                    .with_attempts(tries.attempts)
+                    .with_possibly_arrived(tries.possibly_arrived));
             }
             let exchange = Exchange { method: method.clone(), uri: &uri, headers: headers.clone(), body };
             let outcome = exchange.run(&self.http, self.call(end, budget, body.len()), &self.address);
@@ -280,7 +283,11 @@ impl Tries {
 
     fn give_up(&self, error: Error, repeatable: bool, budget: Duration) -> Error {
         let error = if repeatable && self.attempts > 1 {
-            error.note(&format!("; tried {} times within {} ms (`sendBudget`)", self.attempts, budget.as_millis()))
+            error.note(&format!(
+                "; tried {} times within {} ms (`sendBudget`)",
+                self.attempts,
+                budget.as_millis()
+            ))
         } else {
             error
         };

@@ -26,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) sent: bool,
     /// Found out: at least one byte of an answer arrived.
     pub(crate) answered: bool,
+    /// Found out: the connection ended in the middle of the answer.
+    pub(crate) broke_off: bool,
 }
 
 impl Call {
@@ -37,8 +39,8 @@ impl Call {
         connect_timeout: Duration,
         size_hint: usize,
     ) -> Self {
-        let (fresh, sent, answered) = (false, false, false);
-        Self { deadline, limit, knob, connect_timeout, size_hint, fresh, sent, answered }
+        let (fresh, sent, answered, broke_off) = (false, false, false, false);
+        Self { deadline, limit, knob, connect_timeout, size_hint, fresh, sent, answered, broke_off }
     }
 
     /// Makes this the request in progress on this thread, runs `f`, and returns its result with what was found out.
@@ -56,6 +58,16 @@ impl Call {
         let after = CURRENT.get().unwrap_or(self);
         drop(clear);
         (result, after)
+    }
+
+    /// Until when a connection may take to open, and the limit and setting to name if it does not.
+    pub(crate) fn connect_limit(&self) -> (Instant, Duration, &'static str) {
+        let by_connect = Instant::now() + self.connect_timeout;
+        if by_connect < self.deadline {
+            (by_connect, self.connect_timeout, "connectTimeout")
+        } else {
+            (self.deadline, self.limit, self.knob)
+        }
     }
 
     /// The request in progress. Without one (which would be a defect) the limits are short, not absent.
