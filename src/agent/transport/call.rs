@@ -20,6 +20,8 @@ pub(crate) struct Call {
     pub(crate) connect_timeout: Duration,
     /// Bytes of the body and, roughly, of the head: how large an output buffer is worth having.
     pub(crate) size_hint: usize,
+    /// Where the body lies in memory, modulo a page: see `buffers`.
+    pub(crate) page_offset: usize,
     /// Found out: a new connection was opened, so the request did not go over a kept one.
     pub(crate) fresh: bool,
     /// Found out: the whole request was handed to the kernel.
@@ -38,9 +40,21 @@ impl Call {
         knob: &'static str,
         connect_timeout: Duration,
         size_hint: usize,
+        page_offset: usize,
     ) -> Self {
         let (fresh, sent, answered, broke_off) = (false, false, false, false);
-        Self { deadline, limit, knob, connect_timeout, size_hint, fresh, sent, answered, broke_off }
+        Self {
+            deadline,
+            limit,
+            knob,
+            connect_timeout,
+            size_hint,
+            page_offset,
+            fresh,
+            sent,
+            answered,
+            broke_off,
+        }
     }
 
     /// Makes this the request in progress on this thread, runs `f`, and returns its result with what was found out.
@@ -74,7 +88,7 @@ impl Call {
     pub(crate) fn current() -> Self {
         CURRENT.get().unwrap_or_else(|| {
             let limit = Duration::from_secs(1);
-            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0)
+            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0, 0)
         })
     }
 

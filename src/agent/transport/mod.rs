@@ -18,6 +18,7 @@ mod tcp;
 mod unix;
 mod wire;
 
+pub(super) use buffers::PAGE;
 pub(super) use call::Call;
 
 use super::gate::Gate;
