@@ -10,7 +10,9 @@ use data_pipeline::config::{Config, RawConfig};
 use data_pipeline::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, say, socket_path};
+#[cfg(unix)]
+use support::socket_path;
+use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, say};
 
 const BODY: &[u8] = b"\x91\x91\x80";
 
@@ -381,10 +383,11 @@ fn an_agent_in_trouble_uses_up_the_budget_and_no_more() {
 
 #[test]
 fn an_agent_that_comes_up_later_gets_the_payload() {
+    #[cfg(unix)]
     let path = socket_path();
     let port = ScriptedAgent::start(Listen::Tcp, []).port;
     for (url, later) in [
-        (format!("http://127.0.0.1:{port}"), None),
+        (format!("http://127.0.0.1:{port}"), None::<std::path::PathBuf>),
         #[cfg(unix)]
         (format!("unix://{}", path.display()), Some(path.clone())),
     ] {
@@ -407,6 +410,7 @@ fn an_agent_that_comes_up_later_gets_the_payload() {
 #[test]
 fn each_way_of_not_connecting_has_its_own_sentence() {
     let nobody = ScriptedAgent::start(Listen::Tcp, []).port;
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut cases = vec![
         (format!("http://127.0.0.1:{nobody}"), ErrorKind::ConnectionRefused, "nobody listens"),
         ("http://no-such-host.invalid:8126".to_owned(), ErrorKind::NameNotResolved, "no-such-host.invalid"),
@@ -539,4 +543,50 @@ fn a_shutdown_interrupts_whatever_a_send_is_doing() {
             client.shutdown();
         }
     }
+}
+
+/// Answers with bytes changed, left out and doubled: whatever comes back, it comes back in time and without a panic.
+#[test]
+fn no_answer_makes_the_client_panic_or_hang() {
+    let seeds = [
+        ok(),
+        answer(429, &[("Retry-After", "0"), ("Datadog-Agent-State", "x")], b"{}"),
+        raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody"),
+    ];
+    let seed = data_pipeline::agent::retry::seed();
+    println!("seed {seed}");
+    let mut state = seed | 1;
+    let mut random = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % n
+    };
+    let mut script = Vec::new();
+    for i in 0..400 {
+        let mut bytes = seeds[i % seeds.len()].clone();
+        for _ in 0..=random(4) {
+            if bytes.len() < 2 {
+                break;
+            }
+            let at = random(bytes.len());
+            match random(5) {
+                0 => bytes[at] = random(256) as u8,
+                1 => drop(bytes.remove(at)),
+                2 => bytes.truncate(at.max(1)),
+                3 => bytes.insert(at, b"\r\n 0:;,-9\0\xff"[random(11)]),
+                _ => bytes.extend_from_within(at..),
+            }
+        }
+        script.push(Step::SayAndClose(bytes));
+    }
+    let agent = ScriptedAgent::start(*TRANSPORTS.last().unwrap(), script);
+    let client = client(&agent.url);
+    while agent.requests().len() < 400 {
+        let started = Instant::now();
+        let _ = send(&client, BODY, 25);
+        assert!(started.elapsed() < Duration::from_secs(1), "seed {seed}: {:?}", started.elapsed());
+    }
+    assert_eq!(send(&client, BODY, 2000).unwrap().status, 200);
 }
