@@ -6,6 +6,8 @@ import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -99,9 +101,18 @@ public final class TraceExporter implements AutoCloseable {
     return VERSION;
   }
 
-  /** How the native library was loaded, for tools. */
-  static NativeLibrary library() {
-    return LIBRARY;
+  /**
+   * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code sha256}, {@code
+   * load_micros}. Unmodifiable.
+   */
+  public static Map<String, String> libraryInfo() {
+    Map<String, String> info = new LinkedHashMap<>();
+    info.put("version", VERSION);
+    info.put("platform", LIBRARY.platform().toString());
+    info.put("source", LIBRARY.source());
+    info.put("sha256", LIBRARY.sha256());
+    info.put("load_micros", Long.toString(LIBRARY.loadMicros()));
+    return Collections.unmodifiableMap(info);
   }
 
   /**
@@ -229,8 +240,12 @@ public final class TraceExporter implements AutoCloseable {
     return new String(nativeInfo(handle, limit.toMillis()), StandardCharsets.UTF_8);
   }
 
-  /** A v0.4 payload as text: one JSON object a span and line. */
-  static String show(byte[] payload) {
+  /**
+   * A payload as text: one JSON object a span and line.
+   *
+   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the place
+   */
+  public static String show(byte[] payload) {
     if (UNAVAILABLE != null) {
       throw UNAVAILABLE;
     }
