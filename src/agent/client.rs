@@ -10,7 +10,7 @@ use super::headers::{Headers, PerSend};
 use super::info::Info;
 use super::response::{self, Memory, Reply};
 use super::retry::{self, Schedule};
-use super::transport::{AgentConnector, Call, NoLookup, closed, fault};
+use super::transport::{AgentConnector, Call, NoLookup, PAGE, closed, fault};
 use crate::config::{AgentUrl, Config};
 use crate::error::{Error, ErrorKind};
 use std::sync::Arc;
@@ -107,14 +107,16 @@ impl Client {
     /// What the last attempt ran into, with the number of attempts. `possibly_arrived` says whether the agent may have
     /// the payload nevertheless.
     pub fn send(&self, request: &TraceRequest<'_>) -> Result<Reply, Error> {
-        let headers = self.headers.for_traces(&PerSend {
-            trace_count: request.trace_count,
-            dropped_p0_traces: request.dropped_p0_traces,
-            dropped_p0_spans: request.dropped_p0_spans,
-            computed_stats: request.computed_stats,
-            computed_top_level: request.computed_top_level,
-            rates_version: Some(self.memory.rates_version()),
-        });
+        let headers = || {
+            self.headers.for_traces(&PerSend {
+                trace_count: request.trace_count,
+                dropped_p0_traces: request.dropped_p0_traces,
+                dropped_p0_spans: request.dropped_p0_spans,
+                computed_stats: request.computed_stats,
+                computed_top_level: request.computed_top_level,
+                rates_version: Some(self.memory.rates_version()),
+            })
+        };
         self.deliver(Method::PUT, request.path, headers, request.body, request.budget)
     }
 
@@ -128,7 +130,7 @@ impl Client {
         obfuscation_version: Option<u32>,
         budget: Duration,
     ) -> Result<Reply, Error> {
-        let headers = self.headers.for_stats(obfuscation_version);
+        let headers = || self.headers.for_stats(obfuscation_version);
         self.deliver(Method::POST, "/v0.6/stats", headers, body, budget)
     }
 
@@ -142,14 +144,16 @@ impl Client {
         let deadline = Instant::now() + limit;
         let mut stale = 0;
         loop {
-            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, self.headers.size());
+            let call =
+                Call::new(deadline, limit, "sendTimeout", self.connect_timeout, self.headers.size(), 0);
             let uri = self.uri(path)?;
             let exchange =
                 Exchange { method: Method::GET, uri: &uri, headers: self.headers.for_info(), body: &[] };
             match exchange.run(&self.http, call, &self.address) {
                 Ok(answer) if answer.status() == 200 => {
-                    return Info::parse(answer.body(), &answer.parts.headers)
-                        .map_err(|why| fault::answer(&format!("{}{path}", self.address), &why).with_status(200));
+                    return Info::parse(answer.body(), &answer.parts.headers).map_err(|why| {
+                        fault::answer(&format!("{}{path}", self.address), &why).with_status(200)
+                    });
                 }
                 Ok(answer) => return Err(self.refusal("GET /info", &answer)),
                 Err(_) if self.gate.is_closed() => return Err(closed()),
@@ -175,7 +179,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        headers: HeaderMap,
+        headers: impl Fn() -> HeaderMap,
         body: &[u8],
         budget: Duration,
     ) -> Result<Reply, Error> {
@@ -185,10 +189,12 @@ impl Client {
         let mut tries = Tries::default();
         loop {
             if self.gate.is_closed() {
-                return Err(closed().with_attempts(tries.attempts).with_possibly_arrived(tries.possibly_arrived));
+                return Err(closed()
+                    .with_attempts(tries.attempts)
+                    .with_possibly_arrived(tries.possibly_arrived));
             }
-            let exchange = Exchange { method: method.clone(), uri: &uri, headers: headers.clone(), body };
-            let outcome = exchange.run(&self.http, self.call(end, budget, body.len()), &self.address);
+            let exchange = Exchange { method: method.clone(), uri: &uri, headers: headers(), body };
+            let outcome = exchange.run(&self.http, self.call(end, budget, body), &self.address);
             let (error, repeat, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
                     tries.attempts += 1;
@@ -241,14 +247,15 @@ impl Client {
         Ok(reply)
     }
 
-    fn call(&self, end: Instant, budget: Duration, body: usize) -> Call {
+    fn call(&self, end: Instant, budget: Duration, body: &[u8]) -> Call {
         let by_timeout = Instant::now() + self.send_timeout;
         let (deadline, limit, knob) = if by_timeout < end {
             (by_timeout, self.send_timeout, "sendTimeout")
         } else {
             (end, budget, "sendBudget")
         };
-        Call::new(deadline, limit, knob, self.connect_timeout, self.headers.size() + body)
+        let size = self.headers.size() + body.len();
+        Call::new(deadline, limit, knob, self.connect_timeout, size, body.as_ptr().addr() % PAGE)
     }
 
     fn refusal(&self, what: &str, answer: &Answer) -> Error {
@@ -280,7 +287,11 @@ impl Tries {
 
     fn give_up(&self, error: Error, repeatable: bool, budget: Duration) -> Error {
         let error = if repeatable && self.attempts > 1 {
-            error.note(&format!("; tried {} times within {} ms (`sendBudget`)", self.attempts, budget.as_millis()))
+            error.note(&format!(
+                "; tried {} times within {} ms (`sendBudget`)",
+                self.attempts,
+                budget.as_millis()
+            ))
         } else {
             error
         };

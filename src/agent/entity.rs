@@ -97,8 +97,7 @@ fn id_at_end(path: &str) -> Option<&str> {
         let at = path.rfind(".scope")?;
         let behind = path.get(at + ".scope".len()..)?;
         let leaf = behind.strip_prefix('/');
-        let scope = behind.is_empty()
-            || leaf.is_some_and(|l| !l.is_empty() && !l.contains(['/', ' ', '\t']));
+        let scope = behind.is_empty() || leaf.is_some_and(|l| !l.is_empty() && !l.contains(['/', ' ', '\t']));
         if scope { id_suffix(path.get(..at)?) } else { None }
     })
 }
@@ -111,12 +110,13 @@ fn id_suffix(text: &str) -> Option<&str> {
             let mut rest = *t;
             groups.iter().enumerate().all(|(i, len)| {
                 let separated = i == 0
-                    || rest.strip_prefix('-').or_else(|| rest.strip_prefix('_').filter(|_| either)).is_some_and(
-                        |r| {
+                    || rest
+                        .strip_prefix('-')
+                        .or_else(|| rest.strip_prefix('_').filter(|_| either))
+                        .is_some_and(|r| {
                             rest = r;
                             true
-                        },
-                    );
+                        });
                 separated
                     && rest.get(..*len).filter(|g| is_hex(g)).is_some_and(|_| {
                         rest = rest.get(*len..).unwrap_or_default();
@@ -161,7 +161,10 @@ mod tests {
     fn finds_the_id_at_the_end_of_a_path() {
         for (line, id) in [
             (format!("13:name=systemd:/docker/{HEX}"), HEX),
-            (format!("11:perf_event:/kubepods/besteffort/pod3d274242-8ee0-11e9-a8a6-1e68d864ef1a/{HEX}"), HEX),
+            (
+                format!("11:perf_event:/kubepods/besteffort/pod3d274242-8ee0-11e9-a8a6-1e68d864ef1a/{HEX}"),
+                HEX,
+            ),
             (format!("1:name=systemd:/system.slice/docker-{HEX}.scope"), HEX),
             (format!("1:name=systemd:/system.slice/libpod-{HEX}.scope/container"), HEX),
             (format!("1:name=systemd:/nope/{HEX}   "), HEX),

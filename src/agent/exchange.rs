@@ -63,7 +63,7 @@ impl Exchange<'_> {
             Failure {
                 stale: !after.fresh && !after.answered && lost,
                 possibly_arrived: after.sent && status.is_none_or(|s: u16| (200..300).contains(&s)),
-                broke_off: after.answered && status.is_none() && error.kind() == ErrorKind::InvalidResponse,
+                broke_off: after.broke_off && status.is_none(),
                 error,
                 status,
             }
@@ -126,7 +126,9 @@ fn explain(e: ureq::Error, address: &str, call: &Call) -> Error {
         U::LargeResponseHeader(..) => fault::answer(address, "its head is far too long"),
         U::BodyExceedsLimit(n) => fault::answer(address, &format!("its body is larger than {n} bytes")),
         U::BodyStalled => fault::answer(address, "its body stalls"),
-        U::Timeout(_) => Error::new(ErrorKind::TimedOut, format!("{address} did not answer in time (`sendTimeout`)")),
+        U::Timeout(_) => {
+            Error::new(ErrorKind::TimedOut, format!("{address} did not answer in time (`sendTimeout`)"))
+        }
         other => Error::new(ErrorKind::Internal, format!("the HTTP client failed toward {address}: {other}")),
     }
 }

@@ -172,7 +172,11 @@ mod tests {
         let h = headers(RawConfig::default(), &Entity::default());
         assert_eq!(
             text(&h.for_traces(&PerSend::default())),
-            ["content-type: application/msgpack", "datadog-send-real-http-status: 1", "x-datadog-trace-count: 0"]
+            [
+                "content-type: application/msgpack",
+                "datadog-send-real-http-status: 1",
+                "x-datadog-trace-count: 0"
+            ]
         );
         assert_eq!(text(&h.for_stats(None)), ["content-type: application/msgpack"]);
         assert_eq!(text(&h.for_info()), [] as [&str; 0]);

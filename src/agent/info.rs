@@ -163,7 +163,7 @@ impl Info {
     /// Why it is not a JSON object.
     pub(super) fn parse(body: &[u8], headers: &HeaderMap) -> Result<Self, String> {
         let raw = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
-        if raw.trim_start().chars().next() != Some('{') {
+        if !raw.trim_start().starts_with('{') {
             return Err("it is not a JSON object".to_owned());
         }
         let fields: Fields = serde_json::from_str(raw).map_err(|e| format!("it is not valid JSON ({e})"))?;
@@ -248,7 +248,9 @@ mod tests {
         assert_eq!(f.filter_tags, FilterTags { require: vec!["a:b".into()], reject: vec![] });
         assert_eq!(f.filter_tags_regex, FilterTags::default());
         let o = &f.config.obfuscation;
-        assert!(o.elastic_search && o.http.remove_query_string && o.redis.enabled && o.memcached.keep_command);
+        assert!(
+            o.elastic_search && o.http.remove_query_string && o.redis.enabled && o.memcached.keep_command
+        );
         assert_eq!(info.state_hash.len(), 64);
     }
 

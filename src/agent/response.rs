@@ -100,10 +100,10 @@ impl Memory {
 
 /// Makes `known` the value of the header if there is one; an absent header takes nothing away.
 fn share(known: &mut Option<Arc<str>>, headers: &HeaderMap, name: &HeaderName) {
-    if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) {
-        if known.as_deref() != Some(value) {
-            *known = Some(Arc::from(value));
-        }
+    if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok())
+        && known.as_deref() != Some(value)
+    {
+        *known = Some(Arc::from(value));
     }
 }
 
@@ -124,9 +124,7 @@ pub(super) fn refusal(address: &str, what: &str, status: u16, headers: &HeaderMa
         408 => {
             "the body did not arrive in the agent's own time limit (apm_config.receiver_timeout, 5 s by default)"
         }
-        413 => {
-            "the payload is larger than the agent takes (apm_config.max_payload_size, 25 MiB by default)"
-        }
+        413 => "the payload is larger than the agent takes (apm_config.max_payload_size, 25 MiB by default)",
         415 => "it does not take msgpack at this endpoint: check `url`",
         429 => "the agent is overloaded: give it more CPU or apm_config.decoders, or send less",
         500..=599 => "the agent, or a proxy in front of it, is in trouble: its own log says more",

@@ -53,6 +53,14 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
+    /// The payload as far as the last [`Scanner::fill`] has put it into `arena`.
+    pub fn payload<'p>(&self, arena: &'p mut Arena) -> Payload<'p>
+    where
+        'a: 'p,
+    {
+        Payload::new(self.buf, arena)
+    }
+
     /// Whether all traces were read.
     pub fn is_done(&self) -> bool {
         self.done == self.chunks

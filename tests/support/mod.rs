@@ -195,12 +195,11 @@ impl Drop for ScriptedAgent {
         self.shared.stop.store(true, Ordering::SeqCst);
         // Ends the accept on Linux; elsewhere the connection below does.
         let _ = self.listener.shutdown(Shutdown::Both);
-        if !cfg!(target_os = "linux") {
-            if let Ok(address) = self.listener.local_addr() {
-                if let Ok(s) = Socket::new(address.domain(), Type::STREAM, None) {
-                    let _ = s.connect(&address);
-                }
-            }
+        if !cfg!(target_os = "linux")
+            && let Ok(address) = self.listener.local_addr()
+            && let Ok(s) = Socket::new(address.domain(), Type::STREAM, None)
+        {
+            let _ = s.connect(&address);
         }
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();

@@ -1,11 +1,22 @@
 //! The buffers that ureq reads and writes through. The output buffer can hold the request's head back, so that the body
 //! is laid down right behind it and both leave in one write; the input buffer starts small and grows only for a long head.
+//!
+//! ureq copies the body into the output buffer. Some CPUs copy 14 times slower when the destination lies a few bytes
+//! above the source modulo a page (measured: 176 us instead of 12 for 618 KB, from 1 to 15 bytes); where that would be
+//! so, the output starts a little later.
 
 use super::call::Call;
 use ureq::unversioned::transport::Buffers;
 
-/// Largest piece handed to the kernel at once. Above some 100 KiB a larger piece gains nothing and leaves the cache.
-const MAX_OUTPUT: usize = 256 * 1024;
+/// Largest piece handed to the kernel at once. A payload of 618 KB costs 30 % less in one piece than in three, and an
+/// idle exporter must stay below 1 MB.
+const MAX_OUTPUT: usize = 768 * 1024;
+/// Bytes in a page, or a divisor of it.
+pub(in super::super) const PAGE: usize = 4096;
+/// A distance (modulo a page) below this makes copying slow; 15 was measured, a cache line is safe.
+const TOO_NEAR: usize = 64;
+/// Room for starting later.
+const SLIDE: usize = 2 * TOO_NEAR;
 /// Smallest output buffer: a head with generous metadata.
 const MIN_OUTPUT: usize = 4 * 1024;
 /// First size of the input buffer: an ordinary answer in one read.
@@ -17,7 +28,11 @@ const MAX_INPUT: usize = 128 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct HoldingBuffers {
     output: Vec<u8>,
+    /// Where the output begins in `output`.
+    begin: usize,
     held: usize,
+    /// Where the next byte of the body lies in memory, modulo a page.
+    source: usize,
     input: Vec<u8>,
     start: usize,
     end: usize,
@@ -25,9 +40,10 @@ pub(super) struct HoldingBuffers {
 }
 
 impl HoldingBuffers {
-    /// Keeps the first `amount` bytes of the output in front of what is written next.
+    /// Keeps the first `amount` bytes of the output in front of the body, which is written next.
     pub(super) fn hold(&mut self, amount: usize) {
         self.held += amount;
+        self.source = Call::current().page_offset;
     }
 
     /// Whether so much is held that the rest of the buffer is not worth waiting for.
@@ -37,23 +53,33 @@ impl HoldingBuffers {
 
     /// What was held and `amount` bytes behind it; nothing is held afterwards.
     pub(super) fn take(&mut self, amount: usize) -> &[u8] {
-        let end = (self.held + amount).min(self.output.len());
-        self.held = 0;
-        &self.output[..end]
+        let end = (self.begin + self.held + amount).min(self.output.len());
+        let out = &self.output[self.begin..end];
+        (self.begin, self.held) = (0, 0);
+        self.source += amount;
+        out
     }
 
-    fn grow_output(&mut self) {
-        let wanted = Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT).max(self.held + MIN_OUTPUT);
+    /// Room for output behind what is held.
+    fn room(&mut self) -> &mut [u8] {
+        let wanted =
+            Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT).max(self.held + MIN_OUTPUT) + SLIDE;
         if self.output.len() < wanted {
             self.output.resize(wanted, 0);
         }
+        let target = self.output.as_ptr().addr() + self.begin + self.held;
+        let distance = (target % PAGE + PAGE - self.source % PAGE) % PAGE;
+        if distance > 0 && distance < TOO_NEAR && self.begin == 0 {
+            self.output.copy_within(..self.held, TOO_NEAR);
+            self.begin = TOO_NEAR;
+        }
+        &mut self.output[self.begin + self.held..]
     }
 }
 
 impl Buffers for HoldingBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.grow_output();
-        &mut self.output[self.held..]
+        self.room()
     }
 
     fn input(&self) -> &[u8] {
@@ -84,9 +110,8 @@ impl Buffers for HoldingBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.grow_output();
         // The first is scratch for chunked requests, which are never made.
-        (&mut self.input[self.end..], &mut self.output[self.held..])
+        (&mut [], self.room())
     }
 
     fn can_use_input(&self) -> bool {
@@ -106,6 +131,26 @@ mod tests {
         b.output()[..4].copy_from_slice(b"body");
         assert_eq!(b.take(4), b"headbody");
         assert!(b.take(0).is_empty());
+    }
+
+    #[test]
+    fn the_body_is_never_copied_to_just_above_its_page_offset() {
+        let limit = std::time::Duration::from_secs(1);
+        for offset in 0..PAGE {
+            let call =
+                Call::new(std::time::Instant::now() + limit, limit, "sendTimeout", limit, 10_000, offset);
+            call.run(|| {
+                let mut b = HoldingBuffers::default();
+                b.output()[..400].fill(b'h');
+                b.hold(400);
+                let room = b.output();
+                let distance = (room.as_ptr().addr() + PAGE - offset) % PAGE;
+                assert!(distance == 0 || distance >= 16, "{offset}: {distance}");
+                assert!(room.len() >= 9_600);
+                room[..3].fill(b'b');
+                assert!(b.take(3) == [[b'h'; 400].as_slice(), b"bbb"].concat(), "{offset}");
+            });
+        }
     }
 
     #[test]

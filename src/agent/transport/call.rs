@@ -20,12 +20,16 @@ pub(crate) struct Call {
     pub(crate) connect_timeout: Duration,
     /// Bytes of the body and, roughly, of the head: how large an output buffer is worth having.
     pub(crate) size_hint: usize,
+    /// Where the body lies in memory, modulo a page: see `buffers`.
+    pub(crate) page_offset: usize,
     /// Found out: a new connection was opened, so the request did not go over a kept one.
     pub(crate) fresh: bool,
     /// Found out: the whole request was handed to the kernel.
     pub(crate) sent: bool,
     /// Found out: at least one byte of an answer arrived.
     pub(crate) answered: bool,
+    /// Found out: the connection ended in the middle of the answer.
+    pub(crate) broke_off: bool,
 }
 
 impl Call {
@@ -36,9 +40,21 @@ impl Call {
         knob: &'static str,
         connect_timeout: Duration,
         size_hint: usize,
+        page_offset: usize,
     ) -> Self {
-        let (fresh, sent, answered) = (false, false, false);
-        Self { deadline, limit, knob, connect_timeout, size_hint, fresh, sent, answered }
+        let (fresh, sent, answered, broke_off) = (false, false, false, false);
+        Self {
+            deadline,
+            limit,
+            knob,
+            connect_timeout,
+            size_hint,
+            page_offset,
+            fresh,
+            sent,
+            answered,
+            broke_off,
+        }
     }
 
     /// Makes this the request in progress on this thread, runs `f`, and returns its result with what was found out.
@@ -58,11 +74,21 @@ impl Call {
         (result, after)
     }
 
+    /// Until when a connection may take to open, and the limit and setting to name if it does not.
+    pub(crate) fn connect_limit(&self) -> (Instant, Duration, &'static str) {
+        let by_connect = Instant::now() + self.connect_timeout;
+        if by_connect < self.deadline {
+            (by_connect, self.connect_timeout, "connectTimeout")
+        } else {
+            (self.deadline, self.limit, self.knob)
+        }
+    }
+
     /// The request in progress. Without one (which would be a defect) the limits are short, not absent.
     pub(crate) fn current() -> Self {
         CURRENT.get().unwrap_or_else(|| {
             let limit = Duration::from_secs(1);
-            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0)
+            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0, 0)
         })
     }
 

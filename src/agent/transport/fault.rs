@@ -4,6 +4,7 @@
 use super::call::Call;
 use crate::error::{Error, ErrorKind};
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,7 +53,9 @@ pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &s
     match e.kind() {
         K::NotFound | K::NotADirectory => Error::new(
             ErrorKind::SocketMissing,
-            format!("the socket {shown} does not exist: is the agent running, and is its path mounted here? (`url`)"),
+            format!(
+                "the socket {shown} does not exist: is the agent running, and is its path mounted here? (`url`)"
+            ),
         ),
         K::PermissionDenied => Error::new(
             ErrorKind::SocketDenied,
@@ -64,7 +67,9 @@ pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &s
         K::ConnectionRefused if matches!(is_socket(), Ok(false)) => wrong_type(),
         K::ConnectionRefused => Error::new(
             ErrorKind::ConnectionRefused,
-            format!("nobody listens at the socket {shown}: it is left over from an agent that has ended"),
+            format!(
+                "nobody listens at the socket {shown}: it is left over from an agent that has ended, or `url` names the wrong one"
+            ),
         ),
         _ if e.raw_os_error() == Some(ENOTSOCK) => wrong_type(),
         K::TimedOut | K::WouldBlock => connect_timeout(&format!("the socket {shown}"), limit, knob),

@@ -121,7 +121,9 @@ mod tests {
     fn every_call_looks_up_again() {
         let lookup = Lookup::new("localhost");
         for n in 1..=3 {
-            assert!(lookup.addresses(soon(), &Gate::default()).unwrap().unwrap().iter().any(IpAddr::is_loopback));
+            assert!(
+                lookup.addresses(soon(), &Gate::default()).unwrap().unwrap().iter().any(IpAddr::is_loopback)
+            );
             assert_eq!(lookup.state.lock().ended, n);
         }
     }

@@ -9,7 +9,8 @@ mod buffers;
 mod call;
 pub(super) mod fault;
 mod lookup;
-#[cfg(windows)]
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code))]
 mod pipe;
 mod socket;
 mod tcp;
@@ -17,6 +18,7 @@ mod tcp;
 mod unix;
 mod wire;
 
+pub(super) use buffers::PAGE;
 pub(super) use call::Call;
 
 use super::gate::Gate;
@@ -50,23 +52,28 @@ impl AgentConnector {
 
     fn open(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
         Call::note(|call| call.fresh = true);
-        let register = |socket: &Arc<SharedSocket>| {
+        let register =
+            |handle: Weak<dyn ShutdownHandle>| (details.register_shutdown)(handle).map_err(|_| closed());
+        let register_socket = |socket: &Arc<SharedSocket>| {
             let weak = Arc::downgrade(socket);
-            (details.register_shutdown)(weak as Weak<dyn ShutdownHandle>).map_err(|_| closed())
+            register(weak)
         };
         let opened = match &self.url {
             AgentUrl::Http { port, .. } => {
-                tcp::connect(&self.lookup, *port, &self.address, &self.gate, register)
+                tcp::connect(&self.lookup, *port, &self.address, &self.gate, register_socket)
             }
             #[cfg(unix)]
-            AgentUrl::Unix { path } => unix::connect(path, register),
+            AgentUrl::Unix { path } => unix::connect(path, register_socket),
             #[cfg(windows)]
             AgentUrl::Pipe { name } => {
-                return pipe::connect(name).map(|p| Box::new(Wire::new(p, Arc::clone(&self.address))) as _);
+                let register = |shared: &Arc<pipe::Shared>| {
+                    let weak = Arc::downgrade(shared);
+                    register(weak)
+                };
+                let stream = pipe::connect(name, &self.gate, register)?;
+                return Ok(Box::new(Wire::new(stream, Arc::clone(&self.address))));
             }
-            #[cfg(not(all(unix, windows)))]
             other => {
-                let _ = register;
                 return Err(Error::new(
                     ErrorKind::InvalidUrl,
                     format!("{other} cannot be used on this operating system (`url`)"),

@@ -172,9 +172,14 @@ mod tests {
     #[test]
     fn a_limit_serves_until_it_is_too_late_or_too_short() {
         let ms = Duration::from_millis;
-        for (in_force, left, serves) in
-            [(0, 100, false), (100, 100, true), (100, 91, true), (100, 80, false), (100, 400, true), (100, 401, false)]
-        {
+        for (in_force, left, serves) in [
+            (0, 100, false),
+            (100, 100, true),
+            (100, 91, true),
+            (100, 80, false),
+            (100, 400, true),
+            (100, 401, false),
+        ] {
             assert_eq!(fits(ms(in_force), ms(left)), serves, "{in_force} for {left}");
         }
     }

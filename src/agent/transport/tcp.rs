@@ -20,14 +20,7 @@ pub(super) fn connect(
     gate: &Gate,
     register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
 ) -> Result<Arc<SharedSocket>, Error> {
-    let call = Call::current();
-    let started = Instant::now();
-    let deadline = (started + call.connect_timeout).min(call.deadline);
-    let (limit, knob) = if deadline < call.deadline {
-        (call.connect_timeout, "connectTimeout")
-    } else {
-        (call.limit, call.knob)
-    };
+    let (deadline, limit, knob) = Call::current().connect_limit();
     let addresses = lookup.addresses(deadline, gate)?.ok_or_else(|| {
         Error::new(
             ErrorKind::TimedOut,
@@ -64,7 +57,8 @@ fn connect_one(
     register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
 ) -> Result<io::Result<Arc<SharedSocket>>, Error> {
     let open = || {
-        let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, Some(Protocol::TCP))?;
+        let socket =
+            Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
         Ok(Arc::new(SharedSocket(socket)))
     };

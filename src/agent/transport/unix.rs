@@ -16,13 +16,7 @@ pub(super) fn connect(
     path: &Path,
     register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
 ) -> Result<Arc<SharedSocket>, Error> {
-    let call = Call::current();
-    let deadline = (Instant::now() + call.connect_timeout).min(call.deadline);
-    let (limit, knob) = if deadline < call.deadline {
-        (call.connect_timeout, "connectTimeout")
-    } else {
-        (call.limit, call.knob)
-    };
+    let (deadline, limit, knob) = Call::current().connect_limit();
     let failed = |e: io::Error| fault::unix_connect(path, &e, limit, knob);
 
     let address = SockAddr::unix(path).map_err(failed)?;

@@ -68,7 +68,8 @@ impl<S: Stream> Wire<S> {
         while !rest.is_empty() {
             match self.stream.write(rest, call.deadline) {
                 Ok(0) => {
-                    self.broken = Some(fault::writing(&self.address, &io::ErrorKind::WriteZero.into(), &call));
+                    self.broken =
+                        Some(fault::writing(&self.address, &io::ErrorKind::WriteZero.into(), &call));
                     return Ok(());
                 }
                 Ok(n) => rest = rest.get(n..).unwrap_or_default(),
@@ -104,7 +105,10 @@ impl<S: Stream> Wire<S> {
                 match self.broken.take() {
                     Some(error) if !call.answered => Err(error),
                     _ if !call.answered => Err(fault::closed(&self.address)),
-                    _ => Ok(false),
+                    _ => {
+                        Call::note(|call| call.broke_off = true);
+                        Ok(false)
+                    }
                 }
             }
             Ok(n) => {
@@ -114,7 +118,10 @@ impl<S: Stream> Wire<S> {
             }
             Err(e) => match self.broken.take() {
                 Some(error) if !call.answered => Err(error),
-                _ => Err(fault::reading(&self.address, &e, &call)),
+                _ => {
+                    Call::note(|c| c.broke_off = call.answered && e.kind() != io::ErrorKind::TimedOut);
+                    Err(fault::reading(&self.address, &e, &call))
+                }
             },
         }
     }
