@@ -28,6 +28,10 @@ impl Payloads {
         Ok(Self { folder: folder.to_owned(), index })
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.index.iter().any(|entry| entry["name"] == name)
+    }
+
     /// The v0.4 body of that name.
     pub fn v04(&self, name: &str) -> Payload {
         self.read(name, "")
