@@ -1,7 +1,7 @@
 //! The facade: build, send, metrics, close. What happens to a payload on its way is in [`crate::pipeline`]; how it
 //! travels is in [`crate::agent`]; what became of it is in [`crate::delivery::accounting`].
 
-use crate::agent::{Client, Reply, TraceRequest};
+use crate::agent::{Client, Info, Reply, TraceRequest};
 use crate::config::{Builder, Config, OutputFormat};
 use crate::delivery::accounting::{Account, Counts, DropReason, Effort, Fate, Metrics, Outcome};
 use crate::error::{Error, ErrorKind};
@@ -218,6 +218,14 @@ impl TraceExporter {
             attempts: 0,
             possibly_duplicated: false,
         }
+    }
+
+    /// Asks the agent what it offers, now.
+    ///
+    /// # Errors
+    /// What the connection or the agent said; `INVALID_RESPONSE` if the answer is not the JSON that agents give.
+    pub fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
+        self.client.fetch_info(limit)
     }
 
     /// The account as it stands.

@@ -20,7 +20,11 @@ pub mod config;
 pub mod delivery;
 pub mod error;
 pub mod exporter;
+#[cfg(feature = "jni")]
+mod ffi;
 pub mod format;
+#[cfg(feature = "jni")]
+mod jni;
 pub mod msgpack;
 mod pipeline;
 pub mod show;

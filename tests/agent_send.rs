@@ -163,6 +163,18 @@ fn rates_are_reported_when_they_change() {
 }
 
 #[test]
+fn the_agents_state_is_known_after_a_refusal_too() {
+    let refusal = answer(400, &[("Datadog-Agent-State", "two")], b"");
+    let good = answer(200, &[("Datadog-Agent-State", "one")], b"");
+    let agent = ScriptedAgent::start(TRANSPORTS[0], [Step::Say(good), Step::Say(refusal)]);
+    let client = client(&agent.url);
+    assert_eq!(client.agent_state(), None);
+    assert_eq!(client.send(&request(b"\x90")).unwrap().agent_state.as_deref(), Some("one"));
+    client.send(&request(b"\x90")).unwrap_err();
+    assert_eq!(client.agent_state().as_deref(), Some("two"));
+}
+
+#[test]
 fn concurrent_sends_do_not_wait_for_each_other_and_one_connection_is_kept() {
     for &transport in TRANSPORTS {
         let late = Step::Late(Duration::from_millis(300), ok());

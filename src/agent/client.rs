@@ -170,6 +170,12 @@ impl Client {
         self.http.clone().shutdown();
     }
 
+    /// The agent's state as its last answer to a send told it, a refusal included: another one than that of the known
+    /// [`Info`] means that `/info` should be read again.
+    pub fn agent_state(&self) -> Option<Arc<str>> {
+        self.memory.agent_state()
+    }
+
     /// The agent's address, as messages show it.
     pub fn address(&self) -> &str {
         &self.address
@@ -203,6 +209,7 @@ impl Client {
                 Ok(answer) => {
                     tries.attempts += 1;
                     let status = answer.status();
+                    self.memory.note(&answer.parts.headers);
                     let wait = answer.parts.headers.get("retry-after");
                     let wait = wait.and_then(|v| retry::retry_after(v.as_bytes(), SystemTime::now()));
                     let what = format!("{method} {path}");

@@ -66,6 +66,16 @@ impl Memory {
         self.known.lock().rates_version.clone()
     }
 
+    /// The agent's state as the last answer told it.
+    pub(super) fn agent_state(&self) -> Option<Arc<str>> {
+        self.known.lock().agent_state.clone()
+    }
+
+    /// Remembers what an answer that is no success says about the agent.
+    pub(super) fn note(&self, headers: &HeaderMap) {
+        share(&mut self.known.lock().agent_state, headers, &AGENT_STATE);
+    }
+
     /// Turns a success into a reply and remembers it.
     pub(super) fn reply(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Reply {
         let carries_rates = memchr::memmem::find(body, b"\"rate_by_service\"").is_some();

@@ -63,7 +63,7 @@ impl AgentConnector {
                 tcp::connect(&self.lookup, *port, &self.address, &self.gate, register_socket)
             }
             #[cfg(unix)]
-            AgentUrl::Unix { path } => unix::connect(path, register_socket),
+            AgentUrl::Unix { path } => unix::connect(path, &self.gate, register_socket),
             #[cfg(windows)]
             AgentUrl::Pipe { name } => {
                 let register = |shared: &Arc<pipe::Shared>| {

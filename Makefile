@@ -1,0 +1,35 @@
+# data-pipeline: everything a person or CI runs. `make` alone lists the targets.
+# Each target does its own set-up (scripts/setup.sh); a clone is enough.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench jar oracle fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: ## real traces from a Java program through the JAR to an agent (DD_TRACE_AGENT_URL for a real one)
+	@scripts/demo.sh
+
+test: ## everything that must be green: Rust, Java through the JAR on five JREs, Gradle 8, the test agent
+	@scripts/test.sh
+
+lint: ## formatting, clippy, Java formatting and warnings, import rules, generated lists
+	@scripts/lint.sh
+
+bench: ## measure; writes build/bench/results.json and prints the table
+	@scripts/setup.sh python gradle
+	@scripts/bench_all.sh
+
+jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
+	@scripts/setup.sh gradle
+	@gradle --no-daemon -q jar && ls build/libs/*.jar
+
+oracle: ## our answers beside the reference's crates and a real trace-agent (needs Go for the latter)
+	@scripts/setup.sh python
+	@PATH="$(CURDIR)/build/venv/bin:$$PATH" scripts/oracle.sh
+
+fuzz: ## cargo-fuzz, SECONDS (60) a target
+	@scripts/fuzz.sh $${SECONDS_PER_TARGET:-$${SECONDS:-60}}
+
+clean: ## remove everything that was built
+	@rm -rf build target tests/oracle/target benches/peers/target fuzz/target .gradle

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Finds or installs what the targets use, and says so. usage: scripts/setup.sh PART...
+#   gradle   Gradle 4.4.1 or newer: the one on the PATH, else Debian's package
+#   python   build/venv with msgpack and ddapm-test-agent
+#   jvms     JREs 8, 11, 17, 21, 25 in build/jvms
+set -eu
+cd "$(dirname "$0")/.."
+
+apt_install() {
+  if [ "$(id -u)" != 0 ]; then
+    echo "setup: please install $* (apt-get install $*)" >&2
+    exit 1
+  fi
+  echo "setup: installing $*"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" > /dev/null
+}
+
+for part in "$@"; do
+  case "$part" in
+    gradle)
+      command -v gradle > /dev/null || apt_install gradle
+      ;;
+    python)
+      if [ ! -x build/venv/bin/ddapm-test-agent ]; then
+        echo "setup: Python packages in build/venv"
+        mkdir -p build
+        python3 -m venv build/venv 2> /dev/null || { apt_install python3-venv && python3 -m venv build/venv; }
+        build/venv/bin/pip install -q --disable-pip-version-check ddapm-test-agent==1.69.1 msgpack requests
+      fi
+      ;;
+    jvms)
+      command -v patchelf > /dev/null || apt_install patchelf
+      scripts/jvms.sh build/jvms
+      ;;
+    *) echo "setup: no part $part" >&2; exit 2 ;;
+  esac
+done

@@ -1,0 +1,39 @@
+//! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`].
+//!
+//! Native threads never attach and never call Java. Natives are few and coarse, and know no class by name: results and
+//! exceptions are made by two static methods of the class that calls, with signatures of `java.lang` only, so that a
+//! build which relocates our classes works. For the same reason the natives are registered in [`JNI_OnLoad`] against the
+//! class that loads; the exported `Java_com_datadog_pipeline_TraceExporter_*` symbols serve everybody else.
+#![allow(unsafe_code)] // the one room where it is needed; each block says why it is sound
+
+mod boundary;
+mod register;
+mod trace_exporter;
+
+use jni::EnvUnowned;
+use jni::sys::{JNI_VERSION_1_8, jint};
+use std::ffi::c_void;
+
+/// Called by the JVM when it has loaded the library.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)] // the JVM's name
+pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+    crate::ffi::panic::be_silent();
+    if vm.is_null() {
+        return jni::sys::JNI_ERR;
+    }
+    // SAFETY: the JVM hands over its own, valid pointer, and this thread is attached: it is running `System.load`.
+    let vm = unsafe { jni::JavaVM::from_raw(vm) };
+    let mut raw = std::ptr::null_mut::<c_void>();
+    // SAFETY: the invocation table of a live JVM has GetEnv, and `raw` is a place for its result.
+    let code = unsafe {
+        let invoke = vm.get_raw();
+        ((**invoke).v1_2.GetEnv)(invoke, &raw mut raw, JNI_VERSION_1_8)
+    };
+    if code == jni::sys::JNI_OK && !raw.is_null() {
+        // SAFETY: GetEnv said JNI_OK, so `raw` is this thread's environment, valid until this function returns.
+        let env = unsafe { EnvUnowned::from_raw(raw.cast()) };
+        boundary::quietly(env, register::natives_of_the_loading_class);
+    }
+    JNI_VERSION_1_8
+}

@@ -1,0 +1,66 @@
+//! Registers the natives against the class that loads the library, under whatever name a shading plugin gave it.
+//!
+//! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
+//! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
+
+use super::trace_exporter as natives;
+use jni::objects::{JStackTraceElement, JThrowable};
+use jni::strings::JNIString;
+use jni::{Env, NativeMethod, jni_sig, jni_str};
+use std::ffi::c_void;
+
+/// The loader's class, behind its package.
+const LOADER: &str = ".internal.NativeLibrary";
+
+pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Result<()> {
+    let Some(package) = package(env)? else { return Ok(()) };
+    let name = JNIString::from(format!("{}/TraceExporter", package.replace('.', "/")));
+    let class = env.find_class(&name)?;
+    macro_rules! native {
+        ($name:literal, $signature:literal, $function:path) => {
+            // SAFETY: the function is an `extern "system"` static native with exactly this signature, as declared in
+            // TraceExporter.java; a test calls each of them through the JVM.
+            unsafe { NativeMethod::from_raw_parts(jni_str!($name), jni_str!($signature), $function as *mut c_void) }
+        };
+    }
+    let methods = [
+        native!("nativeVersion", "()Ljava/lang/String;", natives::Java_com_datadog_pipeline_TraceExporter_nativeVersion),
+        native!("nativeCreate", "([B)J", natives::Java_com_datadog_pipeline_TraceExporter_nativeCreate),
+        native!(
+            "nativeSend",
+            "(J[BIIJJLjava/lang/Object;J)Ljava/lang/Object;",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeSend
+        ),
+        native!(
+            "nativeSendDirect",
+            "(JLjava/nio/ByteBuffer;IIJJLjava/lang/Object;J)Ljava/lang/Object;",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeSendDirect
+        ),
+        native!(
+            "nativeSendPieces",
+            "(J[Ljava/lang/Object;[IJJLjava/lang/Object;J)Ljava/lang/Object;",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeSendPieces
+        ),
+        native!("nativeClose", "(JJ)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeClose),
+        native!("nativeMetrics", "(J)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeMetrics),
+        native!("nativeInfo", "(JJ)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeInfo),
+        native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
+    ];
+    // SAFETY: see `native!`.
+    unsafe { env.register_native_methods(&class, &methods) }
+}
+
+/// The package of the class that calls `System.load`, read from the stack.
+fn package(env: &mut Env<'_>) -> jni::errors::Result<Option<String>> {
+    let throwable = env.new_object(jni_str!("java/lang/Throwable"), jni_sig!("()V"), &[])?;
+    let throwable = env.cast_local::<JThrowable>(throwable)?;
+    let frames = throwable.get_stack_trace(env)?;
+    for i in 0..frames.len(env)?.min(64) {
+        let frame: JStackTraceElement<'_> = frames.get_element(env, i)?;
+        let name = frame.get_class_name(env)?.try_to_string(env)?;
+        if let Some(package) = name.strip_suffix(LOADER) {
+            return Ok(Some(package.to_owned()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,379 @@
+//! The natives of `com.datadog.pipeline.TraceExporter`.
+//!
+//! **No garbage when nothing is new.** A send is handed the last answer together with its number. If the agent answered
+//! the same and the counts are equal, the very same object goes back: not one byte of Java heap. If only the counts
+//! differ, a small object that shares the rest with the last one.
+
+use super::boundary::{Failure, enter};
+use crate::config::{Config, RawConfig};
+use crate::delivery::accounting::{Counts, Metrics};
+use crate::error::{Error, ErrorKind};
+use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
+use crate::ffi::handle::Handles;
+use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue};
+use jni::sys::{jint, jlong};
+use jni::{Env, EnvUnowned, jni_sig, jni_str};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a Java exporter holds: the exporter, buffers for `byte[]` payloads, and the last answer that Java knows.
+struct Exporter {
+    exporter: TraceExporter,
+    buffers: Mutex<Vec<Vec<i8>>>,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    id: i64,
+    response: Option<AgentResponse>,
+}
+
+static EXPORTERS: Handles<Exporter> = Handles::new();
+
+/// How many payload buffers are kept for concurrent senders.
+const KEPT_BUFFERS: usize = 4;
+/// A buffer that grew beyond this for one unusual payload is given back.
+const KEEP_BYTES: usize = 4 << 20;
+
+type Native<'l, T> = Result<T, Failure>;
+
+fn exporter(handle: jlong) -> Result<Arc<Exporter>, Failure> {
+    EXPORTERS.get(handle).ok_or(Failure::Stale)
+}
+
+/// The library's version, to be compared with the JAR's.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeVersion<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+) -> JString<'l> {
+    enter(env, &class, |env| Ok(JString::from_str(env, env!("CARGO_PKG_VERSION"))?))
+}
+
+/// An exporter from the settings, one msgpack map.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    settings: JByteArray<'l>,
+) -> jlong {
+    enter(env, &class, |env| {
+        if settings.is_null() {
+            return Err(Failure::Null("settings"));
+        }
+        let raw = RawConfig::from_msgpack(&env.convert_byte_array(&settings)?)?;
+        let exporter = TraceExporter::new(Config::new(raw)?)?;
+        Ok(EXPORTERS.insert(Arc::new(Exporter { exporter, buffers: Mutex::default(), last: Mutex::default() })))
+    })
+}
+
+/// Sends a part of a `byte[]`.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    payload: JByteArray<'l>,
+    offset: jint,
+    length: jint,
+    dropped_traces: jlong,
+    dropped_spans: jlong,
+    last: JObject<'l>,
+    last_id: jlong,
+) -> JObject<'l> {
+    enter(env, &class, |env| {
+        if payload.is_null() {
+            return Err(Failure::Null("payload"));
+        }
+        let e = exporter(handle)?;
+        let (offset, length) = bounds(offset, length, payload.len(env)?)?;
+        e.with_buffer(|buffer| {
+            if buffer.len() < length {
+                buffer.resize(length, 0);
+            }
+            let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
+            payload.get_region(env, offset as jint, bytes)?;
+            let result = e.exporter.send_with(as_bytes(bytes), dropped(dropped_traces, dropped_spans));
+            e.answer(env, &class, result, last, last_id)
+        })
+    })
+}
+
+/// Sends a part of a direct buffer, without a copy.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendDirect<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    payload: JByteBuffer<'l>,
+    position: jint,
+    length: jint,
+    dropped_traces: jlong,
+    dropped_spans: jlong,
+    last: JObject<'l>,
+    last_id: jlong,
+) -> JObject<'l> {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let bytes = direct(env, &payload, position, length)?;
+        let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
+        e.answer(env, &class, result, last, last_id)
+    })
+}
+
+/// Sends one payload that lies in pieces: direct buffers and arrays, with offset and length of each in `parts`.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    pieces: JObjectArray<'l>,
+    parts: JIntArray<'l>,
+    dropped_traces: jlong,
+    dropped_spans: jlong,
+    last: JObject<'l>,
+    last_id: jlong,
+) -> JObject<'l> {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let count = pieces.len(env)?;
+        let mut places = vec![0; parts.len(env)?];
+        parts.get_region(env, 0, &mut places)?;
+        e.with_buffer(|buffer| {
+            buffer.clear();
+            for i in 0..count {
+                let (Some(&offset), Some(&length)) = (places.get(2 * i), places.get(2 * i + 1)) else {
+                    return Err(Failure::Null("parts"));
+                };
+                let piece = pieces.get_element(env, i)?;
+                if env.is_instance_of(&piece, jni_str!("java/nio/ByteBuffer"))? {
+                    let piece = env.cast_local::<JByteBuffer>(piece)?;
+                    let bytes = direct(env, &piece, offset, length)?;
+                    buffer.extend(bytes.iter().map(|b| *b as i8));
+                } else {
+                    let piece = env.cast_local::<JByteArray>(piece)?;
+                    let (offset, length) = bounds(offset, length, piece.len(env)?)?;
+                    let start = buffer.len();
+                    buffer.resize(start + length, 0);
+                    piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
+                }
+            }
+            let result = e.exporter.send_with(as_bytes(buffer), dropped(dropped_traces, dropped_spans));
+            e.answer(env, &class, result, last, last_id)
+        })
+    })
+}
+
+/// Closes within `millis`: the first number says whether all sends were done, the account follows.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    millis: jlong,
+) -> JLongArray<'l> {
+    enter(env, &class, |env| {
+        let e = EXPORTERS.remove(handle).ok_or(Failure::Stale)?;
+        let report = e.exporter.close_within(Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
+        let mut numbers = vec![i64::from(report.complete)];
+        account(&report.metrics, 0, &mut numbers);
+        longs(env, &numbers)
+    })
+}
+
+/// The account.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+) -> JLongArray<'l> {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let mut numbers = Vec::new();
+        account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, &mut numbers);
+        longs(env, &numbers)
+    })
+}
+
+/// Asks the agent for its `/info` and gives the JSON.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeInfo<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    millis: jlong,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let info = e.exporter.fetch_info(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))?;
+        Ok(env.byte_array_from_slice(info.raw.as_bytes())?)
+    })
+}
+
+/// A payload as JSON lines.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    payload: JByteArray<'l>,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        if payload.is_null() {
+            return Err(Failure::Null("payload"));
+        }
+        let mut text = String::new();
+        crate::show::json_lines(&env.convert_byte_array(&payload)?, &mut text)?;
+        Ok(env.byte_array_from_slice(text.as_bytes())?)
+    })
+}
+
+impl Exporter {
+    /// Lends a payload buffer. Which one does not matter; a concurrent send gets another.
+    fn with_buffer<R>(&self, body: impl FnOnce(&mut Vec<i8>) -> R) -> R {
+        let mut buffer = self.buffers.lock().pop().unwrap_or_default();
+        let result = body(&mut buffer);
+        let mut kept = self.buffers.lock();
+        if kept.len() < KEPT_BUFFERS && buffer.capacity() <= KEEP_BYTES {
+            kept.push(buffer);
+        }
+        result
+    }
+
+    /// The answer as an object: the last one, one that shares with it, or a new one.
+    fn answer<'l>(
+        &self,
+        env: &mut Env<'l>,
+        class: &JClass<'l>,
+        result: Result<AgentResponse, Error>,
+        last: JObject<'l>,
+        last_id: jlong,
+    ) -> Native<'l, JObject<'l>> {
+        let response = result?;
+        let (id, shares) = {
+            let mut known = self.last.lock();
+            let known_to_java = !last.is_null() && last_id == known.id;
+            let same = match &known.response {
+                Some(old) if same_answer(old, &response) => {
+                    if known_to_java && (old.traces, old.spans) == (response.traces, response.spans) {
+                        return Ok(last);
+                    }
+                    true
+                }
+                _ => false,
+            };
+            known.id += 1;
+            known.response = Some(response.clone());
+            (known.id, same && known_to_java)
+        };
+        let reply = &response.reply;
+        let none = JObject::null();
+        let (body, rates, hash) = if shares {
+            (JByteArray::default(), JByteArray::default(), JString::default())
+        } else {
+            let rates = match &reply.rates {
+                Some(rates) => env.byte_array_from_slice(rates)?,
+                None => JByteArray::default(),
+            };
+            let hash = match &reply.container_tags_hash {
+                Some(hash) => JString::from_str(env, &**hash)?,
+                None => JString::default(),
+            };
+            (env.byte_array_from_slice(&reply.body)?, rates, hash)
+        };
+        let object = env.call_static_method(
+            class,
+            jni_str!("newResponse"),
+            jni_sig!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;"),
+            &[
+                JValue::Long(id),
+                JValue::Object(if shares { &last } else { &none }),
+                JValue::Int(i32::from(reply.status)),
+                JValue::Object(&body),
+                JValue::Object(&rates),
+                JValue::Object(&hash),
+                JValue::Bool(reply.rates_changed),
+                JValue::Long(response.traces as i64),
+                JValue::Long(response.spans as i64),
+                JValue::Int(reply.attempts as i32),
+            ],
+        )?;
+        Ok(object.l()?)
+    }
+}
+
+/// Whether all but the counts is equal. Bodies are shared while they stay the same, so pointers decide.
+fn same_answer(a: &AgentResponse, b: &AgentResponse) -> bool {
+    let same = |x: &Option<Arc<[u8]>>, y: &Option<Arc<[u8]>>| match (x, y) {
+        (Some(x), Some(y)) => Arc::ptr_eq(x, y),
+        (None, None) => true,
+        _ => false,
+    };
+    let (x, y) = (&a.reply, &b.reply);
+    x.status == y.status
+        && x.attempts == y.attempts
+        && x.rates_changed == y.rates_changed
+        && Arc::ptr_eq(&x.body, &y.body)
+        && same(&x.rates, &y.rates)
+        && x.container_tags_hash == y.container_tags_hash
+}
+
+fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
+    DroppedP0 { traces: u64::try_from(traces).unwrap_or(0), spans: u64::try_from(spans).unwrap_or(0) }
+}
+
+/// Checks offset and length against what they are a part of.
+fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failure> {
+    match (usize::try_from(offset), usize::try_from(length)) {
+        (Ok(o), Ok(n)) if o.checked_add(n).is_some_and(|end| end <= of) => Ok((o, n)),
+        _ => Err(Failure::Ours(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("offset {offset} and length {length} are not within the {of} bytes of the payload"),
+        ))),
+    }
+}
+
+/// The bytes of a direct buffer.
+fn direct<'b>(env: &Env<'_>, buffer: &'b JByteBuffer<'_>, position: jint, length: jint) -> Result<&'b [u8], Failure> {
+    if buffer.is_null() {
+        return Err(Failure::Null("payload"));
+    }
+    let address = env.get_direct_buffer_address(buffer)?;
+    let (position, length) = bounds(position, length, env.get_direct_buffer_capacity(buffer)?)?;
+    if length == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the address is that of a direct buffer with at least `position + length` bytes (checked above), which lives
+    // as long as `buffer`, a reference that the caller holds until the native returns. The contract of `send` says that
+    // nobody writes to the payload meanwhile.
+    Ok(unsafe { std::slice::from_raw_parts(address.add(position), length) })
+}
+
+/// Java's signed bytes as ours.
+fn as_bytes(bytes: &[i8]) -> &[u8] {
+    // SAFETY: i8 and u8 have the same size, alignment and valid values.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
+}
+
+/// The account in the order that `Metrics.java` reads: payloads; received, sent, filtered, sampled out, queued as traces,
+/// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes; then the dropped
+/// ones, reason by reason.
+fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
+    let mut counts = |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
+    out.push(m.payloads as i64);
+    for c in [m.received, m.sent, m.filtered, m.sampled_out, m.queued] {
+        counts(out, c);
+    }
+    out.extend([m.possibly_duplicated, m.repaired, m.requests, m.body_bytes, m.lost_in_conversion, memory].map(|v| v as i64));
+    for c in m.dropped {
+        counts(out, c);
+    }
+}
+
+fn longs<'l>(env: &mut Env<'l>, numbers: &[i64]) -> Native<'l, JLongArray<'l>> {
+    let array = JLongArray::new(env, numbers.len())?;
+    array.set_region(env, 0, numbers)?;
+    Ok(array)
+}
