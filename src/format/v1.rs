@@ -251,9 +251,8 @@ impl Encoder {
         let attributes = span.meta.len + span.metrics.len + u32::from(mark) + structs.map_or(0, |(n, _)| n);
         let links = list_len(buf, span.links.at);
         let events = list_len(buf, span.events.at);
-        let entries = 3
+        let entries = 4
             + u32::from(span.service.len > 0)
-            + u32::from(span.name.len > 0)
             + u32::from(span.resource.len > 0)
             + u32::from(span.parent_id != 0)
             + u32::from(span.duration > 0)
@@ -267,7 +266,8 @@ impl Encoder {
             + u32::from(component.is_some());
         self.out.map_head(entries);
         for (key, text) in [(1, span.service), (2, span.name), (3, span.resource)] {
-            if text.len > 0 {
+            // The name also when it is empty: not every agent takes a span without one.
+            if text.len > 0 || key == 2 {
                 self.out.byte(key);
                 self.view(buf, text);
             }
