@@ -105,7 +105,8 @@ impl Bench {
         };
         let walk_calls = calls_in_a_slice(&mut walk_once);
         let ours_calls = case.ours.as_mut().map(|work| calls_in_a_slice(work.as_mut()));
-        let opponent_calls: Vec<_> = case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
+        let opponent_calls: Vec<_> =
+            case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
 
         let mut times_walk = Vec::new();
         let mut ratios = vec![Vec::new(); case.opponents.len()];
@@ -129,20 +130,38 @@ impl Bench {
             case.cold.as_mut().map(|work| alloc::peak_bytes(work) as f64 / case.payload.bytes.len() as f64);
         let ours_there = case.ours.is_some();
         let times_walk = ours_there.then(|| median(&mut times_walk));
-        let opponents: Vec<_> =
-            case.opponents.iter().zip(&mut ratios).map(|((name, _), r)| (Some(*name), Some(median(r)))).collect();
+        let opponents: Vec<_> = case
+            .opponents
+            .iter()
+            .zip(&mut ratios)
+            .map(|((name, _), r)| (Some(*name), Some(median(r))))
+            .collect();
         let first = self.pending.len();
-        self.push(&case, times_walk, allocations, if opponents.is_empty() { vec![(None, None)] } else { opponents });
+        self.push(
+            &case,
+            times_walk,
+            allocations,
+            if opponents.is_empty() { vec![(None, None)] } else { opponents },
+        );
         for pending in &mut self.pending[first..] {
             pending.row.working_memory = working_memory;
         }
     }
 
     /// The row `walk` itself: our walk is already timed in every round, so only the opponents are given.
-    pub fn run_walk(&mut self, payload: &Payload, opponents: Vec<(&'static str, fn(&[u8]) -> Option<usize>)>) {
+    pub fn run_walk(
+        &mut self,
+        payload: &Payload,
+        opponents: Vec<(&'static str, fn(&[u8]) -> Option<usize>)>,
+    ) {
         let mut case = Case::per_span("walk", payload).ours(|| walk(black_box(&payload.bytes)));
         for (name, other) in opponents {
-            assert_eq!(other(&payload.bytes), walk(&payload.bytes), "{name} walks {} differently", payload.name);
+            assert_eq!(
+                other(&payload.bytes),
+                walk(&payload.bytes),
+                "{name} walks {} differently",
+                payload.name
+            );
             case = case.against(name, move || other(black_box(&payload.bytes)));
         }
         self.run(case);
@@ -156,7 +175,8 @@ impl Bench {
     pub fn run_absolute(&mut self, mut case: Case<'_>) {
         let Some(work) = case.ours.as_mut() else { return };
         let ours_calls = calls_in_a_slice(work.as_mut());
-        let opponent_calls: Vec<_> = case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
+        let opponent_calls: Vec<_> =
+            case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
         let mut ours = Vec::new();
         let mut ratios = vec![Vec::new(); case.opponents.len()];
         for _ in 0..self.rounds {
@@ -169,10 +189,19 @@ impl Bench {
         }
         let allocations = case.ours.as_mut().map(|work| alloc::allocations(work));
         let ours = median(&mut ours) / 1000.0;
-        let opponents: Vec<_> =
-            case.opponents.iter().zip(&mut ratios).map(|((name, _), r)| (Some(*name), Some(median(r)))).collect();
+        let opponents: Vec<_> = case
+            .opponents
+            .iter()
+            .zip(&mut ratios)
+            .map(|((name, _), r)| (Some(*name), Some(median(r))))
+            .collect();
         let first = self.pending.len();
-        self.push(&case, None, allocations, if opponents.is_empty() { vec![(None, None)] } else { opponents });
+        self.push(
+            &case,
+            None,
+            allocations,
+            if opponents.is_empty() { vec![(None, None)] } else { opponents },
+        );
         for pending in &mut self.pending[first..] {
             pending.row.ours = Some(ours);
         }
@@ -202,7 +231,8 @@ impl Bench {
     /// The rows, with the walk's medians filled in.
     pub fn rows(self) -> Vec<Row> {
         let mut walks = self.walks;
-        let walks: BTreeMap<String, f64> = walks.iter_mut().map(|(name, times)| (name.clone(), median(times))).collect();
+        let walks: BTreeMap<String, f64> =
+            walks.iter_mut().map(|(name, times)| (name.clone(), median(times))).collect();
         self.pending
             .into_iter()
             .map(|Pending { mut row, times_walk, ratio }| {

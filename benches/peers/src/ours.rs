@@ -2,9 +2,10 @@
 //! for the next.
 
 use data_pipeline::config::Metadata;
-use data_pipeline::format::{v04, v05, v1};
+use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::trace::{
-    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
+    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, TOP_LEVEL_SLOTS,
+    TopLevel, drop_p0,
 };
 
 /// Spans worked through at a time, as in the exporter.

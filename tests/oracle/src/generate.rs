@@ -27,11 +27,14 @@ pub fn payload(chunks: usize) -> impl Strategy<Value = Vec<u8>> {
 
 /// A chunk: spans of one trace that may be one another's parents, most of them of few services.
 fn chunk() -> impl Strategy<Value = Value> {
-    (any::<u64>(), priority(), vec(span(), 0..6), any::<bool>()).prop_map(|(trace_id, priority, spans, wide)| {
-        let ids: Vec<u64> = spans.iter().map(|s| s.id).collect();
-        let spans = spans.into_iter().enumerate().map(|(i, s)| s.value(trace_id, &ids, i, priority)).collect();
-        Value::List(spans, wide)
-    })
+    (any::<u64>(), priority(), vec(span(), 0..6), any::<bool>()).prop_map(
+        |(trace_id, priority, spans, wide)| {
+            let ids: Vec<u64> = spans.iter().map(|s| s.id).collect();
+            let spans =
+                spans.into_iter().enumerate().map(|(i, s)| s.value(trace_id, &ids, i, priority)).collect();
+            Value::List(spans, wide)
+        },
+    )
 }
 
 fn priority() -> impl Strategy<Value = Option<i8>> {
@@ -127,7 +130,15 @@ fn text() -> impl Strategy<Value = Value> {
 
 fn meta_key() -> impl Strategy<Value = Value> {
     let known = prop::sample::select(vec![
-        "env", "version", "component", "span.kind", "_dd.origin", "_dd.p.dm", "language", "http.status_code", "",
+        "env",
+        "version",
+        "component",
+        "span.kind",
+        "_dd.origin",
+        "_dd.p.dm",
+        "language",
+        "http.status_code",
+        "",
     ]);
     prop_oneof![3 => known.prop_map(str::to_owned), 3 => "[a-z.]{1,20}", 1 => ".{0,8}"]
         .prop_map(|key| Value::Text(key, false))
@@ -136,13 +147,20 @@ fn meta_key() -> impl Strategy<Value = Value> {
 /// Never a key that meta has too: which of the two an attribute of v1 becomes depends on the order of the span's fields.
 fn metric_key() -> impl Strategy<Value = Value> {
     let known = prop::sample::select(vec![
-        "_dd.measured", "_dd.top_level", "_dd.agent_psr", "_dd.span_sampling.mechanism", "_dd1.sr.eausr", "peer.port",
+        "_dd.measured",
+        "_dd.top_level",
+        "_dd.agent_psr",
+        "_dd.span_sampling.mechanism",
+        "_dd1.sr.eausr",
+        "peer.port",
     ]);
-    prop_oneof![2 => known.prop_map(str::to_owned), 3 => "n[.][a-z.]{1,20}"].prop_map(|key| Value::Text(key, false))
+    prop_oneof![2 => known.prop_map(str::to_owned), 3 => "n[.][a-z.]{1,20}"]
+        .prop_map(|key| Value::Text(key, false))
 }
 
 fn number() -> impl Strategy<Value = Value> {
-    let special = prop::sample::select(vec![0.0, -0.0, 1.0, 8.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324]);
+    let special =
+        prop::sample::select(vec![0.0, -0.0, 1.0, 8.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324]);
     prop_oneof![
         2 => any::<f64>().prop_map(Value::Float),
         1 => special.prop_map(Value::Float),

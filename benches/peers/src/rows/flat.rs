@@ -27,11 +27,14 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
         bench.run_walk(&payload, Vec::new());
         for (name, engine, run) in ROWS {
             let (mut here, mut there) = (engine(), engine());
-            bench.run(Case::per_span(name, &payload).ours(|| run(&mut here, &payload.bytes)).against("spans_100", || {
-                for _ in 0..payload.spans / small.spans {
-                    run(&mut there, &small.bytes);
-                }
-            }));
+            bench.run(Case::per_span(name, &payload).ours(|| run(&mut here, &payload.bytes)).against(
+                "spans_100",
+                || {
+                    for _ in 0..payload.spans / small.spans {
+                        run(&mut there, &small.bytes);
+                    }
+                },
+            ));
         }
     }
 }
