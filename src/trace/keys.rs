@@ -199,10 +199,30 @@ pub(crate) struct KeyTable {
 #[derive(Clone, Debug)]
 struct Entry {
     word: u64,
+    /// The last eight bytes of a key that has as many.
+    last: u64,
     key: Box<[u8]>,
     found: Found,
     /// 0 or 1 + the index of the next entry of the chain.
     next: u16,
+}
+
+impl Entry {
+    /// Whether the key at `at`, whose word is this entry's, is this entry's to its end. The word holds the length and seven
+    /// characters, so with the last eight bytes a key of up to fifteen is compared in full.
+    #[inline(always)]
+    fn ends_like(&self, buf: &[u8], at: usize, len: usize) -> bool {
+        match len {
+            0..=7 => true,
+            8..=15 => last_eight(buf.get(at..at + len).unwrap_or(&[])) == self.last,
+            _ => buf.get(at..at + len) == Some(&*self.key),
+        }
+    }
+}
+
+#[inline(always)]
+fn last_eight(text: &[u8]) -> u64 {
+    text.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 impl Default for KeyTable {
@@ -227,7 +247,15 @@ impl KeyTable {
         len: usize,
     ) -> Option<Found> {
         let first = self.filter[Self::slot_of(word)];
-        if first == 0 { None } else { self.chain(first, word, buf.get(key()?..)?.get(..len)?) }
+        if first == 0 {
+            return None;
+        }
+        let at = key()?;
+        let entry = self.entries.get(usize::from(first) - 1)?;
+        if entry.word == word && entry.ends_like(buf, at, len) {
+            return Some(entry.found);
+        }
+        self.chain(entry.next, word, buf.get(at..)?.get(..len)?)
     }
 
     #[inline(never)]
@@ -257,7 +285,13 @@ impl KeyTable {
             };
             return;
         }
-        self.entries.push(Entry { word, key: key.into(), found, next: self.filter[slot] });
+        self.entries.push(Entry {
+            word,
+            last: last_eight(key),
+            key: key.into(),
+            found,
+            next: self.filter[slot],
+        });
         self.filter[slot] = self.entries.len() as u16;
     }
 }
