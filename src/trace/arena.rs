@@ -289,6 +289,7 @@ impl Arena {
         self.hits.clear();
         self.edits.clear();
         self.side.clear();
+        self.repairs.heads.clear();
     }
 
     /// Bytes of memory that the arena holds.
