@@ -498,9 +498,15 @@ fn extra(
         Extra::MetaStruct => extras::meta_struct(fix, p),
         Extra::Links => extras::links(fix, p),
         Extra::Events => extras::events(fix, p),
-    }?;
-    *range = Range { at: p as u32, end: end as u32 };
-    Ok(end)
+    };
+    match end {
+        Ok(end) => {
+            *range = Range { at: p as u32, end: end as u32 };
+            Ok(end)
+        }
+        // An element of the list is no map: the list is left out.
+        Err(fault) => fix.remove_entry(map, entry, fault),
+    }
 }
 
 /// Reads a key: its word for the table, where its text starts, its length.
@@ -513,9 +519,7 @@ fn map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
 
 #[inline(never)]
 fn odd_map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
-    if reader::byte(buf, p)? == 0xc0 {
-        return Err(Bad::Type);
-    }
+    // Nil is an empty key here: the agent reads these keys as it reads text.
     let (text, end) = reader::text(buf, p)?;
     Ok((word_of(text), end - text.len(), text.len()))
 }
