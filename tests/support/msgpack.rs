@@ -207,7 +207,7 @@ fn span_is_accepted(span: &Value) -> Verdict {
             "metrics" => each(v, true, text, |v| {
                 ok_if(v.is_nil() || v.is_i64() || v.is_u64() || matches!(v, Value::F64(_)), "number", v)
             }),
-            "meta_struct" => each(v, false, text, |v| ok_if(v.is_bin(), "binary", v)),
+            "meta_struct" => each(v, false, text, |v| ok_if(matches!(v, Value::Binary(_)), "binary", v)),
             "span_links" => list(v)?.iter().try_for_each(link),
             "span_events" => list(v)?.iter().try_for_each(event),
             _ => Ok(()),
