@@ -66,15 +66,15 @@ impl<'a> Scanner<'a> {
         self.done == self.chunks
     }
 
-    /// Fills `arena` with the next traces, until it holds `span_limit` spans or the payload ends. At least one trace is
-    /// read if one is left.
+    /// Fills `arena` with the next traces, until it holds `span_limit` spans (or as many traces: they may be empty) or the
+    /// payload ends. At least one trace is read if one is left.
     ///
     /// # Errors
     /// With [`OnMalformed::Fail`]: the first fault, with its place. Else none: faulty chunks have the state
     /// [`ChunkState::Malformed`].
     pub fn fill(&mut self, arena: &mut Arena, interest: &Interest, span_limit: usize) -> Result<(), Error> {
         arena.clear();
-        while self.done < self.chunks && arena.span_count < span_limit {
+        while self.done < self.chunks && arena.span_count < span_limit && arena.chunks.len() < span_limit {
             let first = arena.span_count;
             let mark = (arena.hits.len(), arena.edits.len(), arena.side.len());
             let repairs = arena.repairs.count;
@@ -157,7 +157,7 @@ fn chunk(
         place.span = Some(i);
         place.span_at = p;
         if *span_count == spans.len() {
-            spans.push(Span::EMPTY);
+            grow(spans, buf.len()).map_err(|why| Fault { at: p, why })?;
         }
         let Some(span) = spans.get_mut(*span_count) else { return Err(Fault { at: p, why: Why::Truncated }) };
         span.clear();
@@ -177,6 +177,26 @@ fn chunk(
         *span_count += 1;
     }
     Ok(p)
+}
+
+/// A span of the arena is larger than a span of one byte on the wire, which the agent takes. A chunk of nothing but such
+/// spans would turn a payload into three hundred times its memory, so there is a limit that no real payload comes near:
+/// ids alone make a span of twenty bytes.
+const MEMORY_PER_BYTE: usize = 12;
+const MEMORY_FREE: usize = 512 << 10;
+
+#[cold]
+fn grow(spans: &mut Vec<Span>, payload: usize) -> Result<(), Why> {
+    let most = (payload * MEMORY_PER_BYTE + MEMORY_FREE) / size_of::<Span>();
+    if spans.len() >= most {
+        return Err(Why::Expected("a trace of fewer spans for its size"));
+    }
+    if spans.len() == spans.capacity() {
+        let more = spans.len().max(64).min(most - spans.len());
+        spans.reserve_exact(more);
+    }
+    spans.push(Span::EMPTY);
+    Ok(())
 }
 
 const fn key(text: &[u8]) -> u64 {
