@@ -200,17 +200,16 @@ fn tag<'b>(bytes: &'b [u8], span: &Span, key: &[u8]) -> Option<&'b [u8]> {
     let mut found = None;
     let mut p = span.meta.first as usize;
     for _ in 0..span.meta.len {
-        let (k, value_at) = reader::text(bytes, p).ok()?;
-        match reader::text(bytes, value_at) {
-            Ok((v, end)) => {
-                if k == key {
-                    found = Some(v);
-                }
-                p = end;
-            }
-            // A value that a repair leaves out.
-            Err(_) => p = reader::skip(bytes, value_at).ok()?,
+        // A key or value that is no text is one that a repair leaves out.
+        let k = reader::text(bytes, p).map(|(k, _)| k);
+        let value_at = reader::skip(bytes, p).ok()?;
+        let value = reader::text(bytes, value_at);
+        if k == Ok(key)
+            && let Ok((v, _)) = value
+        {
+            found = Some(v);
         }
+        p = value.map_or_else(|_| reader::skip(bytes, value_at), |(_, end)| Ok(end)).ok()?;
     }
     found
 }
