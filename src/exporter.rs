@@ -139,44 +139,61 @@ impl TraceExporter {
     }
 
     fn process(&self, workspace: &mut Workspace, payload: &[u8], dropped: DroppedP0) -> Result<AgentResponse, Error> {
-        let prepared = workspace.prepare(self.current_plan(), payload, &self.config.metadata);
+        let budget = self.config.send_budget;
+        let end = Instant::now() + budget;
+        // Read once: another send may learn meanwhile that the agent does not know v1.
+        let plan = if self.v1_refused.load(Ordering::Relaxed) { &self.fallback } else { &self.plan };
+        let prepared = workspace.prepare(plan, payload, &self.config.metadata);
         let prepared = prepared.map_err(|error| self.refuse(payload, error))?;
         let entry = self.account.enter(prepared.received);
         let outcome = prepared.outcome;
-        match self.deliver(&prepared, dropped) {
-            Ok(response) => {
-                let effort = Effort {
-                    requests: u64::from(response.reply.attempts),
-                    body_bytes: if response.reply.status == 0 { 0 } else { prepared.body.len() as u64 },
-                    possibly_duplicated: response.reply.possibly_duplicated,
-                };
-                entry.settle(&outcome, Fate::Sent, effort);
-                Ok(response)
+        let result = self.deliver(plan, &prepared, dropped, budget);
+        let body = prepared.body.len();
+        let refused = match &result {
+            Err(error) if plan.format == OutputFormat::V1 && error.status() == Some(404) => error.attempts(),
+            _ => {
+                entry.settle(&outcome, fate(&result), effort(&result, body));
+                return result;
             }
-            Err(error) if self.is_v1_refusal(&error) => {
-                self.v1_refused.store(true, Ordering::Relaxed);
-                // Nothing was taken: the same payload goes out again as v0.4, and is received only once.
-                let again = workspace.prepare(&self.fallback, payload, &self.config.metadata)?;
-                let outcome = again.outcome;
-                let result = self.deliver(&again, dropped);
-                entry.settle(&outcome, fate(&result), effort(&result, again.body.len()));
-                result
-            }
+        };
+        self.v1_refused.store(true, Ordering::Relaxed);
+        // Nothing was taken: the same payload goes out again as v0.4, within the same budget, and is received only once.
+        let again = match workspace.prepare(&self.fallback, payload, &self.config.metadata) {
+            Ok(again) => again,
             Err(error) => {
                 let result = Err(error);
-                entry.settle(&outcome, fate(&result), effort(&result, prepared.body.len()));
-                result
+                entry.settle(&Outcome::default(), fate(&result), effort(&result, 0));
+                return result;
             }
-        }
+        };
+        let (outcome, body) = (again.outcome, again.body.len());
+        let result = match self.deliver(&self.fallback, &again, dropped, end.saturating_duration_since(Instant::now())) {
+            Ok(mut response) => {
+                response.reply.attempts += refused;
+                Ok(response)
+            }
+            Err(error) => {
+                let attempts = error.attempts() + refused;
+                Err(error.with_attempts(attempts))
+            }
+        };
+        entry.settle(&outcome, fate(&result), effort(&result, body));
+        result
     }
 
-    fn deliver(&self, prepared: &Prepared<'_>, dropped: DroppedP0) -> Result<AgentResponse, Error> {
+    fn deliver(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared<'_>,
+        dropped: DroppedP0,
+        budget: Duration,
+    ) -> Result<AgentResponse, Error> {
         let sampled = prepared.outcome.sampled_out;
-        let (p0_traces, p0_spans) = (dropped.traces + sampled.traces, dropped.spans + sampled.spans);
+        let p0_traces = dropped.traces.saturating_add(sampled.traces);
+        let p0_spans = dropped.spans.saturating_add(sampled.spans);
         if prepared.traces == 0 && p0_traces == 0 && p0_spans == 0 {
             return Ok(AgentResponse { reply: self.no_reply(), traces: 0, spans: 0 });
         }
-        let plan = self.current_plan();
         let reply = self.client.send(&TraceRequest {
             path: plan.format.path(),
             body: prepared.body,
@@ -185,17 +202,9 @@ impl TraceExporter {
             dropped_p0_spans: p0_spans,
             computed_stats: self.config.client_computed_stats,
             computed_top_level: self.config.client_computed_top_level || plan.top_level.is_some_and(|t| t.mark),
-            budget: self.config.send_budget,
+            budget,
         })?;
         Ok(AgentResponse { reply, traces: prepared.traces, spans: prepared.spans })
-    }
-
-    fn current_plan(&self) -> &Plan {
-        if self.v1_refused.load(Ordering::Relaxed) { &self.fallback } else { &self.plan }
-    }
-
-    fn is_v1_refusal(&self, error: &Error) -> bool {
-        self.current_plan().format == OutputFormat::V1 && error.status() == Some(404)
     }
 
     /// Counts a payload that did not even start its way.
@@ -276,7 +285,7 @@ fn effort(result: &Result<AgentResponse, Error>, body: usize) -> Effort {
     match result {
         Ok(r) => Effort {
             requests: u64::from(r.reply.attempts),
-            body_bytes: body as u64,
+            body_bytes: if r.reply.status == 0 { 0 } else { body as u64 },
             possibly_duplicated: r.reply.possibly_duplicated,
         },
         Err(e) => {

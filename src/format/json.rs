@@ -79,8 +79,14 @@ fn list(
 ) -> Result<(), Bad> {
     let (n, mut p) = reader::array_head(buf, p)?;
     out.push('[');
-    for i in 0..n {
-        if i > 0 {
+    let mut first = true;
+    for _ in 0..n {
+        // The agent leaves out what is nil, here and below.
+        if buf.get(p) == Some(&0xc0) {
+            p += 1;
+            continue;
+        }
+        if !std::mem::take(&mut first) {
             out.push(',');
         }
         let (map, end) = entries(buf, p)?;
@@ -117,6 +123,7 @@ fn sorted_map(
     all.reverse();
     all.sort_by_key(|(key, _)| *key);
     all.dedup_by_key(|(key, _)| *key);
+    all.retain(|(_, at)| buf.get(*at) != Some(&0xc0));
     if all.is_empty() {
         return Ok(());
     }
@@ -136,13 +143,9 @@ fn sorted_map(
 /// One typed attribute as natural JSON; without a value it is its type's zero, as the agent reads it.
 fn attribute(buf: &[u8], p: usize, out: &mut String) {
     let Ok((all, _)) = entries(buf, p) else { return out.push_str("null") };
-    let kind = all.iter().find(|(k, _)| *k == b"type").map_or(0, |(_, at)| int(buf, *at));
+    let kind = all.iter().rev().find(|(k, _)| *k == b"type").map_or(0, |(_, at)| int(buf, *at));
     let value = |name: &[u8]| all.iter().rev().find(|(k, _)| *k == name).map(|(_, at)| *at);
     match kind {
-        0 => text(
-            out,
-            value(b"string_value").and_then(|at| reader::text(buf, at).ok()).map_or(&[][..], |(t, _)| t),
-        ),
         1 => out.push_str(if value(b"bool_value").and_then(|at| buf.get(at)) == Some(&0xc3) {
             "true"
         } else {
@@ -165,11 +168,16 @@ fn attribute(buf: &[u8], p: usize, out: &mut String) {
                 .and_then(|at| entries(buf, at).ok())
                 .and_then(|(map, _)| map.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
             if let Some((n, mut p)) = values.and_then(|at| reader::array_head(buf, at).ok()) {
-                for i in 0..n {
-                    if i > 0 {
+                let mut first = true;
+                for _ in 0..n {
+                    if buf.get(p) == Some(&0xc0) {
+                        p += 1;
+                        continue;
+                    }
+                    if !std::mem::take(&mut first) {
                         out.push(',');
                     }
-                    // An array in an array does not exist: the scan has refused it.
+                    // As deep as the scan allows, which is not deep.
                     attribute(buf, p, out);
                     let Ok(end) = reader::skip(buf, p) else { break };
                     p = end;
@@ -177,7 +185,11 @@ fn attribute(buf: &[u8], p: usize, out: &mut String) {
             }
             out.push(']');
         }
-        _ => out.push_str("null"),
+        // Text, and what the agent does not know either.
+        _ => text(
+            out,
+            value(b"string_value").and_then(|at| reader::text(buf, at).ok()).map_or(&[][..], |(t, _)| t),
+        ),
     }
 }
 

@@ -97,6 +97,8 @@ fn settle_marks(payload: &mut Payload<'_>) {
     if arena.edits.is_empty() {
         return;
     }
+    arena.sort_edits();
+    let sorted = arena.edits.len();
     for span in arena.spans.get_mut(..arena.span_count).unwrap_or(&mut []) {
         const BOTH: u32 = flag::ADD_TOP_LEVEL | flag::EDITED;
         if span.flags & BOTH != BOTH {
@@ -113,7 +115,9 @@ fn settle_marks(payload: &mut Payload<'_>) {
         };
         let side_at = arena.side.len() as u32;
         arena.side.extend_from_slice(text);
-        let head = arena.edits.iter_mut().find(|e| e.at == map_at && matches!(e.with, With::MapHead(_)));
+        // A head's edit is the only one at its place. Each span adds its own, so the others need not be looked at.
+        let place = arena.edits.get(..sorted).unwrap_or(&[]).partition_point(|e| e.at < map_at);
+        let head = arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place)).filter(|e| e.at == map_at);
         if let Some(Edit { with: With::MapHead(n), .. }) = head {
             *n += 1;
         } else {

@@ -199,6 +199,7 @@ impl Encoder {
             priority: NO_PRIORITY,
         };
         let mut root_priority = None;
+        let mut promoted = Promoted::default();
         for span in spans {
             if span.flags & flag::NIL != 0 {
                 continue;
@@ -223,15 +224,28 @@ impl Encoder {
                 facts.priority = priority;
             }
             for (from, to) in [
-                (Slot::Env, &mut self.promoted.env),
-                (Slot::Version, &mut self.promoted.version),
-                (Slot::Hostname, &mut self.promoted.hostname),
-                (Slot::GitCommit, &mut self.promoted.git_commit),
-                (Slot::ApmMode, &mut self.promoted.apm_mode),
+                (Slot::Env, &mut promoted.env),
+                (Slot::Version, &mut promoted.version),
+                (Slot::Hostname, &mut promoted.hostname),
+                (Slot::GitCommit, &mut promoted.git_commit),
+                (Slot::ApmMode, &mut promoted.apm_mode),
             ] {
                 if let Some(t) = slot(from) {
                     *to = t;
                 }
+            }
+        }
+        // An empty text of this chunk does not replace what an earlier chunk said.
+        let payload = &mut self.promoted;
+        for (to, from) in [
+            (&mut payload.env, promoted.env),
+            (&mut payload.version, promoted.version),
+            (&mut payload.hostname, promoted.hostname),
+            (&mut payload.git_commit, promoted.git_commit),
+            (&mut payload.apm_mode, promoted.apm_mode),
+        ] {
+            if from.len > 0 {
+                *to = from;
             }
         }
         facts
@@ -377,9 +391,13 @@ impl Encoder {
 
     #[cold]
     fn links(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        self.out.array_head(list_len(buf, p as u32));
         let (n, mut p) = reader::array_head(buf, p)?;
-        self.out.array_head(n);
         for _ in 0..n {
+            if buf.get(p) == Some(&0xc0) {
+                p += 1;
+                continue;
+            }
             let (entries, end) = super::json::entries(buf, p)?;
             let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
             let int = |key| find(key).and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
@@ -426,15 +444,19 @@ impl Encoder {
 
     #[cold]
     fn events(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        self.out.array_head(list_len(buf, p as u32));
         let (n, mut p) = reader::array_head(buf, p)?;
-        self.out.array_head(n);
         for _ in 0..n {
+            if buf.get(p) == Some(&0xc0) {
+                p += 1;
+                continue;
+            }
             let (entries, end) = super::json::entries(buf, p)?;
             let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
             let time =
                 find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
             let attributes =
-                find(b"attributes").and_then(|at| reader::map_head(buf, at).ok()).filter(|(n, _)| *n > 0);
+                find(b"attributes").map(|at| live_entries(buf, at)).transpose()?.filter(|all| !all.is_empty());
             self.out.room(128);
             self.out.map_head(2 + u32::from(attributes.is_some()));
             self.out.byte(1);
@@ -444,13 +466,12 @@ impl Encoder {
                 Some(at) => drop(self.string(buf, at)),
                 None => self.out.code(Code::EMPTY),
             }
-            if let Some((n, mut q)) = attributes {
+            if let Some(all) = attributes {
                 self.out.byte(3);
-                self.out.array_head(n * 3);
-                for _ in 0..n {
-                    q = self.string(buf, q);
-                    self.attribute(buf, q)?;
-                    q = reader::skip(buf, q)?;
+                self.out.array_head(all.len() as u32 * 3);
+                for (key_at, value_at) in all {
+                    self.string(buf, key_at);
+                    self.attribute(buf, value_at)?;
                 }
             }
             p = end;
@@ -487,8 +508,13 @@ impl Encoder {
                 let values = values
                     .and_then(|(m, _)| m.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
                 let (n, mut q) = values.map_or(Ok((0, 0)), |at| reader::array_head(buf, at))?;
-                self.out.array_head(n * 2);
+                self.out.array_head(values.map_or(0, |at| list_len(buf, at as u32)) * 2);
+                // As deep as the scan allows, which is not deep.
                 for _ in 0..n {
+                    if buf.get(q) == Some(&0xc0) {
+                        q += 1;
+                        continue;
+                    }
                     self.attribute(buf, q)?;
                     q = reader::skip(buf, q)?;
                 }
@@ -575,8 +601,33 @@ fn slot_text(bytes: &[u8], span: &Span, slot: Slot) -> Option<Text> {
     Some(Text { at: (end - text.len()) as u32, len: text.len() as u32 })
 }
 
+/// How many elements of a list are not nil: the agent leaves out those that are.
 fn list_len(buf: &[u8], at: u32) -> u32 {
-    if at == 0 { 0 } else { reader::array_head(buf, at as usize).map_or(0, |(n, _)| n) }
+    if at == 0 {
+        return 0;
+    }
+    let Ok((n, mut p)) = reader::array_head(buf, at as usize) else { return 0 };
+    let mut live = 0;
+    for _ in 0..n {
+        live += u32::from(buf.get(p) != Some(&0xc0));
+        let Ok(end) = reader::skip(buf, p) else { break };
+        p = end;
+    }
+    live
+}
+
+/// Places of key and value of a map's entries whose value is not nil.
+fn live_entries(buf: &[u8], at: usize) -> Result<Vec<(usize, usize)>, Bad> {
+    let (n, mut p) = reader::map_head(buf, at)?;
+    let mut all = Vec::new();
+    for _ in 0..n {
+        let value_at = reader::skip(buf, p)?;
+        if buf.get(value_at) != Some(&0xc0) {
+            all.push((p, value_at));
+        }
+        p = reader::skip(buf, value_at)?;
+    }
+    Ok(all)
 }
 
 /// The upper half of a trace id: up to 16 hexadecimal digits.

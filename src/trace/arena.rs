@@ -5,6 +5,7 @@
 
 use super::keys::{SLOTS, Slot};
 use crate::msgpack::reader;
+use std::cmp::Reverse;
 
 /// Text of a span: a range of the payload, or of the arena's side buffer where a stage replaced it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -289,6 +290,7 @@ impl Arena {
         self.hits.clear();
         self.edits.clear();
         self.side.clear();
+        self.repairs.heads.clear();
     }
 
     /// Bytes of memory that the arena holds.
@@ -321,9 +323,10 @@ impl Arena {
         span.slot(slot).map(|at| reader::number(bytes, at).map_or(0.0, |(v, _)| v))
     }
 
-    /// Puts the edits into the order of their places. Scan and stages push them nearly sorted.
+    /// Puts the edits into the order of their places; of two for one place the later comes first and counts. Scan and
+    /// stages push them nearly sorted.
     pub(crate) fn sort_edits(&mut self) {
-        let key = |e: &Edit| (e.at, e.end, if let With::Side { at, .. } = e.with { at } else { 0 });
+        let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
         if !self.edits.is_sorted_by_key(key) {
             self.edits.sort_unstable_by_key(key);
         }

@@ -215,24 +215,24 @@ fn values<'b>(bytes: &'b [u8], span: &Span, rules: &[Rule]) -> [Option<&'b [u8]>
     let mut found = [None; AT_ONCE];
     let mut p = span.meta.first as usize;
     for _ in 0..span.meta.len {
-        let Some((key, value_at)) = short_text(bytes, p).or_else(|| reader::text(bytes, p).ok()) else {
-            break;
+        // A key or value that is no text is one that a repair leaves out.
+        let (key, value_at) = match short_text(bytes, p).map_or_else(|| reader::text(bytes, p), Ok) {
+            Ok((key, end)) => (Some(key), Ok(end)),
+            Err(_) => (None, reader::skip(bytes, p)),
         };
-        match short_text(bytes, value_at).map_or_else(|| reader::text(bytes, value_at), Ok) {
-            Ok((value, end)) => {
-                for (rule, found) in rules.iter().zip(&mut found) {
-                    // The length first: it tells most keys apart.
-                    if rule.key.len() == key.len() && rule.key == key {
-                        *found = Some(value);
-                    }
+        let Ok(value_at) = value_at else { break };
+        let value = short_text(bytes, value_at).map_or_else(|| reader::text(bytes, value_at), Ok);
+        if let (Some(key), Ok((value, _))) = (key, value) {
+            for (rule, found) in rules.iter().zip(&mut found) {
+                // The length first: it tells most keys apart.
+                if rule.key.len() == key.len() && rule.key == key {
+                    *found = Some(value);
                 }
-                p = end;
             }
-            // A value that a repair leaves out.
-            Err(_) => match reader::skip(bytes, value_at) {
-                Ok(end) => p = end,
-                Err(_) => break,
-            },
+        }
+        match value.map_or_else(|_| reader::skip(bytes, value_at), |(_, end)| Ok(end)) {
+            Ok(end) => p = end,
+            Err(_) => break,
         }
     }
     found

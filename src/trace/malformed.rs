@@ -131,6 +131,20 @@ pub(crate) struct Repairs {
     pub(crate) count: u64,
     /// Place and reason of the first repair of the payload, for the log line.
     pub(crate) first: Option<String>,
+    /// The maps around the scan's place whose heads have changed: where each stands, and the index of its edit.
+    pub(crate) heads: Vec<(usize, usize)>,
+}
+
+impl Repairs {
+    /// Index of the edit of the head of the map at `map_at`, if it has one. A search through the edits instead would
+    /// cost the square of their number.
+    fn head(&mut self, map_at: usize) -> Option<usize> {
+        // The scan works inside out: what stands behind this map's head was inside it and is done.
+        while self.heads.last().is_some_and(|(at, _)| *at > map_at) {
+            self.heads.pop();
+        }
+        self.heads.last().filter(|(at, _)| *at == map_at).map(|(_, edit)| *edit)
+    }
 }
 
 /// Makes repairs while the scan runs, if the policy allows them.
@@ -167,19 +181,17 @@ impl Fixer<'_> {
         entry_at: usize,
         fault: Fault,
     ) -> Result<usize, Fault> {
+        // The entry's end comes first: what cannot be found cannot be left out, and is no repair.
+        let lost = |bad| if bad == Bad::Truncated { Fault { at: fault.at, why: Why::Truncated } } else { fault };
+        let value_at = reader::skip(self.buf, entry_at).map_err(lost)?;
+        let end = reader::skip(self.buf, value_at).map_err(lost)?;
+        let (n, first) = reader::map_head(self.buf, map_at).map_err(lost)?;
         self.allow(fault)?;
-        let truncated = |_| Fault { at: entry_at, why: Why::Truncated };
-        let value_at = reader::skip(self.buf, entry_at).map_err(truncated)?;
-        let end = reader::skip(self.buf, value_at).map_err(truncated)?;
-        let (n, first) = reader::map_head(self.buf, map_at).map_err(truncated)?;
-        let head = self
-            .edits
-            .iter_mut()
-            .rev()
-            .find(|e| e.at as usize == map_at && matches!(e.with, With::MapHead(_)));
-        if let Some(Edit { with: With::MapHead(n), .. }) = head {
+        let edit = self.repairs.head(map_at).and_then(|i| self.edits.get_mut(i));
+        if let Some(Edit { with: With::MapHead(n), .. }) = edit {
             *n -= 1;
         } else {
+            self.repairs.heads.push((map_at, self.edits.len()));
             self.edits.push(Edit { at: map_at as u32, end: first as u32, with: With::MapHead(n - 1) });
         }
         self.edits.push(Edit { at: entry_at as u32, end: end as u32, with: With::Side { at: 0, len: 0 } });

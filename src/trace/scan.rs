@@ -66,17 +66,18 @@ impl<'a> Scanner<'a> {
         self.done == self.chunks
     }
 
-    /// Fills `arena` with the next traces, until it holds `span_limit` spans or the payload ends. At least one trace is
-    /// read if one is left.
+    /// Fills `arena` with the next traces, until it holds `span_limit` spans (or as many traces: they may be empty) or the
+    /// payload ends. At least one trace is read if one is left.
     ///
     /// # Errors
     /// With [`OnMalformed::Fail`]: the first fault, with its place. Else none: faulty chunks have the state
     /// [`ChunkState::Malformed`].
     pub fn fill(&mut self, arena: &mut Arena, interest: &Interest, span_limit: usize) -> Result<(), Error> {
         arena.clear();
-        while self.done < self.chunks && arena.span_count < span_limit {
+        while self.done < self.chunks && arena.span_count < span_limit && arena.chunks.len() < span_limit {
             let first = arena.span_count;
             let mark = (arena.hits.len(), arena.edits.len(), arena.side.len());
+            let repairs = arena.repairs.count;
             let at = self.pos;
             let mut place = Place { chunk: Some(self.done), ..Place::default() };
             let state = match chunk(self.buf, at, arena, interest, self.policy, &mut place) {
@@ -92,6 +93,7 @@ impl<'a> Scanner<'a> {
                     arena.hits.truncate(mark.0);
                     arena.edits.truncate(mark.1);
                     arena.side.truncate(mark.2);
+                    arena.repairs.count = repairs;
                     self.give_up(fault, &place, &mut arena.repairs);
                     ChunkState::Malformed
                 }
@@ -155,7 +157,7 @@ fn chunk(
         place.span = Some(i);
         place.span_at = p;
         if *span_count == spans.len() {
-            spans.push(Span::EMPTY);
+            grow(spans, buf.len()).map_err(|why| Fault { at: p, why })?;
         }
         let Some(span) = spans.get_mut(*span_count) else { return Err(Fault { at: p, why: Why::Truncated }) };
         span.clear();
@@ -175,6 +177,26 @@ fn chunk(
         *span_count += 1;
     }
     Ok(p)
+}
+
+/// A span of the arena is larger than a span of one byte on the wire, which the agent takes. A chunk of nothing but such
+/// spans would turn a payload into three hundred times its memory, so there is a limit that no real payload comes near:
+/// ids alone make a span of twenty bytes.
+const MEMORY_PER_BYTE: usize = 12;
+const MEMORY_FREE: usize = 512 << 10;
+
+#[cold]
+fn grow(spans: &mut Vec<Span>, payload: usize) -> Result<(), Why> {
+    let most = (payload * MEMORY_PER_BYTE + MEMORY_FREE) / size_of::<Span>();
+    if spans.len() >= most {
+        return Err(Why::Expected("a trace of fewer spans for its size"));
+    }
+    if spans.len() == spans.capacity() {
+        let more = spans.len().max(64).min(most - spans.len());
+        spans.reserve_exact(more);
+    }
+    spans.push(Span::EMPTY);
+    Ok(())
 }
 
 const fn key(text: &[u8]) -> u64 {
@@ -455,8 +477,8 @@ fn odd_time(
     bad: Bad,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
-    *v = 0;
     if buf.get(p) == Some(&0xc0) {
+        *v = 0;
         return Ok(p + 1);
     }
     let fault = Fault::new(p, bad, if bad == Bad::Range { "at most 2^63-1" } else { "an integer" });
@@ -497,8 +519,8 @@ fn odd_error(
     bad: Bad,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
-    *v = 0;
     if buf.get(p) == Some(&0xc0) {
+        *v = 0;
         return Ok(p + 1);
     }
     let fault = Fault::new(p, bad, if bad == Bad::Range { "within 32 bits" } else { "an integer" });
@@ -538,9 +560,15 @@ fn extra(
         Extra::MetaStruct => extras::meta_struct(fix, p),
         Extra::Links => extras::links(fix, p),
         Extra::Events => extras::events(fix, p),
-    }?;
-    *range = Range { at: p as u32, end: end as u32 };
-    Ok(end)
+    };
+    match end {
+        Ok(end) => {
+            *range = Range { at: p as u32, end: end as u32 };
+            Ok(end)
+        }
+        // An element of the list is no map: the list is left out.
+        Err(fault) => fix.remove_entry(map, entry, fault),
+    }
 }
 
 /// Reads a key: its word for the table, where its text starts, its length.
@@ -554,9 +582,7 @@ fn map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
 
 #[inline(never)]
 fn odd_map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
-    if reader::byte(buf, p)? == 0xc0 {
-        return Err(Bad::Type);
-    }
+    // Nil is an empty key here: the agent reads these keys as it reads text.
     let (text, end) = reader::text(buf, p)?;
     Ok((word_of(text), end - text.len(), text.len()))
 }
@@ -573,11 +599,20 @@ fn meta(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
-    let Some((n, first)) = open_map(buf, entry, at, map, fix)? else {
-        span.meta = nil_map(buf, at);
-        return Ok(reader::skip(buf, at).unwrap_or(buf.len()));
+    let (n, first) = match open_map(buf, entry, at, map, fix)? {
+        Opened::Map(n, first) => (n, first),
+        Opened::Nil => {
+            forget(span, META_SLOTS);
+            hits.truncate(span.hits_at as usize);
+            span.meta = nil_map(at);
+            return Ok(at + 1);
+        }
+        // The span keeps the map that it may have had before.
+        Opened::LeftOut(end) => return Ok(end),
     };
     forget(span, META_SLOTS);
+    hits.truncate(span.hits_at as usize);
+    let before = (hits.len(), fix.edits.len());
     let mut p = first;
     for _ in 0..n {
         let pair = p;
@@ -595,10 +630,15 @@ fn meta(
         match buf.get(p) {
             Some(&b) if b & 0xe0 == 0xa0 => p += 1 + (b & 0x1f) as usize,
             Some(0xd9) if p + 1 < buf.len() => p += 2 + usize::from(buf[p + 1]),
-            _ => p = odd_meta_value(buf, p, at, pair, span, hits, fix)?,
+            _ => p = odd_meta_value(buf, p, at, pair, fix)?,
         }
     }
     span.meta = MapView { at: at as u32, first: first as u32, end: p as u32, len: n };
+    if fix.edits.len() != before.1 {
+        forget(span, META_SLOTS);
+        hits.truncate(before.0);
+        note_again(buf, span.meta, keys, |buf, at| reader::text(buf, at).is_ok(), span, hits);
+    }
     Ok(p)
 }
 
@@ -608,16 +648,11 @@ fn odd_meta_value(
     p: usize,
     map: usize,
     pair: usize,
-    span: &mut Span,
-    hits: &mut Vec<Hit>,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
     match reader::text(buf, p) {
         Ok((_, end)) => Ok(end),
-        Err(bad) => {
-            unnote(p, span, hits);
-            fix.remove_entry(map, pair, Fault::new(p, bad, "a string"))
-        }
+        Err(bad) => fix.remove_entry(map, pair, Fault::new(p, bad, "a string")),
     }
 }
 
@@ -633,11 +668,18 @@ fn metrics(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
-    let Some((n, first)) = open_map(buf, entry, at, map, fix)? else {
-        span.metrics = nil_map(buf, at);
-        return Ok(reader::skip(buf, at).unwrap_or(buf.len()));
+    let (n, first) = match open_map(buf, entry, at, map, fix)? {
+        Opened::Map(n, first) => (n, first),
+        Opened::Nil => {
+            forget(span, METRICS_SLOTS);
+            span.metrics = nil_map(at);
+            return Ok(at + 1);
+        }
+        // The span keeps the map that it may have had before.
+        Opened::LeftOut(end) => return Ok(end),
     };
     forget(span, METRICS_SLOTS);
+    let before = (hits.len(), fix.edits.len());
     let mut p = first;
     for _ in 0..n {
         let pair = p;
@@ -658,10 +700,15 @@ fn metrics(
             Some(0xcc | 0xd0) => p += 2,
             Some(0xcd | 0xd1) => p += 3,
             Some(0xce | 0xd2) => p += 5,
-            _ => p = odd_metric_value(buf, p, at, pair, span, hits, fix)?,
+            _ => p = odd_metric_value(buf, p, at, pair, fix)?,
         }
     }
     span.metrics = MapView { at: at as u32, first: first as u32, end: p as u32, len: n };
+    if fix.edits.len() != before.1 {
+        forget(span, METRICS_SLOTS);
+        hits.truncate(before.0);
+        note_again(buf, span.metrics, keys, |buf, at| buf.get(at) == Some(&0xc0) || reader::number(buf, at).is_ok(), span, hits);
+    }
     Ok(p)
 }
 
@@ -671,45 +718,40 @@ fn odd_metric_value(
     p: usize,
     map: usize,
     pair: usize,
-    span: &mut Span,
-    hits: &mut Vec<Hit>,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
     match buf.get(p) {
         Some(0xca) => fix.widen(p, Fault::new(p, Bad::Type, "a 64-bit float or an integer")),
         _ => match reader::int_bits(buf, p) {
             Ok((_, end)) => Ok(end),
-            Err(bad) => {
-                unnote(p, span, hits);
-                fix.remove_entry(map, pair, Fault::new(p, bad, "a number"))
-            }
+            Err(bad) => fix.remove_entry(map, pair, Fault::new(p, bad, "a number")),
         },
     }
 }
 
-/// The head of `meta` or `metrics`; `None` when the map is nil or was left out because it is no map.
+/// What stands where `meta` or `metrics` should.
+enum Opened {
+    /// Number of entries, position of the first.
+    Map(u32, usize),
+    Nil,
+    /// No map: the entry is left out. Position behind it.
+    LeftOut(usize),
+}
+
+/// Reads the head of `meta` or `metrics`.
 #[inline(always)]
-fn open_map(
-    buf: &[u8],
-    entry: usize,
-    at: usize,
-    map: usize,
-    fix: &mut Fixer<'_>,
-) -> Result<Option<(u32, usize)>, Fault> {
+fn open_map(buf: &[u8], entry: usize, at: usize, map: usize, fix: &mut Fixer<'_>) -> Result<Opened, Fault> {
     match reader::map_head(buf, at) {
-        Ok(head) => Ok(Some(head)),
-        Err(Bad::Type) if buf.get(at) == Some(&0xc0) => Ok(None),
-        Err(bad) => {
-            fix.remove_entry(map, entry, Fault::new(at, bad, "a map"))?;
-            Ok(None)
-        }
+        Ok((n, first)) => Ok(Opened::Map(n, first)),
+        Err(Bad::Type) if buf.get(at) == Some(&0xc0) => Ok(Opened::Nil),
+        Err(bad) => fix.remove_entry(map, entry, Fault::new(at, bad, "a map")).map(Opened::LeftOut),
     }
 }
 
-/// A nil map keeps its place, so that an entry can be put there; one that was left out has none.
+/// A nil map keeps its place, so that an entry can be put there.
 #[cold]
-fn nil_map(buf: &[u8], at: usize) -> MapView {
-    let at = if buf.get(at) == Some(&0xc0) { at as u32 } else { return MapView::default() };
+fn nil_map(at: usize) -> MapView {
+    let at = at as u32;
     MapView { at, first: at + 1, end: at + 1, len: 0 }
 }
 
@@ -733,16 +775,28 @@ fn set_slot(span: &mut Span, slot: u8, value_at: u32) {
     span.present |= 1 << slot;
 }
 
-/// Takes back what was noted for a value that is left out.
+/// Notes the keys of a repaired map again: a key whose value was left out may have noted its place, over one that stays.
 #[cold]
-fn unnote(value_at: usize, span: &mut Span, hits: &mut Vec<Hit>) {
-    for (slot, at) in span.slots.iter().enumerate() {
-        if *at as usize == value_at {
-            span.present &= !(1 << slot);
+fn note_again(
+    buf: &[u8],
+    view: MapView,
+    keys: &KeyTable,
+    stays: impl Fn(&[u8], usize) -> bool,
+    span: &mut Span,
+    hits: &mut Vec<Hit>,
+) {
+    let mut p = view.first as usize;
+    for _ in 0..view.len {
+        let key = map_key(buf, p);
+        let Ok(value_at) = reader::skip(buf, p) else { return };
+        if let Ok((w, key_at, len)) = key
+            && stays(buf, value_at)
+            && let Some(found) = keys.find(w, || Some(key_at), buf, len)
+        {
+            note(found, value_at, span, hits);
         }
-    }
-    if hits.last().is_some_and(|h| h.value_at as usize == value_at) {
-        hits.pop();
+        let Ok(end) = reader::skip(buf, value_at) else { return };
+        p = end;
     }
 }
 
