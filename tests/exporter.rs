@@ -74,7 +74,9 @@ fn what_was_not_given_is_not_said() {
     let exporter = TraceExporter::builder().url(&agent.url).build().unwrap();
     exporter.send(&payload([good_span()])).unwrap();
     let head = agent.requests().pop().unwrap().head.to_ascii_lowercase();
-    for name in ["datadog-meta", "container", "entity", "external", "computed", "dropped", "session", "user-agent"] {
+    for name in
+        ["datadog-meta", "container", "entity", "external", "computed", "dropped", "session", "user-agent"]
+    {
         assert!(!head.contains(name), "{name} in {head}");
     }
 }
@@ -115,7 +117,8 @@ fn an_empty_list_needs_no_request_unless_dropped_traces_are_to_be_told() {
                 let got = agent.requests().pop().unwrap();
                 assert_eq!(got.header("x-datadog-trace-count"), Some("0"));
                 let said = |name| got.header(name).map_or(0, |v| v.parse().unwrap());
-                let counts = (said("datadog-client-dropped-p0-traces"), said("datadog-client-dropped-p0-spans"));
+                let counts =
+                    (said("datadog-client-dropped-p0-traces"), said("datadog-client-dropped-p0-spans"));
                 assert_eq!(counts, (dropped.traces, dropped.spans));
             }
         }
@@ -168,7 +171,8 @@ fn close_during_a_stalled_send_is_bounded_and_idempotent() {
         ] {
             let script = std::iter::repeat_n(step.clone(), 100);
             let agent = ScriptedAgent::start(transport, script);
-            let builder = TraceExporter::builder().url(&agent.url).close_timeout(Duration::from_millis(limit));
+            let builder =
+                TraceExporter::builder().url(&agent.url).close_timeout(Duration::from_millis(limit));
             let exporter = Arc::new(builder.build().unwrap());
             let sends: Vec<_> = (0..3)
                 .map(|_| {
@@ -216,7 +220,8 @@ fn an_agent_without_v1_gets_v04_in_the_same_call() {
     let body = array([array([good_span(), good_span()]), array([good_span()])]);
     for &transport in TRANSPORTS {
         let agent = ScriptedAgent::start(transport, [say(404, "404 page not found")]);
-        let exporter = TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
+        let exporter =
+            TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
         let response = exporter.send(&body).unwrap();
         assert_eq!((response.status(), response.traces, response.spans, response.attempts()), (200, 2, 3, 2));
         let got = agent.requests();
@@ -237,7 +242,8 @@ fn an_agent_without_v1_gets_v04_in_the_same_call() {
 fn other_refusals_do_not_give_up_v1() {
     for status in [400, 413, 415, 403] {
         let agent = ScriptedAgent::start(Listen::Tcp, [say(status, "no")]);
-        let exporter = TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
+        let exporter =
+            TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
         assert_eq!(exporter.send(&payload([good_span()])).unwrap_err().status(), Some(status));
         exporter.send(&payload([good_span()])).unwrap();
         assert!(agent.requests()[1].head.starts_with("PUT /v1.0/traces "));
@@ -247,7 +253,10 @@ fn other_refusals_do_not_give_up_v1() {
 
 #[test]
 fn the_fallback_shares_the_budget_and_counts_what_it_ran_into() {
-    let agent = ScriptedAgent::start(Listen::Tcp, [Step::Late(Duration::from_millis(300), answer(404, &[], b"")), Step::Stall]);
+    let agent = ScriptedAgent::start(
+        Listen::Tcp,
+        [Step::Late(Duration::from_millis(300), answer(404, &[], b"")), Step::Stall],
+    );
     let builder = TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1);
     let exporter = builder.send_budget(Duration::from_millis(600)).build().unwrap();
     let started = Instant::now();
@@ -267,7 +276,8 @@ fn concurrent_sends_survive_the_404() {
     for pause in [0, 1, 150, 150] {
         let late = Step::Late(Duration::from_millis(pause), answer(404, &[], b""));
         let agent = ScriptedAgent::start(Listen::Tcp, std::iter::repeat_n(late, 6));
-        let exporter = TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
+        let exporter =
+            TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1).build().unwrap();
         let body = payload([good_span()]);
         let barrier = std::sync::Barrier::new(6);
         let arrived = AtomicUsize::new(0);
@@ -374,7 +384,11 @@ fn the_account_is_closed_whatever_happens() {
             bytes += body.len() as u64;
             let _ = exporter.send(&body);
             let m = exporter.metrics();
-            assert_eq!(m.received, m.accounted_for(), "round {round}, {format:?}, {policy:?}, {shown}: {m:#?}");
+            assert_eq!(
+                m.received,
+                m.accounted_for(),
+                "round {round}, {format:?}, {policy:?}, {shown}: {m:#?}"
+            );
             assert_eq!((m.queued, m.payloads, m.received.bytes), (Counts::default(), payloads, bytes));
             assert_eq!(m.dropped_for(DropReason::Internal), Counts::default());
         }

@@ -12,8 +12,8 @@ mod support {
 
 use data_pipeline::format::v04;
 use data_pipeline::trace::{
-    Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, TOP_LEVEL_SLOTS, TopLevel,
-    drop_p0,
+    Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, TOP_LEVEL_SLOTS,
+    TopLevel, drop_p0,
 };
 use proptest::prelude::*;
 use support::msgpack::*;
@@ -50,12 +50,23 @@ fn keeps(filters: &Filters, body: &[u8]) -> bool {
 fn one_rule_against_one_span() {
     let tags = || {
         map([
-            e("env", s("prod")), e("empty", s("")), e("env:", s("odd")), e("a b", s("x y")), e("url", s("http://x:80/y")),
-            e("twice", s("1")), e("twice", s("2")), e("bad", text_of(b"caf\xe9")), (bin(b"binary"), bin(b"v")), e("nil", nil()),
+            e("env", s("prod")),
+            e("empty", s("")),
+            e("env:", s("odd")),
+            e("a b", s("x y")),
+            e("url", s("http://x:80/y")),
+            e("twice", s("1")),
+            e("twice", s("2")),
+            e("bad", text_of(b"caf\xe9")),
+            (bin(b"binary"), bin(b"v")),
+            e("nil", nil()),
         ])
     };
     let body = payload([map([
-        e("resource", s("GET /health")), e("name", s("web.request")), e("meta", tags()), e("metrics", map([e("metric", int(1))])),
+        e("resource", s("GET /health")),
+        e("name", s("web.request")),
+        e("meta", tags()),
+        e("metrics", map([e("metric", int(1))])),
     ])]);
     for (kind, rule, kept) in [
         ("require", "env", true),
@@ -102,7 +113,14 @@ fn one_rule_against_one_span() {
 
 #[test]
 fn rules_that_cannot_be_used_are_left_out_and_named() {
-    for (kind, rule) in [("require", ":prod"), ("require~", "env:("), ("reject~", ":x"), ("ignore", "["), ("require", ""), ("reject", "  ")] {
+    for (kind, rule) in [
+        ("require", ":prod"),
+        ("require~", "env:("),
+        ("reject~", ":x"),
+        ("ignore", "["),
+        ("require", ""),
+        ("reject", "  "),
+    ] {
         let (filters, bad) = Filters::new(&rules(kind, rule));
         assert!(filters.is_empty(), "{rule}");
         assert_eq!(bad.len(), 1);
@@ -113,7 +131,18 @@ fn rules_that_cannot_be_used_are_left_out_and_named() {
 
 #[test]
 fn a_status_that_is_none_counts_as_missing() {
-    for (status, there) in [("200", true), ("100", true), ("599", true), ("99", false), ("600", false), ("", false), ("2xx", false), ("200 ", false), ("20", false), ("2000", false)] {
+    for (status, there) in [
+        ("200", true),
+        ("100", true),
+        ("599", true),
+        ("99", false),
+        ("600", false),
+        ("", false),
+        ("2xx", false),
+        ("200 ", false),
+        ("20", false),
+        ("2000", false),
+    ] {
         let body = payload([span_with("meta", map([e("http.status_code", s(status))]))]);
         let kept = |kind, rule| keeps(&Filters::new(&rules(kind, rule)).0, &body);
         assert_eq!(kept("require", "http.status_code"), there, "{status:?}");
@@ -137,10 +166,18 @@ fn the_root_is_judged() {
     let (filters, _) = Filters::new(&rules("require", "root"));
     for (name, spans, kept) in [
         ("without a parent", vec![span(1, 0, "root"), span(2, 1, "other")], true),
-        ("the last without a parent", vec![span(1, 0, "other"), span(2, 0, "root"), span(3, 2, "other")], true),
+        (
+            "the last without a parent",
+            vec![span(1, 0, "other"), span(2, 0, "root"), span(3, 2, "other")],
+            true,
+        ),
         ("the first without a parent is not", vec![span(1, 0, "root"), span(2, 0, "other")], false),
         ("a parent elsewhere", vec![span(1, 9, "root"), span(2, 1, "other")], true),
-        ("the last whose parent is elsewhere", vec![span(1, 8, "other"), span(2, 9, "root"), span(3, 2, "other")], true),
+        (
+            "the last whose parent is elsewhere",
+            vec![span(1, 8, "other"), span(2, 9, "root"), span(3, 2, "other")],
+            true,
+        ),
         ("a circle: the last", vec![span(1, 2, "other"), span(2, 1, "root")], true),
         ("its own parent: the last", vec![span(1, 1, "other"), span(2, 2, "root")], true),
         ("the root tag elsewhere", vec![span(1, 0, "other"), span(2, 1, "root")], false),
@@ -155,7 +192,11 @@ fn reject_before_require_and_several_rules() {
     let body = payload([span_with("meta", map([e("a", s("1")), e("b", s("2"))]))]);
     let all = |require: &[&str], reject: &[&str]| {
         let own = |t: &[&str]| t.iter().map(|t| (*t).to_owned()).collect();
-        let (filters, _) = Filters::new(&FilterRules { require: own(require), reject: own(reject), ..FilterRules::default() });
+        let (filters, _) = Filters::new(&FilterRules {
+            require: own(require),
+            reject: own(reject),
+            ..FilterRules::default()
+        });
         keeps(&filters, &body)
     };
     assert!(all(&["a", "b:2"], &[]));
@@ -220,10 +261,20 @@ fn number() -> impl Strategy<Value = Number> {
 
 fn draft() -> impl Strategy<Value = Draft> {
     let meta = prop::collection::vec(
-        (prop::sample::select(vec!["env", "k", "http.status_code"]), prop::sample::select(vec!["prod", "dev", "200", "1", ""])),
+        (
+            prop::sample::select(vec!["env", "k", "http.status_code"]),
+            prop::sample::select(vec!["prod", "dev", "200", "1", ""]),
+        ),
         0..4,
     );
-    let keys = vec!["_sampling_priority_v1", "_dd.span_sampling.mechanism", "_dd1.sr.eausr", "_top_level", "_dd.top_level", "other"];
+    let keys = vec![
+        "_sampling_priority_v1",
+        "_dd.span_sampling.mechanism",
+        "_dd1.sr.eausr",
+        "_top_level",
+        "_dd.top_level",
+        "other",
+    ];
     let metrics = prop::collection::vec((prop::sample::select(keys), number()), 0..4);
     (
         (0u8..12, 0u8..12),
@@ -235,7 +286,14 @@ fn draft() -> impl Strategy<Value = Draft> {
         prop::bool::weighted(0.05),
     )
         .prop_map(|((id, parent), service, resource, error, meta, metrics, nil)| Draft {
-            id, parent, service, resource, error, meta, metrics, nil,
+            id,
+            parent,
+            service,
+            resource,
+            error,
+            meta,
+            metrics,
+            nil,
         })
 }
 
@@ -269,8 +327,10 @@ fn naive_filter(chunk: &[Span]) -> bool {
     if root.resource.contains("health") {
         return false;
     }
-    let status = root.meta.get("http.status_code").filter(|v| v.parse().is_ok_and(|n: u16| (100..600).contains(&n)));
-    let rejected = root.meta.get("k").is_some_and(|v| v == "dev") || status.is_some_and(|v| v.starts_with('2'));
+    let status =
+        root.meta.get("http.status_code").filter(|v| v.parse().is_ok_and(|n: u16| (100..600).contains(&n)));
+    let rejected =
+        root.meta.get("k").is_some_and(|v| v == "dev") || status.is_some_and(|v| v.starts_with('2'));
     !rejected && root.meta.get("env").is_some_and(|v| v.contains("prod") || v.contains("dev") || v.is_empty())
 }
 
@@ -294,7 +354,9 @@ fn naive_p0(chunk: &[Span]) -> Option<Vec<usize>> {
     if !first.is_some_and(|p| p <= 0.0) {
         return Some(all);
     }
-    let single = |s: &Span| metric(s, "_dd.span_sampling.mechanism") == Some(8.0) || metric(s, "_dd1.sr.eausr").is_some();
+    let single = |s: &Span| {
+        metric(s, "_dd.span_sampling.mechanism") == Some(8.0) || metric(s, "_dd1.sr.eausr").is_some()
+    };
     let left: Vec<usize> = all.into_iter().filter(|i| single(&chunk[*i])).collect();
     (!left.is_empty()).then_some(left)
 }

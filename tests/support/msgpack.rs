@@ -200,9 +200,7 @@ fn span_is_accepted(span: &Value) -> Verdict {
             "service" | "name" | "resource" | "type" => text(v),
             "trace_id" | "span_id" | "parent_id" => ok_if(v.is_nil() || v.is_i64() || v.is_u64(), "id", v),
             "start" | "duration" => ok_if(v.is_nil() || v.is_i64(), "time", v),
-            "error" => {
-                ok_if(v.is_nil() || v.as_i64().is_some_and(|e| i32::try_from(e).is_ok()), "error", v)
-            }
+            "error" => ok_if(v.is_nil() || v.as_i64().is_some_and(|e| i32::try_from(e).is_ok()), "error", v),
             "meta" => each(v, true, text, text),
             "metrics" => each(v, true, text, |v| {
                 ok_if(v.is_nil() || v.is_i64() || v.is_u64() || matches!(v, Value::F64(_)), "number", v)

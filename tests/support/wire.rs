@@ -108,9 +108,15 @@ fn v04_span(v: &Value) -> Option<Span> {
             "error" => s.error = int() as i32,
             "meta" => s.meta = pairs(v).map(|(k, v)| (k, text(v))).collect(),
             "metrics" => s.metrics = pairs(v).map(|(k, v)| (k, bits(number(v)))).collect(),
-            "meta_struct" => s.meta_struct = pairs(v).map(|(k, v)| (k, v.as_slice().unwrap().to_vec())).collect(),
-            "span_links" => s.links = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_link).collect(),
-            "span_events" => s.events = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_event).collect(),
+            "meta_struct" => {
+                s.meta_struct = pairs(v).map(|(k, v)| (k, v.as_slice().unwrap().to_vec())).collect()
+            }
+            "span_links" => {
+                s.links = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_link).collect()
+            }
+            "span_events" => {
+                s.events = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_event).collect()
+            }
             _ => {}
         }
     }
@@ -174,7 +180,8 @@ pub fn v05(body: &[u8]) -> (Vec<String>, Vec<Vec<Span>>) {
     let value = rmpv::decode::read_value(&mut rest).unwrap();
     assert!(rest.is_empty(), "bytes behind the body");
     let [table, chunks] = &value.as_array().unwrap()[..] else { panic!("not two parts") };
-    let table: Vec<String> = table.as_array().unwrap().iter().map(|v| v.as_str().expect("UTF-8").to_owned()).collect();
+    let table: Vec<String> =
+        table.as_array().unwrap().iter().map(|v| v.as_str().expect("UTF-8").to_owned()).collect();
     assert_eq!(table[0], "", "number 0 is the empty text");
     let distinct: std::collections::HashSet<&String> = table.iter().collect();
     assert_eq!(distinct.len(), table.len(), "a text twice in the table");
@@ -263,8 +270,7 @@ pub fn v1(body: &[u8]) -> V1 {
     let mut rest = body;
     let value = rmpv::decode::read_value(&mut rest).unwrap();
     assert!(rest.is_empty(), "bytes behind the body");
-    let mut strings =
-        Strings { seen: vec![String::new()], literal: [String::new()].into_iter().collect() };
+    let mut strings = Strings { seen: vec![String::new()], literal: [String::new()].into_iter().collect() };
     let mut out = V1::default();
     for (key, v) in keyed(&value) {
         match key {
@@ -352,7 +358,10 @@ fn sixteen(v: &Value) -> u128 {
 fn v1_chunk(strings: &mut Strings, v: &Value) -> V1Chunk {
     let mut out = V1Chunk::default();
     let all = keyed(v);
-    assert!(all.iter().any(|(k, _)| *k == 4) && all.iter().any(|(k, _)| *k == 6), "a chunk without spans or id");
+    assert!(
+        all.iter().any(|(k, _)| *k == 4) && all.iter().any(|(k, _)| *k == 6),
+        "a chunk without spans or id"
+    );
     for (key, v) in all {
         match key {
             1 => out.priority = Some(v.as_i64().unwrap()),
