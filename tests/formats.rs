@@ -180,7 +180,8 @@ fn chunk_as_v1(chunk: &[Option<Span>]) -> V1Chunk {
             },
         });
     }
-    out.priority = (priority != -128).then_some(priority);
+    // A chunk without one says so: without the key the agent would take it for 0.
+    out.priority = Some(priority);
     out.trace_id = u128::from(high) << 64 | u128::from(low);
     out
 }

@@ -101,10 +101,7 @@ impl Encoder {
             let left_out = spans.iter().filter(|s| s.flags & (flag::DROPPED | flag::NIL) != 0).count() as u32;
             self.chunks += 1;
             self.spans += u64::from(chunk.len - left_out);
-            let entries = 2
-                + u32::from(facts.origin.len > 0)
-                + u32::from(facts.priority != NO_PRIORITY)
-                + u32::from(facts.mechanism != 0);
+            let entries = 3 + u32::from(facts.origin.len > 0) + u32::from(facts.mechanism != 0);
             self.out.room(64);
             self.out.map_head(entries);
             self.out.word(u64::from_le_bytes([6, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
@@ -122,10 +119,9 @@ impl Encoder {
                 self.out.byte(2);
                 self.view(payload.bytes, facts.origin);
             }
-            if facts.priority != NO_PRIORITY {
-                self.out.byte(1);
-                self.out.int(i64::from(facts.priority));
-            }
+            // Also when there is none: a chunk without this key has priority 0 to the agent, which drops it.
+            self.out.byte(1);
+            self.out.int(i64::from(facts.priority));
             if facts.mechanism != 0 {
                 self.out.byte(7);
                 self.out.uint(u64::from(facts.mechanism));
@@ -271,9 +267,8 @@ impl Encoder {
         let attributes = span.meta.len + span.metrics.len + u32::from(mark) + structs.map_or(0, |(n, _)| n);
         let links = list_len(buf, span.links.at);
         let events = list_len(buf, span.events.at);
-        let entries = 3
+        let entries = 4
             + u32::from(span.service.len > 0)
-            + u32::from(span.name.len > 0)
             + u32::from(span.resource.len > 0)
             + u32::from(span.parent_id != 0)
             + u32::from(span.duration > 0)
@@ -287,7 +282,8 @@ impl Encoder {
             + u32::from(component.is_some());
         self.out.map_head(entries);
         for (key, text) in [(1, span.service), (2, span.name), (3, span.resource)] {
-            if text.len > 0 {
+            // The name also when it is empty: not every agent takes a span without one.
+            if text.len > 0 || key == 2 {
                 self.out.byte(key);
                 self.view(buf, text);
             }

@@ -5,6 +5,7 @@
 //! build which relocates our classes works. For the same reason the natives are registered in [`JNI_OnLoad`] against the
 //! class that loads; the exported `Java_com_datadog_pipeline_TraceExporter_*` symbols serve everybody else.
 #![allow(unsafe_code)] // the one room where it is needed; each block says why it is sound
+#![allow(unreachable_pub)] // exported symbols are for the JVM, whatever their Rust path
 
 mod boundary;
 mod register;

@@ -361,7 +361,7 @@ fn as_bytes(bytes: &[i8]) -> &[u8] {
 /// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes; then the dropped
 /// ones, reason by reason.
 fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
-    let mut counts = |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
+    let counts = |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
     out.push(m.payloads as i64);
     for c in [m.received, m.sent, m.filtered, m.sampled_out, m.queued] {
         counts(out, c);

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 
 /// Text of a span: a range of the payload, or of the arena's side buffer where a stage replaced it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Text {
+pub(crate) struct Text {
     pub(crate) at: u32,
     pub(crate) len: u32,
 }
@@ -324,12 +324,6 @@ impl Arena {
         let at = (text.at & !SIDE) as usize;
         let from = if text.at & SIDE == 0 { bytes } else { &self.side };
         from.get(at..at + text.len as usize).unwrap_or(&[])
-    }
-
-    /// The text behind a recognised key of `meta`, empty when the value is nil.
-    #[inline(always)]
-    pub(crate) fn slot_text<'t>(&self, bytes: &'t [u8], span: &Span, slot: Slot) -> Option<&'t [u8]> {
-        span.slot(slot).and_then(|at| reader::text(bytes, at).ok()).map(|(t, _)| t)
     }
 
     /// The number behind a recognised key of `metrics`; nil counts as 0, as with the agent.

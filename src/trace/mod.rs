@@ -42,7 +42,8 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    pub(crate) fn new(bytes: &'a [u8], arena: &'a mut Arena) -> Self {
+    /// The batch that [`Scanner::fill`] has left in `arena`; `bytes` is what the scanner reads.
+    pub fn new(bytes: &'a [u8], arena: &'a mut Arena) -> Self {
         Self { bytes, arena }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A machine's speed moves by tens of percent within seconds, so no time is compared with one that was taken at another
 //! moment. A case is measured in rounds; in each round the walk, our side and every opponent run right after one another,
-//! each warmed by one untimed call and then timed for some ten milliseconds. What is kept of a round is ratios. The
-//! medians over the rounds are reported in a form in which they can be recomputed from the rows:
+//! each warmed by one untimed call and then timed for some ten milliseconds. Time is the thread's own processor time, so
+//! that what else runs on the machine shows as little as it can (network rows take the clock on the wall). What is kept of
+//! a round is ratios. The medians over the rounds are reported in a form in which they can be recomputed from the rows:
 //!
 //! - `ours / ours of the row "walk"` of the same payload is the median of the paired ratios "our time / the walk's time";
 //! - `ratio` is the median of the paired ratios "the opponent's time / our time", and `opponent` is `ratio * ours`.
@@ -13,7 +14,6 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use crate::alloc;
 use crate::payloads::Payload;
@@ -105,21 +105,22 @@ impl Bench {
         };
         let walk_calls = calls_in_a_slice(&mut walk_once);
         let ours_calls = case.ours.as_mut().map(|work| calls_in_a_slice(work.as_mut()));
-        let opponent_calls: Vec<_> = case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
+        let opponent_calls: Vec<_> =
+            case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
 
         let mut times_walk = Vec::new();
         let mut ratios = vec![Vec::new(); case.opponents.len()];
         let walks = self.walks.entry(case.payload.name.clone()).or_default();
         for _ in 0..self.rounds {
-            let walk_ns = time(&mut walk_once, walk_calls) / case.payload.spans as f64;
+            let walk_ns = time(cpu_ns, &mut walk_once, walk_calls) / case.payload.spans as f64;
             walks.push(walk_ns);
             let ours = match (&mut case.ours, ours_calls) {
-                (Some(work), Some(calls)) => Some(time(work.as_mut(), calls) / case.items),
+                (Some(work), Some(calls)) => Some(time(cpu_ns, work.as_mut(), calls) / case.items),
                 _ => None,
             };
             times_walk.push(ours.unwrap_or(f64::NAN) / walk_ns);
             for (i, (_, work)) in case.opponents.iter_mut().enumerate() {
-                let opponent = time(work.as_mut(), opponent_calls[i]) / case.items;
+                let opponent = time(cpu_ns, work.as_mut(), opponent_calls[i]) / case.items;
                 // Without a side of ours the opponent stands against the walk, to be printed only.
                 ratios[i].push(opponent / ours.unwrap_or(walk_ns));
             }
@@ -129,20 +130,38 @@ impl Bench {
             case.cold.as_mut().map(|work| alloc::peak_bytes(work) as f64 / case.payload.bytes.len() as f64);
         let ours_there = case.ours.is_some();
         let times_walk = ours_there.then(|| median(&mut times_walk));
-        let opponents: Vec<_> =
-            case.opponents.iter().zip(&mut ratios).map(|((name, _), r)| (Some(*name), Some(median(r)))).collect();
+        let opponents: Vec<_> = case
+            .opponents
+            .iter()
+            .zip(&mut ratios)
+            .map(|((name, _), r)| (Some(*name), Some(median(r))))
+            .collect();
         let first = self.pending.len();
-        self.push(&case, times_walk, allocations, if opponents.is_empty() { vec![(None, None)] } else { opponents });
+        self.push(
+            &case,
+            times_walk,
+            allocations,
+            if opponents.is_empty() { vec![(None, None)] } else { opponents },
+        );
         for pending in &mut self.pending[first..] {
             pending.row.working_memory = working_memory;
         }
     }
 
     /// The row `walk` itself: our walk is already timed in every round, so only the opponents are given.
-    pub fn run_walk(&mut self, payload: &Payload, opponents: Vec<(&'static str, fn(&[u8]) -> Option<usize>)>) {
+    pub fn run_walk(
+        &mut self,
+        payload: &Payload,
+        opponents: Vec<(&'static str, fn(&[u8]) -> Option<usize>)>,
+    ) {
         let mut case = Case::per_span("walk", payload).ours(|| walk(black_box(&payload.bytes)));
         for (name, other) in opponents {
-            assert_eq!(other(&payload.bytes), walk(&payload.bytes), "{name} walks {} differently", payload.name);
+            assert_eq!(
+                other(&payload.bytes),
+                walk(&payload.bytes),
+                "{name} walks {} differently",
+                payload.name
+            );
             case = case.against(name, move || other(black_box(&payload.bytes)));
         }
         self.run(case);
@@ -156,23 +175,33 @@ impl Bench {
     pub fn run_absolute(&mut self, mut case: Case<'_>) {
         let Some(work) = case.ours.as_mut() else { return };
         let ours_calls = calls_in_a_slice(work.as_mut());
-        let opponent_calls: Vec<_> = case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
+        let opponent_calls: Vec<_> =
+            case.opponents.iter_mut().map(|(_, w)| calls_in_a_slice(w.as_mut())).collect();
         let mut ours = Vec::new();
         let mut ratios = vec![Vec::new(); case.opponents.len()];
         for _ in 0..self.rounds {
             let Some(work) = case.ours.as_mut() else { return };
-            let now = time(work.as_mut(), ours_calls) / case.items;
+            let now = time(wall_ns, work.as_mut(), ours_calls) / case.items;
             ours.push(now);
             for (i, (_, work)) in case.opponents.iter_mut().enumerate() {
-                ratios[i].push(time(work.as_mut(), opponent_calls[i]) / case.items / now);
+                ratios[i].push(time(wall_ns, work.as_mut(), opponent_calls[i]) / case.items / now);
             }
         }
         let allocations = case.ours.as_mut().map(|work| alloc::allocations(work));
         let ours = median(&mut ours) / 1000.0;
-        let opponents: Vec<_> =
-            case.opponents.iter().zip(&mut ratios).map(|((name, _), r)| (Some(*name), Some(median(r)))).collect();
+        let opponents: Vec<_> = case
+            .opponents
+            .iter()
+            .zip(&mut ratios)
+            .map(|((name, _), r)| (Some(*name), Some(median(r))))
+            .collect();
         let first = self.pending.len();
-        self.push(&case, None, allocations, if opponents.is_empty() { vec![(None, None)] } else { opponents });
+        self.push(
+            &case,
+            None,
+            allocations,
+            if opponents.is_empty() { vec![(None, None)] } else { opponents },
+        );
         for pending in &mut self.pending[first..] {
             pending.row.ours = Some(ours);
         }
@@ -202,7 +231,8 @@ impl Bench {
     /// The rows, with the walk's medians filled in.
     pub fn rows(self) -> Vec<Row> {
         let mut walks = self.walks;
-        let walks: BTreeMap<String, f64> = walks.iter_mut().map(|(name, times)| (name.clone(), median(times))).collect();
+        let walks: BTreeMap<String, f64> =
+            walks.iter_mut().map(|(name, times)| (name.clone(), median(times))).collect();
         self.pending
             .into_iter()
             .map(|Pending { mut row, times_walk, ratio }| {
@@ -220,26 +250,42 @@ impl Bench {
 
 /// How many calls fill a slice of a round, after some 30 ms of warming up.
 fn calls_in_a_slice(work: &mut dyn FnMut()) -> u32 {
-    let warm = Duration::from_millis(30);
-    let slice = Duration::from_millis(10);
-    let start = Instant::now();
+    let (warm, slice) = (30e6, 10e6);
+    let start = cpu_ns();
+    let wall = wall_ns();
     let mut calls = 0u32;
-    while start.elapsed() < warm || calls < 2 {
+    while cpu_ns() - start < warm && wall_ns() - wall < 4.0 * warm || calls < 2 {
         work();
         calls += 1;
     }
-    let each = start.elapsed() / calls;
-    (slice.as_nanos() / each.as_nanos().max(1)).clamp(1, 1 << 24) as u32
+    let each = (wall_ns() - wall) / f64::from(calls);
+    (slice / each).clamp(1.0, 1e7) as u32
 }
 
 /// Nanoseconds a call over `calls` calls, after one untimed call.
-fn time(work: &mut dyn FnMut(), calls: u32) -> f64 {
+fn time(clock: fn() -> f64, work: &mut dyn FnMut(), calls: u32) -> f64 {
     work();
-    let start = Instant::now();
+    let start = clock();
     for _ in 0..calls {
         work();
     }
-    start.elapsed().as_nanos() as f64 / f64::from(calls)
+    (clock() - start) / f64::from(calls)
+}
+
+fn wall_ns() -> f64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// Processor time of this thread: another process on the same core does not show in it.
+fn cpu_ns() -> f64 {
+    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec, which stands on this stack.
+    unsafe { libc::clock_gettime(clock, &mut now) };
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
 fn median(values: &mut [f64]) -> f64 {

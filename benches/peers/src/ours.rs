@@ -2,10 +2,14 @@
 //! for the next.
 
 use data_pipeline::config::Metadata;
-use data_pipeline::format::{v04, v05, v1};
+use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::trace::{
-    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
+    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, TOP_LEVEL_SLOTS,
+    TopLevel, drop_p0,
 };
+
+/// Spans worked through at a time, as in the exporter.
+const BATCH: usize = 256;
 
 /// What an exporter keeps between payloads.
 #[derive(Default)]
@@ -46,36 +50,41 @@ impl Engine {
     }
 
     pub fn run_forward<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let payload = scan(bytes, &mut self.arena, &self.interest);
-        std::hint::black_box(payload.spans().len());
+        let mut spans = 0;
+        batches(bytes, &mut self.arena, &self.interest, |payload| spans += payload.spans().len());
+        std::hint::black_box(spans);
         bytes
     }
 
     pub fn run_stages(&mut self, bytes: &[u8]) -> &[u8] {
-        let mut payload = scan(bytes, &mut self.arena, &self.interest);
-        self.filters.apply(&mut payload);
-        TopLevel { mark: true }.apply(&mut payload);
-        drop_p0(&mut payload);
         self.v04.begin();
-        self.v04.add(&mut payload);
+        batches(bytes, &mut self.arena, &self.interest, |payload| {
+            self.filters.apply(payload);
+            TopLevel { mark: true }.apply(payload);
+            drop_p0(payload);
+            self.v04.add(payload);
+        });
         self.v04.finish()
     }
 
     pub fn run_to_v05(&mut self, bytes: &[u8]) -> &[u8] {
-        let payload = scan(bytes, &mut self.arena, &self.interest);
         self.v05.begin();
-        self.v05.add(&payload);
+        batches(bytes, &mut self.arena, &self.interest, |payload| self.v05.add(payload));
         self.v05.finish()
     }
 
     pub fn run_to_v1(&mut self, bytes: &[u8]) -> &[u8] {
-        let payload = scan(bytes, &mut self.arena, &self.interest);
         self.v1.begin();
-        self.v1.add(&payload);
+        batches(bytes, &mut self.arena, &self.interest, |payload| self.v1.add(payload));
         self.v1.finish(bytes, &self.metadata)
     }
 }
 
-fn scan<'a>(bytes: &'a [u8], arena: &'a mut Arena, interest: &Interest) -> Payload<'a> {
-    Payload::scan(bytes, arena, interest, OnMalformed::Repair).expect("the payload is well formed")
+/// A few hundred spans at a time, so that the arena stays in the processor's cache.
+fn batches(bytes: &[u8], arena: &mut Arena, interest: &Interest, mut work: impl FnMut(&mut Payload<'_>)) {
+    let mut scanner = Scanner::new(bytes, OnMalformed::Repair).expect("the payload is well formed");
+    while !scanner.is_done() {
+        scanner.fill(arena, interest, BATCH).expect("the payload is well formed");
+        work(&mut Payload::new(bytes, arena));
+    }
 }

@@ -23,9 +23,14 @@ pub struct Payloads {
 impl Payloads {
     pub fn open(folder: &Path) -> Result<Self, String> {
         let path = folder.join("index.json");
-        let text = std::fs::read(&path).map_err(|e| format!("{}: {e} (benches/gen_payloads.py writes it)", path.display()))?;
+        let text = std::fs::read(&path)
+            .map_err(|e| format!("{}: {e} (benches/gen_payloads.py writes it)", path.display()))?;
         let index = serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self { folder: folder.to_owned(), index })
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.index.iter().any(|entry| entry["name"] == name)
     }
 
     /// The v0.4 body of that name.
@@ -39,7 +44,8 @@ impl Payloads {
     }
 
     fn read(&self, name: &str, suffix: &str) -> Payload {
-        let entry = self.index.iter().find(|e| e["name"] == name).unwrap_or_else(|| panic!("no payload {name}"));
+        let entry =
+            self.index.iter().find(|e| e["name"] == name).unwrap_or_else(|| panic!("no payload {name}"));
         let path = self.folder.join(format!("{name}{suffix}.msgpack"));
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert_eq!(walk(&bytes), Some(bytes.len()), "{} is not one msgpack value", path.display());
@@ -53,7 +59,8 @@ impl Payloads {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.lines()
             .map(|line| {
-                let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                let value: Value =
+                    serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
                 value["text"].as_str().unwrap_or_default().to_owned()
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Our side of a conversion, by the crate's public API, as the exporter does it.
 
 use data_pipeline::config::Metadata;
-use data_pipeline::format::{v04, v05, v1};
+use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::trace::{
     Arena, Interest, OnMalformed, P0_SLOTS, Payload, SampledOut, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };

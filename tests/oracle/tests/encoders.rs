@@ -6,6 +6,7 @@
 //! - v1: what chunk and payload take over from their spans is, in ours, what the agent's own conversion takes (the last one
 //!   that has it); the reference takes the first or nothing. Left out here and judged at the agent (`agent_compare.py`),
 //!   on captured and on generated payloads.
+//! - v1: a list in an event's attribute: the reference writes it so that it reads back half of it, or nothing.
 //! - v1: a negative start is 0 in ours, the present time in the reference.
 
 use data_pipeline_oracle::model::{self, Chunks};
@@ -44,6 +45,13 @@ fn by_span(mut chunks: Chunks) -> Chunks {
         span.ids[0] = 0;
     }
     chunks
+}
+
+fn has_lists(bytes: &[u8]) -> bool {
+    use libdd_trace_utils::span::v04::AttributeAnyValue::Array;
+    let traces = libdd::decode_v04(bytes).unwrap_or_default();
+    let mut values = traces.iter().flatten().flat_map(|s| &s.span_events).flat_map(|e| e.attributes.values());
+    values.any(|value| matches!(value, Array(_)))
 }
 
 type Encode = fn(&[u8]) -> Result<Chunks, String>;
@@ -89,17 +97,25 @@ fn real_payloads_read_the_same() {
         for (name, ours, theirs) in PAIRS {
             compared += 1;
             match (ours(&fixture.bytes), theirs(&fixture.bytes)) {
+                _ if name == "v1" && has_lists(&fixture.bytes) => compared -= 1,
                 (Ok(ours), Ok(theirs)) => {
-                    failures.extend(model::difference(&ours, &theirs).map(|d| format!("{} {name}: {d}", fixture.name)));
+                    failures.extend(
+                        model::difference(&ours, &theirs).map(|d| format!("{} {name}: {d}", fixture.name)),
+                    );
                 }
-                // Of one the reference cannot read its own v1 back.
-                (Ok(_), Err(theirs)) if name == "v1" => println!("{} {name}, theirs: {theirs}", fixture.name),
-                (ours, theirs) => failures.push(format!("{} {name}: {:?} {:?}", fixture.name, ours.err(), theirs.err())),
+                (ours, theirs) => {
+                    failures.push(format!("{} {name}: {:?} {:?}", fixture.name, ours.err(), theirs.err()))
+                }
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {compared}\n{}", failures.len(), failures[..failures.len().min(5)].join("\n"));
-    assert!(compared >= 160, "only {compared} comparisons");
+    assert!(
+        failures.is_empty(),
+        "{} of {compared}\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
+    assert!(compared >= 155, "only {compared} comparisons");
 }
 
 /// Nothing is changed by a pass that has nothing to do, to the byte.
@@ -108,7 +124,16 @@ fn an_unchanged_payload_keeps_its_bytes() {
     for fixture in fixtures::all().iter().filter(|f| f.name != "node/003" && f.name != "node/004") {
         let out = ours::repaired(&fixture.bytes).unwrap();
         // The outer head may become narrower; the chunks must not change.
-        let body = |b: &[u8]| b[if b[0] == 0xdd { 5 } else if b[0] == 0xdc { 3 } else { 1 }..].to_vec();
+        let body = |b: &[u8]| {
+            b[if b[0] == 0xdd {
+                5
+            } else if b[0] == 0xdc {
+                3
+            } else {
+                1
+            }..]
+                .to_vec()
+        };
         assert!(body(&out) == body(&fixture.bytes), "{} changes", fixture.name);
     }
 }
@@ -127,12 +152,10 @@ fn both_count_the_same_p0_drops() {
 
 fn check(index: usize, bytes: &[u8]) -> Result<(), TestCaseError> {
     let (name, ours, theirs) = PAIRS[index];
-    let theirs = theirs(bytes);
-    if name == "v1" && theirs.is_err() {
-        // The reference does not read back its own v1 where an event has a list.
+    if name == "v1" && has_lists(bytes) {
         return Ok(());
     }
-    let theirs = theirs.map_err(|e| TestCaseError::fail(format!("{name}, theirs: {e}")))?;
+    let theirs = theirs(bytes).map_err(|e| TestCaseError::fail(format!("{name}, theirs: {e}")))?;
     let ours = ours(bytes).map_err(|e| TestCaseError::fail(format!("{name}, ours: {e}")))?;
     match model::difference(&ours, &theirs) {
         None => Ok(()),

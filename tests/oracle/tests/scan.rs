@@ -8,7 +8,8 @@ use proptest::prelude::*;
 /// The fields that the scan hands out, in the model's form.
 fn scanned(bytes: &[u8]) -> Result<Chunks, String> {
     let mut arena = Arena::new();
-    let payload = Payload::scan(bytes, &mut arena, &Interest::none(), OnMalformed::Fail).map_err(|e| e.to_string())?;
+    let payload =
+        Payload::scan(bytes, &mut arena, &Interest::none(), OnMalformed::Fail).map_err(|e| e.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let span = |s: &data_pipeline::trace::Span| Span {
         service: text(payload.service(s)),

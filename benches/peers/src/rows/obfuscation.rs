@@ -20,9 +20,10 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
 fn corpora(bench: &mut Bench, payloads: &Payloads, web: &Payload) {
     let config = SqlConfig::default();
     let lines = payloads.corpus("sql");
-    bench.run(per_line("sql", web, &lines).against("libdd", each(&lines, |line| {
-        sql::obfuscate_sql(line, &config, DbmsKind::Generic)
-    })));
+    bench.run(
+        per_line("sql", web, &lines)
+            .against("libdd", each(&lines, |line| sql::obfuscate_sql(line, &config, DbmsKind::Generic))),
+    );
     let lines = payloads.corpus("redis");
     bench.run(per_line("redis", web, &lines).against("libdd", each(&lines, redis::obfuscate_redis_string)));
     let lines = payloads.corpus("json");
@@ -39,9 +40,10 @@ fn corpora(bench: &mut Bench, payloads: &Payloads, web: &Payload) {
         }
     }));
     let lines = payloads.corpus("url");
-    bench.run(per_line("url", web, &lines).against("libdd", each(&lines, |line| {
-        http::obfuscate_url_string(line, true, true)
-    })));
+    bench.run(
+        per_line("url", web, &lines)
+            .against("libdd", each(&lines, |line| http::obfuscate_url_string(line, true, true))),
+    );
 }
 
 fn per_line<'a>(name: &'a str, web: &'a Payload, lines: &[String]) -> Case<'a> {

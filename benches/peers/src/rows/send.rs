@@ -1,5 +1,7 @@
 //! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection.
 
+use data_pipeline::TraceExporter;
+
 use crate::measure::{Bench, Case};
 use crate::payloads::Payloads;
 use crate::sink;
@@ -10,10 +12,11 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
     let url = sink::start().expect("loopback has a free port");
     let post_url = format!("{url}/v0.4/traces");
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let exporter = TraceExporter::builder().url(&url).build().expect("the URL is good");
     for name in BODIES {
         let payload = payloads.v04(name);
         let count = payload.traces.to_string();
-        bench.run_absolute(Case::per_item("raw_post", &payload, "us", 1.0).ours(|| {
+        let post = || {
             let mut response = agent
                 .post(&post_url)
                 .header("Content-Type", "application/msgpack")
@@ -21,6 +24,14 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
                 .send(payload.bytes.as_slice())
                 .expect("the sink answers");
             response.body_mut().read_to_string().expect("the answer is text")
-        }));
+        };
+        bench.run_absolute(
+            Case::per_item("send_tcp", &payload, "us", 1.0)
+                .ours(|| {
+                    let response = exporter.send(&payload.bytes).expect("the sink answers");
+                    assert_eq!((response.status(), response.spans as usize), (200, payload.spans));
+                })
+                .against("raw_post", post),
+        );
     }
 }

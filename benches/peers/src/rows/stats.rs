@@ -36,7 +36,9 @@ fn whole(bench: &mut Bench, payload: &Payload) {
     bench.run(
         Case::per_span("v04_whole", payload).against("libdd", move || libdd::encode_v04(&staged(), room)),
     );
-    bench.run(Case::per_span("v05_whole", payload).against("libdd", move || libdd::encode_v05(&staged_for_v05())));
+    bench.run(
+        Case::per_span("v05_whole", payload).against("libdd", move || libdd::encode_v05(&staged_for_v05())),
+    );
 }
 
 /// Durations of the payload's spans, so values as they come, into one sketch.

@@ -9,8 +9,16 @@ use crate::walk::{walk_c, walk_rmp};
 
 /// Payloads whose own walk somebody asks for.
 const WALKED: [&str; 10] = [
-    "web_100x10", "web_100x10_p0", "web_1x1", "web_1000x10", "web_1x1000", "long_strings", "non_ascii", "random_maps",
-    "random_keys", "wide_headers",
+    "web_100x10",
+    "web_100x10_p0",
+    "web_1x1",
+    "web_1000x10",
+    "web_1x1000",
+    "long_strings",
+    "non_ascii",
+    "random_maps",
+    "random_keys",
+    "wide_headers",
 ];
 
 pub fn run(bench: &mut Bench, payloads: &Payloads) {

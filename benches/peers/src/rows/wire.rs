@@ -7,7 +7,14 @@ use crate::payloads::{Payload, Payloads};
 
 /// Payloads of every row; the rules judge some of the pairs, the rest is printed.
 const PAYLOADS: [&str; 8] = [
-    "web_100x10", "web_1x1", "web_1000x10", "long_strings", "non_ascii", "random_maps", "random_keys", "wide_headers",
+    "web_100x10",
+    "web_1x1",
+    "web_1000x10",
+    "long_strings",
+    "non_ascii",
+    "random_maps",
+    "random_keys",
+    "wide_headers",
 ];
 
 pub fn run(bench: &mut Bench, payloads: &Payloads) {

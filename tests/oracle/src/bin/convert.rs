@@ -42,7 +42,8 @@ fn run() -> Result<(), String> {
     for file in files {
         let path = Path::new(&file);
         let bytes = std::fs::read(path).map_err(|e| format!("{file}: {e}"))?;
-        let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let folder =
+            path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match convert(&bytes, &to) {
             Ok(converted) => {

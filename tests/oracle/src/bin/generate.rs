@@ -20,7 +20,8 @@ fn main() {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     std::fs::create_dir_all(out).expect("OUT can be made");
     for i in 0..count {
-        let payload = generate::payload(4).new_tree(&mut runner).expect("the strategy rejects nothing").current();
+        let payload =
+            generate::payload(4).new_tree(&mut runner).expect("the strategy rejects nothing").current();
         std::fs::write(format!("{out}/{i:04}.msgpack"), payload).expect("OUT can be written");
     }
     println!("{count} payloads of seed {seed} in {out}");

@@ -1,0 +1,144 @@
+package com.datadog.pipeline;
+
+import com.datadog.pipeline.internal.Json;
+import java.nio.charset.StandardCharsets;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What the agent answered, and what was sent. Immutable and thread-safe.
+ *
+ * <p>While the agent says the same and the counts are equal, {@code send} returns the very same object.
+ */
+public final class AgentResponse {
+  /** For the native side: which answer this is. */
+  final long id;
+
+  private final Content content;
+  private final long traces;
+  private final long spans;
+
+  /** What stays the same from send to send. */
+  private static final class Content {
+    final int status;
+    final int attempts;
+    final byte[] body;
+    final byte[] rates;
+    final String containerTagsHash;
+    final boolean ratesChanged;
+    // A race parses twice with equal results.
+    volatile Map<String, Double> parsed;
+
+    Content(int status, int attempts, byte[] body, byte[] rates, String hash, boolean ratesChanged) {
+      this.status = status;
+      this.attempts = attempts;
+      this.body = body;
+      this.rates = rates;
+      this.containerTagsHash = hash;
+      this.ratesChanged = ratesChanged;
+    }
+  }
+
+  AgentResponse(
+      long id,
+      AgentResponse shared,
+      int status,
+      byte[] body,
+      byte[] rates,
+      String containerTagsHash,
+      boolean ratesChanged,
+      long traces,
+      long spans,
+      int attempts) {
+    this.id = id;
+    this.content =
+        shared != null
+            ? shared.content
+            : new Content(status, attempts, body, rates, containerTagsHash, ratesChanged);
+    this.traces = traces;
+    this.spans = spans;
+  }
+
+  /** HTTP status, 200 to 299; 0 when there was nothing to send and no request was made. */
+  public int status() {
+    return content.status;
+  }
+
+  /** The agent's body as it came, as text. Empty is a success too. */
+  public String body() {
+    return new String(content.body, StandardCharsets.UTF_8);
+  }
+
+  /**
+   * The sampling rates that the agent asks for, by {@code service:S,env:E}: those of this answer, or the last known ones
+   * if this answer has none because they are unchanged. Unmodifiable; empty if the agent has never sent any.
+   */
+  public Map<String, Double> rates() {
+    Map<String, Double> rates = content.parsed;
+    if (rates == null) {
+      rates = content.rates == null ? Collections.<String, Double>emptyMap() : parse(content.rates);
+      content.parsed = rates;
+    }
+    return rates;
+  }
+
+  private static Map<String, Double> parse(byte[] text) {
+    Map<String, Double> rates = new LinkedHashMap<>();
+    try {
+      Object json = Json.parse(new String(text, StandardCharsets.UTF_8));
+      Object table = json instanceof Map ? ((Map<?, ?>) json).get("rate_by_service") : null;
+      if (table instanceof Map) {
+        for (Map.Entry<?, ?> entry : ((Map<?, ?>) table).entrySet()) {
+          if (entry.getValue() instanceof Number) {
+            rates.put((String) entry.getKey(), ((Number) entry.getValue()).doubleValue());
+          }
+        }
+      }
+    } catch (IllegalArgumentException e) {
+      // The native side has found rates in it; what it cannot be read as is no reason to fail a send that succeeded.
+      return Collections.emptyMap();
+    }
+    return Collections.unmodifiableMap(rates);
+  }
+
+  /** Whether {@link #rates()} is news since the last send of this exporter. */
+  public boolean ratesChanged() {
+    return content.ratesChanged;
+  }
+
+  /** The agent's hash of the container's tags, or null. */
+  public String containerTagsHash() {
+    return content.containerTagsHash;
+  }
+
+  /** Traces sent. */
+  public long traces() {
+    return traces;
+  }
+
+  /** Spans sent. */
+  public long spans() {
+    return spans;
+  }
+
+  /** Requests made; 0 when there was nothing to send. */
+  public int attempts() {
+    return content.attempts;
+  }
+
+  @Override
+  public String toString() {
+    return "AgentResponse{status="
+        + status()
+        + ", traces="
+        + traces
+        + ", spans="
+        + spans
+        + ", attempts="
+        + attempts()
+        + ", ratesChanged="
+        + ratesChanged()
+        + '}';
+  }
+}

@@ -1,0 +1,29 @@
+package com.datadog.pipeline;
+
+/** Why traces were dropped. Immutable and thread-safe. The order is that of the native library. */
+public enum DropReason {
+  /** The payload, or a trace of it, could not be read. Knob: {@link Builder#onMalformed}. */
+  MALFORMED,
+  /** Larger than the agent takes. */
+  PAYLOAD_TOO_LARGE,
+  /** The agent refused it with a status that no repetition can change. */
+  REFUSED,
+  /** The agent was there but did not take it in time. Knob: {@link Builder#sendBudget}. */
+  OVERLOADED,
+  /** The agent could not be reached. Knob: {@link Builder#url}. */
+  UNREACHABLE,
+  /** A time limit passed. Knobs: {@link Builder#sendTimeout}, {@link Builder#sendBudget}. */
+  TIMED_OUT,
+  /** Refused at once because the agent has been away for long. */
+  AGENT_DOWN,
+  /** The queue was full. */
+  QUEUE_FULL,
+  /** Taken out of the queue to make room. */
+  EVICTED,
+  /** The exporter was closed. Knob: {@link Builder#closeTimeout}. */
+  CLOSED,
+  /** The exporter was collected without having been closed. */
+  FORGOTTEN,
+  /** A defect of this library. */
+  INTERNAL
+}

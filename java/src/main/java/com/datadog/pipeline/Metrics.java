@@ -1,0 +1,174 @@
+package com.datadog.pipeline;
+
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.Map;
+
+/**
+ * The account of an exporter at one instant: {@code received = sent + dropped + filtered + sampledOut + queued}, in traces,
+ * spans and bytes of the input. Immutable and thread-safe.
+ */
+public final class Metrics {
+  /** Traces, spans and bytes. Immutable and thread-safe. */
+  public static final class Counts {
+    private final long traces;
+    private final long spans;
+    private final long bytes;
+
+    Counts(long traces, long spans, long bytes) {
+      this.traces = traces;
+      this.spans = spans;
+      this.bytes = bytes;
+    }
+
+    /** Traces (chunks of a payload). */
+    public long traces() {
+      return traces;
+    }
+
+    /** Spans. */
+    public long spans() {
+      return spans;
+    }
+
+    /** Bytes of the input. */
+    public long bytes() {
+      return bytes;
+    }
+
+    Counts plus(Counts other) {
+      return new Counts(traces + other.traces, spans + other.spans, bytes + other.bytes);
+    }
+
+    @Override
+    public boolean equals(Object o) {
+      return o instanceof Counts
+          && ((Counts) o).traces == traces
+          && ((Counts) o).spans == spans
+          && ((Counts) o).bytes == bytes;
+    }
+
+    @Override
+    public int hashCode() {
+      return Long.hashCode(traces) * 31 * 31 + Long.hashCode(spans) * 31 + Long.hashCode(bytes);
+    }
+
+    @Override
+    public String toString() {
+      return traces + " traces, " + spans + " spans, " + bytes + " bytes";
+    }
+  }
+
+  private final long[] numbers;
+  private final Map<DropReason, Counts> dropped;
+
+  private static final int FIXED = 22;
+
+  /** The layout is written down at the native side's {@code account}. */
+  Metrics(long[] numbers, int from) {
+    this.numbers = java.util.Arrays.copyOfRange(numbers, from, from + FIXED);
+    Map<DropReason, Counts> reasons = new EnumMap<>(DropReason.class);
+    int at = from + FIXED;
+    for (DropReason reason : DropReason.values()) {
+      reasons.put(reason, new Counts(numbers[at], numbers[at + 1], numbers[at + 2]));
+      at += 3;
+    }
+    this.dropped = Collections.unmodifiableMap(reasons);
+  }
+
+  private Counts counts(int at) {
+    return new Counts(numbers[at], numbers[at + 1], numbers[at + 2]);
+  }
+
+  /** Payloads that entered. */
+  public long payloads() {
+    return numbers[0];
+  }
+
+  /** All that entered. */
+  public Counts received() {
+    return counts(1);
+  }
+
+  /** What the agent accepted. */
+  public Counts sent() {
+    return counts(4);
+  }
+
+  /** What trace filters rejected. */
+  public Counts filtered() {
+    return counts(7);
+  }
+
+  /** What sampling dropped. */
+  public Counts sampledOut() {
+    return counts(10);
+  }
+
+  /** What is on its way. */
+  public Counts queued() {
+    return counts(13);
+  }
+
+  /** What was dropped, by reason; every reason is a key. Unmodifiable. */
+  public Map<DropReason, Counts> dropped() {
+    return dropped;
+  }
+
+  /** What was dropped for any reason. */
+  public Counts droppedTotal() {
+    Counts sum = new Counts(0, 0, 0);
+    for (Counts c : dropped.values()) {
+      sum = sum.plus(c);
+    }
+    return sum;
+  }
+
+  /** Sends after whose body the connection failed, so that the agent may have the payload twice. */
+  public long possiblyDuplicated() {
+    return numbers[16];
+  }
+
+  /** Values of payloads that were repaired. */
+  public long repaired() {
+    return numbers[17];
+  }
+
+  /** Requests made for traces. */
+  public long requests() {
+    return numbers[18];
+  }
+
+  /** Bytes of request bodies that the agent accepted. */
+  public long bodyBytes() {
+    return numbers[19];
+  }
+
+  /** Spans that the output format could not carry whole. */
+  public long lostInConversion() {
+    return numbers[20];
+  }
+
+  /** Native memory that the exporter holds for payloads, in bytes. */
+  public long nativeBytes() {
+    return numbers[21];
+  }
+
+  @Override
+  public String toString() {
+    StringBuilder s = new StringBuilder("received ").append(received());
+    s.append("; sent ").append(sent());
+    s.append("; filtered ").append(filtered().traces());
+    s.append("; sampled out ").append(sampledOut().traces());
+    s.append("; queued ").append(queued().traces());
+    s.append("; dropped ").append(droppedTotal().traces());
+    String separator = " (";
+    for (Map.Entry<DropReason, Counts> e : dropped.entrySet()) {
+      if (e.getValue().traces() > 0 || e.getValue().bytes() > 0) {
+        s.append(separator).append(e.getKey()).append(' ').append(e.getValue().traces());
+        separator = ", ";
+      }
+    }
+    return separator.equals(", ") ? s.append(')').toString() : s.toString();
+  }
+}

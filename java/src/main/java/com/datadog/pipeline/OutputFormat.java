@@ -1,0 +1,11 @@
+package com.datadog.pipeline;
+
+/** What goes to the agent. Immutable and thread-safe. */
+public enum OutputFormat {
+  /** {@code /v0.4/traces}; a well-formed payload leaves as the bytes it came. */
+  V04,
+  /** {@code /v0.5/traces}: a string table. */
+  V05,
+  /** {@code /v1.0/traces}; v0.4 for agents that answer 404. */
+  V1
+}

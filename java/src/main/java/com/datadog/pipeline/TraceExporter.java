@@ -1,0 +1,357 @@
+package com.datadog.pipeline;
+
+import com.datadog.pipeline.internal.NativeLibrary;
+import com.datadog.pipeline.internal.Reaper;
+import com.datadog.pipeline.internal.Settings;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe: any number of threads
+ * may send at once, also while another closes.
+ *
+ * <pre>{@code
+ * try (TraceExporter exporter = TraceExporter.builder().url("http://127.0.0.1:8126").service("shop").build()) {
+ *   AgentResponse response = exporter.send(payload);
+ * }
+ * }</pre>
+ *
+ * <p>{@code send} works on the caller's thread and returns when the agent has answered. An interrupt of the calling thread
+ * is kept for it and does not cut the send short.
+ */
+public final class TraceExporter implements AutoCloseable {
+  /** The version of this JAR; the native library must have the same. */
+  static final String VERSION = "0.1.0";
+
+  private static final NativeLibrary LIBRARY = NativeLibrary.load();
+  private static final TraceExporterException UNAVAILABLE = check();
+  private static final Reaper REAPER = new Reaper();
+
+  private final long handle;
+  private final Reaper.Entry entry;
+  private final Map<String, Object> settings;
+  private final long closeMillis;
+  private final Object closing = new Object();
+  private CloseResult closed;
+  private volatile AgentResponse last;
+
+  TraceExporter(Map<String, Object> settings) {
+    if (UNAVAILABLE != null) {
+      throw new TraceExporterException(UNAVAILABLE.code(), LIBRARY_MESSAGE, UNAVAILABLE);
+    }
+    REAPER.reap(TraceExporter::closeForgotten);
+    this.settings = settings;
+    Object limit = settings.get("close_timeout_ms");
+    this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
+    this.handle = nativeCreate(Settings.encode(settings));
+    this.entry = REAPER.watch(this, handle);
+  }
+
+  private static final String LIBRARY_MESSAGE = "see TraceExporter.unavailabilityCause()";
+
+  private static TraceExporterException check() {
+    Throwable failure = LIBRARY.failure();
+    if (failure != null) {
+      return new TraceExporterException(ErrorCode.LIBRARY_UNAVAILABLE, failure.getMessage(), failure);
+    }
+    try {
+      String version = nativeVersion();
+      if (VERSION.equals(version)) {
+        return null;
+      }
+      String message = "the JAR is " + VERSION + ", the library from " + LIBRARY.source() + " is " + version;
+      return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, null);
+    } catch (LinkageError e) {
+      String message = "the library from " + LIBRARY.source() + " is not ours or of another version";
+      return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, e);
+    }
+  }
+
+  private static void closeForgotten(long handle) {
+    try {
+      nativeClose(handle, 0);
+    } catch (IllegalStateException e) {
+      // Closed meanwhile: nothing is left to do.
+      return;
+    }
+  }
+
+  /** A builder with no setting made. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Whether the native library is there. If not, {@link #unavailabilityCause()} says why. */
+  public static boolean isAvailable() {
+    return UNAVAILABLE == null;
+  }
+
+  /** Why there is no native library, with every try; null if there is one. */
+  public static Throwable unavailabilityCause() {
+    return UNAVAILABLE;
+  }
+
+  /** The version of JAR and library. */
+  public static String version() {
+    return VERSION;
+  }
+
+  /**
+   * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code sha256}, {@code
+   * load_micros}. Unmodifiable.
+   */
+  public static Map<String, String> libraryInfo() {
+    Map<String, String> info = new LinkedHashMap<>();
+    info.put("version", VERSION);
+    info.put("platform", LIBRARY.platform().toString());
+    info.put("source", LIBRARY.source());
+    info.put("sha256", LIBRARY.sha256());
+    info.put("load_micros", Long.toString(LIBRARY.loadMicros()));
+    return Collections.unmodifiableMap(info);
+  }
+
+  /**
+   * Sends one payload.
+   *
+   * @param payload msgpack v0.4; must not be changed before the call returns
+   * @return what the agent answered; the same object as last time while nothing differs
+   * @throws TraceExporterException if the payload cannot be read or delivered; its traces are dropped and counted
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public AgentResponse send(byte[] payload) {
+    return send(payload, 0, payload.length, 0, 0);
+  }
+
+  /**
+   * As {@link #send(byte[])}, a part of an array.
+   *
+   * @throws IllegalArgumentException if the part does not lie within the array
+   */
+  public AgentResponse send(byte[] payload, int offset, int length) {
+    return send(payload, offset, length, 0, 0);
+  }
+
+  /**
+   * As {@link #send(byte[], int, int)}, with what the tracer has dropped itself.
+   *
+   * @param droppedP0Traces traces of priority 0 and below that the tracer did not hand over
+   * @param droppedP0Spans their spans
+   */
+  public AgentResponse send(byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
+    AgentResponse before = last;
+    long id = before == null ? 0 : before.id;
+    return keep(
+        before, nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
+  }
+
+  /**
+   * Sends what lies between position and limit of a buffer. A direct buffer is read in place; a heap buffer costs one
+   * copy. Position and limit stay as they are.
+   *
+   * @throws TraceExporterException as {@link #send(byte[])}
+   */
+  public AgentResponse send(ByteBuffer payload) {
+    return send(payload, 0, 0);
+  }
+
+  /** As {@link #send(ByteBuffer)}, with what the tracer has dropped itself. */
+  public AgentResponse send(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
+    if (payload.isDirect()) {
+      AgentResponse before = last;
+      long id = before == null ? 0 : before.id;
+      int position = payload.position();
+      return keep(
+          before,
+          nativeSendDirect(
+              handle, payload, position, payload.remaining(), droppedP0Traces, droppedP0Spans, before, id));
+    }
+    if (payload.hasArray()) {
+      int offset = payload.arrayOffset() + payload.position();
+      return send(payload.array(), offset, payload.remaining(), droppedP0Traces, droppedP0Spans);
+    }
+    byte[] copy = copy(payload);
+    return send(copy, 0, copy.length, droppedP0Traces, droppedP0Spans);
+  }
+
+  /** Sends one payload that lies in pieces, for instance a header and a body. */
+  public AgentResponse send(ByteBuffer[] payload) {
+    return send(payload, 0, 0);
+  }
+
+  /** As {@link #send(ByteBuffer[])}, with what the tracer has dropped itself. */
+  public AgentResponse send(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
+    Object[] pieces = new Object[payload.length];
+    int[] parts = new int[2 * payload.length];
+    for (int i = 0; i < payload.length; i++) {
+      ByteBuffer piece = payload[i];
+      parts[2 * i + 1] = piece.remaining();
+      if (piece.isDirect()) {
+        pieces[i] = piece;
+        parts[2 * i] = piece.position();
+      } else if (piece.hasArray()) {
+        pieces[i] = piece.array();
+        parts[2 * i] = piece.arrayOffset() + piece.position();
+      } else {
+        pieces[i] = copy(piece);
+      }
+    }
+    AgentResponse before = last;
+    long id = before == null ? 0 : before.id;
+    return keep(
+        before, nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
+  }
+
+  private static byte[] copy(ByteBuffer buffer) {
+    byte[] copy = new byte[buffer.remaining()];
+    buffer.duplicate().get(copy);
+    return copy;
+  }
+
+  private AgentResponse keep(AgentResponse before, Object response) {
+    if (response != before) {
+      last = (AgentResponse) response;
+    }
+    return (AgentResponse) response;
+  }
+
+  /**
+   * The account as it stands; after {@code close} the account at its end.
+   */
+  public Metrics metrics() {
+    synchronized (closing) {
+      if (closed != null) {
+        return closed.metrics();
+      }
+    }
+    return new Metrics(nativeMetrics(handle), 0);
+  }
+
+  /**
+   * Asks the agent what it offers and returns the JSON of its {@code /info}.
+   *
+   * @throws TraceExporterException if the agent does not answer with it in time
+   */
+  public String fetchAgentInfo(Duration limit) {
+    return new String(nativeInfo(handle, limit.toMillis()), StandardCharsets.UTF_8);
+  }
+
+  /**
+   * A payload as text: one JSON object a span and line.
+   *
+   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the place
+   */
+  public static String show(byte[] payload) {
+    if (UNAVAILABLE != null) {
+      throw UNAVAILABLE;
+    }
+    return new String(nativeShow(payload), StandardCharsets.UTF_8);
+  }
+
+  /** Closes with the limit of {@link Builder#closeTimeout}. May be called again, by any thread. */
+  @Override
+  public void close() {
+    close(Duration.ofMillis(closeMillis));
+  }
+
+  /**
+   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them. Safe while other threads
+   * send; a later call returns the first one's result.
+   */
+  public CloseResult close(Duration limit) {
+    synchronized (closing) {
+      if (closed == null) {
+        long[] report = nativeClose(handle, limit.toMillis());
+        closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
+        REAPER.forget(entry);
+      }
+      return closed;
+    }
+  }
+
+  /** The settings, without secrets. */
+  @Override
+  public String toString() {
+    StringBuilder s = new StringBuilder("TraceExporter{");
+    s.append("url=").append(settings.containsKey("url") ? settings.get("url") : Builder.DEFAULT_URL);
+    for (Map.Entry<String, Object> e : settings.entrySet()) {
+      String key = e.getKey();
+      if (key.equals("headers")) {
+        for (Object header : (List<?>) e.getValue()) {
+          s.append(", header ").append(((List<?>) header).get(0)).append("=***");
+        }
+      } else if (key.equals("test_session_token")) {
+        s.append(", test_session_token=***");
+      } else if (!key.equals("url")) {
+        s.append(", ").append(key).append('=').append(e.getValue());
+      }
+    }
+    return s.append('}').toString();
+  }
+
+  // Called by the native side. Their signatures know java.lang only, so that relocated builds work.
+
+  private static Object newResponse(
+      long id,
+      Object shared,
+      int status,
+      byte[] body,
+      byte[] rates,
+      String containerTagsHash,
+      boolean ratesChanged,
+      long traces,
+      long spans,
+      int attempts) {
+    return new AgentResponse(
+        id, (AgentResponse) shared, status, body, rates, containerTagsHash, ratesChanged, traces, spans, attempts);
+  }
+
+  private static Throwable newException(int code, int httpStatus, int attempts, String message) {
+    return new TraceExporterException(ErrorCode.of(code), httpStatus, attempts, message);
+  }
+
+  private static native String nativeVersion();
+
+  private static native long nativeCreate(byte[] settings);
+
+  private static native Object nativeSend(
+      long handle,
+      byte[] payload,
+      int offset,
+      int length,
+      long droppedTraces,
+      long droppedSpans,
+      Object last,
+      long lastId);
+
+  private static native Object nativeSendDirect(
+      long handle,
+      ByteBuffer payload,
+      int position,
+      int length,
+      long droppedTraces,
+      long droppedSpans,
+      Object last,
+      long lastId);
+
+  private static native Object nativeSendPieces(
+      long handle,
+      Object[] pieces,
+      int[] parts,
+      long droppedTraces,
+      long droppedSpans,
+      Object last,
+      long lastId);
+
+  private static native long[] nativeClose(long handle, long millis);
+
+  private static native long[] nativeMetrics(long handle);
+
+  private static native byte[] nativeInfo(long handle, long millis);
+
+  private static native byte[] nativeShow(byte[] payload);
+}

@@ -1,0 +1,75 @@
+package com.datadog.pipeline.cli;
+
+import com.datadog.pipeline.TraceExporter;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * {@code java -jar data-pipeline.jar COMMAND}. Exit 0 if all went well, 1 if not, 2 if the arguments are wrong.
+ */
+public final class Main {
+  private static final String USAGE =
+      "usage: java -jar data-pipeline.jar COMMAND\n"
+          + "  doctor [--url URL] [--send] [--json]           does it work here? what is missing, and which knob helps\n"
+          + "  send [--url URL] [--format v0.4|v0.5|v1] [--repeat N] [--threads N] [--budget-ms N] FILE...\n"
+          + "                                                 sends payload files (msgpack v0.4)\n"
+          + "  show [--json] FILE...                          the spans of payload files\n"
+          + "  version\n"
+          + "URL: http://host:port, unix:///path, windows:\\\\.\\pipe\\name; default: DD_TRACE_AGENT_URL, else\n"
+          + "http://127.0.0.1:8126";
+
+  private Main() {}
+
+  /** Runs a command and ends the JVM with its exit code. */
+  public static void main(String[] args) {
+    PrintStream out = stream(FileDescriptor.out);
+    PrintStream err = stream(FileDescriptor.err);
+    int code = run(args, out, err);
+    out.flush();
+    err.flush();
+    System.exit(code);
+  }
+
+  private static PrintStream stream(FileDescriptor fd) {
+    try {
+      return new PrintStream(new FileOutputStream(fd), false, StandardCharsets.UTF_8.name());
+    } catch (IOException e) {
+      throw new IllegalStateException("every Java has UTF-8", e);
+    }
+  }
+
+  /** Runs a command; gives its exit code. */
+  public static int run(String[] args, PrintStream out, PrintStream err) {
+    String command = args.length == 0 ? "" : args[0];
+    try {
+      switch (command) {
+        case "doctor":
+          return new Doctor(new Arguments(args, 1, "--send --json", "--url"), out).run();
+        case "send":
+          return new Send(new Arguments(args, 1, "", "--url --format --repeat --threads --budget-ms"), out, err).run();
+        case "show":
+          return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
+        case "version":
+        case "--version":
+          out.println(TraceExporter.version());
+          return 0;
+        case "help":
+        case "--help":
+        case "-h":
+          out.println(USAGE);
+          return 0;
+        case "":
+          throw new Arguments.Bad("no command was named");
+        default:
+          throw new Arguments.Bad("there is no command " + command);
+      }
+    } catch (Arguments.Bad e) {
+      err.println(e.getMessage());
+      err.println(USAGE);
+      return 2;
+    }
+  }
+}

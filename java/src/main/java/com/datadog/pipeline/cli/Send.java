@@ -1,0 +1,180 @@
+package com.datadog.pipeline.cli;
+
+import com.datadog.pipeline.AgentResponse;
+import com.datadog.pipeline.Builder;
+import com.datadog.pipeline.Metrics;
+import com.datadog.pipeline.OnMalformed;
+import com.datadog.pipeline.OutputFormat;
+import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.TraceExporterException;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Paths;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** {@code send}: payload files to an agent, untouched unless asked. Not thread-safe; its rounds may run on threads. */
+final class Send {
+  private final Arguments args;
+  private final PrintStream out;
+  private final PrintStream err;
+  private final List<String> names = new ArrayList<>();
+  private final List<byte[]> payloads = new ArrayList<>();
+  private final AtomicInteger failures = new AtomicInteger();
+
+  Send(Arguments args, PrintStream out, PrintStream err) {
+    this.args = args;
+    this.out = out;
+    this.err = err;
+  }
+
+  int run() throws Arguments.Bad {
+    int rounds = args.number("--repeat", 1, 1, 1_000_000_000);
+    int threads = args.number("--threads", 1, 1, 256);
+    int budget = args.number("--budget-ms", 10_000, 1, 600_000);
+    List<String> files = args.someFiles();
+    Builder builder;
+    try {
+      // A file that the agent would refuse is named with its place, not repaired.
+      builder =
+          TraceExporter.builder()
+              .url(args.url())
+              .language("java")
+              .outputFormat(format(args.get("--format")))
+              .onMalformed(OnMalformed.FAIL)
+              .maxIdleConnections(Math.min(threads, 64))
+              .sendBudget(Duration.ofMillis(budget));
+    } catch (IllegalArgumentException e) {
+      throw new Arguments.Bad(e.getMessage());
+    }
+    try (TraceExporter exporter = builder.build()) {
+      read(files);
+      if (rounds == 1 && threads == 1) {
+        for (int i = 0; i < payloads.size(); i++) {
+          one(exporter, i, true);
+        }
+      } else {
+        load(exporter, rounds, threads);
+      }
+      Metrics metrics = exporter.metrics();
+      out.println(metrics);
+      boolean all = metrics.sent().traces() == metrics.received().traces();
+      return failures.get() == 0 && all ? 0 : 1;
+    } catch (TraceExporterException e) {
+      err.println(e.getMessage());
+      if (e.getCause() != null) {
+        err.println(e.getCause().getMessage());
+      }
+      return 1;
+    }
+  }
+
+  private static OutputFormat format(String name) throws Arguments.Bad {
+    if (name == null || name.equals("v0.4")) {
+      return OutputFormat.V04;
+    }
+    switch (name) {
+      case "v0.5":
+        return OutputFormat.V05;
+      case "v1":
+      case "v1.0":
+        return OutputFormat.V1;
+      default:
+        throw new Arguments.Bad("--format is " + name + "; it must be v0.4, v0.5 or v1");
+    }
+  }
+
+  private void read(List<String> files) {
+    for (String file : files) {
+      try {
+        payloads.add(Files.readAllBytes(Paths.get(file)));
+        names.add(file);
+      } catch (NoSuchFileException e) {
+        failed(file + ": there is no such file");
+      } catch (IOException | RuntimeException e) {
+        failed(file + ": " + e);
+      }
+    }
+  }
+
+  private void failed(String message) {
+    failures.incrementAndGet();
+    err.println(message);
+  }
+
+  private void one(TraceExporter exporter, int i, boolean print) {
+    long start = System.nanoTime();
+    try {
+      AgentResponse r = exporter.send(payloads.get(i));
+      if (print) {
+        double millis = (System.nanoTime() - start) / 1e6;
+        out.printf(
+            Locale.ROOT,
+            "%s: %d traces, %d spans, %d bytes, status %d, %.1f ms%n",
+            names.get(i),
+            r.traces(),
+            r.spans(),
+            payloads.get(i).length,
+            r.status(),
+            millis);
+      }
+    } catch (TraceExporterException e) {
+      if (failures.incrementAndGet() <= 20) {
+        err.println(names.get(i) + ": " + e.getMessage());
+      }
+    }
+  }
+
+  /** The threads share the rounds; a round is every file once. */
+  private void load(TraceExporter exporter, int rounds, int threads) {
+    AtomicLong next = new AtomicLong();
+    long sends = (long) rounds * payloads.size();
+    List<Thread> workers = new ArrayList<>();
+    long start = System.nanoTime();
+    for (int t = 0; t < threads; t++) {
+      Thread worker =
+          new Thread(
+              () -> {
+                for (long n = next.getAndIncrement(); n < sends; n = next.getAndIncrement()) {
+                  one(exporter, (int) (n % payloads.size()), false);
+                }
+              },
+              "send-" + t);
+      workers.add(worker);
+      worker.start();
+    }
+    boolean terminal = System.console() != null;
+    for (Thread worker : workers) {
+      join(worker, terminal, next, sends);
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    out.printf(
+        Locale.ROOT,
+        "%d sends of %d files on %d threads in %.2f s: %.0f a second%n",
+        sends,
+        payloads.size(),
+        threads,
+        seconds,
+        sends / seconds);
+  }
+
+  private void join(Thread worker, boolean terminal, AtomicLong next, long sends) {
+    try {
+      while (worker.isAlive()) {
+        worker.join(500);
+        if (terminal && worker.isAlive()) {
+          err.print("\r" + Math.min(next.get(), sends) + " of " + sends + " ");
+          err.flush();
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# The main job: builds the JAR, starts an agent, sends real traces from a Java program and shows what arrived.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/setup.sh gradle
+gradle --no-daemon -q jar testClasses 2>&1 | grep -vE '^(openjdk version|OpenJDK )' || true
+version=$(sed -n 's/^version=//p' gradle.properties)
+exec java -cp "build/libs/data-pipeline-$version.jar:build/classes/java/test" com.datadog.pipeline.demo.Demo tests/fixtures
