@@ -1,6 +1,6 @@
 //! In steady state nothing is allocated a payload: scan, v0.4 forward, stages with v0.4 out, v0.5 and v1.
 //!
-//! Excepted, and said so in `ARCHITECTURE.md`: native span links and events on their way to v0.5 (JSON) and v1, and text
+//! Excepted: native span links and events on their way to v0.5 (JSON) and v1, and text
 //! that is not UTF-8 where a format demands it.
 
 #![allow(clippy::unwrap_used)]

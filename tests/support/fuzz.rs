@@ -2,7 +2,7 @@
 //!
 //! Each takes any bytes and must come back: no panic, no hang, and what goes out is readable by strict decoders.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 use super::msgpack::agent_accepts;
 use super::wire;

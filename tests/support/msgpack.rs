@@ -3,7 +3,7 @@
 //! The strict reader accepts exactly what both v0.4 decoders of the Go agent accept (the classic and the converting one);
 //! it works on `rmpv` values and shares no code with the library.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 use rmpv::Value;
 

@@ -1,6 +1,6 @@
 //! Independent readers of the three formats into one plain model, on `rmpv` values: strict where a format has rules.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 use super::msgpack::lossy;
 use rmpv::Value;
@@ -319,7 +319,7 @@ fn typed(strings: &mut Strings, kind: &Value, v: &Value) -> Typed {
         }
         6 => {
             let items = v.as_array().unwrap();
-            assert_eq!(items.len() % 2, 0);
+            assert!(items.len().is_multiple_of(2));
             let item = |pair: &[Value]| match typed(strings, &pair[0], &pair[1]) {
                 Typed::Plain(a) => a,
                 Typed::Bytes(_) => panic!("bytes in an array"),
@@ -332,7 +332,7 @@ fn typed(strings: &mut Strings, kind: &Value, v: &Value) -> Typed {
 
 fn triplets(strings: &mut Strings, v: &Value) -> Vec<(String, Typed)> {
     let items = v.as_array().unwrap();
-    assert!(!items.is_empty() && items.len() % 3 == 0, "{} items", items.len());
+    assert!(!items.is_empty() && items.len().is_multiple_of(3), "{} items", items.len());
     items
         .chunks(3)
         .map(|t| {
