@@ -201,6 +201,14 @@ fn close_during_a_stalled_send_is_bounded_and_idempotent() {
 }
 
 #[test]
+fn limits_beyond_all_clocks_are_limits_too() {
+    let agent = ScriptedAgent::start(Listen::Tcp, [say(200, "{}")]);
+    let exporter = TraceExporter::builder().url(&agent.url).build().unwrap();
+    assert!(exporter.fetch_info(Duration::MAX).is_ok());
+    assert!(exporter.close_within(Duration::MAX).complete);
+}
+
+#[test]
 fn close_waits_for_sends_that_are_done_in_time() {
     let agent = ScriptedAgent::start(Listen::Tcp, [Step::Late(Duration::from_millis(200), ok())]);
     let exporter = Arc::new(TraceExporter::builder().url(&agent.url).build().unwrap());
