@@ -2,7 +2,7 @@
 //! travels is in [`crate::agent`]; what became of it is in [`crate::delivery::accounting`].
 
 use crate::agent::{Client, Info, Reply, TraceRequest};
-use crate::config::{Builder, Config, OutputFormat};
+use crate::config::{Builder, Config, MAX_DURATION, OutputFormat};
 use crate::delivery::accounting::{Account, Counts, DropReason, Effort, Fate, Metrics, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::{Plan, Prepared, Workspace};
@@ -234,7 +234,7 @@ impl TraceExporter {
     /// # Errors
     /// What the connection or the agent said; `INVALID_RESPONSE` if the answer is not the JSON that agents give.
     pub fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
-        self.client.fetch_info(limit)
+        self.client.fetch_info(limit.min(MAX_DURATION))
     }
 
     /// The account as it stands.
@@ -259,7 +259,7 @@ impl TraceExporter {
 
     /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
-        let complete = self.sends.end(Instant::now() + limit);
+        let complete = self.sends.end(Instant::now() + limit.min(MAX_DURATION));
         self.client.shutdown();
         if !complete {
             self.sends.end(Instant::now() + INTERRUPT_GRACE);

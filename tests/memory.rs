@@ -27,7 +27,8 @@ fn head(marker: u8, n: usize) -> Bytes {
 /// The smallest things in the greatest number.
 fn swarms() -> Vec<(&'static str, Bytes)> {
     let one_span = |key: &str, value: Bytes| [&[0x91, 0x91, 0x81][..], &s(key), &value].concat();
-    let wide = |marker: u8, entry: &[u8]| [head(marker, N / entry.len()), entry.repeat(N / entry.len())].concat();
+    let wide =
+        |marker: u8, entry: &[u8]| [head(marker, N / entry.len()), entry.repeat(N / entry.len())].concat();
     vec![
         ("empty chunks", wide(0xdd, &[0x90])),
         ("nil chunks", wide(0xdd, &[0xc0])),
@@ -43,7 +44,10 @@ fn swarms() -> Vec<(&'static str, Bytes)> {
         ("bad spans keys", [vec![0x91, 0x91], wide(0xdf, &[0, 0])].concat()),
         ("links", one_span("span_links", wide(0xdd, &[0x80]))),
         ("bad links", one_span("span_links", wide(0xdd, &[0x81, 0xa0, 0]))),
-        ("bad link flags", one_span("span_links", wide(0xdd, &[[0x81].to_vec(), s("flags"), vec![0xff]].concat()))),
+        (
+            "bad link flags",
+            one_span("span_links", wide(0xdd, &[[0x81].to_vec(), s("flags"), vec![0xff]].concat())),
+        ),
         ("events", one_span("span_events", wide(0xdd, &[0xc0]))),
         ("a deep value", one_span("other", vec![0x91; N])),
         ("empty tags", one_span("meta", wide(0xdf, &[0xa0, 0xa0]))),

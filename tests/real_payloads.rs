@@ -62,7 +62,11 @@ fn every_payload_that_the_agent_accepts_arrives_byte_for_byte() {
                 let response = exporter.send(&real.bytes).unwrap_or_else(|e| panic!("{}: {e}", real.name));
                 assert_eq!((response.traces, response.spans), (real.traces, real.spans), "{}", real.name);
                 if real.name == "go/005" {
-                    assert_eq!((response.status(), response.attempts()), (0, 0), "an empty list needs no request");
+                    assert_eq!(
+                        (response.status(), response.attempts()),
+                        (0, 0),
+                        "an empty list needs no request"
+                    );
                     assert_eq!(agent.requests().len(), requests);
                 } else {
                     requests += 1;
@@ -89,7 +93,11 @@ fn the_two_that_the_agent_refuses_get_an_error_with_the_place() {
     let agent = ScriptedAgent::start(TRANSPORTS[0], []);
     let exporter = TraceExporter::builder().url(&agent.url).on_malformed(OnMalformed::Fail).build().unwrap();
     let want = [
-        ("node/003", "trace 6, span 6, span_events, offset ", "found a 64-bit float where an integer belongs"),
+        (
+            "node/003",
+            "trace 6, span 6, span_events, offset ",
+            "found a 64-bit float where an integer belongs",
+        ),
         ("node/004", "trace 7, span 6, metrics[\"bytes\"], offset ", "found a string where a number belongs"),
     ];
     for real in real_payloads().into_iter().filter(|r| !r.accepted) {
@@ -167,7 +175,8 @@ fn the_two_that_the_agent_refuses_arrive_repaired() {
 fn dropping_loses_only_the_chunks_that_have_faults() {
     let agent = ScriptedAgent::start(TRANSPORTS[0], []);
     for real in real_payloads().into_iter().filter(|r| !r.accepted) {
-        let exporter = TraceExporter::builder().url(&agent.url).on_malformed(OnMalformed::Drop).build().unwrap();
+        let exporter =
+            TraceExporter::builder().url(&agent.url).on_malformed(OnMalformed::Drop).build().unwrap();
         let response = exporter.send(&real.bytes).unwrap();
         let all = decode(&real.bytes);
         let good: Vec<Value> = all

@@ -1,6 +1,6 @@
 //! In steady state nothing is allocated a payload: scan, v0.4 forward, stages with v0.4 out, v0.5 and v1.
 //!
-//! Excepted, and said so in `ARCHITECTURE.md`: native span links and events on their way to v0.5 (JSON) and v1, and text
+//! Excepted: native span links and events on their way to v0.5 (JSON) and v1, and text
 //! that is not UTF-8 where a format demands it.
 
 #![allow(clippy::unwrap_used)]
@@ -11,7 +11,7 @@ mod alloc;
 mod msgpack;
 
 use data_pipeline::config::Metadata;
-use data_pipeline::format::{v04, v05, v1};
+use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Scanner, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };
@@ -105,8 +105,23 @@ fn web() -> Bytes {
             e("start", i64_(1_700_000_000_000_000_000)),
             e("duration", int(-3)),
             e("error", int(0)),
-            e("meta", map([e("env", s("prod")), e("http.url", s(&text)), e("_dd.p.tid", s("640cfd8d00000000")), e("nil", nil())])),
-            e("metrics", map([e("_sampling_priority_v1", int((chunk % 2) as i64)), e("m", f64_(0.5)), e("n", int(-1))])),
+            e(
+                "meta",
+                map([
+                    e("env", s("prod")),
+                    e("http.url", s(&text)),
+                    e("_dd.p.tid", s("640cfd8d00000000")),
+                    e("nil", nil()),
+                ]),
+            ),
+            e(
+                "metrics",
+                map([
+                    e("_sampling_priority_v1", int((chunk % 2) as i64)),
+                    e("m", f64_(0.5)),
+                    e("n", int(-1)),
+                ]),
+            ),
             e("type", nil()),
             e("meta_struct", map([e("k", bin(b"xx"))])),
         ])

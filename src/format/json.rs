@@ -59,7 +59,7 @@ pub(crate) fn events(buf: &[u8], p: usize, out: &mut String) -> Result<(), Bad> 
         // Always there, as the agent writes it, also when it is empty.
         let before = out.len();
         if let Some(at) = attributes {
-            sorted_map(buf, at, out, |buf, at, out| attribute(buf, at, out))?;
+            sorted_map(buf, at, out, attribute)?;
         }
         if out.len() == before {
             out.push_str(",\"attributes\":{}");

@@ -457,8 +457,10 @@ impl Encoder {
             let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
             let time =
                 find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
-            let attributes =
-                find(b"attributes").map(|at| live_entries(buf, at)).transpose()?.filter(|all| !all.is_empty());
+            let attributes = find(b"attributes")
+                .map(|at| live_entries(buf, at))
+                .transpose()?
+                .filter(|all| !all.is_empty());
             self.out.room(128);
             self.out.map_head(2 + u32::from(attributes.is_some()));
             self.out.byte(1);

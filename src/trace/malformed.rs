@@ -182,7 +182,8 @@ impl Fixer<'_> {
         fault: Fault,
     ) -> Result<usize, Fault> {
         // The entry's end comes first: what cannot be found cannot be left out, and is no repair.
-        let lost = |bad| if bad == Bad::Truncated { Fault { at: fault.at, why: Why::Truncated } } else { fault };
+        let lost =
+            |bad| if bad == Bad::Truncated { Fault { at: fault.at, why: Why::Truncated } } else { fault };
         let value_at = reader::skip(self.buf, entry_at).map_err(lost)?;
         let end = reader::skip(self.buf, value_at).map_err(lost)?;
         let (n, first) = reader::map_head(self.buf, map_at).map_err(lost)?;
