@@ -22,6 +22,8 @@ pub mod error;
 pub mod exporter;
 pub mod format;
 pub mod msgpack;
+pub mod normalize;
+pub mod obfuscate;
 mod pipeline;
 pub mod show;
 pub mod trace;
