@@ -220,7 +220,7 @@ fn write_opaque(scheme: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
     let inner = memchr::memmem::find(opaque, b"//").map_or(0, |at| at + 2);
     let (before, rest) = opaque.split_at(inner);
     match memchr::memrchr(b'@', first_segment(rest)) {
-        Some(at) if !WITH_AT.iter().any(|s| scheme.eq_ignore_ascii_case(s)) => {
+        Some(at) if !is_nobody(rest.get(..at)) && !WITH_AT.iter().any(|s| scheme.eq_ignore_ascii_case(s)) => {
             out.extend_from_slice(before);
             out.extend_from_slice(rest.get(at + 1..).unwrap_or(&[]));
         }
@@ -235,12 +235,17 @@ fn may_hold_password(url: &[u8]) -> bool {
     let text = url.get(authority_from..).unwrap_or(&[]);
     let Some(at) = memchr::memchr(b'@', text) else { return false };
     let end = text.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(text.len());
-    if at < end {
-        return true;
-    }
     let authority = text.get(..end).unwrap_or(&[]);
+    if at < end {
+        return !is_nobody(memchr::memrchr(b'@', authority).and_then(|last| authority.get(..last)));
+    }
     memchr::memchr(b':', authority)
         .is_some_and(|colon| authority.get(colon + 1..).is_some_and(|p| !p.iter().all(u8::is_ascii_digit)))
+}
+
+/// Whether what stands before an `@` names nobody.
+fn is_nobody(user: Option<&[u8]>) -> bool {
+    user.is_none_or(|u| u.iter().all(|b| matches!(b, b':' | b'@')))
 }
 
 fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
