@@ -17,8 +17,15 @@ def run(command):
     return [json.loads(l) for l in out.split("\n") if l]
 
 
+def plain(v):
+    """Fields that are empty or zero count as absent."""
+    if isinstance(v, dict):
+        return {k: plain(x) for k, x in v.items() if x not in (None, "", 0, {}, [])}
+    return [plain(x) for x in v] if isinstance(v, list) else v
+
+
 def told(a):
-    return {k: v for k, v in a.items() if k != "error"} or "refused"
+    return {k: plain(v) for k, v in a.items() if k != "error"} or "refused"
 
 
 def text(a):
@@ -26,6 +33,8 @@ def text(a):
 
 
 def hidden(case, ours, theirs):
+    if not isinstance(case["input"] if "input" in case else "", str):
+        return False
     given, a, b = base64.b64decode(case["input_b64"]) if "input_b64" in case else case["input"].encode(), text(ours), text(theirs)
     if case["kind"] == "http":
         return b"@" in given and (a == b"?" and b == given or a.count(b"@") < b.count(b"@"))

@@ -141,6 +141,76 @@ def name(r):
     return "".join(chunks)
 
 
+def some_text(r):
+    """Text as msgpack carries it to an agent: always UTF-8, since the answer is JSON."""
+    return mutate(r, pick(r, name, name, url, redis, card, documents, addresses, lambda r: r.choice("aé日🙂") * r.choice([99, 100, 101, 5000, 5001, 1667]))).decode("utf-8", "replace")
+
+
+TAGS = ["env", "peer.service", "_dd.base_service", "http.status_code", "http.url", "redis.raw_command", "valkey.raw_command", "memcached.command", "mongodb.query", "elasticsearch.body", "opensearch.body", "card.number", "account_id", "_hidden", "note", "_dd.p.tid", "_dd.origin", "_dd.p.dm", "k" * 201, "_dd.x.json", "error.stack", "db.type", "service", "span.kind"]
+FILLERS = {
+    "env": name, "peer.service": name, "_dd.base_service": name, "http.url": url, "redis.raw_command": redis, "valkey.raw_command": redis,
+    "http.status_code": lambda r: r.choice(["200", "099", "99", "600", "599", "+200", "", "2e2", "0200", " 200", "99999999999999999999"]),
+    "memcached.command": memcached, "mongodb.query": well_formed, "elasticsearch.body": documents, "opensearch.body": well_formed,
+    "card.number": card, "account_id": card, "_hidden": card, "note": lambda r: pick(r, card, lambda r: "x" * r.choice([24999, 25000, 25001]), name), "_dd.p.tid": lambda r: "640cfd8d00000000",
+    "_dd.origin": lambda r: r.choice(["rum", "synthetics", ""]), "_dd.p.dm": lambda r: r.choice(["-1", "-3", "-4"]), "k" * 201: card, "_dd.x.json": lambda r: "x" * 25001, "error.stack": lambda r: "at a.b(C.java:12)\n", "db.type": lambda r: "mysql", "service": card, "span.kind": lambda r: "server",
+}
+SMALL = {"max": 2**63 - 1, "start": 1_750_000_000_000_000_000}
+trace_ids = iter(range(1_000_000, 2**40))
+
+
+def one_span(r, trace_id, span_id, types):
+    meta = {}
+    for key in r.sample(TAGS, r.choice([0, 1, 2, 4])):
+        meta[key] = FILLERS[key](r) if r.random() < .8 else some_text(r)
+        meta[key] = meta[key].encode("utf-8", "replace").decode()
+    metrics = {"_sampling_priority_v1": r.choice([1, 2])}
+    if r.random() < .2:
+        metrics[r.choice(["amount", "m" * 201, "_sample_rate", "_dd.measured"])] = r.choice([0.25, 1, 2.5, 1e21])
+    return {
+        "trace_id": trace_id, "span_id": span_id, "parent_id": r.choice([0, 0, 0, 7, trace_id]),
+        "service": pick(r, "svc", "svc", name, some_text, ""), "name": pick(r, "op", "op", name, some_text, ""), "resource": pick(r, "res", redis, some_text, ""),
+        "type": pick(r, lambda r: r.choice(types), lambda r: r.choice(types), lambda r: r.choice(types), some_text),
+        "start": r.choice([SMALL["start"]] * 6 + [0, 1, -1, 946_684_799_999_999_999, 946_684_800_000_000_000, -2**62]),
+        "duration": r.choice([1000] * 6 + [0, -1, SMALL["max"], 2**62]),
+        "error": r.choice([0, 0, 0, 1, 7]), "meta": meta, "metrics": metrics,
+    }
+
+
+TYPES = ["web", "http", "redis", "valkey", "memcached", "mongodb", "elasticsearch", "opensearch", "SQL", "Redis", "", "custom", "t" * 101]
+
+
+def lone_span(r):
+    t = next(trace_ids)
+    s = one_span(r, t, r.choice([1, 5, t, t]), TYPES)
+    if r.random() < .05:
+        s[r.choice(["trace_id", "span_id"])] = 0
+    return s, None
+
+
+def chunk_of_spans(r):
+    t = next(trace_ids)
+    spans = []
+    for i in range(r.choice([1, 1, 2, 3, 5])):
+        s = one_span(r, t, i + 1, ["web", "custom"])
+        s["meta"] = {k: v for k, v in s["meta"].items() if k in ("_dd.origin", "_dd.p.dm", "_dd.p.tid", "env")}
+        s["metrics"] = {}
+        if r.random() < .6:
+            s["metrics"]["_sampling_priority_v1"] = r.choice([1, 2, 1, 2, 0, -1, 3, 100, 1.5, 257, -128, 0.9])
+        if r.random() < .15:
+            s["metrics"]["_dd.span_sampling.mechanism"] = 8
+        if r.random() < .15:
+            s["metrics"]["_sample_rate"] = r.choice([0.25, 1, 2])
+        s["parent_id"] = r.choice([0, i, i + 1, 99, i + 2]) if i else r.choice([0, 0, 0, 99, 2, t])
+        if r.random() < .04:
+            s["trace_id"] = next(trace_ids)
+        if r.random() < .03:
+            s["span_id"] = 0
+        if r.random() < .1:
+            s["meta"]["_dd.p.tid"] = "other"
+        spans.append(s)
+    return spans, None
+
+
 def config_json(r):
     c = {}
     if r.random() < .5:
@@ -169,11 +239,22 @@ KINDS = {
 }
 
 
+WHOLE = {
+    "span": lone_span,
+    "obfuscate_span": lambda r: (lone_span(r)[0], {"preset": r.choice(["agent", "all", "off"])}),
+    "chunk": chunk_of_spans,
+}
+
+
 def main():
     r = random.Random(int(sys.argv[1]))
     count, kinds = int(sys.argv[2]), sys.argv[3:] or list(KINDS)
     for kind in kinds:
         for _ in range(count):
+            if kind in WHOLE:
+                whole, config = WHOLE[kind](r)
+                print(json.dumps({"kind": kind, "input": whole, **({"config": config} if config else {})}))
+                continue
             text, config = KINDS[kind](r)
             raw = mutate(r, text) if kind != "duration" else b""
             line = {"kind": kind}
