@@ -8,8 +8,8 @@ use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::trace::SpanFields;
 use serde_json::{Map, Value, json};
 
-/// The clock of these answers: text stands for what was repaired from it.
-const NOW_NS: i64 = i64::MAX;
+/// The clock of these answers (2026); in them, text stands for what was repaired from it.
+const NOW_NS: i64 = 1_780_000_000_000_000_000;
 
 /// The agent's number for "no priority".
 const NO_PRIORITY: i32 = -128;
@@ -48,7 +48,7 @@ fn process(spans: &[Value], config: &ObfuscationConfig) -> Option<Processed> {
     let mut spans: Vec<SpanFields> = spans.iter().map(read).collect();
     let (mut counts, mut scratch) = (Counts::default(), Vec::new());
     let normalizer = Normalizer::new(b"java");
-    let starts: Vec<i64> = spans.iter().map(|s| s.start).collect();
+    let repaired: Vec<bool> = spans.iter().map(|s| s.start < normalize::YEAR_2000_NS).collect();
     normalizer.chunk(&mut spans, NOW_NS, &mut counts, &mut scratch).ok()?;
     let tags = normalize::tags(&spans);
     let root = normalize::root(&spans)?;
@@ -59,15 +59,15 @@ fn process(spans: &[Value], config: &ObfuscationConfig) -> Option<Processed> {
     }
     set_client_rate(spans.get_mut(root)?);
     let mut priority = tags.priority.unwrap_or(NO_PRIORITY);
-    let kept = is_kept(priority, &spans);
-    let written = spans.iter().zip(starts);
+    let kept = is_kept(priority, &mut spans, root);
+    let written = spans.iter().zip(repaired);
     let spans: Vec<Value> = if kept {
-        written.map(|(span, start)| write(span, start)).collect()
+        written.map(|(span, repaired)| write(span, repaired)).collect()
     } else {
         // Spans that the tracer sampled on their own stay without their trace.
         priority = 2;
         let sampled = written.filter(|(s, _)| s.metric(b"_dd.span_sampling.mechanism").is_some());
-        sampled.map(|(span, start)| write(span, start)).collect()
+        sampled.map(|(span, repaired)| write(span, repaired)).collect()
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (!spans.is_empty()).then(|| Processed {
@@ -78,12 +78,31 @@ fn process(spans: &[Value], config: &ObfuscationConfig) -> Option<Processed> {
     })
 }
 
-/// The agent's samplers, with room for everything: automatic and manual keep, traces without priority, and errors of
-/// traces that nobody wanted dropped for good. It keeps the priority in eight bits.
-fn is_kept(priority: i32, spans: &[SpanFields]) -> bool {
-    let priority_bits = priority as i8;
-    let wanted = priority == NO_PRIORITY || matches!(priority_bits, 1 | 2);
-    wanted || (priority_bits >= 0 && spans.iter().any(|s| s.error != 0))
+/// What the agent's samplers make of a chunk, with room for everything: they keep what the tracer wants kept (the priority
+/// counts in eight bits), traces without a priority, and traces with an error unless they were dropped for good. The last
+/// two also ask the root's `_sample_rate`.
+fn is_kept(priority: i32, spans: &mut [SpanFields], root: usize) -> bool {
+    let has_error = spans.iter().any(|s| s.error != 0);
+    let Some(root) = spans.get_mut(root) else { return false };
+    if priority == NO_PRIORITY {
+        if sampled_by_rate(root) {
+            return true;
+        }
+    } else if matches!(priority as i8, 1 | 2) {
+        return true;
+    } else if (priority as i8) < 0 {
+        return false;
+    }
+    let kept = has_error && sampled_by_rate(root);
+    if kept {
+        root.metrics.push((b"_dd.errors_sr".into(), 1.0));
+    }
+    kept
+}
+
+fn sampled_by_rate(root: &SpanFields) -> bool {
+    let rate = root.metric(b"_sample_rate").unwrap_or(1.0);
+    rate >= 1.0 || root.trace_id.wrapping_mul(1_111_111_111_111_111_111) < (rate * u64::MAX as f64) as u64
 }
 
 /// The root says which part of its traces the tracer had sent.
@@ -123,14 +142,15 @@ fn read(span: &Value) -> SpanFields {
     }
 }
 
-fn write(span: &SpanFields, sent_start: i64) -> Value {
+fn write(span: &SpanFields, repaired: bool) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let meta: Map<String, Value> = span.meta.iter().map(|(k, v)| (text(k), text(v).into())).collect();
     let metrics: Map<String, Value> = span.metrics.iter().map(|(k, v)| (text(k), json!(v))).collect();
-    let start = match span.start == sent_start {
-        true => json!(span.start),
-        false if span.duration == 0 => json!("now"),
-        false => json!("now-duration"),
+    let start = match repaired {
+        false => json!(span.start),
+        // A clock is not read to the millisecond: only long durations show.
+        true if NOW_NS - span.start < 3_600_000_000_000 => json!("now"),
+        true => json!("now-duration"),
     };
     json!({
         "trace_id": span.trace_id,

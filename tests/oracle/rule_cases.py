@@ -200,7 +200,8 @@ def chunk_of_spans(r):
             s["metrics"]["_dd.span_sampling.mechanism"] = 8
         if r.random() < .15:
             s["metrics"]["_sample_rate"] = r.choice([0.25, 1, 2])
-        s["parent_id"] = r.choice([0, i, i + 1, 99, i + 2]) if i else r.choice([0, 0, 0, 99, 2, t])
+        # With two orphans the agent takes a root at random, so there is at most one.
+        s["parent_id"] = r.choice([1, i, i + 1]) if i else r.choice([0, 0, 0, 99, 1, t])
         if r.random() < .04:
             s["trace_id"] = next(trace_ids)
         if r.random() < .03:

@@ -56,7 +56,7 @@ func check(err error) {
 }
 
 // What the samplers and the top-level computation add is not the rules' business.
-var added = []string{"_top_level", "_dd.no_p_sr", "_sampling_priority_rate_v1", "_dd.convertedv1", "_dd.errors_sr"}
+var added = []string{"_top_level", "_dd.no_p_sr", "_sampling_priority_rate_v1", "_dd.convertedv1"}
 
 func shown(s *pb.Span, sent span) map[string]any {
 	for _, key := range added {
@@ -67,7 +67,7 @@ func shown(s *pb.Span, sent span) map[string]any {
 	var start any = s.Start
 	if s.Start != sent.Start {
 		start = "now-duration"
-		if s.Duration == 0 {
+		if now := time.Now().UnixNano(); s.Start > now-int64(time.Hour) {
 			start = "now"
 		}
 	}
