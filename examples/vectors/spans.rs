@@ -15,14 +15,14 @@ const NOW_NS: i64 = 1_780_000_000_000_000_000;
 const NO_PRIORITY: i32 = -128;
 
 /// Answers one span: it is a chunk of its own.
-pub fn span(case: &Value, config: &ObfuscationConfig) -> Value {
+pub(crate) fn span(case: &Value, config: &ObfuscationConfig) -> Value {
     let input = case.get("input").unwrap_or(&Value::Null);
     let span = process(std::slice::from_ref(input), config).and_then(|chunk| chunk.spans.into_iter().next());
     json!({ "output": span })
 }
 
 /// Answers a chunk.
-pub fn chunk(case: &Value, config: &ObfuscationConfig) -> Value {
+pub(crate) fn chunk(case: &Value, config: &ObfuscationConfig) -> Value {
     let spans = case.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or(&[]);
     let output = process(spans, config).map(|chunk| {
         json!({

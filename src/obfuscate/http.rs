@@ -217,15 +217,20 @@ fn write_part(text: &[u8], part: Part, out: &mut Vec<u8>) {
 fn write_opaque(scheme: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
     const WITH_AT: [&[u8]; 9] =
         [b"mailto", b"sip", b"sips", b"xmpp", b"acct", b"news", b"mid", b"cid", b"im"];
-    let inner = memchr::memmem::find(opaque, b"//").map_or(0, |at| at + 2);
-    let (before, rest) = opaque.split_at(inner);
-    match memchr::memrchr(b'@', first_segment(rest)) {
-        Some(at) if !is_nobody(rest.get(..at)) && !WITH_AT.iter().any(|s| scheme.eq_ignore_ascii_case(s)) => {
+    let behind_slashes = memchr::memmem::find(opaque, b"//").map_or(0, |at| at + 2);
+    for inner in [0, behind_slashes] {
+        let (before, rest) = opaque.split_at(inner);
+        let user = memchr::memrchr(b'@', first_segment(rest)).map(|at| rest.split_at(at));
+        if let Some((user, host)) = user
+            && !is_nobody(Some(user))
+            && !WITH_AT.iter().any(|s| scheme.eq_ignore_ascii_case(s))
+        {
             out.extend_from_slice(before);
-            out.extend_from_slice(rest.get(at + 1..).unwrap_or(&[]));
+            out.extend_from_slice(host.get(1..).unwrap_or(&[]));
+            return;
         }
-        _ => out.extend_from_slice(opaque),
     }
+    out.extend_from_slice(opaque);
 }
 
 /// Whether a text that is no URL may still hold a password: an `@` in what stands behind `//`, or behind something that
@@ -362,6 +367,7 @@ mod tests {
             ("http://u:p/w@h/a", "?"),
             ("1u:pw@h/x", "?"),
             ("http:u:p@h/x@y", "http:h/x@y"),
+            ("http::pw@//", "http://"),
             ("jdbc:mysql://u:p@h/x", "jdbc:mysql://h/x"),
             ("mailto:a@b", "mailto:a@b"),
             ("http://h`/a@b", "http://h`/a@b"),
