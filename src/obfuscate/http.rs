@@ -4,6 +4,7 @@
 //! changed: the scheme becomes lower case, text that needs escapes gets them. What `net/url` refuses becomes `?` with an
 //! option on; without one it stays, unless it may hold a password.
 
+use super::http_plain;
 use super::url_escape::{Part, escape, is_escaped, push_host, unescape};
 use crate::trace::Verdict;
 use std::borrow::Cow;
@@ -19,6 +20,9 @@ pub struct UrlOptions {
 
 /// Obfuscates the tag `http.url`.
 pub fn url(url: &[u8], options: UrlOptions, out: &mut Vec<u8>) -> Verdict {
+    if let Some(verdict) = http_plain::url(url, options, out) {
+        return verdict;
+    }
     let start = out.len();
     let any_option = options.remove_query_string || options.remove_path_digits;
     match Parsed::of(url) {

@@ -8,6 +8,7 @@ mod config;
 mod credit_card;
 mod go_regex;
 mod http;
+mod http_plain;
 mod ip;
 mod json;
 mod memcached;

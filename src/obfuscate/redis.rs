@@ -5,6 +5,7 @@
 
 use super::text;
 use crate::trace::Verdict;
+use std::ops::Range;
 
 /// Most commands of a resource.
 const MAX_COMMANDS: usize = 3;
@@ -60,24 +61,88 @@ fn has_sub_command(command: &[u8]) -> bool {
 
 /// Replaces the arguments of a raw command that hold values by `?`. Several commands stand on lines of their own.
 pub fn raw_command(commands: &[u8], out: &mut Vec<u8>) -> Verdict {
-    let start = out.len();
-    let mut tokens = Tokens { rest: text::trim(commands), in_command: false };
+    let trimmed = text::trim(commands);
+    if trimmed.is_empty() {
+        return if commands.is_empty() { Verdict::Keep } else { Verdict::Replace };
+    }
+    let mut kept = Kept::new(trimmed, out);
+    let mut tokens = Tokens { text: trimmed, at: 0, in_command: false };
     let mut arguments = Arguments::none();
-    let mut named = false;
-    while let Some(token) = tokens.next() {
-        match token {
-            Token::Command(name) => {
-                if named {
-                    out.push(b'\n');
-                }
-                named = !name.is_empty();
-                out.extend_from_slice(name);
-                arguments = Arguments::of(name);
+    while let Some((is_name, token)) = tokens.next() {
+        if is_name {
+            arguments = Arguments::of(trimmed.get(token.clone()).unwrap_or(&[]));
+            kept.keep(b'\n', token);
+        } else {
+            match arguments.next(trimmed.get(token.clone()).unwrap_or(&[])) {
+                Shown::Kept => kept.keep(b' ', token),
+                Shown::Hidden => kept.hide(b' ', token),
+                Shown::Not => {}
             }
-            Token::Argument(argument) => arguments.push(argument, out),
         }
     }
-    unless_equal(commands, start, out)
+    kept.finish(trimmed.len() == commands.len())
+}
+
+/// Copies tokens in runs: what stands in the text as it shall stand in the output is not copied until it has to be.
+struct Kept<'k> {
+    text: &'k [u8],
+    run: Range<usize>,
+    first: bool,
+    changed: bool,
+    out: &'k mut Vec<u8>,
+}
+
+impl<'k> Kept<'k> {
+    fn new(text: &'k [u8], out: &'k mut Vec<u8>) -> Self {
+        Self { text, run: 0..0, first: true, changed: false, out }
+    }
+
+    /// Begins a token at `start`, with a separator before it unless it is the first.
+    #[inline]
+    fn begin(&mut self, separator: u8, start: usize) {
+        let follows = if self.first {
+            start == 0
+        } else {
+            self.run.end + 1 == start && self.text.get(self.run.end) == Some(&separator)
+        };
+        if !follows {
+            self.flush();
+            if !self.first {
+                self.out.push(separator);
+            }
+            self.run = start..start;
+        }
+        self.first = false;
+    }
+
+    #[inline]
+    fn keep(&mut self, separator: u8, token: Range<usize>) {
+        self.begin(separator, token.start);
+        self.run.end = token.end;
+    }
+
+    #[inline]
+    fn hide(&mut self, separator: u8, token: Range<usize>) {
+        self.begin(separator, token.start);
+        self.run.end = token.start;
+        self.flush();
+        self.out.push(b'?');
+        self.run = token.end..token.end;
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        self.out.extend_from_slice(self.text.get(self.run.clone()).unwrap_or(&[]));
+        self.changed = true;
+    }
+
+    fn finish(mut self, whole: bool) -> Verdict {
+        if whole && !self.changed && self.run == (0..self.text.len()) {
+            return Verdict::Keep;
+        }
+        self.flush();
+        Verdict::Replace
+    }
 }
 
 /// Replaces everything behind a command by one `?`; a few commands keep their sub-commands.
@@ -117,88 +182,82 @@ fn unless_equal(before: &[u8], start: usize, out: &mut Vec<u8>) -> Verdict {
     Verdict::Replace
 }
 
-enum Token<'a> {
-    Command(&'a [u8]),
-    Argument(&'a [u8]),
-}
-
 /// Splits raw commands: the name ends at a space or a line end, arguments at spaces and line ends outside quotes.
 struct Tokens<'a> {
-    rest: &'a [u8],
+    text: &'a [u8],
+    at: usize,
     in_command: bool,
 }
 
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
+impl Tokens<'_> {
+    /// The next token, and whether it is a command's name.
     #[inline]
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<(bool, Range<usize>)> {
         if self.in_command {
-            let end = argument_end(self.rest);
-            let (argument, rest) = self.rest.split_at_checked(end)?;
-            self.step_over(rest);
-            return Some(Token::Argument(argument));
+            let start = self.at;
+            let end = argument_end(self.text, start);
+            self.step_over(end);
+            return Some((false, start..end));
         }
         // Lines that are empty or hold spaces only have no command.
-        while let [b' ' | b'\n', ..] = self.rest {
-            let spaces = self.rest[0] == b' ';
-            self.rest = self.rest.get(1..)?;
-            if spaces {
+        while let Some(b @ (b' ' | b'\n')) = self.text.get(self.at) {
+            self.at += 1;
+            if *b == b' ' {
                 self.skip_spaces();
             }
         }
-        if self.rest.is_empty() {
-            return None;
-        }
-        let end = self.rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(self.rest.len());
-        let (name, rest) = self.rest.split_at_checked(end)?;
-        self.step_over(rest);
-        Some(Token::Command(name))
+        let start = self.at;
+        let rest = self.text.get(start..).filter(|r| !r.is_empty())?;
+        let end = start + rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(rest.len());
+        self.step_over(end);
+        Some((true, start..end))
     }
-}
 
-impl<'a> Tokens<'a> {
     /// Goes on behind a token, to the next argument or the next command.
     #[inline]
-    fn step_over(&mut self, rest: &'a [u8]) {
-        self.rest = rest.get(1..).unwrap_or(&[]);
+    fn step_over(&mut self, end: usize) {
+        self.at = end + 1;
         self.in_command = false;
-        if rest.first() == Some(&b' ') {
+        if self.text.get(end) == Some(&b' ') {
             self.skip_spaces();
-            if self.rest.first() == Some(&b'\n') {
-                self.rest = self.rest.get(1..).unwrap_or(&[]);
+            if self.text.get(self.at) == Some(&b'\n') {
+                self.at += 1;
             } else {
-                self.in_command = !self.rest.is_empty();
+                self.in_command = self.at < self.text.len();
             }
         }
     }
 
     #[inline]
     fn skip_spaces(&mut self) {
-        let n = self.rest.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r'));
-        self.rest = self.rest.get(n.unwrap_or(self.rest.len())..).unwrap_or(&[]);
+        while let Some(b' ' | b'\t' | b'\r') = self.text.get(self.at) {
+            self.at += 1;
+        }
     }
 }
 
-/// Where an argument ends. Inside quotes, spaces and line ends belong to it; a backslash takes a quote's meaning.
+/// Where the argument at `start` ends. Inside quotes, spaces and line ends belong to it; a backslash takes a quote's
+/// meaning.
 #[inline]
-fn argument_end(text: &[u8]) -> usize {
+fn argument_end(text: &[u8], start: usize) -> usize {
     let (mut quoted, mut escaped) = (false, false);
-    for (i, &b) in text.iter().enumerate() {
+    let mut at = start;
+    while let Some(&b) = text.get(at) {
         match b {
             b'\\' => {
                 escaped = !escaped;
+                at += 1;
                 continue;
             }
             b'"' if !escaped => quoted = !quoted,
-            b' ' | b'\n' if !quoted => return i,
+            b' ' | b'\n' if !quoted => return at,
             _ => {}
         }
         escaped = false;
+        at += 1;
     }
-    text.len()
+    at
 }
-
 /// Which arguments of a command hold values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Values {
@@ -219,7 +278,15 @@ enum Values {
     Zadd,
 }
 
-/// Writes the arguments of one command.
+/// What becomes of an argument.
+enum Shown {
+    Kept,
+    Hidden,
+    /// One `?` before it stands for it too.
+    Not,
+}
+
+/// Goes through the arguments of one command.
 struct Arguments {
     values: Values,
     seen: u32,
@@ -237,13 +304,13 @@ impl Arguments {
     }
 
     #[inline]
-    fn push(&mut self, argument: &[u8], out: &mut Vec<u8>) {
+    fn next(&mut self, argument: &[u8]) -> Shown {
         let i = self.seen;
         self.seen = self.seen.saturating_add(1);
         let hide = match self.values {
             Values::None => false,
-            Values::All if i > 0 => return,
-            Values::AfterFirst if i > 1 => return,
+            Values::All if i > 0 => return Shown::Not,
+            Values::AfterFirst if i > 1 => return Shown::Not,
             Values::All => true,
             Values::AfterFirst => i == 1,
             Values::Nth(n) => i == n,
@@ -256,8 +323,7 @@ impl Arguments {
             Values::Bitfield => self.is_bitfield_value(i, argument),
             Values::Zadd => self.is_zadd_member(i, argument),
         };
-        out.push(b' ');
-        out.extend_from_slice(if hide { b"?" } else { argument });
+        if hide && argument != b"?" { Shown::Hidden } else { Shown::Kept }
     }
 
     fn is_bitfield_value(&mut self, i: u32, argument: &[u8]) -> bool {
@@ -284,41 +350,67 @@ impl Arguments {
 
 #[inline]
 fn values_of(command: &[u8]) -> Values {
-    if !command.is_ascii() {
-        return values_of_unicode(command);
+    let Some(word) = word_of(command) else { return values_of_unusual(command) };
+    if word & NOT_ASCII != 0 {
+        return values_of_unusual(command);
     }
-    if command.eq_ignore_ascii_case(LONGEST.0) {
-        return LONGEST.1;
+    let mut slot = slot_of(word);
+    while let Some(&(name, values)) = COMMANDS.get(slot) {
+        if name == word || name == 0 {
+            return values;
+        }
+        slot = (slot + 1) % SLOTS;
     }
-    let Some(word) = word_of(command) else { return Values::None };
-    COMMANDS.binary_search_by_key(&word, |c| c.0).ok().and_then(|i| COMMANDS.get(i)).map_or(Values::None, |c| c.1)
+    Values::None
 }
 
-/// A few letters beyond ASCII have an upper-case form in it (`ſet` is `SET`).
+/// The one long name, and names with letters beyond ASCII whose upper-case form is in it (`ſet` is `SET`).
 #[cold]
-fn values_of_unicode(command: &[u8]) -> Values {
+fn values_of_unusual(command: &[u8]) -> Values {
+    if command.len() > 3 * LONGEST.0.len() {
+        return Values::None;
+    }
     let mut upper = Vec::with_capacity(command.len());
     text::push_upper(command, &mut upper);
-    if upper.is_ascii() { values_of(&upper) } else { Values::None }
+    match upper.is_ascii() {
+        true if upper == LONGEST.0 => LONGEST.1,
+        true if upper.len() <= 16 => values_of(&upper),
+        _ => Values::None,
+    }
 }
 
-/// A name of up to 16 characters as a number, upper case.
+const NOT_ASCII: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+
+/// A name of up to 16 bytes as a number, letters upper case. Names of different length differ, since no byte of
+/// a name counts as 0.
+#[inline]
 const fn word_of(command: &[u8]) -> Option<u128> {
     if command.len() > 16 {
         return None;
     }
-    let (mut word, mut i) = (0, 0);
+    let (mut word, mut i) = (0u128, 0);
     while i < command.len() {
-        word = word << 8 | command[i].to_ascii_uppercase() as u128;
+        let b = command[i];
+        // Only letters have an upper case; a NUL must not read as "no more bytes".
+        let upper = if b.is_ascii_lowercase() { b & 0xdf } else if b == 0 { 1 } else { b };
+        word |= (upper as u128) << (8 * i);
         i += 1;
     }
     Some(word)
 }
 
+const SLOTS: usize = 128;
+
+#[inline]
+const fn slot_of(word: u128) -> usize {
+    let folded = word as u64 ^ ((word >> 64) as u64).rotate_left(31);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
+}
+
 /// The one name that does not fit into a number.
 const LONGEST: (&[u8], Values) = (b"GEORADIUSBYMEMBER", Values::Nth(1));
 
-const NAMES: [(&str, Values); 42] = [
+const NAMES: [(&str, Values); 41] = [
     ("ACL", Values::AfterFirst),
     ("APPEND", Values::Nth(1)),
     ("AUTH", Values::All),
@@ -360,24 +452,22 @@ const NAMES: [(&str, Values); 42] = [
     ("ZREM", Values::AfterFirst),
     ("ZREVRANK", Values::Nth(1)),
     ("ZSCORE", Values::Nth(1)),
-    ("", Values::None),
 ];
 
-/// The names as numbers, sorted.
-static COMMANDS: [(u128, Values); NAMES.len()] = {
-    let mut table = [(0, Values::None); NAMES.len()];
+/// The names by their hash; a place that is taken sends on to the next.
+static COMMANDS: [(u128, Values); SLOTS] = {
+    let mut table = [(0, Values::None); SLOTS];
     let mut n = 0;
     while n < NAMES.len() {
         let word = match word_of(NAMES[n].0.as_bytes()) {
             Some(word) => word,
             None => panic!("a name of more than 16 characters"),
         };
-        let mut at = n;
-        while at > 0 && table[at - 1].0 > word {
-            table[at] = table[at - 1];
-            at -= 1;
+        let mut slot = slot_of(word);
+        while table[slot].0 != 0 {
+            slot = (slot + 1) % SLOTS;
         }
-        table[at] = (word, NAMES[n].1);
+        table[slot] = (word, NAMES[n].1);
         n += 1;
     }
     table

@@ -38,6 +38,7 @@ static PLAIN: [u8; 256] = {
 };
 
 impl Part {
+    #[inline]
     fn bit(self) -> u8 {
         match self {
             Part::Path => PATH,
@@ -45,6 +46,12 @@ impl Part {
             Part::Host => HOST,
         }
     }
+}
+
+/// Whether a byte may stand in a part without an escape.
+#[inline]
+pub(super) fn is_plain(b: u8, part: Part) -> bool {
+    PLAIN[usize::from(b)] & part.bit() != 0
 }
 
 /// Whether a path or fragment may stand as it is (its escapes are well-formed already).
