@@ -19,6 +19,7 @@ pub mod agent;
 pub mod config;
 pub mod error;
 pub mod msgpack;
+pub mod obfuscate;
 pub mod trace;
 
 pub use config::{Builder, RawConfig};
