@@ -115,7 +115,8 @@ fn set_client_rate(root: &mut SpanFields) {
 }
 
 fn read(span: &Value) -> SpanFields {
-    let unsigned = |key: &str| span.get(key).map_or(0, |v| v.as_u64().unwrap_or_else(|| v.as_i64().unwrap_or(0) as u64));
+    let unsigned =
+        |key: &str| span.get(key).map_or(0, |v| v.as_u64().unwrap_or_else(|| v.as_i64().unwrap_or(0) as u64));
     let signed = |key: &str| span.get(key).and_then(Value::as_i64).unwrap_or(0);
     let text = |key: &str| span.get(key).and_then(Value::as_str).unwrap_or("").as_bytes().to_vec();
     let entries = |key: &str| span.get(key).and_then(Value::as_object).cloned().unwrap_or_default();

@@ -132,10 +132,7 @@ mod tests {
         assert_eq!(run(&mut [span(0, 1, 0)]).0, Err(Refusal::TraceIdZero));
         assert_eq!(run(&mut [span(1, 1, 0), span(1, 0, 0)]).0, Err(Refusal::SpanIdZero));
         assert_eq!(run(&mut [span(1, 1, 0), span(2, 2, 0)]).0, Err(Refusal::ForeignSpan));
-        let high = |v: &[u8]| SpanFields {
-            meta: vec![(b"_dd.p.tid".to_vec(), v.to_vec())],
-            ..span(1, 1, 0)
-        };
+        let high = |v: &[u8]| SpanFields { meta: vec![(b"_dd.p.tid".to_vec(), v.to_vec())], ..span(1, 1, 0) };
         assert_eq!(run(&mut [high(b"a"), high(b"b")]).0, Err(Refusal::ForeignSpan));
         assert_eq!(run(&mut [high(b"a"), span(1, 2, 0)]).0, Ok(()));
     }

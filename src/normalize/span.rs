@@ -37,8 +37,12 @@ impl Normalizer {
         field(span, Field::Service, scratch, |text, out| {
             service::service(text, &self.fallback_service, counts, out)
         });
-        tag_if_set(span, Tag::PeerService, scratch, |text, out| peer_service::peer_service(text, counts, out));
-        tag_if_set(span, Tag::BaseService, scratch, |text, out| peer_service::base_service(text, counts, out));
+        tag_if_set(span, Tag::PeerService, scratch, |text, out| {
+            peer_service::peer_service(text, counts, out)
+        });
+        tag_if_set(span, Tag::BaseService, scratch, |text, out| {
+            peer_service::base_service(text, counts, out)
+        });
         field(span, Field::Name, scratch, |text, out| name::name(text, counts, out));
         if span.field(Field::Resource).is_empty() {
             counts.add(Reason::ResourceEmpty);

@@ -27,9 +27,8 @@ pub fn text(text: &[u8], limit: usize) -> &[u8] {
 fn cut(text: &[u8], limit: usize) -> &[u8] {
     let mut prefix = text.get(..limit).unwrap_or(text);
     while !prefix.is_empty() {
-        let ends_well = (1..=prefix.len().min(4)).any(|n| {
-            prefix.get(prefix.len() - n..).is_some_and(|tail| std::str::from_utf8(tail).is_ok())
-        });
+        let ends_well = (1..=prefix.len().min(4))
+            .any(|n| prefix.get(prefix.len() - n..).is_some_and(|tail| std::str::from_utf8(tail).is_ok()));
         if ends_well {
             break;
         }
@@ -89,9 +88,14 @@ mod tests {
 
     #[test]
     fn never_ends_inside_a_character() {
-        for (s, limit, expected) in
-            [("télé", 5, "tél"), ("télé", 2, "t"), ("肋", 2, ""), ("🠠a", 4, "🠠"), ("abc", 0, ""), ("abc", 9, "abc")]
-        {
+        for (s, limit, expected) in [
+            ("télé", 5, "tél"),
+            ("télé", 2, "t"),
+            ("肋", 2, ""),
+            ("🠠a", 4, "🠠"),
+            ("abc", 0, ""),
+            ("abc", 9, "abc"),
+        ] {
             assert_eq!(text(s.as_bytes(), limit), expected.as_bytes());
         }
         assert_eq!(text(b"a\xff\xff\xff\xff\xff\xff", 6), b"a", "what is not UTF-8 at the end is cut off");

@@ -346,7 +346,10 @@ mod tests {
     fn errors_name_the_place() {
         for (json, place) in [
             (r#"{"credit_card": {}}"#, "unknown field `credit_card`"),
-            ("{\n \"redis\": {\"enable\": true}}", "unknown field `enable`, expected `enabled` or `remove_all_args` at line 2"),
+            (
+                "{\n \"redis\": {\"enable\": true}}",
+                "unknown field `enable`, expected `enabled` or `remove_all_args` at line 2",
+            ),
             (r#"{"http": 1}"#, "line 1 column"),
             (r#"{"sql": {"obfuscation_mode": "x"}}"#, "sql.obfuscation_mode \"x\""),
             (r#"{"replace_tags": [{"name": "a", "patern": ""}]}"#, "unknown field `patern`"),

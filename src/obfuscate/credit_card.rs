@@ -212,7 +212,8 @@ mod tests {
     fn safe_and_kept_keys_are_left_alone() {
         let cards = CreditCards::new(false, &["kept"]);
         let card = b"4111111111111111";
-        for (key, hidden) in [("a", true), ("kept", false), ("_x", false), ("runtime-id", false), ("", true)] {
+        for (key, hidden) in [("a", true), ("kept", false), ("_x", false), ("runtime-id", false), ("", true)]
+        {
             let mut out = Vec::new();
             assert_eq!(cards.tag(key.as_bytes(), card, &mut out) == Verdict::Replace, hidden, "{key}");
             assert_eq!(out == b"?", hidden);

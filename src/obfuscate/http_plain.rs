@@ -17,7 +17,8 @@ pub(super) fn url(url: &[u8], options: UrlOptions, out: &mut Vec<u8>) -> Option<
         return None;
     };
     let rest = url.get(authority..)?;
-    let host_end = authority + rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let host_end =
+        authority + rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let user_end = user_end(url.get(authority..host_end)?)?;
     let tail = url.get(host_end..)?;
     let path_len = tail.iter().position(|&b| !is_plain(b, Part::Path)).unwrap_or(tail.len());
@@ -55,15 +56,17 @@ fn user_end(authority: &[u8]) -> Option<usize> {
         None => 0,
         Some(at) => {
             let user = authority.get(..at)?;
-            if !user.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'~')) {
+            if !user
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'~'))
+            {
                 return None;
             }
             at + 1
         }
     };
     let host = authority.get(user_end..)?;
-    let name_len =
-        host.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')));
+    let name_len = host.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')));
     let fine = match name_len {
         None => !host.is_empty(),
         Some(at) => {

@@ -447,7 +447,10 @@ mod tests {
     fn values_go_and_keys_stay() {
         let json = Json::default();
         for (text, expected) in [
-            (r#"{"a": 1, "b" : [true, "x", {"c": null}], "d":{}}"#, r#"{"a":"?","b":["?","?",{"c":"?"}],"d":{}}"#),
+            (
+                r#"{"a": 1, "b" : [true, "x", {"c": null}], "d":{}}"#,
+                r#"{"a":"?","b":["?","?",{"c":"?"}],"d":{}}"#,
+            ),
             ("[]", "[]"),
             ("12", r#""?""#),
             ("1 2", r#""?" "#),

@@ -15,6 +15,7 @@ mod memcached;
 mod redis;
 mod replace;
 mod span;
+pub mod sql;
 mod statement;
 mod text;
 mod url_escape;
@@ -28,6 +29,8 @@ pub use http::{UrlOptions, url};
 pub use ip::quantize as quantize_peer_addresses;
 pub use json::{Json, Transform};
 pub use memcached::command as memcached_command;
-pub use redis::{quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all};
+pub use redis::{
+    quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all,
+};
 pub use replace::{ReplaceRule, Replacer};
 pub use span::{NON_PARSABLE, Obfuscator, TextKind};

@@ -153,7 +153,9 @@ pub fn remove_all(command: &[u8], out: &mut Vec<u8>) -> Verdict {
         out.extend_from_slice(name);
         if let Some(first) = words.peek() {
             out.push(b' ');
-            if text::upper_is(name, b"CONFIG") && is_one_of(first, &[b"GET", b"SET", b"RESETSTAT", b"REWRITE"]) {
+            if text::upper_is(name, b"CONFIG")
+                && is_one_of(first, &[b"GET", b"SET", b"RESETSTAT", b"REWRITE"])
+            {
                 out.extend_from_slice(first);
                 out.push(b' ');
             }
@@ -392,7 +394,13 @@ const fn word_of(command: &[u8]) -> Option<u128> {
     while i < command.len() {
         let b = command[i];
         // Only letters have an upper case; a NUL must not read as "no more bytes".
-        let upper = if b.is_ascii_lowercase() { b & 0xdf } else if b == 0 { 1 } else { b };
+        let upper = if b.is_ascii_lowercase() {
+            b & 0xdf
+        } else if b == 0 {
+            1
+        } else {
+            b
+        };
         word |= (upper as u128) << (8 * i);
         i += 1;
     }

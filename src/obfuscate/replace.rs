@@ -234,7 +234,10 @@ mod tests {
             events: vec![Event {
                 attributes: vec![
                     (b"n".into(), Attribute::Int(42)),
-                    (b"a".into(), Attribute::Array(vec![Attribute::Text(b"token".into()), Attribute::Double(2.5)])),
+                    (
+                        b"a".into(),
+                        Attribute::Array(vec![Attribute::Text(b"token".into()), Attribute::Double(2.5)]),
+                    ),
                 ],
                 ..Event::default()
             }],
@@ -259,7 +262,11 @@ mod tests {
     #[test]
     fn a_rule_for_one_tag_or_the_resource_touches_nothing_else() {
         let mut s = span();
-        let replacer = rules(&[("http.url", "token/(.*)", "t/${1}$1x-$1"), ("resource.name", "abc$", ""), ("count", "4", "5")]);
+        let replacer = rules(&[
+            ("http.url", "token/(.*)", "t/${1}$1x-$1"),
+            ("resource.name", "abc$", ""),
+            ("count", "4", "5"),
+        ]);
         replacer.span(&mut s, &mut Vec::new());
         assert_eq!(s.meta(b"http.url"), Some(&b"/t/abc-abc"[..]), "$1x names a group that is not there");
         assert_eq!(s.resource, b"GET /token/");

@@ -136,7 +136,9 @@ impl Obfuscator {
             }
             b"memcached" => {
                 if let Some(keep) = self.memcached {
-                    tag(span, Tag::MemcachedCommand, scratch, |text, out| memcached::command(text, keep, out));
+                    tag(span, Tag::MemcachedCommand, scratch, |text, out| {
+                        memcached::command(text, keep, out)
+                    });
                 }
             }
             b"mongodb" => self.json_tag(span, Tag::MongoQuery, &self.mongodb, scratch),
@@ -159,7 +161,13 @@ impl Obfuscator {
     }
 
     /// The resource of a stats group, by the span's type and `db.type`. Replace rules are not applied.
-    pub fn stats_resource(&self, span_type: &[u8], resource: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+    pub fn stats_resource(
+        &self,
+        span_type: &[u8],
+        resource: &[u8],
+        db_type: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Verdict {
         match span_type {
             b"sql" | b"cassandra" if !resource.is_empty() => self.statement(resource, db_type, out),
             b"redis" | b"valkey" => redis::quantize(resource, out),
@@ -313,9 +321,13 @@ mod tests {
     #[test]
     fn types_are_matched_exactly() {
         let agent = ObfuscationConfig::agent();
-        let meta = [("redis.raw_command", "SET k v"), ("http.url", "http://u:p@h/"), ("memcached.command", "get a")];
+        let meta =
+            [("redis.raw_command", "SET k v"), ("http.url", "http://u:p@h/"), ("memcached.command", "get a")];
         let s = run(&agent, span("redis", "set k v", &meta));
-        assert_eq!((s.resource.as_slice(), s.meta(b"redis.raw_command")), (&b"SET"[..], Some(&b"SET k ?"[..])));
+        assert_eq!(
+            (s.resource.as_slice(), s.meta(b"redis.raw_command")),
+            (&b"SET"[..], Some(&b"SET k ?"[..]))
+        );
         assert_eq!(s.meta(b"http.url"), Some(&b"http://u:p@h/"[..]));
         let s = run(&agent, span("Redis", "set k v", &meta));
         assert_eq!(s.resource, b"set k v");
@@ -341,7 +353,8 @@ mod tests {
         config.remove_stack_traces = true;
         let rule = ReplaceRule { name: "*".into(), pattern: "[?]".into(), repl: "!".into() };
         config.replace_tags.push(rule);
-        let s = run(&config, span("web", "r", &[("error.stack", "at a\nat b"), ("card", "4111111111111111")]));
+        let s =
+            run(&config, span("web", "r", &[("error.stack", "at a\nat b"), ("card", "4111111111111111")]));
         assert_eq!(s.meta(b"error.stack"), Some(&b"!"[..]));
         assert_eq!(s.meta(b"card"), Some(&b"!"[..]));
     }

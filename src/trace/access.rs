@@ -165,9 +165,18 @@ pub trait SpanAccess {
     /// Asks `rule` (key, value, scratch) about every tag of `meta`.
     fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(&mut self, scratch: &mut Vec<u8>, rule: F);
     /// Asks `rule` (key, number, scratch) about every entry of `metrics`.
-    fn each_metric<F: FnMut(&[u8], f64, &mut Vec<u8>) -> NumberVerdict>(&mut self, scratch: &mut Vec<u8>, rule: F);
+    fn each_metric<F: FnMut(&[u8], f64, &mut Vec<u8>) -> NumberVerdict>(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        rule: F,
+    );
     /// Asks `rule` (key, scratch) about every key of a map. A new key that another entry has takes that one's place.
-    fn each_key<F: FnMut(&[u8], &mut Vec<u8>) -> Verdict>(&mut self, of: Entries, scratch: &mut Vec<u8>, rule: F);
+    fn each_key<F: FnMut(&[u8], &mut Vec<u8>) -> Verdict>(
+        &mut self,
+        of: Entries,
+        scratch: &mut Vec<u8>,
+        rule: F,
+    );
     /// Asks `rule` (key, value, scratch) about every attribute of every span link.
     fn each_link_attribute<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(
         &mut self,

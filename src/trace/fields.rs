@@ -78,7 +78,11 @@ fn set(text: &mut Vec<u8>, to: &[u8]) {
     text.extend_from_slice(to);
 }
 
-fn map_tags<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(tags: &mut Tags, scratch: &mut Vec<u8>, rule: &mut F) {
+fn map_tags<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(
+    tags: &mut Tags,
+    scratch: &mut Vec<u8>,
+    rule: &mut F,
+) {
     tags.retain_mut(|(key, value)| {
         scratch.clear();
         match rule(key, value, scratch) {
@@ -202,7 +206,11 @@ impl SpanAccess for SpanFields {
         self.meta.retain(|(k, _)| k != tag.key());
     }
 
-    fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(&mut self, scratch: &mut Vec<u8>, mut rule: F) {
+    fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        mut rule: F,
+    ) {
         map_tags(&mut self.meta, scratch, &mut rule);
     }
 
@@ -229,7 +237,12 @@ impl SpanAccess for SpanFields {
         });
     }
 
-    fn each_key<F: FnMut(&[u8], &mut Vec<u8>) -> Verdict>(&mut self, of: Entries, scratch: &mut Vec<u8>, rule: F) {
+    fn each_key<F: FnMut(&[u8], &mut Vec<u8>) -> Verdict>(
+        &mut self,
+        of: Entries,
+        scratch: &mut Vec<u8>,
+        rule: F,
+    ) {
         match of {
             Entries::Meta => map_keys(&mut self.meta, scratch, rule),
             Entries::Metrics => map_keys(&mut self.metrics, scratch, rule),
