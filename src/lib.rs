@@ -23,6 +23,8 @@ pub mod exporter;
 #[cfg(feature = "jni")]
 mod ffi;
 pub mod format;
+pub mod health;
+mod housekeeping;
 #[cfg(feature = "jni")]
 mod jni;
 pub mod msgpack;
@@ -31,5 +33,7 @@ pub mod show;
 pub mod trace;
 
 pub use config::{Builder, RawConfig};
+pub use agent::{AgentState, Condition};
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
+pub use health::{LogLine, Severity};

@@ -15,6 +15,7 @@
 //! ```
 
 mod arena;
+mod describe;
 mod extras;
 mod filter;
 mod keys;
@@ -24,6 +25,7 @@ mod scan;
 mod top_level;
 
 pub use arena::{Arena, Chunk, ChunkState, Span};
+pub(crate) use describe::describe;
 pub use filter::{FilterRules, Filters};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;
