@@ -2,7 +2,7 @@
 //! that way in [`crate::pipeline`]; how it travels in [`crate::agent`].
 
 use crate::agent::{AgentState, Info, Reply};
-use crate::config::{Builder, Config};
+use crate::config::{Builder, Config, MAX_DURATION};
 use crate::delivery::accounting::Metrics;
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::sends::Sends;
@@ -138,7 +138,7 @@ impl TraceExporter {
     /// # Errors
     /// `TIMED_OUT` with the last reason; `CLOSED`.
     pub fn await_agent(&self, limit: Duration) -> Result<Option<Info>, Error> {
-        self.dispatcher.await_agent(limit)
+        self.dispatcher.await_agent(limit.min(MAX_DURATION))
     }
 
     /// Asks the agent what it offers, now.
@@ -146,7 +146,7 @@ impl TraceExporter {
     /// # Errors
     /// What the connection or the agent said; `INVALID_RESPONSE` if the answer is not the JSON that agents give.
     pub fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
-        self.dispatcher.fetch_info(limit)
+        self.dispatcher.fetch_info(limit.min(MAX_DURATION))
     }
 
     /// READY, DEGRADED or DOWN, for health endpoints.
@@ -193,7 +193,7 @@ impl TraceExporter {
 
     /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
-        let complete = self.sends.end(Instant::now() + limit);
+        let complete = self.sends.end(Instant::now() + limit.min(MAX_DURATION));
         self.dispatcher.shutdown();
         if !complete {
             self.sends.end(Instant::now() + INTERRUPT_GRACE);

@@ -28,6 +28,8 @@ mod housekeeping;
 #[cfg(feature = "jni")]
 mod jni;
 pub mod msgpack;
+pub mod normalize;
+pub mod obfuscate;
 mod pipeline;
 pub mod show;
 pub mod trace;

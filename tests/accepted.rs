@@ -14,8 +14,11 @@ use support::{Listen, ScriptedAgent};
 
 /// Each body and its name.
 fn cases() -> Vec<(&'static str, Bytes)> {
-    let metrics = |v: Bytes| payload([span_with("metrics", map([e("before", int(1)), e("k", v), e("after", f64_(2.0))]))]);
-    let meta = |k: Bytes, v: Bytes| payload([span_with("meta", map([e("a", s("b")), (k, v), e("y", s("z"))]))]);
+    let metrics = |v: Bytes| {
+        payload([span_with("metrics", map([e("before", int(1)), e("k", v), e("after", f64_(2.0))]))])
+    };
+    let meta =
+        |k: Bytes, v: Bytes| payload([span_with("meta", map([e("a", s("b")), (k, v), e("y", s("z"))]))]);
     let field = |key: &str, v: Bytes| payload([good_span(), span_with(key, v)]);
     let without = |key: &str| payload([map(fields().into_iter().filter(|(k, _)| *k != s(key)))]);
     let more = |entries: Vec<Entry>| payload([map(fields().into_iter().chain(entries))]);
@@ -71,12 +74,21 @@ fn cases() -> Vec<(&'static str, Bytes)> {
         ("a span key as bin", more(vec![(bin(b"service"), s("other"))])),
         ("meta under a bin key", more(vec![(bin(b"meta"), map([e("x", s("y"))]))])),
         ("an unknown link key", link([ids(), vec![e("other", array([int(1)]))]].concat())),
-        ("a link with everything", link([ids(), vec![
-            e("trace_id_high", u64_(u64::MAX)),
-            e("attributes", map([e("k", s("v"))])),
-            e("tracestate", s("dd=s:1")),
-            e("flags", u64_(0x8000_0001)),
-        ]].concat())),
+        (
+            "a link with everything",
+            link(
+                [
+                    ids(),
+                    vec![
+                        e("trace_id_high", u64_(u64::MAX)),
+                        e("attributes", map([e("k", s("v"))])),
+                        e("tracestate", s("dd=s:1")),
+                        e("flags", u64_(0x8000_0001)),
+                    ],
+                ]
+                .concat(),
+            ),
+        ),
         ("a link id -1 and a nil one", link(vec![e("trace_id", int(-1)), e("span_id", nil())])),
         ("an empty link", link(vec![])),
         ("a nil link", field("span_links", array([nil(), map(ids())]))),
@@ -87,21 +99,36 @@ fn cases() -> Vec<(&'static str, Bytes)> {
         ("an event name bin", field("span_events", array([map([e("name", bin(b"n"))])]))),
         ("an unknown event key", field("span_events", array([map([e("zzz", map([]))])]))),
         ("an event attribute without a value", event(vec![e("k", map([e("type", int(1))]))])),
-        ("an event attribute of an unknown type", event(vec![e("k", map([e("type", int(9)), e("x", int(1))]))])),
+        (
+            "an event attribute of an unknown type",
+            event(vec![e("k", map([e("type", int(9)), e("x", int(1))]))]),
+        ),
         ("a nil event attribute", event(vec![e("k", nil())])),
         ("an empty event attribute", event(vec![e("k", map([]))])),
-        ("event attributes of every type", event(vec![
-            e("s", map([e("type", int(0)), e("string_value", s("v"))])),
-            e("b", map([e("type", int(1)), e("bool_value", bool_(true))])),
-            e("i", map([e("type", int(2)), e("int_value", i64_(-9))])),
-            e("d", map([e("type", int(3)), e("double_value", f64_(1.5))])),
-            e("f", map([e("type", int(3)), e("double_value", f32_(1.5))])),
-            e("a", map([e("type", int(4)), e("array_value", map([e("values", array([
-                map([e("type", int(0)), e("string_value", s("x"))]),
-                nil(),
-            ]))]))])),
-            e("n", map([e("type", int(4)), e("array_value", nil())])),
-        ])),
+        (
+            "event attributes of every type",
+            event(vec![
+                e("s", map([e("type", int(0)), e("string_value", s("v"))])),
+                e("b", map([e("type", int(1)), e("bool_value", bool_(true))])),
+                e("i", map([e("type", int(2)), e("int_value", i64_(-9))])),
+                e("d", map([e("type", int(3)), e("double_value", f64_(1.5))])),
+                e("f", map([e("type", int(3)), e("double_value", f32_(1.5))])),
+                e(
+                    "a",
+                    map([
+                        e("type", int(4)),
+                        e(
+                            "array_value",
+                            map([e(
+                                "values",
+                                array([map([e("type", int(0)), e("string_value", s("x"))]), nil()]),
+                            )]),
+                        ),
+                    ]),
+                ),
+                e("n", map([e("type", int(4)), e("array_value", nil())])),
+            ]),
+        ),
         ("meta_struct empty", field("meta_struct", map([]))),
         ("meta_struct with bin", field("meta_struct", map([e("k", bin(&[0xff, 0xc1])), (nil(), bin(b""))]))),
         ("bytes after the end", [payload([good_span()]), b"and more \xc1".to_vec()].concat()),
@@ -110,15 +137,50 @@ fn cases() -> Vec<(&'static str, Bytes)> {
         ("16 chunks", array((0..16).map(|_| array([good_span()])))),
         ("span keys with wide headers", {
             let wide = |t: &str| [&[0xdb][..], &(t.len() as u32).to_be_bytes(), t.as_bytes()].concat();
-            payload([[&[0xdf, 0, 0, 0, 4][..], &wide("name"), &wide("op"), &wide("meta"), &[0xdf, 0, 0, 0, 1],
-                &wide("env"), &wide("prod"), &wide("metrics"), &[0xdf, 0, 0, 0, 0], &wide("span_links"),
-                &[0xdd, 0, 0, 0, 0]].concat()])
+            payload([[
+                &[0xdf, 0, 0, 0, 4][..],
+                &wide("name"),
+                &wide("op"),
+                &wide("meta"),
+                &[0xdf, 0, 0, 0, 1],
+                &wide("env"),
+                &wide("prod"),
+                &wide("metrics"),
+                &[0xdf, 0, 0, 0, 0],
+                &wide("span_links"),
+                &[0xdd, 0, 0, 0, 0],
+            ]
+            .concat()])
         }),
     ];
-    for key in ["service", "name", "resource", "trace_id", "span_id", "parent_id", "start", "duration", "error", "meta", "metrics", "type"] {
+    for key in [
+        "service",
+        "name",
+        "resource",
+        "trace_id",
+        "span_id",
+        "parent_id",
+        "start",
+        "duration",
+        "error",
+        "meta",
+        "metrics",
+        "type",
+    ] {
         all.push((key, without(key)));
     }
-    for (i, form) in [&[0x05][..], &[0xcc, 5], &[0xcd, 0, 5], &[0xce, 0, 0, 0, 5], &[0xd0, 5], &[0xd1, 0, 5], &[0xd2, 0, 0, 0, 5]].into_iter().enumerate() {
+    for (i, form) in [
+        &[0x05][..],
+        &[0xcc, 5],
+        &[0xcd, 0, 5],
+        &[0xce, 0, 0, 0, 5],
+        &[0xd0, 5],
+        &[0xd1, 0, 5],
+        &[0xd2, 0, 0, 0, 5],
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let name = ["fixint", "uint8", "uint16", "uint32", "int8", "int16", "int32"][i];
         for key in ["trace_id", "start", "duration", "error"] {
             all.push((name, field(key, form.to_vec())));
@@ -171,8 +233,23 @@ fn what_the_agent_accepts_arrives_as_the_same_bytes() {
 #[test]
 fn the_last_of_repeated_keys_counts() {
     let mut arena = Arena::new();
-    let body = payload([map(fields().into_iter().chain([e("service", s("last")), e("start", int(7)), e("error", nil())]))]);
+    let body = payload([map(fields().into_iter().chain([
+        e("service", s("last")),
+        e("start", int(7)),
+        e("error", nil()),
+    ]))]);
     let payload = Payload::scan(&body, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap();
     let span = &payload.spans()[0];
     assert_eq!((payload.service(span), span.start_ns(), span.error()), (&b"last"[..], 7, 0));
+}
+
+/// For scripts/fuzz.sh.
+#[test]
+#[ignore = "writes files"]
+fn writes_fuzz_seeds() {
+    let dir = std::path::PathBuf::from(std::env::var("FUZZ_SEEDS").unwrap());
+    std::fs::create_dir_all(&dir).unwrap();
+    for (i, (_, body)) in cases().into_iter().enumerate() {
+        std::fs::write(dir.join(format!("accepted-{i}")), body).unwrap();
+    }
 }

@@ -14,7 +14,7 @@ mod support {
 use agent::{Listen, ScriptedAgent};
 use data_pipeline::TraceExporter;
 use data_pipeline::config::{Metadata, OutputFormat};
-use data_pipeline::format::{Lost, v04, v05, v1};
+use data_pipeline::format::{Lost, v1, v04, v05};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, Scanner};
 use std::collections::BTreeMap;
 use support::msgpack::*;
@@ -135,7 +135,9 @@ fn chunk_as_v1(chunk: &[Option<Span>]) -> V1Chunk {
     for span in chunk.iter().flatten() {
         low = span.trace_id;
         let plain = |t: &&String| !t.starts_with('+');
-        if let Some(h) = span.meta.get("_dd.p.tid").filter(plain).and_then(|t| u64::from_str_radix(t, 16).ok()) {
+        if let Some(h) =
+            span.meta.get("_dd.p.tid").filter(plain).and_then(|t| u64::from_str_radix(t, 16).ok())
+        {
             high = h;
         }
         if let Some(origin) = span.meta.get("_dd.origin") {
@@ -178,7 +180,8 @@ fn chunk_as_v1(chunk: &[Option<Span>]) -> V1Chunk {
             },
         });
     }
-    out.priority = (priority != -128).then_some(priority);
+    // A chunk without one says so: without the key the agent would take it for 0.
+    out.priority = Some(priority);
     out.trace_id = u128::from(high) << 64 | u128::from(low);
     out
 }
@@ -256,7 +259,10 @@ fn worked() -> Bytes {
         e("start", i64_(1000)),
         e("duration", int(500)),
         e("error", int(1)),
-        e("meta", map([e("env", s("prod")), e("http.method", s("GET")), e("_dd.p.tid", s("640cfd8d00000000"))])),
+        e(
+            "meta",
+            map([e("env", s("prod")), e("http.method", s("GET")), e("_dd.p.tid", s("640cfd8d00000000"))]),
+        ),
         e("metrics", map([e("_sampling_priority_v1", f64_(1.0))])),
         e("type", s("web")),
     ])])
@@ -268,10 +274,23 @@ fn the_worked_example_in_bytes() {
     assert_eq!(input.len(), 212);
     let [four, five, _] = Encoders::default().encode(&input, 256);
     assert_eq!(four, input);
-    let strings = ["", "svc", "op", "res", "env", "prod", "http.method", "GET", "_dd.p.tid", "640cfd8d00000000", "_sampling_priority_v1", "web"];
+    let strings = [
+        "",
+        "svc",
+        "op",
+        "res",
+        "env",
+        "prod",
+        "http.method",
+        "GET",
+        "_dd.p.tid",
+        "640cfd8d00000000",
+        "_sampling_priority_v1",
+        "web",
+    ];
     let span: &[u8] = &[
-        0x91, 0x91, 0x9c, 1, 2, 3, 1, 2, 0, 0xcd, 0x03, 0xe8, 0xcd, 0x01, 0xf4, 1, 0x83, 4, 5, 6, 7, 8, 9, 0x81, 10,
-        0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 11,
+        0x91, 0x91, 0x9c, 1, 2, 3, 1, 2, 0, 0xcd, 0x03, 0xe8, 0xcd, 0x01, 0xf4, 1, 0x83, 4, 5, 6, 7, 8, 9,
+        0x81, 10, 0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 11,
     ];
     let want = [vec![0x92], array(strings.map(s)), span.to_vec()].concat();
     assert_eq!(want.len(), 127);
@@ -288,23 +307,49 @@ fn the_worked_example_in_bytes() {
     let attributes = [
         vec![0x9c],
         // env -> 5, prod -> 6, http.method -> 7, GET -> 8
-        s("env"), vec![1], s("prod"), s("http.method"), vec![1], s("GET"),
+        s("env"),
+        vec![1],
+        s("prod"),
+        s("http.method"),
+        vec![1],
+        s("GET"),
         // -> 9, 10
-        s("_dd.p.tid"), vec![1], s("640cfd8d00000000"),
+        s("_dd.p.tid"),
+        vec![1],
+        s("640cfd8d00000000"),
         // -> 11
-        s("_sampling_priority_v1"), vec![3], f64_(1.0),
+        s("_sampling_priority_v1"),
+        vec![3],
+        f64_(1.0),
     ]
     .concat();
     let span = [
-        vec![0x8b, 1], s("svc"), vec![2], s("op"), vec![3], s("res"),
-        id(4, 2), id(6, 1000), id(7, 500), vec![8, 0xc3, 10], s("web"),
-        vec![9], attributes, vec![13, 6, 16, 1],
+        vec![0x8b, 1],
+        s("svc"),
+        vec![2],
+        s("op"),
+        vec![3],
+        s("res"),
+        id(4, 2),
+        id(6, 1000),
+        id(7, 500),
+        vec![8, 0xc3, 10],
+        s("web"),
+        vec![9],
+        attributes,
+        vec![13, 6, 16, 1],
     ]
     .concat();
     let want = [
         vec![0x84, 11, 0x91, 0x83, 6, 0xc4, 16, 0x64, 0x0c, 0xfd, 0x8d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        vec![4, 0x91], span, vec![1, 1],
-        vec![3], s("java"), vec![5], s("1.0"), vec![7, 6],
+        vec![4, 0x91],
+        span,
+        vec![1, 1],
+        vec![3],
+        s("java"),
+        vec![5],
+        s("1.0"),
+        vec![7, 6],
     ]
     .concat();
     assert_eq!(encoder.finish(&input, &metadata), want);
@@ -313,7 +358,8 @@ fn the_worked_example_in_bytes() {
 /// A span with everything, and text that is not UTF-8 in every place.
 fn not_utf8() -> Bytes {
     let bad = |t: &str| text_of(&[t.as_bytes(), b"\xff\xc3"].concat());
-    let long = || text_of(&[&b"a text of more than sixteen bytes "[..], b"\xed\xa0\x80", b" and more"].concat());
+    let long =
+        || text_of(&[&b"a text of more than sixteen bytes "[..], b"\xed\xa0\x80", b" and more"].concat());
     let attributes = map([(bad("k"), map([e("type", int(0)), e("string_value", bad("v"))]))]);
     payload([map([
         e("service", bad("s")),
@@ -322,10 +368,16 @@ fn not_utf8() -> Bytes {
         e("type", bin(b"\xff")),
         e("trace_id", int(1)),
         e("span_id", int(2)),
-        e("meta", map([(bad("k"), bad("v")), (bin(b"\xf0\x9f"), long()), e("dup", bad("s")), e("nil", nil())])),
+        e(
+            "meta",
+            map([(bad("k"), bad("v")), (bin(b"\xf0\x9f"), long()), e("dup", bad("s")), e("nil", nil())]),
+        ),
         e("metrics", map([(bad("m"), int(-7)), e("n", nil())])),
         e("meta_struct", map([(bad("ms"), bin(b"\xff\x00"))])),
-        e("span_links", array([map([e("tracestate", bad("t")), e("attributes", map([(bad("a"), bad("b"))]))])])),
+        e(
+            "span_links",
+            array([map([e("tracestate", bad("t")), e("attributes", map([(bad("a"), bad("b"))]))])]),
+        ),
         e("span_events", array([map([e("name", bad("ev")), e("attributes", attributes)])])),
     ])])
 }
@@ -360,7 +412,10 @@ fn links_events_and_binary_values_of_every_shape() {
         e("nil", nil()),
         e("nothing", map([])),
         e("unknown", map([e("type", int(9)), e("string_value", s("kept"))])),
-        e("type twice", map([e("type", int(2)), e("int_value", int(5)), e("type", int(0)), e("string_value", s("last"))])),
+        e(
+            "type twice",
+            map([e("type", int(2)), e("int_value", int(5)), e("type", int(0)), e("string_value", s("last"))]),
+        ),
     ]);
     let events = array([
         nil(),
@@ -381,7 +436,11 @@ fn links_events_and_binary_values_of_every_shape() {
         map([e("flags", u64_(0x8000_0000)), e("attributes", map([]))]),
     ]);
     let mut encoders = Encoders::default();
-    let all = vec![e("span_links", links.clone()), e("span_events", events.clone()), e("meta_struct", map([e("a", bin(&[0x81])), e("b", bin(&vec![7; 70_000]))]))];
+    let all = vec![
+        e("span_links", links.clone()),
+        e("span_events", events.clone()),
+        e("meta_struct", map([e("a", bin(&[0x81])), e("b", bin(&vec![7; 70_000]))])),
+    ];
     check(&mut encoders, "all", &payload([map(fields().into_iter().chain(all)), good_span()]));
     // What the tracer has put into meta itself stays, and is not written twice.
     let own = |k: &str| span_with("meta", map([e(k, s("the tracer's own"))]));
@@ -391,8 +450,15 @@ fn links_events_and_binary_values_of_every_shape() {
         let span = [span, s("span_links"), links.clone(), s("span_events"), events.clone()].concat();
         check(&mut encoders, key, &payload([span]));
     }
-    check(&mut encoders, "empty lists", &payload([map(fields().into_iter().chain([
-        e("span_links", array([])), e("span_events", array([])), e("meta_struct", map([]))]))]));
+    check(
+        &mut encoders,
+        "empty lists",
+        &payload([map(fields().into_iter().chain([
+            e("span_links", array([])),
+            e("span_events", array([])),
+            e("meta_struct", map([])),
+        ]))]),
+    );
     assert_eq!(encoders.v05.lost(), Lost::default());
 }
 
@@ -415,39 +481,90 @@ fn promotion_follows_the_agent_s_own_conversion() {
         ("no root: the last", vec![span(1, vec![], p(int(0))), span(2, vec![], p(f64_(1.9)))]),
         ("two roots", vec![span(0, vec![], p(int(1))), span(0, vec![], p(int(2))), span(0, vec![], vec![])]),
         ("no priority", vec![span(0, vec![], vec![]), span(1, vec![], vec![])]),
-        ("a root without one behind one that has", vec![span(1, vec![], p(int(-1))), span(0, vec![], vec![]), span(2, vec![], p(int(5)))]),
+        (
+            "a root without one behind one that has",
+            vec![span(1, vec![], p(int(-1))), span(0, vec![], vec![]), span(2, vec![], p(int(5)))],
+        ),
         ("priority beyond 32 bits, NaN, the agent's none", vec![span(0, vec![], p(f64_(1e300)))]),
         ("NaN", vec![span(0, vec![], p(f64_(f64::NAN)))]),
         ("minus 128", vec![span(0, vec![], p(int(-128))), span(1, vec![], p(int(3)))]),
-        ("origin and mechanism: the last", vec![
-            span(0, vec![e("_dd.origin", s("rum")), e("_dd.p.dm", s("-3"))], vec![]),
-            span(1, vec![e("_dd.origin", s("lambda")), e("_dd.p.dm", s("4"))], vec![])]),
-        ("bad mechanisms", vec![
-            span(0, vec![e("_dd.p.dm", s("-5"))], vec![]), span(1, vec![e("_dd.p.dm", s("--7"))], vec![]),
-            span(1, vec![e("_dd.p.dm", s("+7"))], vec![]), span(1, vec![e("_dd.p.dm", s("4294967296"))], vec![]),
-            span(1, vec![e("_dd.p.dm", s(""))], vec![])]),
-        ("bad upper halves", vec![
-            span(0, vec![e("_dd.p.tid", s("640cfd8d00000000"))], vec![]), span(1, vec![e("_dd.p.tid", s("xyz"))], vec![]),
-            span(1, vec![e("_dd.p.tid", s("640cfd8d000000001"))], vec![]), span(1, vec![e("_dd.p.tid", s("+1"))], vec![]),
-            span(1, vec![e("_dd.p.tid", s(""))], vec![])]),
+        (
+            "origin and mechanism: the last",
+            vec![
+                span(0, vec![e("_dd.origin", s("rum")), e("_dd.p.dm", s("-3"))], vec![]),
+                span(1, vec![e("_dd.origin", s("lambda")), e("_dd.p.dm", s("4"))], vec![]),
+            ],
+        ),
+        (
+            "bad mechanisms",
+            vec![
+                span(0, vec![e("_dd.p.dm", s("-5"))], vec![]),
+                span(1, vec![e("_dd.p.dm", s("--7"))], vec![]),
+                span(1, vec![e("_dd.p.dm", s("+7"))], vec![]),
+                span(1, vec![e("_dd.p.dm", s("4294967296"))], vec![]),
+                span(1, vec![e("_dd.p.dm", s(""))], vec![]),
+            ],
+        ),
+        (
+            "bad upper halves",
+            vec![
+                span(0, vec![e("_dd.p.tid", s("640cfd8d00000000"))], vec![]),
+                span(1, vec![e("_dd.p.tid", s("xyz"))], vec![]),
+                span(1, vec![e("_dd.p.tid", s("640cfd8d000000001"))], vec![]),
+                span(1, vec![e("_dd.p.tid", s("+1"))], vec![]),
+                span(1, vec![e("_dd.p.tid", s(""))], vec![]),
+            ],
+        ),
         ("upper-case hex", vec![span(0, vec![e("_dd.p.tid", s("ABCDEF"))], vec![])]),
-        ("kinds", ["server", "client", "producer", "consumer", "internal", "Server", ""].into_iter()
-            .map(|k| span(0, vec![e("span.kind", s(k)), e("component", s("c")), e("version", s("")), e("env", s("e"))], vec![])).collect()),
-        ("payload fields", vec![
-            span(0, vec![e("env", s("first")), e("version", s("1")), e("_dd.hostname", s("h")), e("_dd.git.commit.sha", s("sha")), e("_dd.apm_mode", s("edge"))], vec![]),
-            span(1, vec![e("env", s("last")), e("env", s("very last")), e("version", nil())], vec![])]),
+        (
+            "kinds",
+            ["server", "client", "producer", "consumer", "internal", "Server", ""]
+                .into_iter()
+                .map(|k| {
+                    span(
+                        0,
+                        vec![
+                            e("span.kind", s(k)),
+                            e("component", s("c")),
+                            e("version", s("")),
+                            e("env", s("e")),
+                        ],
+                        vec![],
+                    )
+                })
+                .collect(),
+        ),
+        (
+            "payload fields",
+            vec![
+                span(
+                    0,
+                    vec![
+                        e("env", s("first")),
+                        e("version", s("1")),
+                        e("_dd.hostname", s("h")),
+                        e("_dd.git.commit.sha", s("sha")),
+                        e("_dd.apm_mode", s("edge")),
+                    ],
+                    vec![],
+                ),
+                span(1, vec![e("env", s("last")), e("env", s("very last")), e("version", nil())], vec![]),
+            ],
+        ),
         ("a nil span between", vec![span(0, vec![e("env", s("x"))], p(int(1))), nil()]),
     ] {
         check(&mut encoders, name, &payload(spans.clone()));
         // An empty text in a later chunk does not hide an earlier one.
-        let later = span(0, ["env", "version", "_dd.hostname", "_dd.apm_mode"].map(|k| e(k, s(""))).to_vec(), vec![]);
+        let later =
+            span(0, ["env", "version", "_dd.hostname", "_dd.apm_mode"].map(|k| e(k, s(""))).to_vec(), vec![]);
         check(&mut encoders, name, &array([array(spans), array([later]), array([])]));
     }
 }
 
 #[test]
 fn settings_come_before_what_spans_say() {
-    let input = payload([span_with("meta", map([e("env", s("span's")), e("_dd.git.commit.sha", s("span's"))]))]);
+    let input =
+        payload([span_with("meta", map([e("env", s("span's")), e("_dd.git.commit.sha", s("span's"))]))]);
     let mut encoder = v1::Encoder::default();
     let mut arena = Arena::new();
     let metadata = Metadata {
@@ -465,7 +582,8 @@ fn settings_come_before_what_spans_say() {
     encoder.begin();
     encoder.add(&Payload::scan(&input, &mut arena, &interest(), OnMalformed::Fail).unwrap());
     let got = wire::v1(encoder.finish(&input, &metadata));
-    let want = [(2, "cid"), (3, "java"), (4, "21"), (5, "1.2"), (6, "rid"), (7, "ours"), (8, "host"), (9, "v")];
+    let want =
+        [(2, "cid"), (3, "java"), (4, "21"), (5, "1.2"), (6, "rid"), (7, "ours"), (8, "host"), (9, "v")];
     assert_eq!(got.fields, want.into_iter().map(|(k, v)| (k, v.to_owned())).collect());
     assert_eq!(got.attributes.get("_dd.git.commit.sha").unwrap(), "ours");
     assert_eq!(got.chunks[0].spans[0].env, "span's");
@@ -476,7 +594,9 @@ fn more_than_65536_distinct_strings_and_again_with_the_same_encoder() {
     let mut encoders = Encoders::default();
     for round in 0..2 {
         let spans = (0..900).map(|i| {
-            let meta = (0..80).map(|j| e(&format!("key {round} {i} {j}"), s(&format!("a value longer than sixteen {i} {j}"))));
+            let meta = (0..80).map(|j| {
+                e(&format!("key {round} {i} {j}"), s(&format!("a value longer than sixteen {i} {j}")))
+            });
             span_with("meta", map(meta))
         });
         let input = array(spans.collect::<Vec<_>>().chunks(9).map(|c| array(c.to_vec())));
@@ -498,7 +618,9 @@ fn strings_that_look_alike_stay_apart() {
         texts.push([vec![b'a'; len], vec![0]].concat());
     }
     for i in 0..500u32 {
-        texts.push([&b"12345678"[..], &[b'.'; 30], format!("{i:08}").as_bytes(), &[b'.'; 30], b"87654321"].concat());
+        texts.push(
+            [&b"12345678"[..], &[b'.'; 30], format!("{i:08}").as_bytes(), &[b'.'; 30], b"87654321"].concat(),
+        );
         texts.push([&b"12345678"[..], format!("{i:06}").as_bytes(), &[b'-'; 31], b"87654321"].concat());
     }
     let entries: Vec<Entry> = texts.iter().map(|t| (text_of(t), text_of(t))).collect();
@@ -508,7 +630,11 @@ fn strings_that_look_alike_stay_apart() {
 #[test]
 fn empty_text_is_number_zero_everywhere() {
     let span = map([
-        e("service", s("")), e("name", nil()), e("resource", bin(b"")), e("type", s("")), e("trace_id", int(1)),
+        e("service", s("")),
+        e("name", nil()),
+        e("resource", bin(b"")),
+        e("type", s("")),
+        e("trace_id", int(1)),
         e("meta", map([(s(""), s("")), (nil(), nil()), e("env", s("")), e("component", nil())])),
         e("metrics", map([(s(""), f64_(0.0))])),
     ]);
@@ -559,7 +685,10 @@ fn repaired_payloads_are_converted_as_they_were_repaired() {
         e("trace_id", f64_(77.0)),
         e("span_id", int(5)),
         e("start", f64_(9.0)),
-        e("meta", map([e("a", int(1)), e("env", s("prod")), e("_dd.p.tid", s("640cfd8d00000000")), e("b", ext())])),
+        e(
+            "meta",
+            map([e("a", int(1)), e("env", s("prod")), e("_dd.p.tid", s("640cfd8d00000000")), e("b", ext())]),
+        ),
         e("metrics", map([e("x", f32_(1.5)), e("y", s("no"))])),
         e("span_links", array([map([e("span_id", int(3)), e("flags", int(-1))])])),
     ]);
@@ -614,26 +743,35 @@ fn repaired_payloads_are_converted_as_they_were_repaired() {
 fn dropped_chunks_and_spans_leave_no_trace_in_any_format() {
     use data_pipeline::trace::{FilterRules, Filters, P0_SLOTS, drop_p0};
     let span = |n: i64, priority: Option<i64>, keep: Option<&str>, text: &str| {
-        let mut metrics: Vec<Entry> = priority.map(|p| e("_sampling_priority_v1", int(p))).into_iter().collect();
+        let mut metrics: Vec<Entry> =
+            priority.map(|p| e("_sampling_priority_v1", int(p))).into_iter().collect();
         match keep {
             Some("single") => metrics.push(e("_dd.span_sampling.mechanism", int(8))),
             Some(_) => metrics.push(e("_dd1.sr.eausr", int(1))),
             None => {}
         }
         map([
-            e("trace_id", int(1)), e("span_id", int(n)), e("parent_id", int(n - 1)),
-            e("resource", s(text)), e("meta", map([e("k", s(text))])), e("metrics", map(metrics)),
+            e("trace_id", int(1)),
+            e("span_id", int(n)),
+            e("parent_id", int(n - 1)),
+            e("resource", s(text)),
+            e("meta", map([e("k", s(text))])),
+            e("metrics", map(metrics)),
         ])
     };
     let kept = || array([span(1, Some(1), None, "kept"), span(2, None, None, "kept too")]);
     let gone = || array([span(1, Some(0), None, "gone"), span(2, None, None, "gone")]);
     let part = || {
         array([
-            span(1, Some(0), None, "first gone"), span(2, None, Some("single"), "single"),
-            span(3, None, None, "middle gone"), span(4, None, Some("analysed"), "analysed"), span(5, None, None, "last gone"),
+            span(1, Some(0), None, "first gone"),
+            span(2, None, Some("single"), "single"),
+            span(3, None, None, "middle gone"),
+            span(4, None, Some("analysed"), "analysed"),
+            span(5, None, None, "last gone"),
         ])
     };
-    let rest = || array([span(2, None, Some("single"), "single"), span(4, None, Some("analysed"), "analysed")]);
+    let rest =
+        || array([span(2, None, Some("single"), "single"), span(4, None, Some("analysed"), "analysed")]);
     let reject = || array([span(1, Some(1), None, "rejected")]);
     let orders: [(Vec<Bytes>, Vec<Bytes>); 6] = [
         (vec![kept(), part(), kept()], vec![kept(), rest(), kept()]),
@@ -671,7 +809,10 @@ fn dropped_chunks_and_spans_leave_no_trace_in_any_format() {
             assert_eq!([all.v04.counts(), all.v05.counts(), all.v1.counts()], [counts; 3]);
             let (table, got) = wire::v05(all.v05.finish());
             assert!(!table.iter().any(|t| t.contains("gone") || t.contains("rejected")), "{table:?}");
-            assert_eq!(got, chunks.iter().map(|c| c.iter().flatten().cloned().collect::<Vec<_>>()).collect::<Vec<_>>());
+            assert_eq!(
+                got,
+                chunks.iter().map(|c| c.iter().flatten().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
+            );
             let one = wire::v1(all.v1.finish(&input, &Metadata::default()));
             let spans: Vec<Vec<V1Span>> = one.chunks.into_iter().map(|c| c.spans).collect();
             assert_eq!(spans, as_v1(&chunks).chunks.into_iter().map(|c| c.spans).collect::<Vec<_>>());

@@ -56,7 +56,12 @@ fn cases() -> Vec<Case> {
     const STRING: &str = "where a string belongs";
     const INTEGER: &str = "where an integer belongs";
     for (name, v, why, left) in [
-        ("a float32 in metrics", f32_(0.25), "found a 32-bit float where a 64-bit float or an integer belongs", Some(f64_(0.25))),
+        (
+            "a float32 in metrics",
+            f32_(0.25),
+            "found a 32-bit float where a 64-bit float or an integer belongs",
+            Some(f64_(0.25)),
+        ),
         ("a float32 NaN in metrics", f32_(f32::NAN), "found a 32-bit float", Some(f64_(f64::NAN))),
         ("a bool in metrics", bool_(true), "found a boolean where a number belongs", None),
         ("a string in metrics", s("12"), "found a string where a number belongs", None),
@@ -74,23 +79,65 @@ fn cases() -> Vec<Case> {
         add(name, meta(Some(v.clone())), s("k"), v, "meta[\"k\"]", why, Span(meta(None)));
     }
     for (name, key, v, why, left) in [
-        ("service int", "service", int(77), "found an unsigned integer where a string belongs", without("service")),
+        (
+            "service int",
+            "service",
+            int(77),
+            "found an unsigned integer where a string belongs",
+            without("service"),
+        ),
         ("type as a map", "type", map([]), STRING, without("type")),
-        ("trace id as an integral float", "trace_id", f64_(12.0), "found a 64-bit float where an integer belongs", Span(field("trace_id", &int(12)))),
-        ("trace id as 2^63 in a float", "trace_id", f64_(9_223_372_036_854_775_808.0), INTEGER, Span(field("trace_id", &u64_(1 << 63)))),
+        (
+            "trace id as an integral float",
+            "trace_id",
+            f64_(12.0),
+            "found a 64-bit float where an integer belongs",
+            Span(field("trace_id", &int(12))),
+        ),
+        (
+            "trace id as 2^63 in a float",
+            "trace_id",
+            f64_(9_223_372_036_854_775_808.0),
+            INTEGER,
+            Span(field("trace_id", &u64_(1 << 63))),
+        ),
         ("trace id as a fraction", "trace_id", f64_(1.5), INTEGER, Nothing),
         ("trace id as a negative float", "trace_id", f64_(-1.0), INTEGER, Nothing),
         ("trace id as string", "trace_id", s("123"), "found a string where an integer belongs", Nothing),
         ("span id as 2^64 in a float", "span_id", f64_(18_446_744_073_709_551_616.0), INTEGER, Nothing),
         ("parent id as NaN", "parent_id", f64_(f64::NAN), INTEGER, Nothing),
         ("start above 2^63-1", "start", u64_(1 << 63), "the number is not at most 2^63-1", without("start")),
-        ("start as an integral float", "start", f64_(1.7e18), INTEGER, Span(field("start", &int(1_700_000_000_000_000_000)))),
+        (
+            "start as an integral float",
+            "start",
+            f64_(1.7e18),
+            INTEGER,
+            Span(field("start", &int(1_700_000_000_000_000_000))),
+        ),
         ("start as a fraction", "start", f64_(0.5), INTEGER, without("start")),
         ("start as infinity", "start", f64_(f64::INFINITY), INTEGER, without("start")),
         ("start as text", "start", s("now"), INTEGER, without("start")),
-        ("duration 2^64-1", "duration", u64_(u64::MAX), "the number is not at most 2^63-1", without("duration")),
-        ("duration as a negative float", "duration", f32_(-3.0), "found a 32-bit float", Span(field("duration", &int(-3)))),
-        ("error as bool", "error", bool_(true), "found a boolean where an integer belongs", Span(field("error", &int(1)))),
+        (
+            "duration 2^64-1",
+            "duration",
+            u64_(u64::MAX),
+            "the number is not at most 2^63-1",
+            without("duration"),
+        ),
+        (
+            "duration as a negative float",
+            "duration",
+            f32_(-3.0),
+            "found a 32-bit float",
+            Span(field("duration", &int(-3))),
+        ),
+        (
+            "error as bool",
+            "error",
+            bool_(true),
+            "found a boolean where an integer belongs",
+            Span(field("error", &int(1))),
+        ),
         ("error as float", "error", f64_(1.0), INTEGER, Span(field("error", &int(1)))),
         ("error 2^31", "error", u64_(1 << 31), "the number is not within 32 bits", without("error")),
         ("error as 2^31 in a float", "error", f64_(2_147_483_648.0), INTEGER, without("error")),
@@ -99,7 +146,13 @@ fn cases() -> Vec<Case> {
         ("meta_struct nil", "meta_struct", nil(), "found nil where a map belongs", Span(good_span())),
         ("span_links nil", "span_links", nil(), "found nil where an array belongs", Span(good_span())),
         ("span_events nil", "span_events", nil(), "found nil where an array belongs", Span(good_span())),
-        ("span_links as a map", "span_links", map([]), "found a map where an array belongs", Span(good_span())),
+        (
+            "span_links as a map",
+            "span_links",
+            map([]),
+            "found a map where an array belongs",
+            Span(good_span()),
+        ),
     ] {
         add(name, field(key, &v), s(key), v, key, why, left);
     }
@@ -113,18 +166,39 @@ fn cases() -> Vec<Case> {
         entries.insert(3, (key.clone(), s("the bad one")));
         add(name, map(entries), s("GET /cart"), key, "", why, Span(good_span()));
     }
-    let bad_key = |key: &str, k: Bytes, v: Bytes| {
-        span_with(key, map([e("a", v.clone()), (k, v.clone()), e("b", v)]))
-    };
-    for (name, key, v) in [("an int as meta key", "meta", s("v")), ("an int as metrics key", "metrics", int(1))] {
+    let bad_key =
+        |key: &str, k: Bytes, v: Bytes| span_with(key, map([e("a", v.clone()), (k, v.clone()), e("b", v)]));
+    for (name, key, v) in
+        [("an int as meta key", "meta", s("v")), ("an int as metrics key", "metrics", int(1))]
+    {
         let left = span_with(key, map([e("a", v.clone()), e("b", v.clone())]));
-        add(name, bad_key(key, int(-77), v.clone()), [s("a"), v].concat(), int(-77), key, "found a signed integer where a key belongs", Span(left));
+        add(
+            name,
+            bad_key(key, int(-77), v.clone()),
+            [s("a"), v].concat(),
+            int(-77),
+            key,
+            "found a signed integer where a key belongs",
+            Span(left),
+        );
     }
     // The parts that are rarer.
     let with = |key: &str, v: Bytes| span_with(key, v);
     let structs = |v: Option<Entry>| with("meta_struct", map([e("a", bin(b"1"))].into_iter().chain(v)));
-    for (name, v) in [("a meta_struct value that is a map", map([])), ("a meta_struct value that is a string", s("x")), ("a meta_struct value that is nil", nil())] {
-        add(name, structs(Some(e("k", v.clone()))), s("k"), v, "meta_struct[\"k\"]", "where binary belongs", Span(structs(None)));
+    for (name, v) in [
+        ("a meta_struct value that is a map", map([])),
+        ("a meta_struct value that is a string", s("x")),
+        ("a meta_struct value that is nil", nil()),
+    ] {
+        add(
+            name,
+            structs(Some(e("k", v.clone()))),
+            s("k"),
+            v,
+            "meta_struct[\"k\"]",
+            "where binary belongs",
+            Span(structs(None)),
+        );
     }
     let ids = || vec![e("trace_id", u64_(1)), e("span_id", u64_(2))];
     let link = |v: Option<Entry>| with("span_links", array([map(ids()), map(ids().into_iter().chain(v))]));
@@ -142,58 +216,198 @@ fn cases() -> Vec<Case> {
         let span = link(Some(e(key, v.clone())));
         add(name, span, s(key), v, "span_links", why, Span(link(left.map(|v| e(key, v)))));
     }
-    add("a link trace id as bytes",
+    add(
+        "a link trace id as bytes",
         with("span_links", array([map([e("span_id", u64_(2)), e("trace_id", bin(&[1; 16]))])])),
-        s("trace_id"), bin(&[1; 16]), "span_links", "found binary where an integer belongs",
-        Span(with("span_links", array([map([e("span_id", u64_(2))])]))));
-    let link_attribute = |bad: Option<Entry>| {
-        link(Some(e("attributes", map([e("fine", s("v"))].into_iter().chain(bad)))))
-    };
-    add("a link attribute that is not a string", link_attribute(Some(e("n", int(3)))), s("n"), int(3), "span_links", STRING, Span(link_attribute(None)));
-    add("a link attribute key that is binary", link_attribute(Some((bin(b"n"), s("v")))), s("v"), bin(b"n"), "span_links", "found binary where a string belongs", Span(link_attribute(None)));
-    add("a link that is no map", with("span_links", array([map(ids()), int(7)])), [s("span_id"), u64_(2)].concat(), int(7), "span_links", "where a map belongs", Span(good_span()));
-    add("a link key that is nil", link(Some((nil(), s("v")))), u64_(2), nil(), "span_links", "found nil where a key belongs", Span(link(None)));
+        s("trace_id"),
+        bin(&[1; 16]),
+        "span_links",
+        "found binary where an integer belongs",
+        Span(with("span_links", array([map([e("span_id", u64_(2))])]))),
+    );
+    let link_attribute =
+        |bad: Option<Entry>| link(Some(e("attributes", map([e("fine", s("v"))].into_iter().chain(bad)))));
+    add(
+        "a link attribute that is not a string",
+        link_attribute(Some(e("n", int(3)))),
+        s("n"),
+        int(3),
+        "span_links",
+        STRING,
+        Span(link_attribute(None)),
+    );
+    add(
+        "a link attribute key that is binary",
+        link_attribute(Some((bin(b"n"), s("v")))),
+        s("v"),
+        bin(b"n"),
+        "span_links",
+        "found binary where a string belongs",
+        Span(link_attribute(None)),
+    );
+    add(
+        "a link that is no map",
+        with("span_links", array([map(ids()), int(7)])),
+        [s("span_id"), u64_(2)].concat(),
+        int(7),
+        "span_links",
+        "where a map belongs",
+        Span(good_span()),
+    );
+    add(
+        "a link key that is nil",
+        link(Some((nil(), s("v")))),
+        u64_(2),
+        nil(),
+        "span_links",
+        "found nil where a key belongs",
+        Span(link(None)),
+    );
     let event = |entries: Vec<Entry>| {
         with("span_events", array([map([e("name", s("ev"))].into_iter().chain(entries))]))
     };
     for (name, v, why, left) in [
-        ("an event time as an integral float", f64_(1.7e18), INTEGER, vec![e("time_unix_nano", int(1_700_000_000_000_000_000))]),
+        (
+            "an event time as an integral float",
+            f64_(1.7e18),
+            INTEGER,
+            vec![e("time_unix_nano", int(1_700_000_000_000_000_000))],
+        ),
         ("an event time as a fraction", f64_(0.5), INTEGER, vec![]),
         ("an event time below 0", int(-4), "the number is not 0 or more", vec![]),
         ("an event time nil", nil(), INTEGER, vec![]),
     ] {
-        add(name, event(vec![e("time_unix_nano", v.clone())]), s("time_unix_nano"), v, "span_events", why, Span(event(left)));
+        add(
+            name,
+            event(vec![e("time_unix_nano", v.clone())]),
+            s("time_unix_nano"),
+            v,
+            "span_events",
+            why,
+            Span(event(left)),
+        );
     }
-    add("an event name that is int", event(vec![e("name", int(9))]), s("name"), int(9), "span_events", STRING, Span(event(vec![])));
+    add(
+        "an event name that is int",
+        event(vec![e("name", int(9))]),
+        s("name"),
+        int(9),
+        "span_events",
+        STRING,
+        Span(event(vec![])),
+    );
     let attribute = |bad: Option<Bytes>| {
         let good = e("fine", map([e("type", int(0)), e("string_value", s("v"))]));
         event(vec![e("attributes", map([good].into_iter().chain(bad.map(|v| e("bad", v)))))])
     };
     let typed = |t: i64, key: &str, v: Bytes| map([e("type", int(t)), e(key, v)]);
     for (name, value, before, bad, why) in [
-        ("an array_value that is a list", typed(4, "array_value", array([])), s("array_value"), array([]), "where a map with values belongs"),
+        (
+            "an array_value that is a list",
+            typed(4, "array_value", array([])),
+            s("array_value"),
+            array([]),
+            "where a map with values belongs",
+        ),
         ("an attribute that is a string", s("plain"), s("bad"), s("plain"), "where a map belongs"),
         ("a string_value nil", typed(0, "string_value", nil()), s("string_value"), nil(), STRING),
         ("a string_value binary", typed(0, "string_value", bin(b"b")), s("string_value"), bin(b"b"), STRING),
-        ("a bool_value that is int", typed(1, "bool_value", int(1)), s("bool_value"), int(1), "where a boolean belongs"),
-        ("an int_value that is a float", typed(2, "int_value", f64_(1.0)), s("int_value"), f64_(1.0), INTEGER),
-        ("an int_value above 2^63-1", typed(2, "int_value", u64_(1 << 63)), s("int_value"), u64_(1 << 63), "at most 2^63-1"),
-        ("a double_value that is int", typed(3, "double_value", int(1)), s("double_value"), int(1), "where a float belongs"),
+        (
+            "a bool_value that is int",
+            typed(1, "bool_value", int(1)),
+            s("bool_value"),
+            int(1),
+            "where a boolean belongs",
+        ),
+        (
+            "an int_value that is a float",
+            typed(2, "int_value", f64_(1.0)),
+            s("int_value"),
+            f64_(1.0),
+            INTEGER,
+        ),
+        (
+            "an int_value above 2^63-1",
+            typed(2, "int_value", u64_(1 << 63)),
+            s("int_value"),
+            u64_(1 << 63),
+            "at most 2^63-1",
+        ),
+        (
+            "a double_value that is int",
+            typed(3, "double_value", int(1)),
+            s("double_value"),
+            int(1),
+            "where a float belongs",
+        ),
         ("a type that is a string", map([e("type", s("0"))]), s("type"), s("0"), INTEGER),
-        ("a type beyond 32 bits", map([e("type", u64_(1 << 40))]), s("type"), u64_(1 << 40), "within 32 bits"),
-        ("a bad element of an array", typed(4, "array_value", map([e("values", array([typed(2, "int_value", s("x"))]))])), s("int_value"), s("x"), INTEGER),
-        ("a bad element of an array in an array", typed(4, "array_value", map([e("values", array([
-            typed(4, "array_value", map([e("values", array([s("deep")]))]))]))])), s("values"), [&[0x91][..], &s("deep")].concat(), "where a map belongs"),
+        (
+            "a type beyond 32 bits",
+            map([e("type", u64_(1 << 40))]),
+            s("type"),
+            u64_(1 << 40),
+            "within 32 bits",
+        ),
+        (
+            "a bad element of an array",
+            typed(4, "array_value", map([e("values", array([typed(2, "int_value", s("x"))]))])),
+            s("int_value"),
+            s("x"),
+            INTEGER,
+        ),
+        (
+            "a bad element of an array in an array",
+            typed(
+                4,
+                "array_value",
+                map([e("values", array([typed(4, "array_value", map([e("values", array([s("deep")]))]))]))]),
+            ),
+            s("values"),
+            [&[0x91][..], &s("deep")].concat(),
+            "where a map belongs",
+        ),
     ] {
         let at = if name.ends_with("in an array") { [before, vec![0x91]].concat() } else { before };
         let bad = if name.ends_with("in an array") { s("deep") } else { bad };
         add(name, attribute(Some(value)), at, bad, "span_events", why, Span(attribute(None)));
     }
-    add("event attributes nil", event(vec![e("attributes", nil())]), s("attributes"), nil(), "span_events", "found nil where a map belongs", Span(event(vec![])));
-    add("an event that is no map", with("span_events", array([s("ev")])), [s("span_events"), vec![0x91]].concat(), s("ev"), "span_events", "where a map belongs", Span(good_span()));
+    add(
+        "event attributes nil",
+        event(vec![e("attributes", nil())]),
+        s("attributes"),
+        nil(),
+        "span_events",
+        "found nil where a map belongs",
+        Span(event(vec![])),
+    );
+    add(
+        "an event that is no map",
+        with("span_events", array([s("ev")])),
+        [s("span_events"), vec![0x91]].concat(),
+        s("ev"),
+        "span_events",
+        "where a map belongs",
+        Span(good_span()),
+    );
     // A span that is none.
-    add("a span that is a list", array([int(1)]), vec![], array([int(1)]), "", "found an array where a span (a map) belongs", Nothing);
-    add("a span that is a string", s("not a span at all"), vec![], s("not a span at all"), "", "found a string where a span (a map) belongs", Nothing);
+    add(
+        "a span that is a list",
+        array([int(1)]),
+        vec![],
+        array([int(1)]),
+        "",
+        "found an array where a span (a map) belongs",
+        Nothing,
+    );
+    add(
+        "a span that is a string",
+        s("not a span at all"),
+        vec![],
+        s("not a span at all"),
+        "",
+        "found a string where a span (a map) belongs",
+        Nothing,
+    );
     all
 }
 
@@ -238,13 +452,18 @@ fn fail_names_trace_span_key_and_offset() {
         let error = Payload::scan(&body, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap_err();
         let needle = [&case.before[..], &case.bad].concat();
         let places = find(&body, &needle);
-        let offset = places.last().unwrap_or_else(|| panic!("{}: not in the body", case.name)) + case.before.len();
+        let offset =
+            places.last().unwrap_or_else(|| panic!("{}: not in the body", case.name)) + case.before.len();
         let [key, why] = case.says;
         let comma = if key.is_empty() { "" } else { ", " };
         let place = format!("trace 1, span 1, {key}{comma}");
         assert_eq!(error.kind(), ErrorKind::MalformedPayload, "{}: {error}", case.name);
         assert!(error.message().starts_with(&place), "{}: {error}", case.name);
-        assert!(error.message().contains(&format!("offset {offset}: ")), "{}: {error}, not {offset}", case.name);
+        assert!(
+            error.message().contains(&format!("offset {offset}: ")),
+            "{}: {error}, not {offset}",
+            case.name
+        );
         assert!(error.message().contains(why), "{}: {error}", case.name);
     }
 }
@@ -253,7 +472,8 @@ fn fail_names_trace_span_key_and_offset() {
 fn drop_loses_the_chunk_and_counts_it() {
     let agent = ScriptedAgent::start(Listen::Tcp, []);
     for case in cases() {
-        let exporter = TraceExporter::builder().url(&agent.url).on_malformed(OnMalformed::Drop).build().unwrap();
+        let exporter =
+            TraceExporter::builder().url(&agent.url).on_malformed(OnMalformed::Drop).build().unwrap();
         let body = around(&case.span);
         let response = exporter.send(&body).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         assert_eq!((response.traces, response.spans), (2, 4), "{}", case.name);
@@ -263,7 +483,12 @@ fn drop_loses_the_chunk_and_counts_it() {
         let m = exporter.metrics();
         let lost = m.dropped_for(DropReason::Malformed);
         assert_eq!((lost.traces, lost.spans, m.repaired), (1, 2, 0), "{}", case.name);
-        assert_eq!((m.received.traces, m.received.spans, m.received.bytes), (3, 6, body.len() as u64), "{}", case.name);
+        assert_eq!(
+            (m.received.traces, m.received.spans, m.received.bytes),
+            (3, 6, body.len() as u64),
+            "{}",
+            case.name
+        );
         assert_eq!(m.received, m.accounted_for(), "{}", case.name);
     }
 }
@@ -281,8 +506,12 @@ fn repair_sends_what_is_left_and_the_agent_accepts_it() {
         let m = exporter.metrics();
         let dropped = m.dropped_for(DropReason::Malformed);
         match case.left {
-            Left::Span(_) => assert_eq!((response.traces, m.repaired, dropped.traces), (3, 1, 0), "{}", case.name),
-            Left::Nothing => assert_eq!((response.traces, m.repaired, dropped.traces), (2, 0, 1), "{}", case.name),
+            Left::Span(_) => {
+                assert_eq!((response.traces, m.repaired, dropped.traces), (3, 1, 0), "{}", case.name)
+            }
+            Left::Nothing => {
+                assert_eq!((response.traces, m.repaired, dropped.traces), (2, 0, 1), "{}", case.name)
+            }
         }
         assert_eq!(m.received, m.accounted_for(), "{}", case.name);
     }
@@ -318,7 +547,14 @@ fn a_span_full_of_faults_is_repaired_entry_by_entry() {
         e("start", f64_(5.0)),
         e("meta", map([e("a", int(1)), e("b", s("kept")), e("c", bool_(false)), (int(3), s("x"))])),
         e("metrics", map([e("x", f32_(1.5)), e("y", s("no")), e("z", int(3))])),
-        e("span_links", array([map([e("flags", int(-1)), e("attributes", map([e("n", int(1)), e("t", s("v"))])), e("tracestate", nil())])])),
+        e(
+            "span_links",
+            array([map([
+                e("flags", int(-1)),
+                e("attributes", map([e("n", int(1)), e("t", s("v"))])),
+                e("tracestate", nil()),
+            ])]),
+        ),
         e("resource", int(4)),
     ]);
     let want = |top: bool| {
@@ -344,7 +580,12 @@ fn a_span_full_of_faults_is_repaired_entry_by_entry() {
 fn a_map_that_is_left_out_does_not_hide_the_one_before_it() {
     // metrics twice, the second one no map: the mark belongs into the first.
     let agent = ScriptedAgent::start(Listen::Tcp, []);
-    let exporter = TraceExporter::builder().url(&agent.url).compute_top_level(true).reject_tag("env:prod").build().unwrap();
+    let exporter = TraceExporter::builder()
+        .url(&agent.url)
+        .compute_top_level(true)
+        .reject_tag("env:prod")
+        .build()
+        .unwrap();
     let twice = |meta: Bytes, env: &str| {
         map([
             e("name", s("op")),
@@ -376,7 +617,8 @@ fn a_nil_map_after_a_full_one_empties_it() {
     let exporter = TraceExporter::builder().url(&agent.url).compute_top_level(true).build().unwrap();
     let span = map([e("metrics", map([e("_top_level", int(1))])), e("metrics", nil())]);
     exporter.send(&payload([span])).unwrap();
-    let want = map([e("metrics", map([e("_top_level", int(1))])), e("metrics", map([e("_top_level", int(1))]))]);
+    let want =
+        map([e("metrics", map([e("_top_level", int(1))])), e("metrics", map([e("_top_level", int(1))]))]);
     assert_eq!(shown(&decode(&agent.requests().pop().unwrap().body)), shown(&decode(&payload([want]))));
 }
 
@@ -407,7 +649,11 @@ fn a_filter_reads_past_keys_that_are_left_out() {
         map([e("x", int(1)), e("env", s("prod"))]),
         map([e("env", s("prod")), e("env", int(1))]),
     ] {
-        assert_eq!(exporter.send(&payload([span_with("meta", meta.clone())])).unwrap().traces, 1, "{meta:x?}");
+        assert_eq!(
+            exporter.send(&payload([span_with("meta", meta.clone())])).unwrap().traces,
+            1,
+            "{meta:x?}"
+        );
     }
 }
 
@@ -440,7 +686,12 @@ fn the_byte_that_msgpack_never_uses_is_malformed_not_truncated() {
                 payload.repairs().1.unwrap().to_owned()
             }
         };
-        assert_eq!(says, format!("trace 1, span 1, metrics[\"k\"], offset {at}: found the byte c1, which msgpack never uses where a number belongs"));
+        assert_eq!(
+            says,
+            format!(
+                "trace 1, span 1, metrics[\"k\"], offset {at}: found the byte c1, which msgpack never uses where a number belongs"
+            )
+        );
     }
 }
 
@@ -455,9 +706,17 @@ fn what_is_no_payload_is_refused_whole() {
             (&[0x05], ErrorKind::MalformedPayload, "found an unsigned integer"),
             (b"<html>", ErrorKind::MalformedPayload, "found an unsigned integer"),
             (&[], ErrorKind::TruncatedPayload, "offset 0: the payload ends (0 bytes)"),
-            (&[0xdd, 0xff, 0xff, 0xff, 0xff], ErrorKind::TruncatedPayload, "offset 0: the payload ends (5 bytes)"),
+            (
+                &[0xdd, 0xff, 0xff, 0xff, 0xff],
+                ErrorKind::TruncatedPayload,
+                "offset 0: the payload ends (5 bytes)",
+            ),
             (&[0xdd, 0xff, 0xff], ErrorKind::TruncatedPayload, "offset 0: the payload ends (3 bytes)"),
-            (&[0x91, 0xc0], ErrorKind::MalformedPayload, "trace 0, offset 1: found nil where an array of spans belongs"),
+            (
+                &[0x91, 0xc0],
+                ErrorKind::MalformedPayload,
+                "trace 0, offset 1: found nil where an array of spans belongs",
+            ),
         ];
         for (body, kind, says) in cases {
             let error = exporter.send(body).unwrap_err();
@@ -472,7 +731,8 @@ fn what_is_no_payload_is_refused_whole() {
 
 #[test]
 fn chunks_before_a_truncation_are_sent() {
-    let chunks = [array([good_span()]), array([good_span(), span_with("span_id", int(7))]), array([good_span()])];
+    let chunks =
+        [array([good_span()]), array([good_span(), span_with("span_id", int(7))]), array([good_span()])];
     let whole = array(chunks.clone());
     let ends: Vec<usize> = (0..=3).map(|n| 1 + chunks[..n].concat().len()).collect();
     let agent = ScriptedAgent::start(Listen::Tcp, []);
@@ -513,7 +773,8 @@ fn a_real_payload_cut_at_any_byte_fails_with_its_place_or_is_repaired() {
             let error = Payload::scan(part, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TruncatedPayload, "{file} cut at {cut}: {error}");
             assert!(error.message().contains(&format!("({cut} bytes)")), "{file}: {error}");
-            let Ok(mut payload) = Payload::scan(part, &mut arena, &Interest::none(), OnMalformed::Repair) else {
+            let Ok(mut payload) = Payload::scan(part, &mut arena, &Interest::none(), OnMalformed::Repair)
+            else {
                 continue;
             };
             let kept = payload.chunks().iter().filter(|c| c.state() == ChunkState::Kept).count();
@@ -545,9 +806,26 @@ fn hostile() -> Vec<Bytes> {
         all.push([&[0x91][..], head].concat());
         all.push([&[0x91, 0x91][..], head].concat());
         all.push([&[0x91, 0x91, 0x81][..], head].concat());
-        for key in ["service", "trace_id", "start", "error", "meta", "metrics", "meta_struct", "span_links", "span_events", "other"] {
+        for key in [
+            "service",
+            "trace_id",
+            "start",
+            "error",
+            "meta",
+            "metrics",
+            "meta_struct",
+            "span_links",
+            "span_events",
+            "other",
+        ] {
             all.push([&[0x91, 0x91, 0x81][..], &s(key), head].concat());
-            for inner in [&[0x81][..], &[0x81, 0xa1, b'k'], &[0x91, 0x81], &[0x91, 0x81, 0xaa, b'a', b't', b't', b'r', b'i', b'b', b'u', b't', b'e', b's'], &[0x91]] {
+            for inner in [
+                &[0x81][..],
+                &[0x81, 0xa1, b'k'],
+                &[0x91, 0x81],
+                &[0x91, 0x81, 0xaa, b'a', b't', b't', b'r', b'i', b'b', b'u', b't', b'e', b's'],
+                &[0x91],
+            ] {
                 all.push([&[0x91, 0x91, 0x81][..], &s(key), inner, head].concat());
                 // With something behind it, so that small sizes could be believed.
                 all.push([&[0x91, 0x91, 0x81][..], &s(key), inner, head, &[0x01; 300]].concat());
@@ -612,7 +890,10 @@ fn nesting_costs_no_stack() {
 fn a_payload_full_of_faults_is_repaired_in_linear_time() {
     let bodies = [
         ("one map", payload([span_with("metrics", map((0..400_000).map(|_| e("k", bool_(true)))))])),
-        ("a map a span", payload((0..60_000).map(|_| span_with("metrics", map([e("k", f32_(1.0)), e("l", bool_(true))]))))),
+        (
+            "a map a span",
+            payload((0..60_000).map(|_| span_with("metrics", map([e("k", f32_(1.0)), e("l", bool_(true))])))),
+        ),
         ("alternating", {
             let pair = || [e("name", int(5)), e("attributes", map([e("k", int(1))]))];
             payload([span_with("span_events", array([map((0..50_000).flat_map(|_| pair()))]))])
@@ -666,8 +947,22 @@ fn nothing_is_sent_when_nothing_is_left() {
         assert_eq!(error.kind(), ErrorKind::MalformedPayload);
         assert!(error.message().starts_with("trace 0, span 0, trace_id, offset "), "{error}");
         let m = exporter.metrics();
-        assert_eq!(m.dropped_for(DropReason::Malformed), Counts { traces: 1, spans: m.received.spans, bytes: body.len() as u64 });
+        assert_eq!(
+            m.dropped_for(DropReason::Malformed),
+            Counts { traces: 1, spans: m.received.spans, bytes: body.len() as u64 }
+        );
         assert_eq!(m.received, m.accounted_for());
     }
     assert_eq!(agent.requests().len(), 0);
+}
+
+/// For scripts/fuzz.sh.
+#[test]
+#[ignore = "writes files"]
+fn writes_fuzz_seeds() {
+    let dir = std::path::PathBuf::from(std::env::var("FUZZ_SEEDS").unwrap());
+    std::fs::create_dir_all(&dir).unwrap();
+    for (i, case) in cases().into_iter().enumerate() {
+        std::fs::write(dir.join(format!("malformed-{i}")), payload([case.span])).unwrap();
+    }
 }

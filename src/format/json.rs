@@ -59,7 +59,7 @@ pub(crate) fn events(buf: &[u8], p: usize, out: &mut String) -> Result<(), Bad> 
         // Always there, as the agent writes it, also when it is empty.
         let before = out.len();
         if let Some(at) = attributes {
-            sorted_map(buf, at, out, |buf, at, out| attribute(buf, at, out))?;
+            sorted_map(buf, at, out, attribute)?;
         }
         if out.len() == before {
             out.push_str(",\"attributes\":{}");
@@ -120,8 +120,7 @@ fn sorted_map(
 ) -> Result<(), Bad> {
     let (mut all, _) = entries(buf, p)?;
     // Of a key that comes twice the last one counts.
-    all.reverse();
-    all.sort_by_key(|(key, _)| *key);
+    all.sort_unstable_by_key(|(key, at)| (*key, std::cmp::Reverse(*at)));
     all.dedup_by_key(|(key, _)| *key);
     all.retain(|(_, at)| buf.get(*at) != Some(&0xc0));
     if all.is_empty() {

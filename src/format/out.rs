@@ -160,7 +160,7 @@ impl Out {
         let (word, width) = match n {
             0..=15 => (u64::from(fix) | u64::from(n), 1),
             16..=0xffff => (u64::from(marker16) | u64::from((n as u16).swap_bytes()) << 8, 3),
-            _ => (u64::from(marker16) + 1 | u64::from(n.swap_bytes()) << 8, 5),
+            _ => ((u64::from(marker16) + 1) | (u64::from(n.swap_bytes()) << 8), 5),
         };
         self.word(word, width);
     }

@@ -117,7 +117,8 @@ fn settle_marks(payload: &mut Payload<'_>) {
         arena.side.extend_from_slice(text);
         // A head's edit is the only one at its place. Each span adds its own, so the others need not be looked at.
         let place = arena.edits.get(..sorted).unwrap_or(&[]).partition_point(|e| e.at < map_at);
-        let head = arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place)).filter(|e| e.at == map_at);
+        let head =
+            arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place)).filter(|e| e.at == map_at);
         if let Some(Edit { with: With::MapHead(n), .. }) = head {
             *n += 1;
         } else {

@@ -253,7 +253,9 @@ impl Encoder {
 
     fn span(&mut self, payload: &Payload<'_>, span: &Span) {
         let buf = payload.bytes;
-        self.out.room(256 + (span.meta.len as usize * 2 + span.metrics.len as usize) * 44);
+        // Enough for common texts; a span of many tiny ones does not need that much.
+        let texts = (span.meta.len as usize * 2 + span.metrics.len as usize) * 44;
+        self.out.room(256 + texts.min((span.end - span.at) as usize * 7));
         let slot = |slot| slot_text(buf, span, slot);
         let (env, version, component) = (slot(Slot::Env), slot(Slot::Version), slot(Slot::Component));
         let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
@@ -455,8 +457,10 @@ impl Encoder {
             let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
             let time =
                 find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
-            let attributes =
-                find(b"attributes").map(|at| live_entries(buf, at)).transpose()?.filter(|all| !all.is_empty());
+            let attributes = find(b"attributes")
+                .map(|at| live_entries(buf, at))
+                .transpose()?
+                .filter(|all| !all.is_empty());
             self.out.room(128);
             self.out.map_head(2 + u32::from(attributes.is_some()));
             self.out.byte(1);

@@ -245,6 +245,15 @@ pub(crate) struct Edit {
     pub(crate) with: With,
 }
 
+/// Adds an edit. A bad entry may be two bytes on the wire and its edit is twenty, so the list does not grow by doubling.
+#[cold]
+pub(crate) fn push_edit(edits: &mut Vec<Edit>, edit: Edit) {
+    if edits.len() == edits.capacity() {
+        edits.reserve_exact((edits.len() / 4).max(64));
+    }
+    edits.push(edit);
+}
+
 /// The reused memory of scans. One arena serves one payload at a time.
 #[derive(Debug)]
 pub struct Arena {

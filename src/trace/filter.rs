@@ -45,8 +45,10 @@ impl FilterRules {
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     ignore: Vec<Regex>,
-    reject: Vec<Rule>,
-    require: Vec<Rule>,
+    /// Rules about tags, those that reject first, so that one walk over the root's tags serves them all.
+    tags: Vec<Rule>,
+    /// How many of `tags` reject.
+    rejecting: usize,
     normalize_env: Option<fn(&[u8]) -> Vec<u8>>,
 }
 
@@ -76,10 +78,11 @@ impl Filters {
             }
         };
         let mut filters = Self::default();
-        read(&rules.reject, false, &mut filters.reject);
-        read(&rules.reject_regex, true, &mut filters.reject);
-        read(&rules.require, false, &mut filters.require);
-        read(&rules.require_regex, true, &mut filters.require);
+        read(&rules.reject, false, &mut filters.tags);
+        read(&rules.reject_regex, true, &mut filters.tags);
+        filters.rejecting = filters.tags.len();
+        read(&rules.require, false, &mut filters.tags);
+        read(&rules.require_regex, true, &mut filters.tags);
         for text in &rules.ignore_resources {
             match Regex::new(text) {
                 Ok(regex) => filters.ignore.push(regex),
@@ -98,7 +101,7 @@ impl Filters {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.ignore.is_empty() && self.reject.is_empty() && self.require.is_empty()
+        self.ignore.is_empty() && self.tags.is_empty()
     }
 
     /// Marks the chunks that the rules reject. Gives how many traces and spans those are.
@@ -132,12 +135,21 @@ impl Filters {
                 return false;
             }
         }
-        !self.reject.iter().any(|r| self.matches(r, bytes, root))
-            && self.require.iter().all(|r| self.matches(r, bytes, root))
+        let mut first = 0;
+        for rules in self.tags.chunks(AT_ONCE) {
+            for (i, (rule, value)) in rules.iter().zip(values(bytes, root, rules)).enumerate() {
+                let matches = value.is_some_and(|value| self.matches(rule, value));
+                let rejects = first + i < self.rejecting;
+                if matches == rejects {
+                    return false;
+                }
+            }
+            first += rules.len();
+        }
+        true
     }
 
-    fn matches(&self, rule: &Rule, bytes: &[u8], root: &Span) -> bool {
-        let Some(value) = tag(bytes, root, &rule.key) else { return false };
+    fn matches(&self, rule: &Rule, value: &[u8]) -> bool {
         if rule.key == b"http.status_code" && !is_http_status(value) {
             return false;
         }
@@ -195,25 +207,138 @@ fn foreign(spans: &[Span]) -> Option<&Span> {
     spans.iter().rev().find(|s| !ids.contains(&s.parent_id))
 }
 
-/// The value of a tag in `meta`; the last one of several.
-fn tag<'b>(bytes: &'b [u8], span: &Span, key: &[u8]) -> Option<&'b [u8]> {
-    let mut found = None;
+/// How many rules one walk over the tags serves.
+const AT_ONCE: usize = 8;
+
+/// The values of the rules' tags in `meta`; of several the last one.
+fn values<'b>(bytes: &'b [u8], span: &Span, rules: &[Rule]) -> [Option<&'b [u8]>; AT_ONCE] {
+    let mut found = [None; AT_ONCE];
     let mut p = span.meta.first as usize;
     for _ in 0..span.meta.len {
-        // A key or value that is no text is one that a repair leaves out.
-        let k = reader::text(bytes, p).map(|(k, _)| k);
-        let value_at = reader::skip(bytes, p).ok()?;
-        let value = reader::text(bytes, value_at);
-        if k == Ok(key)
-            && let Ok((v, _)) = value
-        {
-            found = Some(v);
+        // A key or a value that is no text is one that a repair leaves out.
+        let key = short_text(bytes, p).or_else(|| reader::text(bytes, p).ok());
+        let Some(value_at) = key.map(|(_, at)| at).or_else(|| reader::skip(bytes, p).ok()) else { break };
+        match short_text(bytes, value_at).map_or_else(|| reader::text(bytes, value_at), Ok) {
+            Ok((value, end)) => {
+                if let Some((key, _)) = key {
+                    for (rule, found) in rules.iter().zip(&mut found) {
+                        // The length first: it tells most keys apart.
+                        if rule.key.len() == key.len() && rule.key == key {
+                            *found = Some(value);
+                        }
+                    }
+                }
+                p = end;
+            }
+            Err(_) => match reader::skip(bytes, value_at) {
+                Ok(end) => p = end,
+                Err(_) => break,
+            },
         }
-        p = value.map_or_else(|_| reader::skip(bytes, value_at), |(_, end)| Ok(end)).ok()?;
     }
     found
 }
 
+/// Text of up to 31 bytes in its smallest form, and the position behind it.
+#[inline(always)]
+fn short_text(bytes: &[u8], p: usize) -> Option<(&[u8], usize)> {
+    let head = *bytes.get(p)?;
+    let end = p + 1 + usize::from(head & 0x1f);
+    if head & 0xe0 == 0xa0 { Some((bytes.get(p + 1..end)?, end)) } else { None }
+}
+
 fn is_http_status(value: &[u8]) -> bool {
     matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Arena, Interest, OnMalformed};
+
+    /// A chunk of a child without tags and a root with these.
+    fn chunk(meta: &[(&str, &str)]) -> Vec<u8> {
+        let mut out = vec![0x91, 0x92, 0x82];
+        out.extend(b"\xa9parent_id\x07\xa7span_id\x09");
+        out.extend(b"\x83\xa7span_id\x07\xa8resource\xa8GET /one\xa4meta");
+        out.push(0x80 | meta.len() as u8);
+        for text in meta.iter().flat_map(|(key, value)| [key, value]) {
+            out.extend(rmp_serde::to_vec(text).unwrap());
+        }
+        out
+    }
+
+    fn kept(rules: &FilterRules, meta: &[(&str, &str)]) -> bool {
+        let (filters, bad) = Filters::new(rules);
+        assert!(bad.is_empty(), "{bad:?}");
+        let (bytes, mut arena) = (chunk(meta), Arena::new());
+        let mut payload = Payload::scan(&bytes, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap();
+        let counts = filters.apply(&mut payload);
+        let kept = payload.chunks()[0].state() == ChunkState::Kept;
+        assert_eq!(counts, if kept { (0, 0) } else { (1, 2) });
+        kept
+    }
+
+    #[test]
+    fn the_roots_tags_decide() {
+        type Tags<'t> = &'t [(&'t str, &'t str)];
+        let long = "x".repeat(300);
+        // reject, reject by regex, require, require by regex; the root's tags; whether the chunk is kept.
+        let cases: &[([&str; 4], Tags<'_>, bool)] = &[
+            (["", "", "", ""], &[], true),
+            (["a", "", "", ""], &[], true),
+            (["a", "", "", ""], &[("a", "anything")], false),
+            (["a:1", "", "", ""], &[("a", "2")], true),
+            (["a:1", "", "", ""], &[("a", "1")], false),
+            // Of a tag that comes twice the last one counts.
+            (["a:1", "", "", ""], &[("a", "1"), ("a", "2")], true),
+            (["a:1", "", "", ""], &[("a", "2"), ("b", "3"), ("a", "1")], false),
+            (["", "", "a:1", ""], &[], false),
+            (["", "", "a:1", ""], &[("a", "1")], true),
+            (["", "", "a:1 b", ""], &[("a", "1")], false),
+            (["", "", "a:1 b", ""], &[("b", ""), ("a", "1")], true),
+            (["b", "", "a:1", ""], &[("b", ""), ("a", "1")], false),
+            (["", "a:^1+$", "", ""], &[("a", "111")], false),
+            (["", "a:^1+$", "", ""], &[("a", "112")], true),
+            (["", "", "", "a:x{300}"], &[("a", &long)], true),
+            (["", "", "", "a:x{301}"], &[("a", &long)], false),
+            (["http.status_code", "", "", ""], &[("http.status_code", "200")], false),
+            (["http.status_code", "", "", ""], &[("http.status_code", "no number")], true),
+            // More rules than one walk over the tags serves.
+            (["a b c d e f g h", "", "i j k", ""], &[("i", ""), ("j", ""), ("k", "")], true),
+            (["a b c d e f g h", "", "i j k", ""], &[("i", ""), ("j", "")], false),
+            (["a b c d e f g h i", "", "", ""], &[("i", "")], false),
+        ];
+        for (rules, meta, want) in cases {
+            let list = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+            let rules = FilterRules {
+                reject: list(rules[0]),
+                reject_regex: list(rules[1]),
+                require: list(rules[2]),
+                require_regex: list(rules[3]),
+                ignore_resources: Vec::new(),
+            };
+            assert_eq!(kept(&rules, meta), *want, "{rules:?} on {meta:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_that_is_ignored_goes_before_all_tags() {
+        let rules =
+            |text: &str| FilterRules { ignore_resources: vec![text.to_owned()], ..FilterRules::default() };
+        assert!(!kept(&rules("^GET /o"), &[]));
+        assert!(kept(&rules("^GET /two"), &[]));
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_are_named_and_left_out() {
+        let rules = FilterRules {
+            reject: vec![":x".to_owned()],
+            require_regex: vec!["a:(".to_owned()],
+            ..FilterRules::default()
+        };
+        let (filters, bad) = Filters::new(&rules);
+        assert!(filters.is_empty());
+        assert_eq!(bad.len(), 2, "{bad:?}");
+    }
 }

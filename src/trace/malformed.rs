@@ -3,7 +3,7 @@
 //! The agent answers 400 for the whole payload when one value in it has the wrong type (`spec`: the agent's own decoders,
 //! asked with hand-made bodies). [`OnMalformed`] decides what we do instead. Each repair is counted with its place.
 
-use super::arena::{Edit, With};
+use super::arena::{Edit, With, push_edit};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader::{self, Bad};
 use crate::msgpack::writer;
@@ -182,7 +182,8 @@ impl Fixer<'_> {
         fault: Fault,
     ) -> Result<usize, Fault> {
         // The entry's end comes first: what cannot be found cannot be left out, and is no repair.
-        let lost = |bad| if bad == Bad::Truncated { Fault { at: fault.at, why: Why::Truncated } } else { fault };
+        let lost =
+            |bad| if bad == Bad::Truncated { Fault { at: fault.at, why: Why::Truncated } } else { fault };
         let value_at = reader::skip(self.buf, entry_at).map_err(lost)?;
         let end = reader::skip(self.buf, value_at).map_err(lost)?;
         let (n, first) = reader::map_head(self.buf, map_at).map_err(lost)?;
@@ -192,9 +193,10 @@ impl Fixer<'_> {
             *n -= 1;
         } else {
             self.repairs.heads.push((map_at, self.edits.len()));
-            self.edits.push(Edit { at: map_at as u32, end: first as u32, with: With::MapHead(n - 1) });
+            push_edit(self.edits, Edit { at: map_at as u32, end: first as u32, with: With::MapHead(n - 1) });
         }
-        self.edits.push(Edit { at: entry_at as u32, end: end as u32, with: With::Side { at: 0, len: 0 } });
+        let with = With::Side { at: 0, len: 0 };
+        push_edit(self.edits, Edit { at: entry_at as u32, end: end as u32, with });
         Ok(end)
     }
 
@@ -242,6 +244,6 @@ impl Fixer<'_> {
 
     fn replace(&mut self, at: usize, end: usize, side_from: usize) {
         let with = With::Side { at: side_from as u32, len: (self.side.len() - side_from) as u32 };
-        self.edits.push(Edit { at: at as u32, end: end as u32, with });
+        push_edit(self.edits, Edit { at: at as u32, end: end as u32, with });
     }
 }

@@ -14,9 +14,11 @@
 //! # Ok::<(), data_pipeline::Error>(())
 //! ```
 
+mod access;
 mod arena;
 mod describe;
 mod extras;
+mod fields;
 mod filter;
 mod keys;
 mod malformed;
@@ -24,8 +26,10 @@ mod sampling;
 mod scan;
 mod top_level;
 
+pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
 pub(crate) use describe::describe;
+pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{FilterRules, Filters};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;

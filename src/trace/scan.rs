@@ -707,7 +707,14 @@ fn metrics(
     if fix.edits.len() != before.1 {
         forget(span, METRICS_SLOTS);
         hits.truncate(before.0);
-        note_again(buf, span.metrics, keys, |buf, at| buf.get(at) == Some(&0xc0) || reader::number(buf, at).is_ok(), span, hits);
+        note_again(
+            buf,
+            span.metrics,
+            keys,
+            |buf, at| buf.get(at) == Some(&0xc0) || reader::number(buf, at).is_ok(),
+            span,
+            hits,
+        );
     }
     Ok(p)
 }

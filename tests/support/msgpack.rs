@@ -3,7 +3,7 @@
 //! The strict reader accepts exactly what both v0.4 decoders of the Go agent accept (the classic and the converting one);
 //! it works on `rmpv` values and shares no code with the library.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 use rmpv::Value;
 
@@ -148,11 +148,48 @@ pub fn lossy(v: &Value) -> Option<String> {
 /// What the agent would say to this v0.4 body.
 pub fn agent_accepts(body: &[u8]) -> Result<(), String> {
     let mut rest = body;
+    no_reserved_byte(body)?;
     let value = rmpv::decode::read_value_with_max_depth(&mut rest, 100_000).map_err(|e| e.to_string())?;
     for (i, chunk) in list(&value)?.iter().enumerate() {
         for (j, span) in list(chunk)?.iter().enumerate() {
             span_is_accepted(span).map_err(|why| format!("trace {i}, span {j}: {why}"))?;
         }
+    }
+    Ok(())
+}
+
+/// `rmpv` takes the byte c1, which msgpack never uses, for nil. The agent refuses it.
+fn no_reserved_byte(body: &[u8]) -> Result<(), String> {
+    let at = |p: usize| body.get(p).copied().map(usize::from).ok_or("the end");
+    let be = |p: usize, n: usize| (p..p + n).try_fold(0usize, |v, p| Ok::<_, &str>(v << 8 | at(p)?));
+    let (mut p, mut open) = (0, 1usize);
+    while open > 0 {
+        open -= 1;
+        let b = at(p)?;
+        let (size, children) = match b {
+            0xc1 => return Err(format!("the byte c1 at {p}")),
+            0x80..=0x8f => (1, 2 * (b & 15)),
+            0x90..=0x9f => (1, b & 15),
+            0xa0..=0xbf => (1 + (b & 31), 0),
+            0xc4 | 0xd9 => (2 + be(p + 1, 1)?, 0),
+            0xc5 | 0xda => (3 + be(p + 1, 2)?, 0),
+            0xc6 | 0xdb => (5 + be(p + 1, 4)?, 0),
+            0xc7 => (3 + be(p + 1, 1)?, 0),
+            0xc8 => (4 + be(p + 1, 2)?, 0),
+            0xc9 => (6 + be(p + 1, 4)?, 0),
+            0xcc | 0xd0 => (2, 0),
+            0xcd | 0xd1 => (3, 0),
+            0xca | 0xce | 0xd2 => (5, 0),
+            0xcb | 0xcf | 0xd3 => (9, 0),
+            0xd4..=0xd8 => (2 + (1 << (b - 0xd4)), 0),
+            0xdc => (3, be(p + 1, 2)?),
+            0xdd => (5, be(p + 1, 4)?),
+            0xde => (3, 2 * be(p + 1, 2)?),
+            0xdf => (5, 2 * be(p + 1, 4)?),
+            _ => (1, 0),
+        };
+        p += size;
+        open += children;
     }
     Ok(())
 }
@@ -200,9 +237,7 @@ fn span_is_accepted(span: &Value) -> Verdict {
             "service" | "name" | "resource" | "type" => text(v),
             "trace_id" | "span_id" | "parent_id" => ok_if(v.is_nil() || v.is_i64() || v.is_u64(), "id", v),
             "start" | "duration" => ok_if(v.is_nil() || v.is_i64(), "time", v),
-            "error" => {
-                ok_if(v.is_nil() || v.as_i64().is_some_and(|e| i32::try_from(e).is_ok()), "error", v)
-            }
+            "error" => ok_if(v.is_nil() || v.as_i64().is_some_and(|e| i32::try_from(e).is_ok()), "error", v),
             "meta" => each(v, true, text, text),
             "metrics" => each(v, true, text, |v| {
                 ok_if(v.is_nil() || v.is_i64() || v.is_u64() || matches!(v, Value::F64(_)), "number", v)

@@ -1,6 +1,6 @@
 //! Independent readers of the three formats into one plain model, on `rmpv` values: strict where a format has rules.
 
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 use super::msgpack::lossy;
 use rmpv::Value;
@@ -108,9 +108,15 @@ fn v04_span(v: &Value) -> Option<Span> {
             "error" => s.error = int() as i32,
             "meta" => s.meta = pairs(v).map(|(k, v)| (k, text(v))).collect(),
             "metrics" => s.metrics = pairs(v).map(|(k, v)| (k, bits(number(v)))).collect(),
-            "meta_struct" => s.meta_struct = pairs(v).map(|(k, v)| (k, v.as_slice().unwrap().to_vec())).collect(),
-            "span_links" => s.links = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_link).collect(),
-            "span_events" => s.events = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_event).collect(),
+            "meta_struct" => {
+                s.meta_struct = pairs(v).map(|(k, v)| (k, v.as_slice().unwrap().to_vec())).collect()
+            }
+            "span_links" => {
+                s.links = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_link).collect()
+            }
+            "span_events" => {
+                s.events = v.as_array().unwrap().iter().filter(|v| !v.is_nil()).map(v04_event).collect()
+            }
             _ => {}
         }
     }
@@ -174,7 +180,8 @@ pub fn v05(body: &[u8]) -> (Vec<String>, Vec<Vec<Span>>) {
     let value = rmpv::decode::read_value(&mut rest).unwrap();
     assert!(rest.is_empty(), "bytes behind the body");
     let [table, chunks] = &value.as_array().unwrap()[..] else { panic!("not two parts") };
-    let table: Vec<String> = table.as_array().unwrap().iter().map(|v| v.as_str().expect("UTF-8").to_owned()).collect();
+    let table: Vec<String> =
+        table.as_array().unwrap().iter().map(|v| v.as_str().expect("UTF-8").to_owned()).collect();
     assert_eq!(table[0], "", "number 0 is the empty text");
     let distinct: std::collections::HashSet<&String> = table.iter().collect();
     assert_eq!(distinct.len(), table.len(), "a text twice in the table");
@@ -263,8 +270,7 @@ pub fn v1(body: &[u8]) -> V1 {
     let mut rest = body;
     let value = rmpv::decode::read_value(&mut rest).unwrap();
     assert!(rest.is_empty(), "bytes behind the body");
-    let mut strings =
-        Strings { seen: vec![String::new()], literal: [String::new()].into_iter().collect() };
+    let mut strings = Strings { seen: vec![String::new()], literal: [String::new()].into_iter().collect() };
     let mut out = V1::default();
     for (key, v) in keyed(&value) {
         match key {
@@ -313,7 +319,7 @@ fn typed(strings: &mut Strings, kind: &Value, v: &Value) -> Typed {
         }
         6 => {
             let items = v.as_array().unwrap();
-            assert_eq!(items.len() % 2, 0);
+            assert!(items.len().is_multiple_of(2));
             let item = |pair: &[Value]| match typed(strings, &pair[0], &pair[1]) {
                 Typed::Plain(a) => a,
                 Typed::Bytes(_) => panic!("bytes in an array"),
@@ -326,7 +332,7 @@ fn typed(strings: &mut Strings, kind: &Value, v: &Value) -> Typed {
 
 fn triplets(strings: &mut Strings, v: &Value) -> Vec<(String, Typed)> {
     let items = v.as_array().unwrap();
-    assert!(!items.is_empty() && items.len() % 3 == 0, "{} items", items.len());
+    assert!(!items.is_empty() && items.len().is_multiple_of(3), "{} items", items.len());
     items
         .chunks(3)
         .map(|t| {
@@ -352,7 +358,10 @@ fn sixteen(v: &Value) -> u128 {
 fn v1_chunk(strings: &mut Strings, v: &Value) -> V1Chunk {
     let mut out = V1Chunk::default();
     let all = keyed(v);
-    assert!(all.iter().any(|(k, _)| *k == 4) && all.iter().any(|(k, _)| *k == 6), "a chunk without spans or id");
+    assert!(
+        all.iter().any(|(k, _)| *k == 4) && all.iter().any(|(k, _)| *k == 6),
+        "a chunk without spans or id"
+    );
     for (key, v) in all {
         match key {
             1 => out.priority = Some(v.as_i64().unwrap()),

@@ -1,0 +1,98 @@
+//! Hostile payloads cost memory in proportion to their bytes: less than 16 times the input and 1 MiB, nothing from
+//! declared sizes. A conversion can make a body that is much larger than its input (an empty trace is 1 byte in v0.4 and
+//! 23 in v1, an empty link 78 bytes of JSON in v0.5); it may take eight times that besides.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/alloc.rs"]
+mod alloc;
+#[path = "support/msgpack.rs"]
+mod msgpack;
+mod support;
+
+use data_pipeline::TraceExporter;
+use data_pipeline::config::OutputFormat;
+use msgpack::*;
+use support::{Listen, ScriptedAgent};
+
+#[global_allocator]
+static COUNTING: alloc::Counting = alloc::Counting;
+
+const N: usize = 1 << 20;
+
+fn head(marker: u8, n: usize) -> Bytes {
+    [&[marker][..], &(n as u32).to_be_bytes()].concat()
+}
+
+/// The smallest things in the greatest number.
+fn swarms() -> Vec<(&'static str, Bytes)> {
+    let one_span = |key: &str, value: Bytes| [&[0x91, 0x91, 0x81][..], &s(key), &value].concat();
+    let wide =
+        |marker: u8, entry: &[u8]| [head(marker, N / entry.len()), entry.repeat(N / entry.len())].concat();
+    vec![
+        ("empty chunks", wide(0xdd, &[0x90])),
+        ("nil chunks", wide(0xdd, &[0xc0])),
+        ("nil spans", [vec![0x91], wide(0xdd, &[0xc0])].concat()),
+        ("empty spans", [vec![0x91], wide(0xdd, &[0x80])].concat()),
+        ("spans of four bytes", [vec![0x91], wide(0xdd, &[0x81, 0xa1, b'x', 0])].concat()),
+        ("chunks of one empty span", wide(0xdd, &[0x91, 0x80])),
+        ("chunks of one nil span", wide(0xdd, &[0x91, 0xc0])),
+        ("bad metrics", one_span("metrics", wide(0xdf, &[0xa0, 0xc3]))),
+        ("bad meta", one_span("meta", wide(0xdf, &[0xa0, 0xc3]))),
+        ("floats of 32 bits", one_span("metrics", wide(0xdf, &[0xa0, 0xca, 0x3f, 0x80, 0, 0]))),
+        ("bad keys", one_span("meta", wide(0xdf, &[0, 0xa0]))),
+        ("bad spans keys", [vec![0x91, 0x91], wide(0xdf, &[0, 0])].concat()),
+        ("links", one_span("span_links", wide(0xdd, &[0x80]))),
+        ("bad links", one_span("span_links", wide(0xdd, &[0x81, 0xa0, 0]))),
+        (
+            "bad link flags",
+            one_span("span_links", wide(0xdd, &[[0x81].to_vec(), s("flags"), vec![0xff]].concat())),
+        ),
+        ("events", one_span("span_events", wide(0xdd, &[0xc0]))),
+        ("a deep value", one_span("other", vec![0x91; N])),
+        ("empty tags", one_span("meta", wide(0xdf, &[0xa0, 0xa0]))),
+    ]
+}
+
+/// Sizes that nobody has.
+fn lies() -> Vec<(&'static str, Bytes)> {
+    let lie = |marker: u8| [&[marker, 0xff, 0xff, 0xff, 0xf0][..], &[0x01; 64]].concat();
+    vec![
+        ("chunks", lie(0xdd)),
+        ("spans", [vec![0x91], lie(0xdd)].concat()),
+        ("keys", [vec![0x91, 0x91], lie(0xdf)].concat()),
+        ("tags", [vec![0x91, 0x91, 0x81], s("meta"), lie(0xdf)].concat()),
+        ("text", [vec![0x91, 0x91, 0x81], s("service"), lie(0xdb)].concat()),
+        ("binary", [vec![0x91, 0x91, 0x81], s("meta_struct"), vec![0x81, 0xa0], lie(0xc6)].concat()),
+        ("links", [vec![0x91, 0x91, 0x81], s("span_links"), lie(0xdd)].concat()),
+    ]
+}
+
+/// The most memory of one send with a new exporter.
+fn peak(agent: &ScriptedAgent, format: OutputFormat, body: &[u8]) -> u64 {
+    alloc::peak_bytes(|| {
+        let builder = TraceExporter::builder().url(&agent.url).output_format(format).compute_top_level(true);
+        let exporter = builder.build().unwrap();
+        let _ = exporter.send(body);
+        let m = exporter.metrics();
+        assert_eq!(m.received, m.accounted_for());
+    })
+}
+
+#[test]
+fn memory_stays_in_proportion_to_the_input() {
+    let mut over = Vec::new();
+    for (name, body) in swarms().into_iter().chain(lies()) {
+        for format in [OutputFormat::V04, OutputFormat::V05, OutputFormat::V1] {
+            let agent = ScriptedAgent::start(Listen::Tcp, []);
+            let used = peak(&agent, format, &body);
+            let sent = agent.requests().pop().map_or(0, |r| r.body.len() as u64);
+            let output = if format == OutputFormat::V04 { 0 } else { 8 * sent };
+            let limit = 16 * body.len() as u64 + output + (1 << 20);
+            if used > limit {
+                over.push(format!("{name} as {format:?}: {:.1} times", used as f64 / body.len() as f64));
+            }
+        }
+    }
+    assert!(over.is_empty(), "{over:#?}");
+}
