@@ -5,14 +5,16 @@
 //! library that do not belong together say so at `build`.
 
 mod builder;
+mod statsd_url;
 mod url;
 
 pub use builder::Builder;
+pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
 use crate::error::{Error, ErrorKind};
 use crate::trace::{FilterRules, Filters, OnMalformed};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Where the agent is when nobody says.
@@ -29,11 +31,13 @@ pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 1;
 pub const DEFAULT_MAX_IDLE_AGE: Duration = Duration::from_secs(10);
 /// Default limit of `close`.
 pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
+/// The value of `outputFormat` that leaves the choice to what the agent offers.
+pub const OUTPUT_AUTO: &str = "AUTO";
 /// No time limit may be longer.
 pub const MAX_DURATION: Duration = Duration::from_secs(600);
 
 /// What a caller hands in: every field optional, nothing checked. Times are milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the fields are the setters of `Builder`, documented there
@@ -73,6 +77,11 @@ pub struct RawConfig {
     pub require_tag_regexes: Vec<String>,
     pub reject_tag_regexes: Vec<String>,
     pub ignore_resources: Vec<String>,
+    pub discovery: Option<bool>,
+    pub agent_filters: bool,
+    pub dogstatsd: String,
+    /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
+    pub origins: Vec<(String, String)>,
 }
 
 impl RawConfig {
@@ -108,6 +117,13 @@ pub struct Config {
     pub on_malformed: OnMalformed,
     pub compute_top_level: bool,
     pub filters: FilterRules,
+    /// The best format that the agent offers is used instead of `output_format`.
+    pub output_auto: bool,
+    pub discovery: bool,
+    pub agent_filters: bool,
+    pub dogstatsd: Option<StatsdUrl>,
+    /// What the caller handed in.
+    pub raw: RawConfig,
 }
 
 /// What goes to the agent.
@@ -164,6 +180,7 @@ impl Config {
     /// # Errors
     /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
     pub fn new(raw: RawConfig) -> Result<Self, Error> {
+        let as_given = raw.clone();
         for (name, value) in &raw.headers {
             check_header(name, value)?;
         }
@@ -221,7 +238,17 @@ impl Config {
             },
             headers: raw.headers,
             test_session_token: raw.test_session_token,
-            output_format: choice("outputFormat", raw.output_format.as_deref(), &OutputFormat::ALL)?,
+            output_format: match raw.output_format.as_deref() {
+                Some(OUTPUT_AUTO) => OutputFormat::V04,
+                name => choice("outputFormat", name, &OutputFormat::ALL)?,
+            },
+            output_auto: raw.output_format.as_deref() == Some(OUTPUT_AUTO),
+            discovery: raw.discovery.unwrap_or(true),
+            agent_filters: raw.agent_filters,
+            dogstatsd: match raw.dogstatsd.as_str() {
+                "" => None,
+                url => Some(StatsdUrl::parse(url)?),
+            },
             on_malformed: choice("onMalformed", raw.on_malformed.as_deref(), &ON_MALFORMED)?,
             compute_top_level: raw.compute_top_level,
             filters: filters(FilterRules {
@@ -231,6 +258,7 @@ impl Config {
                 reject_regex: raw.reject_tag_regexes,
                 ignore_resources: raw.ignore_resources,
             })?,
+            raw: as_given,
         })
     }
 }

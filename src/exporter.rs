@@ -1,14 +1,16 @@
-//! The facade: build, send, metrics, close. What happens to a payload on its way is in [`crate::pipeline`]; how it
-//! travels is in [`crate::agent`]; what became of it is in [`crate::delivery::accounting`].
+//! The facade: build, send, ask how it goes, close. The way of a payload is in [`crate::delivery`]; what happens to it on
+//! that way in [`crate::pipeline`]; how it travels in [`crate::agent`].
 
-use crate::agent::{Client, Info, Reply, TraceRequest};
-use crate::config::{Builder, Config, MAX_DURATION, OutputFormat};
-use crate::delivery::accounting::{Account, Counts, DropReason, Effort, Fate, Metrics, Outcome};
+use crate::agent::{AgentState, Info, Reply};
+use crate::config::{Builder, Config, MAX_DURATION};
+use crate::delivery::accounting::Metrics;
+use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::sends::Sends;
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::{Plan, Prepared, Workspace};
-use parking_lot::{Condvar, Mutex};
+use crate::health::{LogLine, explain};
+use crate::pipeline::Workspace;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a tracer dropped itself before it handed over the payload; goes out as headers beside our own counts.
@@ -70,16 +72,9 @@ pub struct CloseReport {
 /// ```
 #[derive(Debug)]
 pub struct TraceExporter {
-    config: Config,
-    client: Client,
-    account: Account,
-    plan: Plan,
-    /// The way out when the agent does not know v1.
-    fallback: Plan,
-    v1_refused: AtomicBool,
+    dispatcher: Arc<Dispatcher>,
     workspaces: Mutex<Vec<Box<Workspace>>>,
     sends: Sends,
-    empty: Arc<[u8]>,
 }
 
 /// How many workspaces are kept for concurrent senders.
@@ -93,29 +88,24 @@ impl TraceExporter {
         Builder::default()
     }
 
-    /// An exporter with checked settings. Opens no connection and waits for nothing.
+    /// An exporter with checked settings. Waits for nothing; what the agent offers is read meanwhile.
     ///
     /// # Errors
     /// `INVALID_URL` if the URL does not work on this operating system.
     pub fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self {
-            client: Client::new(&config)?,
-            account: Account::default(),
-            plan: Plan::new(&config, config.output_format),
-            fallback: Plan::new(&config, OutputFormat::V04),
-            v1_refused: AtomicBool::new(false),
-            workspaces: Mutex::new(Vec::new()),
-            sends: Sends::default(),
-            empty: Arc::from(&[][..]),
-            config,
-        })
+        let dispatcher = Dispatcher::new(config)?;
+        Ok(Self { dispatcher, workspaces: Mutex::new(Vec::new()), sends: Sends::default() })
     }
 
     /// Sends one payload (msgpack v0.4) and waits for the agent's answer.
     ///
+    /// A payload that is larger than the agent takes goes in several requests. Then it is a success only if all of them
+    /// were; otherwise the error says how many traces were sent all the same, and so does the account.
+    ///
     /// # Errors
-    /// `MALFORMED_PAYLOAD`, `TRUNCATED_PAYLOAD` with the place; `CLOSED`; what the connection or the agent said. The
-    /// payload's traces are dropped then and counted with the reason.
+    /// `MALFORMED_PAYLOAD`, `TRUNCATED_PAYLOAD` with the place; `PAYLOAD_TOO_LARGE` naming a trace that is too large by
+    /// itself; `AGENT_DOWN` at once if earlier sends have spent their budget in vain; `CLOSED`; what the connection or the
+    /// agent said. The payload's traces are dropped then and counted with the reason.
     pub fn send(&self, payload: &[u8]) -> Result<AgentResponse, Error> {
         self.send_with(payload, DroppedP0::default())
     }
@@ -126,10 +116,12 @@ impl TraceExporter {
     /// As [`TraceExporter::send`].
     pub fn send_with(&self, payload: &[u8], dropped: DroppedP0) -> Result<AgentResponse, Error> {
         let Some(_running) = self.sends.begin() else {
-            return Err(self.refuse(payload, Error::new(ErrorKind::Closed, "the exporter is closed")));
+            return Err(self
+                .dispatcher
+                .refuse(payload, Error::new(ErrorKind::Closed, "the exporter is closed")));
         };
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
-        let result = self.process(&mut workspace, payload, dropped);
+        let result = self.dispatcher.process(&mut workspace, payload, dropped);
         workspace.trim();
         let mut kept = self.workspaces.lock();
         if kept.len() < KEPT_WORKSPACES {
@@ -138,110 +130,17 @@ impl TraceExporter {
         result
     }
 
-    fn process(
-        &self,
-        workspace: &mut Workspace,
-        payload: &[u8],
-        dropped: DroppedP0,
-    ) -> Result<AgentResponse, Error> {
-        let budget = self.config.send_budget;
-        let end = Instant::now() + budget;
-        // Read once: another send may learn meanwhile that the agent does not know v1.
-        let plan = if self.v1_refused.load(Ordering::Relaxed) { &self.fallback } else { &self.plan };
-        let prepared = workspace.prepare(plan, payload, &self.config.metadata);
-        let prepared = prepared.map_err(|error| self.refuse(payload, error))?;
-        let entry = self.account.enter(prepared.received);
-        let outcome = prepared.outcome;
-        let result = self.deliver(plan, &prepared, dropped, budget);
-        let body = prepared.body.len();
-        let refused = match &result {
-            Err(error) if plan.format == OutputFormat::V1 && error.status() == Some(404) => error.attempts(),
-            _ => {
-                entry.settle(&outcome, fate(&result), effort(&result, body));
-                return result;
-            }
-        };
-        self.v1_refused.store(true, Ordering::Relaxed);
-        // Nothing was taken: the same payload goes out again as v0.4, within the same budget, and is received only once.
-        let again = match workspace.prepare(&self.fallback, payload, &self.config.metadata) {
-            Ok(again) => again,
-            Err(error) => {
-                let result = Err(error);
-                entry.settle(&Outcome::default(), fate(&result), effort(&result, 0));
-                return result;
-            }
-        };
-        let (outcome, body) = (again.outcome, again.body.len());
-        let result = match self.deliver(
-            &self.fallback,
-            &again,
-            dropped,
-            end.saturating_duration_since(Instant::now()),
-        ) {
-            Ok(mut response) => {
-                response.reply.attempts += refused;
-                Ok(response)
-            }
-            Err(error) => {
-                let attempts = error.attempts() + refused;
-                Err(error.with_attempts(attempts))
-            }
-        };
-        entry.settle(&outcome, fate(&result), effort(&result, body));
-        result
+    /// What the agent says of itself, as far as it is known.
+    pub fn agent_info(&self) -> Option<Info> {
+        self.dispatcher.discovery.info()
     }
 
-    fn deliver(
-        &self,
-        plan: &Plan,
-        prepared: &Prepared<'_>,
-        dropped: DroppedP0,
-        budget: Duration,
-    ) -> Result<AgentResponse, Error> {
-        let sampled = prepared.outcome.sampled_out;
-        let p0_traces = dropped.traces.saturating_add(sampled.traces);
-        let p0_spans = dropped.spans.saturating_add(sampled.spans);
-        if prepared.traces == 0 && p0_traces == 0 && p0_spans == 0 {
-            return Ok(AgentResponse { reply: self.no_reply(), traces: 0, spans: 0 });
-        }
-        let reply = self.client.send(&TraceRequest {
-            path: plan.format.path(),
-            body: prepared.body,
-            trace_count: prepared.traces,
-            dropped_p0_traces: p0_traces,
-            dropped_p0_spans: p0_spans,
-            computed_stats: self.config.client_computed_stats,
-            computed_top_level: self.config.client_computed_top_level
-                || plan.top_level.is_some_and(|t| t.mark),
-            budget,
-        })?;
-        Ok(AgentResponse { reply, traces: prepared.traces, spans: prepared.spans })
-    }
-
-    /// Counts a payload that did not even start its way.
-    #[cold]
-    fn refuse(&self, payload: &[u8], error: Error) -> Error {
-        let traces = crate::msgpack::reader::array_head(payload, 0).map_or(0, |(n, _)| u64::from(n));
-        let entry = self.account.enter(Counts { traces, spans: 0, bytes: payload.len() as u64 });
-        entry.settle(
-            &Outcome::default(),
-            Fate::Dropped(DropReason::of(error.kind(), None)),
-            Effort::default(),
-        );
-        error
-    }
-
-    fn no_reply(&self) -> Reply {
-        Reply {
-            status: 0,
-            body: Arc::clone(&self.empty),
-            rates: None,
-            rates_changed: false,
-            container_tags_hash: None,
-            agent_state: None,
-            attempts: 0,
-            possibly_duplicated: false,
-        }
+    /// Waits until the agent is there and what it offers is known. `None`: an agent answered that has no `/info`.
+    ///
+    /// # Errors
+    /// `TIMED_OUT` with the last reason; `CLOSED`.
+    pub fn await_agent(&self, limit: Duration) -> Result<Option<Info>, Error> {
+        self.dispatcher.await_agent(limit.min(MAX_DURATION))
     }
 
     /// Asks the agent what it offers, now.
@@ -249,12 +148,34 @@ impl TraceExporter {
     /// # Errors
     /// What the connection or the agent said; `INVALID_RESPONSE` if the answer is not the JSON that agents give.
     pub fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
-        self.client.fetch_info(limit.min(MAX_DURATION))
+        self.dispatcher.fetch_info(limit.min(MAX_DURATION))
+    }
+
+    /// READY, DEGRADED or DOWN, for health endpoints.
+    pub fn state(&self) -> AgentState {
+        self.dispatcher.presence.state()
     }
 
     /// The account as it stands.
     pub fn metrics(&self) -> Metrics {
-        self.account.snapshot()
+        self.dispatcher.account.snapshot()
+    }
+
+    /// Everything a person needs to see what the exporter does and why, as one JSON object: settings with the source of
+    /// each, the agent's `/info`, the format and why it was chosen, the last error, the state, memory, the account.
+    pub fn explain(&self) -> String {
+        explain::explain(&self.dispatcher, self.memory_bytes(), self.sends.is_closed())
+    }
+
+    /// Whether [`TraceExporter::take_log_lines`] has something to give. Costs one load.
+    pub fn has_log_lines(&self) -> bool {
+        self.dispatcher.journal.has_lines()
+    }
+
+    /// Takes the log lines that have come up since the last time: one when trouble begins, a summary every five minutes,
+    /// one when it ends. At most the last 64 are kept.
+    pub fn take_log_lines(&self) -> Vec<LogLine> {
+        self.dispatcher.journal.take(Instant::now())
     }
 
     /// Bytes of native memory that the exporter holds for payloads.
@@ -262,20 +183,20 @@ impl TraceExporter {
         self.workspaces.lock().iter().map(|w| w.capacity_bytes()).sum()
     }
 
-    /// The settings in force, without secrets.
+    /// The settings in force.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.dispatcher.config
     }
 
     /// Closes with the configured limit.
     pub fn close(&self) -> CloseReport {
-        self.close_within(self.config.close_timeout)
+        self.close_within(self.config().close_timeout)
     }
 
     /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
         let complete = self.sends.end(Instant::now() + limit.min(MAX_DURATION));
-        self.client.shutdown();
+        self.dispatcher.shutdown();
         if !complete {
             self.sends.end(Instant::now() + INTERRUPT_GRACE);
         }
@@ -285,76 +206,15 @@ impl TraceExporter {
 
     /// Whether `close` was called.
     pub fn is_closed(&self) -> bool {
-        self.sends.state.lock().closed
+        self.sends.is_closed()
     }
 }
 
-fn fate(result: &Result<AgentResponse, Error>) -> Fate {
-    match result {
-        Ok(_) => Fate::Sent,
-        Err(error) => Fate::Dropped(DropReason::of(error.kind(), error.status())),
-    }
-}
-
-fn effort(result: &Result<AgentResponse, Error>, body: usize) -> Effort {
-    match result {
-        Ok(r) => Effort {
-            requests: u64::from(r.reply.attempts),
-            body_bytes: if r.reply.status == 0 { 0 } else { body as u64 },
-            possibly_duplicated: r.reply.possibly_duplicated,
-        },
-        Err(e) => Effort {
-            requests: u64::from(e.attempts()),
-            body_bytes: 0,
-            possibly_duplicated: e.possibly_arrived(),
-        },
-    }
-}
-
-/// Which sends are running, and whether new ones may start.
-#[derive(Debug, Default)]
-struct Sends {
-    state: Mutex<SendState>,
-    idle: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct SendState {
-    running: usize,
-    closed: bool,
-}
-
-struct Running<'a>(&'a Sends);
-
-impl Sends {
-    fn begin(&self) -> Option<Running<'_>> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return None;
-        }
-        state.running += 1;
-        Some(Running(self))
-    }
-
-    /// Lets no send start any more and waits until none runs; gives whether that came to be before `end`.
-    fn end(&self, end: Instant) -> bool {
-        let mut state = self.state.lock();
-        state.closed = true;
-        while state.running > 0 {
-            if self.idle.wait_until(&mut state, end).timed_out() {
-                return state.running == 0;
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Running<'_> {
+impl Drop for TraceExporter {
+    /// An exporter that nobody closed ends its dialogue at once.
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.running -= 1;
-        if state.running == 0 {
-            self.0.idle.notify_all();
+        if !self.sends.is_closed() {
+            self.dispatcher.shutdown();
         }
     }
 }

@@ -23,6 +23,8 @@ pub mod exporter;
 #[cfg(feature = "jni")]
 mod ffi;
 pub mod format;
+pub mod health;
+mod housekeeping;
 #[cfg(feature = "jni")]
 mod jni;
 pub mod msgpack;
@@ -32,6 +34,8 @@ mod pipeline;
 pub mod show;
 pub mod trace;
 
+pub use agent::{AgentState, Condition};
 pub use config::{Builder, RawConfig};
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
+pub use health::{LogLine, Severity};

@@ -245,7 +245,8 @@ fn info_is_read_with_the_callers_headers() {
         let agent = ScriptedAgent::start(
             transport,
             [Step::Say(answer(200, &[("Datadog-Container-Tags-Hash", "h")], body))],
-        );
+        )
+        .info_in_script();
         let mut raw = config(&agent.url);
         raw.headers = vec![("X-Mine".into(), "v".into())];
         raw.test_session_token = "tok".into();
@@ -273,7 +274,7 @@ fn only_a_200_with_json_is_information() {
         (Step::Huge(100_000_000), ErrorKind::InvalidResponse, None),
         (Step::Stall, ErrorKind::TimedOut, None),
     ] {
-        let agent = ScriptedAgent::start(TRANSPORTS[0], [step]);
+        let agent = ScriptedAgent::start(TRANSPORTS[0], [step]).info_in_script();
         let e = client(&agent.url).fetch_info(Duration::from_millis(300)).unwrap_err();
         assert_eq!((e.kind(), e.status()), (kind, status), "{e}");
     }

@@ -202,7 +202,8 @@ fn close_during_a_stalled_send_is_bounded_and_idempotent() {
 
 #[test]
 fn limits_beyond_all_clocks_are_limits_too() {
-    let agent = ScriptedAgent::start(Listen::Tcp, [say(200, "{}")]);
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    agent.set_info([say(200, "{}")]);
     let exporter = TraceExporter::builder().url(&agent.url).build().unwrap();
     assert!(exporter.fetch_info(Duration::MAX).is_ok());
     assert!(exporter.close_within(Duration::MAX).complete);

@@ -5,11 +5,13 @@
 //! What the agent offers is read by [`info`]; who we run inside of by [`entity`].
 
 mod client;
+pub(crate) mod discovery;
 pub mod entity;
 mod exchange;
 mod gate;
 pub mod headers;
 pub mod info;
+pub(crate) mod presence;
 pub mod response;
 pub mod retry;
 pub mod sha256;
@@ -17,4 +19,5 @@ mod transport;
 
 pub use client::{Client, TraceRequest};
 pub use info::Info;
+pub use presence::{AgentState, Condition};
 pub use response::Reply;

@@ -113,6 +113,11 @@ pub fn seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
+/// A random number from 0 up to, not including, 1.
+pub(crate) fn fraction() -> f64 {
+    Random(seed()).fraction()
+}
+
 /// SplitMix64: small, and good enough for spreading waits.
 #[derive(Debug)]
 struct Random(u64);

@@ -73,6 +73,21 @@ impl Builder {
         self
     }
 
+    /// The best format that the agent offers: v1 where `/info` lists it, else v0.4. (v0.5 is never chosen: it cannot carry
+    /// everything that v0.4 does.)
+    #[must_use]
+    pub fn output_format_auto(mut self) -> Self {
+        self.raw.output_format = Some(super::OUTPUT_AUTO.to_owned());
+        self
+    }
+
+    /// Whether the agent's `/info` is read: at start, every 300 s, and when the agent's state changes. Default on.
+    #[must_use]
+    pub fn discovery(mut self, value: bool) -> Self {
+        self.raw.discovery = Some(value);
+        self
+    }
+
     /// What becomes of input that the agent would refuse. Default: repaired where that has one meaning.
     #[must_use]
     pub fn on_malformed(mut self, value: OnMalformed) -> Self {
@@ -134,6 +149,9 @@ impl Builder {
     }
 
     text_setters! {
+        /// Where health metrics go: `udp://host:port` or `unix:///path` (a datagram socket). Without a port, the agent's
+        /// `/info` says it, else 8125. Default: none are sent.
+        dogstatsd;
         /// The service of the process; used where a span or payload has none of its own.
         service;
         /// The environment, `prod` for instance.
@@ -167,6 +185,8 @@ impl Builder {
     }
 
     flag_setters! {
+        /// Applies the trace filters that the agent's `/info` names (`filter_tags`, `filter_tags_regex`, `ignore_resources`).
+        agent_filters;
         /// Whether to read container and entity id from `/proc/self/cgroup` at build. Default off. An id that was set wins.
         detect_container;
         /// Says by header that the tracer computed stats itself.

@@ -2,7 +2,7 @@
 //! every snapshot.
 //!
 //! A payload enters once ([`Account::enter`], as queued) and leaves once ([`Entry::settle`]); both are one step under one
-//! lock, so no snapshot sees a payload half way. Bytes are bytes of the input. A payload that could not be read enters
+//! lock, so no snapshot sees a payload half way; one that had to be split leaves part by part, each in one step. Bytes are bytes of the input. A payload that could not be read enters
 //! and leaves as dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
 
 use crate::error::ErrorKind;
@@ -27,6 +27,19 @@ impl Counts {
             traces: self.traces + other.traces,
             spans: self.spans + other.spans,
             bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// More than any payload has.
+    const ALL: Counts = Counts { traces: u64::MAX, spans: u64::MAX, bytes: u64::MAX };
+
+    /// The smaller of each.
+    #[must_use]
+    pub fn at_most(self, other: Counts) -> Counts {
+        Counts {
+            traces: self.traces.min(other.traces),
+            spans: self.spans.min(other.spans),
+            bytes: self.bytes.min(other.bytes),
         }
     }
 
@@ -135,8 +148,10 @@ pub struct Metrics {
     pub queued: Counts,
     /// What was dropped, by the index of the reason in [`DropReason::ALL`].
     pub dropped: [Counts; DropReason::ALL.len()],
-    /// Sends after whose body the connection failed, so that the agent may have the payload twice.
+    /// Payloads that were accepted after an earlier attempt had got no answer, so that the agent may have them twice.
     pub possibly_duplicated: u64,
+    /// Payloads that count as dropped although the agent may have them: written whole, and never answered.
+    pub possibly_arrived: u64,
     /// Values of payloads that were repaired. Knob: `onMalformed`.
     pub repaired: u64,
     /// Requests made for traces.
@@ -201,8 +216,9 @@ pub struct Effort {
     pub requests: u64,
     /// Bytes of the body that was accepted.
     pub body_bytes: u64,
-    /// The agent may have the payload twice.
-    pub possibly_duplicated: bool,
+    /// An attempt was written whole and got no answer: the agent may have the payload twice, or although it counts as
+    /// dropped.
+    pub possibly_arrived: bool,
 }
 
 impl Account {
@@ -212,7 +228,7 @@ impl Account {
         m.payloads += 1;
         m.received = m.received.plus(counts);
         m.queued = m.queued.plus(counts);
-        Entry { account: self, counts, settled: false }
+        Entry { account: self, rest: counts }
     }
 
     /// The account as it stands.
@@ -225,40 +241,63 @@ impl Account {
 #[derive(Debug)]
 pub struct Entry<'a> {
     account: &'a Account,
-    counts: Counts,
-    settled: bool,
+    rest: Counts,
 }
 
 impl Entry<'_> {
-    /// The payload leaves: parts as `outcome` says, the rest by its `fate`.
-    pub fn settle(mut self, outcome: &Outcome, fate: Fate, effort: Effort) {
-        self.leave(outcome, fate, effort);
+    /// What is still on its way.
+    pub fn rest(&self) -> Counts {
+        self.rest
     }
 
-    fn leave(&mut self, outcome: &Outcome, fate: Fate, effort: Effort) {
-        self.settled = true;
+    /// The payload leaves: parts as `outcome` says, the rest by its `fate`.
+    pub fn settle(mut self, outcome: &Outcome, fate: Fate, effort: Effort) {
+        self.leave(outcome, Counts::ALL, fate, effort);
+    }
+
+    /// A part leaves: what `outcome` says, and `counts` by its `fate`. The rest stays on its way.
+    pub fn part(&mut self, outcome: &Outcome, counts: Counts, fate: Fate, effort: Effort) {
+        self.leave(outcome, counts, fate, effort);
+    }
+
+    /// Books what takes nothing away: figures of requests that decided nothing.
+    pub fn note(&mut self, effort: Effort) {
+        self.leave(&Outcome::default(), Counts::default(), Fate::Sent, effort);
+    }
+
+    fn leave(&mut self, outcome: &Outcome, counts: Counts, fate: Fate, effort: Effort) {
         let mut m = self.account.metrics.lock();
-        let rest = self.counts.minus(outcome.filtered).minus(outcome.sampled_out).minus(outcome.malformed);
-        m.queued = m.queued.minus(self.counts);
+        let staged = outcome.filtered.plus(outcome.sampled_out).plus(outcome.malformed);
+        let gone = counts.at_most(self.rest.minus(staged));
+        m.queued = m.queued.minus(staged.plus(gone));
+        self.rest = self.rest.minus(staged.plus(gone));
         m.filtered = m.filtered.plus(outcome.filtered);
         m.sampled_out = m.sampled_out.plus(outcome.sampled_out);
         add(&mut m, DropReason::Malformed, outcome.malformed);
         match fate {
-            Fate::Sent => m.sent = m.sent.plus(rest),
-            Fate::Dropped(reason) => add(&mut m, reason, rest),
+            Fate::Sent => m.sent = m.sent.plus(gone),
+            Fate::Dropped(reason) => add(&mut m, reason, gone),
         }
         m.repaired += outcome.repaired;
         m.lost_in_conversion += outcome.lost_in_conversion;
         m.requests += effort.requests;
         m.body_bytes += effort.body_bytes;
-        m.possibly_duplicated += u64::from(effort.possibly_duplicated);
+        match fate {
+            Fate::Sent => m.possibly_duplicated += u64::from(effort.possibly_arrived),
+            Fate::Dropped(_) => m.possibly_arrived += u64::from(effort.possibly_arrived),
+        }
     }
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if !self.settled {
-            self.leave(&Outcome::default(), Fate::Dropped(DropReason::Internal), Effort::default());
+        if self.rest != Counts::default() {
+            self.leave(
+                &Outcome::default(),
+                Counts::ALL,
+                Fate::Dropped(DropReason::Internal),
+                Effort::default(),
+            );
         }
     }
 }
@@ -288,11 +327,7 @@ mod tests {
             malformed: counts(1, 5, 50),
             ..Outcome::default()
         };
-        first.settle(
-            &outcome,
-            Fate::Sent,
-            Effort { requests: 1, body_bytes: 650, possibly_duplicated: false },
-        );
+        first.settle(&outcome, Fate::Sent, Effort { requests: 1, body_bytes: 650, possibly_arrived: false });
         account.enter(counts(3, 3, 3)).settle(
             &Outcome::default(),
             Fate::Dropped(DropReason::TimedOut),
@@ -305,6 +340,35 @@ mod tests {
         assert_eq!(m.dropped_for(DropReason::TimedOut), counts(3, 3, 3));
         assert_eq!(m.dropped_for(DropReason::Internal), counts(7, 7, 7));
         assert_eq!(m.queued, Counts::default());
+    }
+
+    #[test]
+    fn a_split_payload_leaves_part_by_part_and_every_snapshot_is_closed() {
+        let account = Account::default();
+        let mut entry = account.enter(counts(10, 100, 1000));
+        let closed = || assert_eq!(account.snapshot().received, account.snapshot().accounted_for());
+        entry.part(
+            &Outcome { malformed: counts(1, 0, 10), ..Outcome::default() },
+            counts(4, 40, 400),
+            Fate::Sent,
+            Effort::default(),
+        );
+        closed();
+        assert_eq!(entry.rest(), counts(5, 60, 590));
+        entry.part(
+            &Outcome::default(),
+            counts(2, 50, 900),
+            Fate::Dropped(DropReason::PayloadTooLarge),
+            Effort { possibly_arrived: true, ..Effort::default() },
+        );
+        closed();
+        entry.note(Effort { requests: 3, ..Effort::default() });
+        entry.settle(&Outcome::default(), Fate::Sent, Effort { possibly_arrived: true, ..Effort::default() });
+        closed();
+        let m = account.snapshot();
+        assert_eq!((m.sent, m.queued), (counts(7, 50, 400), Counts::default()));
+        assert_eq!(m.dropped_for(DropReason::PayloadTooLarge), counts(2, 50, 590));
+        assert_eq!((m.possibly_arrived, m.possibly_duplicated, m.requests), (1, 1, 3));
     }
 
     #[test]

@@ -1,3 +1,12 @@
 //! What becomes of a payload between the pipeline and the agent, and the account of it. Never looks inside a span.
+//!
+//! [`dispatch`] is the way of one payload: the course of the moment ([`course`]), the pipeline, the request, what is tried
+//! when the agent refuses, the account ([`accounting`]). A payload that is too large goes in parts ([`split`]). What runs
+//! beside sends, `/info` and probes, is an errand ([`errands`]).
 
 pub mod accounting;
+pub(crate) mod course;
+pub(crate) mod dispatch;
+pub(crate) mod errands;
+pub(crate) mod sends;
+pub(crate) mod split;

@@ -16,6 +16,7 @@
 
 mod access;
 mod arena;
+mod describe;
 mod extras;
 mod fields;
 mod filter;
@@ -27,6 +28,7 @@ mod top_level;
 
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
+pub(crate) use describe::describe;
 pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{FilterRules, Filters};
 pub use keys::{Interest, Slot};

@@ -108,6 +108,9 @@ pub fn say(status: u16, body: &str) -> Step {
 
 struct Shared {
     script: Mutex<VecDeque<Step>>,
+    /// What `GET /info` is answered, the last step again and again; nothing: 404. `None`: it takes part in the script.
+    info: Mutex<Option<VecDeque<Step>>>,
+    info_requests: AtomicUsize,
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<Arc<Socket>>>,
     connections: AtomicUsize,
@@ -158,6 +161,8 @@ impl ScriptedAgent {
         let listener = Arc::new(listener);
         let shared = Arc::new(Shared {
             script: Mutex::new(script.into_iter().collect()),
+            info: Mutex::new(Some(VecDeque::new())),
+            info_requests: AtomicUsize::new(0),
             requests: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -172,6 +177,23 @@ impl ScriptedAgent {
 
     pub fn push(&self, step: Step) {
         self.shared.script.lock().unwrap().push_back(step);
+    }
+
+    /// `GET /info` takes steps of the script and is recorded, like any request. Otherwise an exporter's own questions
+    /// would come between those of the test.
+    pub fn info_in_script(self) -> Self {
+        *self.shared.info.lock().unwrap() = None;
+        self
+    }
+
+    /// What `GET /info` is answered from now on; the last step stays.
+    pub fn set_info(&self, steps: impl IntoIterator<Item = Step>) {
+        *self.shared.info.lock().unwrap() = Some(steps.into_iter().collect());
+    }
+
+    /// How often `/info` was asked for, if it is not in the script.
+    pub fn info_requests(&self) -> usize {
+        self.shared.info_requests.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<Recorded> {
@@ -250,6 +272,15 @@ fn accept(shared: &Arc<Shared>, listener: &Socket) {
     }
 }
 
+/// The step for the next `/info`.
+fn next_info(steps: &mut VecDeque<Step>) -> Step {
+    match steps.len() {
+        0 => say(404, "404 page not found"),
+        1 => steps[0].clone(),
+        _ => steps.pop_front().unwrap(),
+    }
+}
+
 /// Answers the requests of one connection until it ends.
 fn serve(shared: &Shared, socket: &Socket, number: usize) {
     let _ = socket.set_tcp_nodelay(true);
@@ -294,15 +325,24 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             }
         };
         let body_end = (head_end + 4 + length).min(input.len());
-        shared.requests.lock().unwrap().push(Recorded {
-            connection: number,
-            head: String::from_utf8_lossy(&input[..head_end]).into_owned(),
-            body: input[head_end + 4..body_end].to_vec(),
-            first_read,
-        });
+        let is_info = input.starts_with(b"GET ") && find(&input[..head_end.min(200)], b"/info HTTP").is_some();
+        let apart = is_info.then(|| shared.info.lock().unwrap().as_mut().map(next_info)).flatten();
+        if apart.is_some() {
+            shared.info_requests.fetch_add(1, Ordering::SeqCst);
+        } else {
+            shared.requests.lock().unwrap().push(Recorded {
+                connection: number,
+                head: String::from_utf8_lossy(&input[..head_end]).into_owned(),
+                body: input[head_end + 4..body_end].to_vec(),
+                first_read,
+            });
+        }
         input.drain(..body_end);
 
-        let step = shared.script.lock().unwrap().pop_front().unwrap_or_else(|| Step::Say(ok()));
+        let step = match apart {
+            Some(step) => step,
+            None => shared.script.lock().unwrap().pop_front().unwrap_or_else(|| Step::Say(ok())),
+        };
         match step {
             Step::Say(bytes) => drop(io.write_all(&bytes)),
             Step::SayAndClose(bytes) => {

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Formatting, clippy, import rules, generated lists, versions. Changes nothing.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+fail() { echo "lint: $*"; bad=1; }
+
+cargo fmt --check > /dev/null || fail "rustfmt: run cargo fmt"
+cargo clippy --quiet --all-targets -- -D warnings || fail "clippy"
+cargo clippy --quiet --lib --no-default-features -- -D warnings || fail "clippy without jni"
+
+# Who may import whom (ARCHITECTURE.md).
+forbidden() { # ROOM WORDS...
+  room=$1; shift
+  for word in "$@"; do
+    hits=$(grep -rnE "use crate::$word|crate::$word::" "$room" | grep -vE '^\S+:\s*//' || true)
+    [ -z "$hits" ] || fail "$room must not use $word:
+$hits"
+  done
+}
+forbidden src/msgpack trace format agent delivery exporter config error
+forbidden src/trace agent delivery exporter format jni
+forbidden src/format agent delivery exporter jni
+forbidden src/agent trace format msgpack exporter jni
+forbidden src/delivery trace format exporter jni
+hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(ffi|jni)/|unsafe_code|unsafe_op|//' || true)
+[ -z "$hits" ] || fail "unsafe outside ffi and jni: $hits"
+
+# One version everywhere; the error numbers of Java are those of Rust.
+version=$(sed -n 's/^version=//p' gradle.properties)
+grep -q "^version = \"$version\"" Cargo.toml || fail "Cargo.toml has another version than gradle.properties"
+grep -q "VERSION = \"$version\"" java/src/main/java/com/datadog/pipeline/TraceExporter.java || fail "TraceExporter.VERSION differs"
+rust=$(sed -nE 's/^    [A-Za-z]+ = ([0-9]+), "([A-Z_]+)";/\2 \1/p' src/error.rs | sort)
+java=$(sed -nE 's/^  ([A-Z_]+)\(([0-9]+)\)[,;]/\1 \2/p' java/src/main/java/com/datadog/pipeline/ErrorCode.java | sort)
+[ -n "$rust" ] && [ "$rust" = "$java" ] || fail "ErrorCode.java and error.rs differ"
+rust=$(sed -nE 's/^    [A-Za-z]+ = "([a-z_]+)";/\1/p' src/delivery/accounting.rs | tr a-z A-Z)
+java=$(sed -nE 's/^  ([A-Z_]+),?$/\1/p' java/src/main/java/com/datadog/pipeline/DropReason.java)
+[ -n "$rust" ] && [ "$rust" = "$java" ] || fail "DropReason.java and accounting.rs differ"
+
+# Java: Google Java Format, if its JAR can be had; warnings are errors in the build.
+format=build/google-java-format.jar
+[ -f $format ] || mvn -q dependency:copy -Dartifact=com.google.googlejavaformat:google-java-format:1.24.0:jar:all-deps \
+  -DoutputDirectory=build -Dmdep.stripVersion=true -Dmdep.stripClassifier=true 2> /dev/null || true
+if [ -f $format ]; then
+  opens=""
+  for p in api code file parser tree util; do opens="$opens --add-exports=jdk.compiler/com.sun.tools.javac.$p=ALL-UNNAMED"; done
+  # shellcheck disable=SC2086  # the exports are words
+  changed=$(java $opens -jar $format --dry-run $(git ls-files 'java/*.java' | grep -v module-info) 2> /dev/null || true)
+  [ -z "$changed" ] || fail "google-java-format: $changed"
+else
+  echo "lint: google-java-format could not be fetched; Java formatting is not checked"
+fi
+for script in scripts/*.sh gradle/gradle8/*.sh .ci/run; do
+  sh -n "$script" 2> /dev/null || bash -n "$script" || fail "$script"
+done
+if [ $bad = 0 ]; then echo "lint: clean"; fi
+exit $bad

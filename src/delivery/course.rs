@@ -1,0 +1,228 @@
+//! The course of the moment: which format, which filters, which size. It follows from the settings and from what the agent
+//! says of itself, is put together when one of them changes, and is swapped as a whole, so that a send sees one state.
+
+use crate::agent::Info;
+use crate::config::{Config, OutputFormat};
+use crate::pipeline::Plan;
+use crate::trace::{FilterRules, Filters};
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+
+/// The largest request when the agent does not say what it takes: the real one's own default.
+pub(crate) const DEFAULT_MAX_BYTES: usize = 25 * 1024 * 1024;
+
+/// How payloads go out.
+#[derive(Debug)]
+pub(crate) struct Course {
+    pub(crate) plan: Plan,
+    /// Why it is this format, for people.
+    pub(crate) why: String,
+    /// What the agent said.
+    pub(crate) info: Option<Info>,
+    /// The largest request, and whether the agent said so.
+    pub(crate) max_bytes: usize,
+    pub(crate) max_is_the_agents: bool,
+    /// Filters of the agent that cannot be used, and why.
+    pub(crate) unusable: Vec<String>,
+}
+
+impl Course {
+    /// The course for these settings and this agent. `refused`: the agent answered 404 to the format wanted.
+    pub(crate) fn new(config: &Config, info: Option<Info>, refused: bool) -> Self {
+        let (format, why) = choose(config, info.as_ref(), refused);
+        let mut plan = Plan::new(config, format);
+        let mut unusable = Vec::new();
+        if let Some(agent) = info.as_ref().filter(|_| config.agent_filters).map(agent_rules) {
+            let mut rules = config.filters.clone();
+            rules.extend(&agent);
+            (plan.filters, unusable) = Filters::new(&rules);
+        }
+        let said = info.as_ref().and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
+        Self {
+            plan,
+            why,
+            max_bytes: said.unwrap_or(DEFAULT_MAX_BYTES),
+            max_is_the_agents: said.is_some(),
+            info,
+            unusable,
+        }
+    }
+
+    /// The stages of this course, but v0.4 comes out: what is split is split as v0.4.
+    pub(crate) fn stages_to_v04(&self, config: &Config) -> Plan {
+        let mut plan = Plan::new(config, self.plan.format);
+        plan.filters = self.plan.filters.clone();
+        plan.format = OutputFormat::V04;
+        plan
+    }
+
+    /// Only the conversion to this course's format, for parts whose stages are done.
+    pub(crate) fn conversion(&self, config: &Config) -> Plan {
+        let mut plan = Plan::new(config, self.plan.format);
+        plan.filters = Filters::default();
+        plan.drop_p0 = false;
+        plan
+    }
+}
+
+fn choose(config: &Config, info: Option<&Info>, refused: bool) -> (OutputFormat, String) {
+    let wanted = config.output_format;
+    let offered = info.map(|i| i.offers(OutputFormat::V1.path()));
+    let v04 = |why: &str| (OutputFormat::V04, why.to_owned());
+    match (config.output_auto, wanted) {
+        (true, _) if refused => v04("`outputFormat` is AUTO; the agent lists v1 but answered 404 to it"),
+        (true, _) => match offered {
+            Some(true) => (OutputFormat::V1, "`outputFormat` is AUTO and the agent offers v1".to_owned()),
+            Some(false) => v04("`outputFormat` is AUTO and the agent offers no v1"),
+            None => v04("`outputFormat` is AUTO and what the agent offers is not known"),
+        },
+        (false, OutputFormat::V04) => v04("`outputFormat` is V04"),
+        (false, _) if refused => v04("the agent answered 404 to the format of `outputFormat`"),
+        (false, OutputFormat::V1) if offered == Some(false) => {
+            v04("`outputFormat` is V1, but the agent does not offer it")
+        }
+        (false, OutputFormat::V1) if offered.is_none() => {
+            (wanted, "`outputFormat` is V1; whether the agent offers it is not known".to_owned())
+        }
+        (false, _) => (wanted, "it is `outputFormat`".to_owned()),
+    }
+}
+
+/// The trace filters of `/info`.
+pub(crate) fn agent_rules(info: &Info) -> FilterRules {
+    let f = &info.fields;
+    FilterRules {
+        require: f.filter_tags.require.clone(),
+        reject: f.filter_tags.reject.clone(),
+        require_regex: f.filter_tags_regex.require.clone(),
+        reject_regex: f.filter_tags_regex.reject.clone(),
+        ignore_resources: f.ignore_resources.clone(),
+    }
+}
+
+/// The current course of one exporter.
+#[derive(Debug)]
+pub(crate) struct Courses {
+    current: RwLock<Arc<Course>>,
+    /// The agent's state (`None`: not known then) when it answered 404 to the format wanted.
+    refused_at: Mutex<Option<Option<Arc<str>>>>,
+}
+
+impl Courses {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            current: RwLock::new(Arc::new(Course::new(config, None, false))),
+            refused_at: Mutex::new(None),
+        }
+    }
+
+    /// The course of the moment.
+    #[inline]
+    pub(crate) fn current(&self) -> Arc<Course> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// The agent says something new of itself. A 404 is forgotten: this may be another agent.
+    pub(crate) fn informed(&self, config: &Config, info: Info) -> Arc<Course> {
+        let mut refused_at = self.refused_at.lock();
+        if refused_at.as_ref().is_some_and(|at| at.as_ref() != Some(&info.state_hash)) {
+            *refused_at = None;
+        }
+        self.swap(Course::new(config, Some(info), refused_at.is_some()))
+    }
+
+    /// The agent answered 404 to the format of `course`. Gives the course to take instead.
+    pub(crate) fn refused(&self, config: &Config, course: &Arc<Course>) -> Arc<Course> {
+        let mut refused_at = self.refused_at.lock();
+        let current = self.current();
+        if current.plan.format == OutputFormat::V04 {
+            // Another send has found out before.
+            return current;
+        }
+        *refused_at = Some(course.info.as_ref().map(|i| Arc::clone(&i.state_hash)));
+        self.swap(Course::new(config, current.info.clone(), true))
+    }
+
+    fn swap(&self, course: Course) -> Arc<Course> {
+        let course = Arc::new(course);
+        *self.current.write() = Arc::clone(&course);
+        course
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::info::parse_for_tests as info;
+    use crate::config::RawConfig;
+
+    fn config(format: &str) -> Config {
+        Config::new(RawConfig { output_format: Some(format.to_owned()), ..RawConfig::default() }).unwrap()
+    }
+
+    const WITH: &str = r#"{"endpoints":["/v0.4/traces","/v1.0/traces"]}"#;
+    const WITHOUT: &str = r#"{"endpoints":["/v0.4/traces"]}"#;
+
+    #[test]
+    fn the_format_follows_setting_offer_and_refusal() {
+        use OutputFormat::{V1, V04, V05};
+        for (setting, said, refused, format) in [
+            ("V04", Some(WITH), false, V04),
+            ("V05", Some(WITH), false, V05),
+            ("V05", None, true, V04),
+            ("V1", None, false, V1),
+            ("V1", Some(WITH), false, V1),
+            ("V1", Some(WITHOUT), false, V04),
+            ("V1", Some(WITH), true, V04),
+            ("V1", None, true, V04),
+            ("AUTO", None, false, V04),
+            ("AUTO", Some(WITH), false, V1),
+            ("AUTO", Some(WITHOUT), false, V04),
+            ("AUTO", Some(WITH), true, V04),
+        ] {
+            let course = Course::new(&config(setting), said.map(info), refused);
+            assert_eq!(course.plan.format, format, "{setting} {said:?} {refused}");
+            assert!(course.why.contains("outputFormat"), "{}", course.why);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_until_the_agent_says_otherwise() {
+        let config = config("V1");
+        let courses = Courses::new(&config);
+        let format = |c: &Arc<Course>| c.plan.format;
+        assert_eq!(format(&courses.refused(&config, &courses.current())), OutputFormat::V04);
+        assert_eq!(
+            format(&courses.informed(&config, info(WITH))),
+            OutputFormat::V1,
+            "it says that it has v1"
+        );
+        assert_eq!(format(&courses.refused(&config, &courses.current())), OutputFormat::V04, "it lied");
+        assert_eq!(
+            format(&courses.informed(&config, info(WITH))),
+            OutputFormat::V04,
+            "and says the same again"
+        );
+        let other = r#"{"version":"2","endpoints":["/v1.0/traces"]}"#;
+        assert_eq!(format(&courses.informed(&config, info(other))), OutputFormat::V1);
+    }
+
+    #[test]
+    fn filters_of_the_agent_are_taken_only_on_request_and_beside_ours() {
+        let said = r#"{"filter_tags":{"reject":["a"]},"filter_tags_regex":{"require":["b:("]},"ignore_resources":["x"]}"#;
+        for (on, empty) in [(false, true), (true, false)] {
+            let config = Config::new(RawConfig { agent_filters: on, ..RawConfig::default() }).unwrap();
+            let course = Course::new(&config, Some(info(said)), false);
+            assert_eq!(course.plan.filters.is_empty(), empty);
+            assert_eq!(course.unusable.len(), usize::from(on), "{:?}", course.unusable);
+        }
+    }
+
+    #[test]
+    fn the_largest_request_is_the_agents_or_its_default() {
+        let config = config("V04");
+        assert_eq!(Course::new(&config, None, false).max_bytes, 25 << 20);
+        let course = Course::new(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false);
+        assert_eq!((course.max_bytes, course.max_is_the_agents), (1000, true));
+    }
+}

@@ -1,0 +1,297 @@
+//! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's exporter
+//! (`datadog.tracer.exporter.*`), plus the latency of a send. Datagrams may be lost and are never waited for.
+//!
+//! A send appends its lines to a bounded buffer; the exporter's errand thread sends what is there every ten seconds, and
+//! `close` sends the rest.
+
+use crate::config::StatsdUrl;
+use crate::delivery::accounting::{Counts, DropReason};
+use crate::error::{Error, ErrorKind};
+use parking_lot::Mutex;
+use std::fmt::Write;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long lines wait.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
+/// The port when neither the caller nor the agent names one.
+const DEFAULT_PORT: u16 = 8125;
+/// More is not kept between two flushes.
+const MAX_BUFFER: usize = 256 * 1024;
+/// What fits into one datagram on every path (as Datadog's clients have it).
+const UDP_DATAGRAM: usize = 1432;
+#[cfg(unix)]
+const UNIX_DATAGRAM: usize = 8192;
+
+const PREFIX: &str = "datadog.tracer.exporter.";
+const TAGS: &str = concat!("|#data_pipeline_version:", env!("CARGO_PKG_VERSION"));
+
+/// What became of one request body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent<'a> {
+    pub(crate) traces: u64,
+    pub(crate) body_bytes: u64,
+    pub(crate) requests: u64,
+    pub(crate) took: Duration,
+    /// Why it was dropped, if it was.
+    pub(crate) failure: Option<(&'a Error, DropReason)>,
+}
+
+/// The metrics of one exporter.
+#[derive(Debug)]
+pub(crate) struct Statsd {
+    target: StatsdUrl,
+    buffer: Mutex<String>,
+    /// Where the last flush went.
+    resolved: Mutex<Option<SocketAddr>>,
+    sent: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Statsd {
+    pub(crate) fn new(target: StatsdUrl) -> Self {
+        Self {
+            target,
+            buffer: Mutex::default(),
+            resolved: Mutex::new(None),
+            sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// A payload was read, or could not be. Gives whether the buffer was empty, so that a flush must be arranged.
+    pub(crate) fn read(&self, received: Option<Counts>) -> bool {
+        self.append(|b| match received {
+            Some(counts) => line(b, "deserialize.traces", counts.traces, "c", format_args!("")),
+            None => line(b, "deserialize.errors", 1, "c", format_args!("")),
+        })
+    }
+
+    /// A request body went out, or failed to.
+    pub(crate) fn sent(&self, s: &Sent<'_>) -> bool {
+        self.append(|b| {
+            let none = format_args!("");
+            line(b, "transport.sent.bytes", s.body_bytes, "d", none);
+            line(b, "transport.traces.sent", s.traces, "d", none);
+            line(b, "transport.requests", s.requests, "d", none);
+            line(b, "transport.latency", s.took.as_millis() as u64, "d", none);
+            match s.failure {
+                None => line(b, "transport.traces.successful", s.traces, "c", none),
+                Some((error, reason)) => {
+                    line(b, "transport.traces.failed", 1, "c", format_args!(",type:{}", Type(error)));
+                    line(
+                        b,
+                        "transport.dropped.bytes",
+                        s.body_bytes,
+                        "d",
+                        format_args!(",reason:{}", reason.name()),
+                    );
+                    line(
+                        b,
+                        "transport.traces.dropped",
+                        s.traces,
+                        "d",
+                        format_args!(",reason:{}", reason.name()),
+                    );
+                }
+            }
+        })
+    }
+
+    fn append(&self, write: impl FnOnce(&mut String)) -> bool {
+        let mut buffer = self.buffer.lock();
+        if buffer.len() > MAX_BUFFER {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let was_empty = buffer.is_empty();
+        write(&mut buffer);
+        was_empty
+    }
+
+    /// Sends what is there. `port` is what the agent's `/info` says.
+    pub(crate) fn flush(&self, port: Option<u16>) {
+        self.flush_to(port, false);
+    }
+
+    fn flush_to(&self, port: Option<u16>, last: bool) {
+        let text = std::mem::take(&mut *self.buffer.lock());
+        if text.is_empty() {
+            return;
+        }
+        let (send, size) = match self.open(port, last) {
+            Ok(opened) => opened,
+            Err(_) => {
+                self.lost.fetch_add(text.lines().count() as u64, Ordering::Relaxed);
+                return;
+            }
+        };
+        for datagram in datagrams(&text, size) {
+            let counter = if send(datagram.as_bytes()).is_ok() { &self.sent } else { &self.lost };
+            counter.fetch_add(datagram.lines().count() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends what is there while the exporter closes: without looking up a name, which may take long.
+    pub(crate) fn flush_last(&self) {
+        let known = match &self.target {
+            StatsdUrl::Udp { host, .. } => {
+                *self.resolved.lock() != None || host.parse::<std::net::IpAddr>().is_ok()
+            }
+            StatsdUrl::Unix { .. } => true,
+        };
+        if known {
+            let last = self.resolved.lock().map(|a| a.port());
+            self.flush_to(last, true);
+        }
+    }
+
+    /// Address in force, lines sent, lines lost.
+    pub(crate) fn status(&self, port: Option<u16>) -> (String, u64, u64) {
+        let address = match &self.target {
+            StatsdUrl::Udp { host, port: None } => {
+                StatsdUrl::Udp { host: host.clone(), port: Some(port.unwrap_or(DEFAULT_PORT)) }.to_string()
+            }
+            other => other.to_string(),
+        };
+        (address, self.sent.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
+    }
+
+    fn open(&self, port: Option<u16>, last: bool) -> std::io::Result<(Datagrams, usize)> {
+        match &self.target {
+            StatsdUrl::Udp { host, port: own } => {
+                let port = own.or(port).unwrap_or(DEFAULT_PORT);
+                let known = self.resolved.lock().filter(|_| last);
+                let address = match known {
+                    Some(address) => address,
+                    None => {
+                        (host.as_str(), port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?
+                    }
+                };
+                *self.resolved.lock() = Some(address);
+                let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+                socket.set_nonblocking(true)?;
+                socket.connect(address)?;
+                Ok((Box::new(move |bytes| socket.send(bytes).map(drop)), UDP_DATAGRAM))
+            }
+            #[cfg(unix)]
+            StatsdUrl::Unix { path } => {
+                let socket = std::os::unix::net::UnixDatagram::unbound()?;
+                socket.set_nonblocking(true)?;
+                socket.connect(path)?;
+                Ok((Box::new(move |bytes| socket.send(bytes).map(drop)), UNIX_DATAGRAM))
+            }
+            #[cfg(not(unix))]
+            StatsdUrl::Unix { .. } => Err(std::io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+type Datagrams = Box<dyn Fn(&[u8]) -> std::io::Result<()>>;
+
+fn line(buffer: &mut String, name: &str, value: u64, kind: &str, more_tags: std::fmt::Arguments<'_>) {
+    let _ = writeln!(buffer, "{PREFIX}{name}:{value}|{kind}{TAGS}{more_tags}");
+}
+
+/// The tag that the reference gives a failure.
+struct Type<'a>(&'a Error);
+
+impl std::fmt::Display for Type<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.0.status(), self.0.kind()) {
+            (Some(status), ErrorKind::HttpStatus | ErrorKind::PayloadTooLarge) => write!(f, "{status}"),
+            (_, ErrorKind::TimedOut) => f.write_str("timeout"),
+            (_, ErrorKind::InvalidResponse) => f.write_str("response_body"),
+            (_, ErrorKind::PayloadTooLarge) => f.write_str("413"),
+            (_, ErrorKind::AgentDown) => f.write_str("agent_down"),
+            _ => f.write_str("network"),
+        }
+    }
+}
+
+/// Whole lines, as many as fit.
+fn datagrams(text: &str, size: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = 0;
+        while let Some(n) = rest[end..].find('\n') {
+            if end > 0 && end + n > size {
+                break;
+            }
+            end += n + 1;
+        }
+        let (datagram, behind) = rest.split_at(if end == 0 { rest.len() } else { end });
+        rest = behind;
+        Some(datagram.trim_end_matches('\n'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_packed_whole_and_none_is_lost() {
+        let text: String = (0..500).map(|n| format!("metric.number.{n}:1|c\n")).collect();
+        let packed: Vec<&str> = datagrams(&text, 100).collect();
+        assert!(packed.len() > 50 && packed.iter().all(|d| d.len() <= 100), "{packed:?}");
+        assert_eq!(packed.join("\n") + "\n", text);
+        assert_eq!(datagrams(&"x".repeat(200), 100).count(), 1);
+    }
+
+    #[test]
+    fn a_listener_gets_the_names_of_the_reference() {
+        let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
+        listener.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let statsd = Statsd::new(StatsdUrl::parse("udp://127.0.0.1").unwrap());
+        assert!(statsd.read(Some(Counts { traces: 3, spans: 9, bytes: 90 })));
+        assert!(!statsd.read(None));
+        let sent =
+            Sent { traces: 3, body_bytes: 90, requests: 2, took: Duration::from_millis(7), failure: None };
+        statsd.sent(&sent);
+        let error = Error::new(ErrorKind::HttpStatus, "").with_status(503);
+        statsd.sent(&Sent { failure: Some((&error, DropReason::Overloaded)), ..sent });
+        statsd.flush(Some(port));
+        let mut text = String::new();
+        let mut buffer = [0; 2000];
+        while text.lines().count() < 14 {
+            let n = listener.recv(&mut buffer).unwrap();
+            text += std::str::from_utf8(&buffer[..n]).unwrap();
+            text.push('\n');
+        }
+        for expected in [
+            "deserialize.traces:3|c|#data_pipeline_version:",
+            "deserialize.errors:1|c",
+            "transport.sent.bytes:90|d",
+            "transport.traces.sent:3|d",
+            "transport.requests:2|d",
+            "transport.latency:7|d",
+            "transport.traces.successful:3|c",
+            "transport.traces.failed:1|c",
+            ",type:503",
+            "transport.dropped.bytes:90|d",
+            "transport.traces.dropped:3|d",
+            ",reason:overloaded",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+        assert_eq!(statsd.status(Some(port)), (format!("udp://127.0.0.1:{port}"), 14, 0));
+    }
+
+    #[test]
+    fn without_a_listener_nothing_waits_and_the_loss_is_known() {
+        let missing = if cfg!(unix) { "unix:///nonexistent/dsd.socket" } else { "udp://127.0.0.1:9" };
+        let statsd = Statsd::new(StatsdUrl::parse(missing).unwrap());
+        for _ in 0..100_000 {
+            statsd.read(None);
+        }
+        assert!(statsd.buffer.lock().len() < MAX_BUFFER + 1000);
+        statsd.flush(None);
+        assert!(statsd.buffer.lock().is_empty());
+    }
+}
