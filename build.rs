@@ -2,9 +2,15 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        // A class loader that is collected must not unmap code whose thread-local destructors may still run.
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
+    let is = |name: &str, value: &str| std::env::var(name).as_deref() == Ok(value);
+    if !is("CARGO_CFG_TARGET_OS", "linux") {
+        return;
+    }
+    // A class loader that is collected must not unmap code whose thread-local destructors may still run.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
+    // The linker of this target is LLD since Rust 1.90; it folds functions that came out equal.
+    if is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_ENV", "gnu") && is("PROFILE", "release") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--icf=all");
     }
 }

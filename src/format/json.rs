@@ -120,8 +120,7 @@ fn sorted_map(
 ) -> Result<(), Bad> {
     let (mut all, _) = entries(buf, p)?;
     // Of a key that comes twice the last one counts.
-    all.reverse();
-    all.sort_by_key(|(key, _)| *key);
+    all.sort_unstable_by_key(|(key, at)| (*key, std::cmp::Reverse(*at)));
     all.dedup_by_key(|(key, _)| *key);
     all.retain(|(_, at)| buf.get(*at) != Some(&0xc0));
     if all.is_empty() {

@@ -60,7 +60,12 @@ final class Doctor {
     String url = args.url();
     facts.put("url", url);
     try (TraceExporter exporter =
-        TraceExporter.builder().url(url).language("java").sendBudget(Duration.ofSeconds(2)).build()) {
+        TraceExporter.builder()
+            .url(url)
+            .language("java")
+            .tracerVersion(TraceExporter.version())
+            .sendBudget(Duration.ofSeconds(2))
+            .build()) {
       info(exporter);
       if (args.has("--send")) {
         send(exporter);

@@ -46,6 +46,7 @@ final class Send {
           TraceExporter.builder()
               .url(args.url())
               .language("java")
+              .tracerVersion(TraceExporter.version())
               .outputFormat(format(args.get("--format")))
               .onMalformed(OnMalformed.FAIL)
               .maxIdleConnections(Math.min(threads, 64))
