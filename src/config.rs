@@ -124,7 +124,8 @@ pub enum OutputFormat {
 
 impl OutputFormat {
     /// The names in settings.
-    pub const ALL: [(&'static str, OutputFormat); 3] = [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
+    pub const ALL: [(&'static str, OutputFormat); 3] =
+        [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
 
     /// The agent's endpoint.
     pub fn path(self) -> &'static str {

@@ -138,7 +138,12 @@ impl TraceExporter {
         result
     }
 
-    fn process(&self, workspace: &mut Workspace, payload: &[u8], dropped: DroppedP0) -> Result<AgentResponse, Error> {
+    fn process(
+        &self,
+        workspace: &mut Workspace,
+        payload: &[u8],
+        dropped: DroppedP0,
+    ) -> Result<AgentResponse, Error> {
         let budget = self.config.send_budget;
         let end = Instant::now() + budget;
         // Read once: another send may learn meanwhile that the agent does not know v1.
@@ -167,7 +172,12 @@ impl TraceExporter {
             }
         };
         let (outcome, body) = (again.outcome, again.body.len());
-        let result = match self.deliver(&self.fallback, &again, dropped, end.saturating_duration_since(Instant::now())) {
+        let result = match self.deliver(
+            &self.fallback,
+            &again,
+            dropped,
+            end.saturating_duration_since(Instant::now()),
+        ) {
             Ok(mut response) => {
                 response.reply.attempts += refused;
                 Ok(response)
@@ -201,7 +211,8 @@ impl TraceExporter {
             dropped_p0_traces: p0_traces,
             dropped_p0_spans: p0_spans,
             computed_stats: self.config.client_computed_stats,
-            computed_top_level: self.config.client_computed_top_level || plan.top_level.is_some_and(|t| t.mark),
+            computed_top_level: self.config.client_computed_top_level
+                || plan.top_level.is_some_and(|t| t.mark),
             budget,
         })?;
         Ok(AgentResponse { reply, traces: prepared.traces, spans: prepared.spans })
@@ -212,7 +223,11 @@ impl TraceExporter {
     fn refuse(&self, payload: &[u8], error: Error) -> Error {
         let traces = crate::msgpack::reader::array_head(payload, 0).map_or(0, |(n, _)| u64::from(n));
         let entry = self.account.enter(Counts { traces, spans: 0, bytes: payload.len() as u64 });
-        entry.settle(&Outcome::default(), Fate::Dropped(DropReason::of(error.kind(), None)), Effort::default());
+        entry.settle(
+            &Outcome::default(),
+            Fate::Dropped(DropReason::of(error.kind(), None)),
+            Effort::default(),
+        );
         error
     }
 
@@ -288,9 +303,11 @@ fn effort(result: &Result<AgentResponse, Error>, body: usize) -> Effort {
             body_bytes: if r.reply.status == 0 { 0 } else { body as u64 },
             possibly_duplicated: r.reply.possibly_duplicated,
         },
-        Err(e) => {
-            Effort { requests: u64::from(e.attempts()), body_bytes: 0, possibly_duplicated: e.possibly_arrived() }
-        }
+        Err(e) => Effort {
+            requests: u64::from(e.attempts()),
+            body_bytes: 0,
+            possibly_duplicated: e.possibly_arrived(),
+        },
     }
 }
 

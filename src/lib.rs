@@ -26,6 +26,8 @@ pub mod format;
 #[cfg(feature = "jni")]
 mod jni;
 pub mod msgpack;
+pub mod normalize;
+pub mod obfuscate;
 mod pipeline;
 pub mod show;
 pub mod trace;

@@ -7,9 +7,10 @@
 use crate::config::{Config, Metadata, OutputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
-use crate::format::{Lost, v04, v05, v1};
+use crate::format::{Lost, v1, v04, v05};
 use crate::trace::{
-    Arena, ChunkState, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
+    Arena, ChunkState, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot, TOP_LEVEL_SLOTS,
+    TopLevel, drop_p0,
 };
 
 /// Spans worked through at a time.
@@ -33,8 +34,8 @@ impl Plan {
     /// The stages that `config` asks for when the payload goes out as `format`.
     pub(crate) fn new(config: &Config, format: OutputFormat) -> Self {
         let converts = format != OutputFormat::V04;
-        let top_level =
-            (!config.client_computed_top_level && (config.compute_top_level || converts)).then_some(TopLevel { mark: true });
+        let top_level = (!config.client_computed_top_level && (config.compute_top_level || converts))
+            .then_some(TopLevel { mark: true });
         let mut slots: Vec<Slot> = Vec::new();
         if top_level.is_some() {
             slots.extend(TOP_LEVEL_SLOTS);
@@ -58,7 +59,10 @@ impl Plan {
 
     /// Whether a well-formed payload leaves as it came.
     fn forwards(&self) -> bool {
-        self.format == OutputFormat::V04 && self.filters.is_empty() && self.top_level.is_none() && !self.drop_p0
+        self.format == OutputFormat::V04
+            && self.filters.is_empty()
+            && self.top_level.is_none()
+            && !self.drop_p0
     }
 }
 
@@ -100,7 +104,12 @@ impl Workspace {
     /// # Errors
     /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place: what cannot be read at all, or the first fault when
     /// faults fail the payload, or when nothing is left of it.
-    pub(crate) fn prepare<'w>(&'w mut self, plan: &Plan, bytes: &'w [u8], metadata: &Metadata) -> Result<Prepared<'w>, Error> {
+    pub(crate) fn prepare<'w>(
+        &'w mut self,
+        plan: &Plan,
+        bytes: &'w [u8],
+        metadata: &Metadata,
+    ) -> Result<Prepared<'w>, Error> {
         self.arena.repairs = Default::default();
         if plan.forwards() {
             let tally = self.check(plan, bytes)?;
@@ -129,7 +138,14 @@ impl Workspace {
         tally.outcome.lost_in_conversion = lost.meta_structs + lost.clamped_times;
         tally.outcome.repaired = self.arena.repairs.count;
         let first_fault = self.arena.repairs.first.take();
-        Ok(Prepared { body, received: tally.received, traces: u64::from(traces), spans, outcome: tally.outcome, first_fault })
+        Ok(Prepared {
+            body,
+            received: tally.received,
+            traces: u64::from(traces),
+            spans,
+            outcome: tally.outcome,
+            first_fault,
+        })
     }
 
     fn prepared<'w>(&'w mut self, body: &'w [u8], tally: Tally, (traces, spans): (u64, u64)) -> Prepared<'w> {
@@ -235,7 +251,10 @@ impl Workspace {
 
     /// Bytes of memory held.
     pub(crate) fn capacity_bytes(&self) -> usize {
-        self.arena.capacity_bytes() + self.v04.capacity_bytes() + self.v05.capacity_bytes() + self.v1.capacity_bytes()
+        self.arena.capacity_bytes()
+            + self.v04.capacity_bytes()
+            + self.v05.capacity_bytes()
+            + self.v1.capacity_bytes()
     }
 
     /// Gives memory back after an unusually large payload.
@@ -251,7 +270,8 @@ impl Tally {
     fn add(&mut self, arena: &Arena) {
         self.edited |= !arena.edits.is_empty();
         for chunk in &arena.chunks {
-            let all = Counts { traces: 1, spans: u64::from(chunk.len), bytes: u64::from(chunk.end - chunk.at) };
+            let all =
+                Counts { traces: 1, spans: u64::from(chunk.len), bytes: u64::from(chunk.end - chunk.at) };
             self.received = self.received.plus(all);
             let o = &mut self.outcome;
             match chunk.state {
@@ -270,8 +290,11 @@ impl Tally {
     fn finish(&mut self, bytes: &[u8], arena: &Arena) -> Result<(), Error> {
         if self.received.traces > 0 && self.outcome.malformed.traces == self.received.traces {
             let why = arena.repairs.first.as_deref().unwrap_or("no trace could be read");
-            let kind =
-                if why.contains("the payload ends") { ErrorKind::TruncatedPayload } else { ErrorKind::MalformedPayload };
+            let kind = if why.contains("the payload ends") {
+                ErrorKind::TruncatedPayload
+            } else {
+                ErrorKind::MalformedPayload
+            };
             return Err(Error::new(kind, why.to_owned()));
         }
         self.received.bytes = bytes.len() as u64;

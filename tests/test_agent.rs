@@ -31,7 +31,9 @@ fn takes_every_captured_payload_in_every_format() {
     let mut failures = Vec::new();
     let mut sent = 0;
     for (transport, address) in [("tcp", url.clone()), ("uds", format!("unix://{socket}"))] {
-        for (format_name, format) in [("v04", OutputFormat::V04), ("v05", OutputFormat::V05), ("v1", OutputFormat::V1)] {
+        for (format_name, format) in
+            [("v04", OutputFormat::V04), ("v05", OutputFormat::V05), ("v1", OutputFormat::V1)]
+        {
             for (name, bytes) in fixtures() {
                 let token = format!("{transport}-{format_name}-{}", name.replace('/', "-"));
                 get(&url, &format!("/test/session/start?test_session_token={token}"));
@@ -46,9 +48,13 @@ fn takes_every_captured_payload_in_every_format() {
                 let answer = exporter.send(&bytes);
                 sent += 1;
                 match answer {
-                    Err(error) if refused(&name, format) => assert_eq!(error.status(), Some(400), "{token}: {error}"),
+                    Err(error) if refused(&name, format) => {
+                        assert_eq!(error.status(), Some(400), "{token}: {error}")
+                    }
                     Err(error) => failures.push(format!("{token}: {error}")),
-                    Ok(_) if refused(&name, format) => failures.push(format!("{token}: taken, so the list is old")),
+                    Ok(_) if refused(&name, format) => {
+                        failures.push(format!("{token}: taken, so the list is old"))
+                    }
                     // Nothing to send, so nothing was sent.
                     Ok(answer) if answer.traces == 0 => assert_eq!(answer.attempts(), 0, "{token}"),
                     Ok(answer) => failures.extend(arrived(&url, &token, answer.spans).err()),
@@ -76,7 +82,11 @@ fn arrived(url: &str, token: &str, spans: u64) -> Result<(), String> {
         .collect();
     let distinct: BTreeSet<&String> = ids.iter().collect();
     if ids.len() as u64 != spans || distinct.len() != ids.len() {
-        return Err(format!("{token}: {spans} spans sent, {} decoded, {} distinct", ids.len(), distinct.len()));
+        return Err(format!(
+            "{token}: {spans} spans sent, {} decoded, {} distinct",
+            ids.len(),
+            distinct.len()
+        ));
     }
     Ok(())
 }
@@ -98,6 +108,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 }
 
 fn get(url: &str, path: &str) -> String {
-    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
     agent.get(format!("{url}{path}")).call().unwrap().body_mut().read_to_string().unwrap()
 }

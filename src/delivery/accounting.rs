@@ -288,7 +288,11 @@ mod tests {
             malformed: counts(1, 5, 50),
             ..Outcome::default()
         };
-        first.settle(&outcome, Fate::Sent, Effort { requests: 1, body_bytes: 650, possibly_duplicated: false });
+        first.settle(
+            &outcome,
+            Fate::Sent,
+            Effort { requests: 1, body_bytes: 650, possibly_duplicated: false },
+        );
         account.enter(counts(3, 3, 3)).settle(
             &Outcome::default(),
             Fate::Dropped(DropReason::TimedOut),

@@ -50,7 +50,10 @@ pub(super) fn enter<'l, T: Default>(
 }
 
 /// Runs something whose failure must not stop the library from loading. No exception is left behind.
-pub(super) fn quietly<'l>(mut env: EnvUnowned<'l>, body: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<()>) {
+pub(super) fn quietly<'l>(
+    mut env: EnvUnowned<'l>,
+    body: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<()>,
+) {
     env.with_env(|env| -> Result<(), jni::errors::Error> {
         let _ = catch_unwind(AssertUnwindSafe(|| body(env)));
         if env.exception_check() {
@@ -69,13 +72,17 @@ fn throw(env: &mut Env<'_>, class: &JClass<'_>, failure: Failure) {
     }
     let thrown = match &failure {
         Failure::Ours(e) if e.kind() == ErrorKind::Closed => simple(env, Kind::IllegalState, e.message()),
-        Failure::Ours(e) if e.kind() == ErrorKind::InvalidArgument => simple(env, Kind::IllegalArgument, e.message()),
+        Failure::Ours(e) if e.kind() == ErrorKind::InvalidArgument => {
+            simple(env, Kind::IllegalArgument, e.message())
+        }
         Failure::Ours(e) => ours(env, class, e),
         Failure::Stale => simple(env, Kind::IllegalState, "the exporter is closed"),
         Failure::Null(what) => simple(env, Kind::NullPointer, what),
-        Failure::Jni(e) => {
-            ours(env, class, &Error::new(ErrorKind::Internal, format!("JNI call failed: {e}; please report this")))
-        }
+        Failure::Jni(e) => ours(
+            env,
+            class,
+            &Error::new(ErrorKind::Internal, format!("JNI call failed: {e}; please report this")),
+        ),
     };
     if thrown.is_err() && !env.exception_check() {
         let _ = simple(env, Kind::Runtime, "the native library failed and could not say why");

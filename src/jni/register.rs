@@ -24,7 +24,11 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         };
     }
     let methods = [
-        native!("nativeVersion", "()Ljava/lang/String;", natives::Java_com_datadog_pipeline_TraceExporter_nativeVersion),
+        native!(
+            "nativeVersion",
+            "()Ljava/lang/String;",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeVersion
+        ),
         native!("nativeCreate", "([B)J", natives::Java_com_datadog_pipeline_TraceExporter_nativeCreate),
         native!(
             "nativeSend",

@@ -10,7 +10,9 @@ use crate::delivery::accounting::{Counts, Metrics};
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
 use crate::ffi::handle::Handles;
-use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue};
+use jni::objects::{
+    JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue,
+};
 use jni::sys::{jint, jlong};
 use jni::{Env, EnvUnowned, jni_sig, jni_str};
 use parking_lot::Mutex;
@@ -65,7 +67,11 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
         }
         let raw = RawConfig::from_msgpack(&env.convert_byte_array(&settings)?)?;
         let exporter = TraceExporter::new(Config::new(raw)?)?;
-        Ok(EXPORTERS.insert(Arc::new(Exporter { exporter, buffers: Mutex::default(), last: Mutex::default() })))
+        Ok(EXPORTERS.insert(Arc::new(Exporter {
+            exporter,
+            buffers: Mutex::default(),
+            last: Mutex::default(),
+        })))
     })
 }
 
@@ -336,7 +342,12 @@ fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failu
 }
 
 /// The bytes of a direct buffer.
-fn direct<'b>(env: &Env<'_>, buffer: &'b JByteBuffer<'_>, position: jint, length: jint) -> Result<&'b [u8], Failure> {
+fn direct<'b>(
+    env: &Env<'_>,
+    buffer: &'b JByteBuffer<'_>,
+    position: jint,
+    length: jint,
+) -> Result<&'b [u8], Failure> {
     if buffer.is_null() {
         return Err(Failure::Null("payload"));
     }
@@ -361,12 +372,16 @@ fn as_bytes(bytes: &[i8]) -> &[u8] {
 /// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes; then the dropped
 /// ones, reason by reason.
 fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
-    let counts = |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
+    let counts =
+        |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
     out.push(m.payloads as i64);
     for c in [m.received, m.sent, m.filtered, m.sampled_out, m.queued] {
         counts(out, c);
     }
-    out.extend([m.possibly_duplicated, m.repaired, m.requests, m.body_bytes, m.lost_in_conversion, memory].map(|v| v as i64));
+    out.extend(
+        [m.possibly_duplicated, m.repaired, m.requests, m.body_bytes, m.lost_in_conversion, memory]
+            .map(|v| v as i64),
+    );
     for c in m.dropped {
         counts(out, c);
     }

@@ -14,8 +14,10 @@
 //! # Ok::<(), data_pipeline::Error>(())
 //! ```
 
+mod access;
 mod arena;
 mod extras;
+mod fields;
 mod filter;
 mod keys;
 mod malformed;
@@ -23,7 +25,9 @@ mod sampling;
 mod scan;
 mod top_level;
 
+pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
+pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{FilterRules, Filters};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;

@@ -1,0 +1,36 @@
+//! Obfuscation: what is secret in a span's text and must not leave the process.
+//!
+//! [`Obfuscator`] applies an [`ObfuscationConfig`] to spans, stats resources and single texts; each kind of text has its
+//! scanner in a file of its own. They are one pass over bytes and fail closed: what cannot be parsed is replaced, never
+//! sent raw. The yardstick is the agent 7.85, but where it lets a literal through, the literal is hidden.
+
+mod config;
+mod credit_card;
+mod go_regex;
+mod http;
+mod http_plain;
+mod ip;
+mod json;
+mod memcached;
+mod redis;
+mod replace;
+mod span;
+pub mod sql;
+mod statement;
+mod text;
+mod url_escape;
+
+pub use config::{
+    CreditCardsConfig, HttpConfig, JsonConfig, MemcachedConfig, ObfuscationConfig, PlanConfig, RedisConfig,
+    SqlOptions,
+};
+pub use credit_card::CreditCards;
+pub use http::{UrlOptions, url};
+pub use ip::quantize as quantize_peer_addresses;
+pub use json::{Json, Transform};
+pub use memcached::command as memcached_command;
+pub use redis::{
+    quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all,
+};
+pub use replace::{ReplaceRule, Replacer};
+pub use span::{NON_PARSABLE, Obfuscator, TextKind};

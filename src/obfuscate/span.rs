@@ -1,0 +1,369 @@
+//! Which text of a span is obfuscated how: by the span's type, matched exactly, and for card numbers in every tag.
+
+use super::config::{JsonConfig, ObfuscationConfig, PlanConfig, RedisConfig};
+use super::credit_card::CreditCards;
+use super::http::UrlOptions;
+use super::json::Json;
+use super::replace::{ReplaceRule, Replacer};
+use super::statement::Statements;
+use super::{http, ip, memcached, redis};
+use crate::error::Error;
+use crate::trace::{Field, SpanAccess, Tag, Verdict};
+
+/// What stands for a statement that cannot be read.
+pub const NON_PARSABLE: &[u8] = b"Non-parsable SQL query";
+
+/// What stands for SQL inside JSON that cannot be read, in the agent's words.
+const SQL_VALUE_FAILED: &[u8] =
+    b"Datadog-agent failed to obfuscate SQL string. Enable agent debug logs for more info.";
+
+/// Obfuscates spans, stats resources and single texts by one configuration.
+#[derive(Debug)]
+pub struct Obfuscator {
+    cards: Option<CreditCards>,
+    elasticsearch: Option<Json>,
+    opensearch: Option<Json>,
+    mongodb: Option<Json>,
+    plan: Option<Json>,
+    url: UrlOptions,
+    redis: RedisConfig,
+    valkey: RedisConfig,
+    memcached: Option<bool>,
+    statements: Statements,
+    replacer: Replacer,
+}
+
+/// What a single text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// A statement.
+    Sql,
+    /// A query plan in JSON.
+    SqlExecPlan,
+    /// Raw commands of Redis or Valkey.
+    Redis,
+    /// The resource of a Redis or Valkey span.
+    RedisResource,
+    /// A memcached command.
+    Memcached,
+    /// A MongoDB query.
+    Mongo,
+    /// An Elasticsearch body.
+    Elasticsearch,
+    /// An OpenSearch body.
+    OpenSearch,
+    /// A URL.
+    Http,
+    /// A tag's value that may be a card number.
+    Card,
+    /// A peer tag's value, a list of hosts.
+    Ip,
+}
+
+impl TextKind {
+    /// The kind by the name that the tools use.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sql" => Self::Sql,
+            "sql_exec_plan" => Self::SqlExecPlan,
+            "redis" | "valkey" => Self::Redis,
+            "redis_resource" => Self::RedisResource,
+            "memcached" => Self::Memcached,
+            "mongo" | "mongodb" => Self::Mongo,
+            "es" | "elasticsearch" => Self::Elasticsearch,
+            "opensearch" => Self::OpenSearch,
+            "http" => Self::Http,
+            "card" => Self::Card,
+            "ip" => Self::Ip,
+            _ => return None,
+        })
+    }
+}
+
+impl Obfuscator {
+    /// Prepares everything that `config` asks for.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` for a replace rule whose pattern cannot be read, or an unknown SQL mode.
+    pub fn new(config: &ObfuscationConfig) -> Result<Self, Error> {
+        let json = |c: &JsonConfig| c.enabled.then(|| Json::new(&c.keep_values, &c.obfuscate_sql_values));
+        let plan = |c: &PlanConfig| c.enabled.then(|| Json::new(&c.keep_values, &c.obfuscate_sql_values));
+        let cards = &config.credit_cards;
+        let mut rules = Vec::new();
+        if config.remove_stack_traces {
+            let rule = |name: &str, pattern: &str, repl: &str| ReplaceRule {
+                name: name.into(),
+                pattern: pattern.into(),
+                repl: repl.into(),
+            };
+            rules.push(rule("error.stack", "(?s).*", "?"));
+        }
+        rules.extend_from_slice(&config.replace_tags);
+        Ok(Self {
+            cards: cards.enabled.then(|| CreditCards::new(cards.luhn, &cards.keep_values)),
+            elasticsearch: json(&config.elasticsearch),
+            opensearch: json(&config.opensearch),
+            mongodb: json(&config.mongodb),
+            plan: plan(&config.sql_exec_plan_normalize).or_else(|| plan(&config.sql_exec_plan)),
+            url: UrlOptions {
+                remove_query_string: config.http.remove_query_string,
+                remove_path_digits: config.http.remove_paths_with_digits,
+            },
+            redis: config.redis,
+            valkey: config.valkey,
+            memcached: config.memcached.enabled.then_some(config.memcached.keep_command),
+            statements: Statements::new(&config.sql)?,
+            replacer: Replacer::new(&rules)?,
+        })
+    }
+
+    /// Obfuscates one span. Replace rules come later, after truncation: [`replace`](Self::replace).
+    pub fn span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
+        if let Some(cards) = &self.cards {
+            span.each_event_attribute(scratch, |key, value, out| cards.attribute(key, value, out));
+            span.each_tag(scratch, |key, value, out| cards.tag(key, value, out));
+        }
+        match span.field(Field::Type) {
+            b"web" | b"http" => tag(span, Tag::HttpUrl, scratch, |url, out| http::url(url, self.url, out)),
+            b"sql" | b"cassandra" => self.sql_span(span, scratch),
+            b"redis" => {
+                resource(span, scratch, redis::quantize);
+                command(span, Tag::RedisRawCommand, self.redis, scratch);
+            }
+            b"valkey" => {
+                resource(span, scratch, redis::quantize);
+                command(span, Tag::ValkeyRawCommand, self.valkey, scratch);
+            }
+            b"memcached" => {
+                if let Some(keep) = self.memcached {
+                    tag(span, Tag::MemcachedCommand, scratch, |text, out| {
+                        memcached::command(text, keep, out)
+                    });
+                }
+            }
+            b"mongodb" => self.json_tag(span, Tag::MongoQuery, &self.mongodb, scratch),
+            b"elasticsearch" | b"opensearch" => {
+                self.json_tag(span, Tag::ElasticBody, &self.elasticsearch, scratch);
+                self.json_tag(span, Tag::OpenSearchBody, &self.opensearch, scratch);
+            }
+            _ => {}
+        }
+    }
+
+    /// Applies the caller's replace rules, and the removal of stack traces.
+    pub fn replace<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
+        self.replacer.span(span, scratch);
+    }
+
+    /// Whether [`replace`](Self::replace) does anything.
+    pub fn has_replace_rules(&self) -> bool {
+        !self.replacer.is_empty()
+    }
+
+    /// The resource of a stats group, by the span's type and `db.type`. Replace rules are not applied.
+    pub fn stats_resource(
+        &self,
+        span_type: &[u8],
+        resource: &[u8],
+        db_type: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        match span_type {
+            b"sql" | b"cassandra" if !resource.is_empty() => self.statement(resource, db_type, out),
+            b"redis" | b"valkey" => redis::quantize(resource, out),
+            _ => Verdict::Keep,
+        }
+    }
+
+    /// One text by its kind; `db_type` counts for SQL only. A kind that the configuration has off stays as it is.
+    pub fn text(&self, kind: TextKind, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+        match kind {
+            TextKind::Sql if text.is_empty() => Verdict::Keep,
+            TextKind::Sql => self.statement(text, db_type, out),
+            TextKind::SqlExecPlan => self.json(&self.plan, text, out),
+            TextKind::Redis if !self.redis.enabled => Verdict::Keep,
+            TextKind::Redis if self.redis.remove_all_args => redis::remove_all(text, out),
+            TextKind::Redis => redis::raw_command(text, out),
+            TextKind::RedisResource => redis::quantize(text, out),
+            TextKind::Memcached => {
+                self.memcached.map_or(Verdict::Keep, |keep| memcached::command(text, keep, out))
+            }
+            TextKind::Mongo => self.json(&self.mongodb, text, out),
+            TextKind::Elasticsearch => self.json(&self.elasticsearch, text, out),
+            TextKind::OpenSearch => self.json(&self.opensearch, text, out),
+            TextKind::Http => http::url(text, self.url, out),
+            TextKind::Card => self.cards.as_ref().map_or(Verdict::Keep, |cards| cards.tag(b"", text, out)),
+            TextKind::Ip => ip::quantize(text, out),
+        }
+    }
+
+    /// A statement, or what stands for one that cannot be read.
+    fn statement(&self, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+        let start = out.len();
+        if !self.statements.obfuscate(text, db_type, out) {
+            out.truncate(start);
+            out.extend_from_slice(NON_PARSABLE);
+        }
+        if out.get(start..) == Some(text) {
+            out.truncate(start);
+            return Verdict::Keep;
+        }
+        Verdict::Replace
+    }
+
+    fn json(&self, json: &Option<Json>, text: &[u8], out: &mut Vec<u8>) -> Verdict {
+        let Some(json) = json else { return Verdict::Keep };
+        let mut sql = |text: &[u8], out: &mut Vec<u8>| {
+            let start = out.len();
+            if !self.statements.obfuscate(text, b"", out) {
+                out.truncate(start);
+                out.extend_from_slice(SQL_VALUE_FAILED);
+            }
+        };
+        json.obfuscate(text, &mut sql, out)
+    }
+
+    fn json_tag<S: SpanAccess>(&self, span: &mut S, key: Tag, json: &Option<Json>, scratch: &mut Vec<u8>) {
+        if json.is_some() {
+            tag(span, key, scratch, |text, out| self.json(json, text, out));
+        }
+    }
+
+    /// The resource, and the tags that carry the statement, each on its own.
+    fn sql_span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        let db_type = span.tag(Tag::DbType).unwrap_or(&[]);
+        let raw = span.field(Field::Resource);
+        let resource = match raw.is_empty() {
+            true => Verdict::Keep,
+            false => self.statement(raw, db_type, scratch),
+        };
+        let end = scratch.len();
+        for key in [Tag::SqlQuery, Tag::DbStatement, Tag::DbQueryText] {
+            let Some(text) = span.tag(key) else { continue };
+            if text.is_empty() {
+                if key == Tag::SqlQuery {
+                    // The intake then takes the statement from the resource.
+                    span.remove_tag(key);
+                }
+                continue;
+            }
+            if text == span.field(Field::Resource) {
+                if resource == Verdict::Replace {
+                    span.set_tag(key, scratch.get(..end).unwrap_or(&[]));
+                }
+                continue;
+            }
+            scratch.truncate(end);
+            if self.statement(text, span.tag(Tag::DbType).unwrap_or(&[]), scratch) == Verdict::Replace {
+                span.set_tag(key, scratch.get(end..).unwrap_or(&[]));
+            }
+        }
+        if resource == Verdict::Replace {
+            span.set_field(Field::Resource, scratch.get(..end).unwrap_or(&[]));
+        }
+    }
+}
+
+fn resource<S: SpanAccess>(
+    span: &mut S,
+    scratch: &mut Vec<u8>,
+    rule: impl FnOnce(&[u8], &mut Vec<u8>) -> Verdict,
+) {
+    scratch.clear();
+    if rule(span.field(Field::Resource), scratch) == Verdict::Replace {
+        span.set_field(Field::Resource, scratch);
+    }
+}
+
+/// Applies a rule to a tag that is there and not empty.
+fn tag<S: SpanAccess>(
+    span: &mut S,
+    key: Tag,
+    scratch: &mut Vec<u8>,
+    rule: impl FnOnce(&[u8], &mut Vec<u8>) -> Verdict,
+) {
+    let Some(text) = span.tag(key).filter(|t| !t.is_empty()) else { return };
+    scratch.clear();
+    if rule(text, scratch) == Verdict::Replace {
+        span.set_tag(key, scratch);
+    }
+}
+
+fn command<S: SpanAccess>(span: &mut S, key: Tag, config: RedisConfig, scratch: &mut Vec<u8>) {
+    if config.enabled {
+        let rule = if config.remove_all_args { redis::remove_all } else { redis::raw_command };
+        tag(span, key, scratch, rule);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::SpanFields;
+
+    fn span(span_type: &str, resource: &str, meta: &[(&str, &str)]) -> SpanFields {
+        SpanFields {
+            span_type: span_type.into(),
+            resource: resource.into(),
+            meta: meta.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect(),
+            ..SpanFields::default()
+        }
+    }
+
+    fn run(config: &ObfuscationConfig, mut s: SpanFields) -> SpanFields {
+        let obfuscator = Obfuscator::new(config).unwrap();
+        obfuscator.span(&mut s, &mut Vec::new());
+        obfuscator.replace(&mut s, &mut Vec::new());
+        s
+    }
+
+    #[test]
+    fn types_are_matched_exactly() {
+        let agent = ObfuscationConfig::agent();
+        let meta =
+            [("redis.raw_command", "SET k v"), ("http.url", "http://u:p@h/"), ("memcached.command", "get a")];
+        let s = run(&agent, span("redis", "set k v", &meta));
+        assert_eq!(
+            (s.resource.as_slice(), s.meta(b"redis.raw_command")),
+            (&b"SET"[..], Some(&b"SET k ?"[..]))
+        );
+        assert_eq!(s.meta(b"http.url"), Some(&b"http://u:p@h/"[..]));
+        let s = run(&agent, span("Redis", "set k v", &meta));
+        assert_eq!(s.resource, b"set k v");
+        let s = run(&agent, span("http", "r", &meta));
+        assert_eq!(s.meta(b"http.url"), Some(&b"http://h/"[..]));
+        let s = run(&agent, span("memcached", "r", &meta));
+        assert_eq!(s.meta(b"memcached.command"), Some(&b""[..]), "there, but empty");
+    }
+
+    #[test]
+    fn off_leaves_what_is_always_on() {
+        let off = ObfuscationConfig::off();
+        let meta = [("valkey.raw_command", "SET k v"), ("card", "4111111111111111")];
+        let s = run(&off, span("valkey", "set k v", &meta));
+        assert_eq!(s.resource, b"SET");
+        assert_eq!(s.meta(b"valkey.raw_command"), Some(&b"SET k v"[..]));
+        assert_eq!(s.meta(b"card"), Some(&b"4111111111111111"[..]));
+    }
+
+    #[test]
+    fn stack_traces_and_rules_come_last() {
+        let mut config = ObfuscationConfig::agent();
+        config.remove_stack_traces = true;
+        let rule = ReplaceRule { name: "*".into(), pattern: "[?]".into(), repl: "!".into() };
+        config.replace_tags.push(rule);
+        let s =
+            run(&config, span("web", "r", &[("error.stack", "at a\nat b"), ("card", "4111111111111111")]));
+        assert_eq!(s.meta(b"error.stack"), Some(&b"!"[..]));
+        assert_eq!(s.meta(b"card"), Some(&b"!"[..]));
+    }
+
+    #[test]
+    fn both_bodies_of_a_search_span_are_hidden() {
+        let meta = [("elasticsearch.body", r#"{"a":1}"#), ("opensearch.body", r#"{"b":1}"#)];
+        let s = run(&ObfuscationConfig::agent(), span("opensearch", "r", &meta));
+        assert_eq!(s.meta(b"elasticsearch.body"), Some(&br#"{"a":"?"}"#[..]));
+        assert_eq!(s.meta(b"opensearch.body"), Some(&br#"{"b":"?"}"#[..]));
+    }
+}
