@@ -193,30 +193,35 @@ fn check(encoders: &mut Encoders, name: &str, bytes: &[u8]) {
         let [four, five, one] = encoders.encode(bytes, limit);
         assert_eq!(wire::v04(&four), chunks, "{name}: v0.4");
         assert_eq!(agent_accepts(&four), Ok(()), "{name}: v0.4");
-
-        let (_, got) = wire::v05(&five);
-        assert_eq!(got.len(), chunks.len(), "{name}: v0.5");
-        for (got, want) in got.iter().zip(&chunks) {
-            assert_eq!(got.len(), want.len(), "{name}: v0.5");
-            for (got, want) in got.iter().zip(want) {
-                let (want, json) = as_v05(&want.clone().unwrap_or_default());
-                let mut got = got.clone();
-                for (key, want) in json {
-                    let text = got.meta.remove(key).unwrap_or_else(|| panic!("{name}: no {key}"));
-                    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-                    assert_eq!(json, want, "{name}: {key}");
-                }
-                assert_eq!(got, want, "{name}: v0.5");
-            }
-        }
-
-        let mut want = as_v1(&chunks);
-        // A nil span is left out, as the agent does.
-        for chunk in &mut want.chunks {
-            chunk.spans.retain(|s| *s != V1Span::default());
-        }
-        assert_eq!(wire::v1(&one), want, "{name}: v1");
+        check_v05(name, &five, &chunks);
+        check_v1(name, &one, as_v1(&chunks));
     }
+}
+
+fn check_v05(name: &str, body: &[u8], chunks: &Chunks) {
+    let (_, got) = wire::v05(body);
+    assert_eq!(got.len(), chunks.len(), "{name}: v0.5");
+    for (got, want) in got.iter().zip(chunks) {
+        assert_eq!(got.len(), want.len(), "{name}: v0.5");
+        for (got, want) in got.iter().zip(want) {
+            let (want, json) = as_v05(&want.clone().unwrap_or_default());
+            let mut got = got.clone();
+            for (key, want) in json {
+                let text = got.meta.remove(key).unwrap_or_else(|| panic!("{name}: no {key}"));
+                let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(json, want, "{name}: {key}");
+            }
+            assert_eq!(got, want, "{name}: v0.5");
+        }
+    }
+}
+
+fn check_v1(name: &str, body: &[u8], mut want: V1) {
+    // A nil span is left out, as the agent does.
+    for chunk in &mut want.chunks {
+        chunk.spans.retain(|s| *s != V1Span::default());
+    }
+    assert_eq!(wire::v1(body), want, "{name}: v1");
 }
 
 fn fixtures() -> Vec<(String, Vec<u8>)> {
@@ -818,4 +823,82 @@ fn dropped_chunks_and_spans_leave_no_trace_in_any_format() {
             assert_eq!(spans, as_v1(&chunks).chunks.into_iter().map(|c| c.spans).collect::<Vec<_>>());
         }
     }
+}
+
+/// A small generator whose seed a failure names.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % n
+    }
+}
+
+/// Damage in real payloads, through the whole exporter: what the stages and repairs leave is the same in every format.
+#[test]
+fn damaged_real_payloads_are_the_same_spans_in_every_format() {
+    use std::hash::{BuildHasher, Hasher};
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok());
+    let seed =
+        seed.unwrap_or_else(|| std::collections::hash_map::RandomState::new().build_hasher().finish() | 1);
+    println!("SEED={seed}");
+    let mut random = Random(seed);
+    let all = fixtures();
+    let (mut compared, mut repaired) = (0, 0);
+    for round in 0..600 {
+        let (name, bytes) = &all[random.below(all.len())];
+        if bytes.len() > 35_000 || bytes.len() < 100 {
+            continue;
+        }
+        let mut bytes = bytes.clone();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            // Bytes that are heads do more than others.
+            bytes[at] = [0xc0, 0xc2, 0xca, 0xcb, 0x80, 0x90, 0xa0, 0x01, 0xff, random.below(256) as u8]
+                [random.below(10)];
+        }
+        let name = format!("{name}, round {round}");
+        let top_level = random.below(2) == 0;
+        let rule = ["env", "service", "language"][random.below(3)];
+        let send = |format: OutputFormat| {
+            let agent = ScriptedAgent::start(Listen::Tcp, []);
+            let builder = TraceExporter::builder().url(&agent.url).output_format(format).reject_tag(rule);
+            // A conversion marks top-level spans by itself; the others are told to or not.
+            let builder = builder.compute_top_level(top_level || format != OutputFormat::V04).runtime_id("r");
+            let exporter = builder.client_computed_top_level(!top_level).build().unwrap();
+            let result = exporter.send(&bytes).map(|r| (r.traces, agent.requests().pop().map(|r| r.body)));
+            let m = exporter.metrics();
+            assert_eq!(m.received, m.accounted_for(), "{name}");
+            (result.map_err(|e| e.to_string()), m.repaired)
+        };
+        let (four, repairs) = send(OutputFormat::V04);
+        for format in [OutputFormat::V05, OutputFormat::V1] {
+            let (other, again) = send(format);
+            assert_eq!(repairs, again, "{name}");
+            match (&four, &other) {
+                (Err(a), Err(b)) => assert_eq!(a, b, "{name}"),
+                (Ok((0, None)), Ok((0, None))) => {}
+                (Ok((n, Some(four))), Ok((m, Some(other)))) => {
+                    assert_eq!(n, m, "{name}");
+                    assert_eq!(agent_accepts(four), Ok(()), "{name}");
+                    let chunks = wire::v04(four);
+                    if format == OutputFormat::V05 {
+                        check_v05(&name, other, &chunks);
+                    } else {
+                        let mut want = as_v1(&chunks);
+                        want.fields.insert(6, "r".into());
+                        check_v1(&name, other, want);
+                    }
+                    compared += 1;
+                    repaired += u32::from(repairs > 0);
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+    println!("{compared} compared, {repaired} of them repaired");
+    assert!(compared > 50 && repaired > 10);
 }

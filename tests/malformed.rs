@@ -640,6 +640,24 @@ fn a_mark_that_a_repair_leaves_out_does_not_hide_the_one_that_stays() {
 }
 
 #[test]
+fn a_mark_finds_its_place_in_an_empty_map_at_the_end_of_a_repaired_span() {
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    let exporter = TraceExporter::builder().url(&agent.url).compute_top_level(true).build().unwrap();
+    for last in [map([]), nil(), vec![0xde, 0, 0]] {
+        let span = |service: Bytes, metrics: Bytes| {
+            map([e("name", s("op")), e("service", service), e("metrics", metrics)])
+        };
+        let bad = span(int(5), last);
+        exporter.send(&payload([bad.clone(), bad.clone(), good_span(), bad])).unwrap();
+        let mended = map([e("name", s("op")), e("metrics", map([e("_top_level", int(1))]))]);
+        let marks = [e("_top_level", int(1)), e("_sampling_priority_v1", int(1)), e("m", f64_(0.5))];
+        let good = span_with("metrics", map(marks));
+        let want = payload([mended.clone(), mended.clone(), good, mended]);
+        assert_eq!(shown(&decode(&agent.requests().pop().unwrap().body)), shown(&decode(&want)));
+    }
+}
+
+#[test]
 fn a_filter_reads_past_keys_that_are_left_out() {
     let agent = ScriptedAgent::start(Listen::Tcp, []);
     let exporter = TraceExporter::builder().url(&agent.url).require_tag("env:prod").build().unwrap();

@@ -96,7 +96,7 @@ fn web() -> Bytes {
     let span = |chunk: usize, i: usize| {
         let text = format!("GET /users/{i}/\u{e4}\u{4e16} {}", "long ".repeat(i % 40));
         map([
-            e("service", s(if i % 3 == 0 { "shop" } else { "db" })),
+            e("service", s(if i.is_multiple_of(3) { "shop" } else { "db" })),
             e("name", s("web.request")),
             e("resource", s(&text)),
             e("trace_id", u64_(chunk as u64)),

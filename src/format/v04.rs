@@ -191,8 +191,10 @@ impl Splice<'_> {
     }
 
     fn edited(&mut self, span: &Span) {
-        let ahead = self.edits.partition_point(|e| e.at < span.at);
-        let end = self.edits.partition_point(|e| e.at < span.end);
+        // What is put in at a place belongs to the span that ends there: its last map may be empty.
+        let before = |place: u32| move |e: &Edit| e.at < place || (e.at == place && e.end == place);
+        let ahead = self.edits.partition_point(before(span.at));
+        let end = self.edits.partition_point(before(span.end));
         let edits = self.edits.get(ahead..end).unwrap_or(&[]);
         self.edits = self.edits.get(end..).unwrap_or(&[]);
         for edit in edits {

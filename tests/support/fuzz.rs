@@ -13,8 +13,11 @@ use data_pipeline::trace::{
     TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };
 
-/// The checks by the name of their target.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [("v04", v04), ("v05", v05), ("v1", v1), ("stages", stages)];
+/// The name of a target and its check.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 4] = [("v04", v04), ("v05", v05), ("v1", v1), ("stages", stages)];
 
 /// The strict reader is recursive and has a limit of its own; deeper input is left to the scan.
 const READER_DEPTH: usize = 512;
