@@ -15,13 +15,12 @@ mod memcached;
 mod redis;
 mod replace;
 mod span;
-mod statement;
+pub mod sql;
 mod text;
 mod url_escape;
 
 pub use config::{
     CreditCardsConfig, HttpConfig, JsonConfig, MemcachedConfig, ObfuscationConfig, PlanConfig, RedisConfig,
-    SqlOptions,
 };
 pub use credit_card::CreditCards;
 pub use http::{UrlOptions, url};
@@ -30,4 +29,4 @@ pub use json::{Json, Transform};
 pub use memcached::command as memcached_command;
 pub use redis::{quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all};
 pub use replace::{ReplaceRule, Replacer};
-pub use span::{NON_PARSABLE, Obfuscator, TextKind};
+pub use span::{Obfuscator, Scratch, TextKind};

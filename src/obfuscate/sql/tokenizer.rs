@@ -1,0 +1,565 @@
+//! The agent's own SQL tokenizer: one pass over the bytes of a statement, each token handed to [`Grouping`].
+//!
+//! It takes a statement that is UTF-8 and knows no dialect. What no token starts with, and what is not terminated, is a
+//! refusal. The rules, oddities included (`->` is a value and `>`, `#` swallows the character behind it, `-.` the one
+//! behind that), are those of the agent 7.85.2 as it answers; where it would show the text of a string, we do not.
+
+use super::SqlConfig;
+use super::chars::{self, byte, decode, digits_end, hex_end, is_blank, is_digit, is_letter, quote_or_backslash};
+use super::grouping::{Grouping, Kind};
+use super::keywords::{pack, packed};
+use super::writer::Writer;
+
+/// Why nothing was written: unreadable. Another reading of backslashes may help if one was seen in quotes.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) saw_backslash: bool,
+}
+
+/// How deep `$func$` bodies are looked into; a deeper one is hidden as a whole.
+const DEEPEST: u8 = 3;
+
+/// The longest keyword (SAVEPOINT, INSERT ...) with its letters in two bytes where Go allows that.
+const LONGEST_FOLDED: usize = 12;
+
+/// Appends the obfuscated `src` to `out`, or leaves `out` as it was.
+pub(super) fn run(
+    src: &[u8],
+    config: &SqlConfig,
+    literal_backslashes: bool,
+    name: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    nested(src, config, literal_backslashes, 0, name, out)
+}
+
+fn nested(
+    src: &[u8],
+    config: &SqlConfig,
+    literal_backslashes: bool,
+    depth: u8,
+    name: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let grouping = Grouping::new(config, Writer::new(out, src.len() + src.len() / 4));
+    let mut scanner =
+        Scanner { src, at: 0, literal_backslashes, saw_backslash: false, braces: 0, depth, config, name, grouping };
+    let outcome = scanner.scan();
+    let saw_backslash = scanner.saw_backslash;
+    let written = scanner.grouping.into_writer();
+    if outcome.is_err() || written.is_empty() {
+        written.discard();
+        return Err(Refused { saw_backslash });
+    }
+    written.finish();
+    Ok(())
+}
+
+struct Scanner<'a, 'o> {
+    src: &'a [u8],
+    at: usize,
+    literal_backslashes: bool,
+    saw_backslash: bool,
+    /// Open braces of a statement that starts with one, as JDBC escapes do.
+    braces: u32,
+    depth: u8,
+    config: &'a SqlConfig,
+    name: &'a mut Vec<u8>,
+    grouping: Grouping<'o>,
+}
+
+/// Where a quoted text ends, and whether its content must be unescaped to be shown.
+struct Quoted {
+    content: (usize, usize),
+    is_escaped: bool,
+}
+
+impl Scanner<'_, '_> {
+    fn scan(&mut self) -> Result<(), Refused> {
+        let src = self.src;
+        loop {
+            // One NUL in front of a token is overlooked, but not at the very start.
+            if byte(src, self.at) == 0 && self.at > 0 && self.at < src.len() {
+                self.at += 1;
+            }
+            while self.at < src.len() && chars::is_space(src[self.at]) {
+                self.at += 1;
+            }
+            let Some(&first) = src.get(self.at) else {
+                return Ok(());
+            };
+            match first {
+                b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'@' => self.word()?,
+                b',' => {
+                    self.at += 1;
+                    self.grouping.comma()?;
+                }
+                b'(' => {
+                    self.at += 1;
+                    self.grouping.open()?;
+                }
+                b')' => {
+                    self.at += 1;
+                    self.grouping.close()?;
+                }
+                b'\'' => self.string()?,
+                b'0'..=b'9' => self.number()?,
+                _ => self.rare(first)?,
+            }
+        }
+    }
+
+    /// A token of `length` bytes that is nothing but itself.
+    fn symbol(&mut self, kind: Kind, length: usize) -> Result<(), Refused> {
+        let from = self.at;
+        self.at += length;
+        self.grouping.symbol(kind, self.src, from, self.at)
+    }
+
+    /// A token of `length` bytes that may be dropped.
+    fn droppable(&mut self, kind: Kind, length: usize) -> Result<(), Refused> {
+        let from = self.at;
+        self.at += length;
+        self.grouping.push(kind, &self.src[from..self.at])
+    }
+
+    /// Everything that does not make up the bulk of a statement.
+    fn rare(&mut self, first: u8) -> Result<(), Refused> {
+        let next = byte(self.src, self.at + 1);
+        match first {
+            b'=' => self.symbol(Kind::Equals, 1),
+            b'?' => self.value(self.at + 1),
+            b'.' if is_digit(next) => self.number(),
+            b'-' => self.minus(next),
+            b'"' => self.quoted_name(b'"', Kind::DoubleQuoted),
+            b'`' => self.quoted_name(b'`', Kind::Name),
+            b'/' if next == b'/' => self.line_comment(self.at + 2),
+            b'/' if next == b'*' => self.block_comment(),
+            // The character behind a `#` belongs to the comment even if it is the end of the line.
+            b'#' => self.line_comment(self.at + 1 + decode(self.src, self.at + 1).1),
+            b'[' => self.symbol(Kind::OpenBracket, 1),
+            b']' => self.symbol(Kind::CloseBracket, 1),
+            b';' => self.droppable(Kind::Semicolon, 1),
+            b'*' | b'+' | b'.' | b'/' | b'&' | b'|' | b'^' => self.symbol(Kind::Other, 1),
+            b'<' | b'>' | b'!' | b'~' => self.operator(first, next),
+            b':' => self.colon(),
+            b'%' => self.percent(next),
+            b'$' => self.dollar(next),
+            b'{' => self.brace(),
+            b'}' if self.braces > 0 => {
+                self.braces -= 1;
+                self.symbol(Kind::Other, 1)
+            }
+            0x80.. => self.other_script(),
+            _ => Err(Refused::default()),
+        }
+    }
+
+    /// A name or keyword; the first character is known to start one.
+    #[inline(always)]
+    fn word(&mut self) -> Result<(), Refused> {
+        let from = self.at;
+        let to = chars::word_end(self.src, from + 1);
+        if byte(self.src, to) >= 0x80 {
+            return self.long_word(from, to);
+        }
+        self.at = to;
+        match keyword(self.src, from, to) {
+            Kind::Value => self.grouping.value(&self.src[from..to]),
+            kind => self.grouping.name(kind, self.src, from, to),
+        }
+    }
+
+    /// A name that goes on behind `to` with characters that are not ASCII.
+    #[inline(never)]
+    fn long_word(&mut self, from: usize, mut to: usize) -> Result<(), Refused> {
+        loop {
+            to = chars::word_end(self.src, to);
+            let (c, length) = decode(self.src, to);
+            if c < 0x80 || !is_letter(c) {
+                break;
+            }
+            to += length;
+        }
+        self.at = to;
+        let text = &self.src[from..to];
+        // Go's upper case of these two is an ASCII letter, so they can be part of a keyword.
+        let folds = |text: &str| text.len() <= LONGEST_FOLDED && text.contains(['ı', 'ſ']);
+        let kind = match std::str::from_utf8(text) {
+            Ok(text) if folds(text) => {
+                let folded = text.replace('ı', "i").replace('ſ', "s");
+                keyword(folded.as_bytes(), 0, folded.len())
+            }
+            _ => Kind::Name,
+        };
+        self.grouping.push(kind, text)
+    }
+
+    /// A character above ASCII: a space, or a letter that starts a name.
+    fn other_script(&mut self) -> Result<(), Refused> {
+        let (c, length) = decode(self.src, self.at);
+        if is_blank(c) {
+            self.at += length;
+            return self.after_blank();
+        }
+        if is_letter(c) { self.long_word(self.at, self.at + length) } else { Err(Refused::default()) }
+    }
+
+    /// Spaces go on: a NUL here is not in front of a token, and is refused.
+    fn after_blank(&mut self) -> Result<(), Refused> {
+        loop {
+            let (c, length) = decode(self.src, self.at);
+            if length == 0 || !is_blank(c) {
+                let is_nul = length == 1 && c == 0;
+                return if is_nul { Err(Refused::default()) } else { Ok(()) };
+            }
+            self.at += length;
+        }
+    }
+
+    fn number(&mut self) -> Result<(), Refused> {
+        self.at = number_end(self.src, self.at);
+        self.grouping.literal()
+    }
+
+    /// A `?`, a parameter, NULL ...: hidden.
+    fn value(&mut self, to: usize) -> Result<(), Refused> {
+        let from = self.at;
+        self.at = to;
+        self.grouping.value(&self.src[from..to])
+    }
+
+    fn string(&mut self) -> Result<(), Refused> {
+        self.at += 1;
+        self.quoted(b'\'')?;
+        self.grouping.literal()
+    }
+
+    /// Moves behind the quoted text whose opening quote has been passed.
+    #[inline(always)]
+    fn quoted(&mut self, quote: u8) -> Result<Quoted, Refused> {
+        let src = self.src;
+        let from = self.at;
+        let mut at = from;
+        let mut is_escaped = false;
+        loop {
+            at = quote_or_backslash(src, at, quote);
+            match src.get(at) {
+                Some(b'\\') => {
+                    self.saw_backslash = true;
+                    if self.literal_backslashes {
+                        at += 1;
+                    } else {
+                        // The character behind it is plain text; its length does not matter to the search.
+                        is_escaped = true;
+                        at += 2;
+                        if at > src.len() {
+                            return Err(Refused::default());
+                        }
+                    }
+                }
+                Some(_) if src.get(at + 1) == Some(&quote) => {
+                    is_escaped = true;
+                    at += 2;
+                }
+                Some(_) => {
+                    self.at = at + 1;
+                    return Ok(Quoted { content: (from, at), is_escaped });
+                }
+                None => return Err(Refused::default()),
+            }
+        }
+    }
+
+    /// The text between the quotes, in `self.name`; two quotes if there is nothing but spaces between them.
+    fn unquote(&mut self, quoted: &Quoted, quote: u8) {
+        let content = &self.src[quoted.content.0..quoted.content.1];
+        self.name.clear();
+        if quoted.is_escaped {
+            let mut at = 0;
+            while at < content.len() {
+                let is_escape = content[at] == quote || (content[at] == b'\\' && !self.literal_backslashes);
+                at += usize::from(is_escape);
+                self.name.extend(content.get(at));
+                at += 1;
+            }
+        } else {
+            self.name.extend_from_slice(content);
+        }
+        if chars::is_all_blank(self.name) {
+            self.name.clear();
+            self.name.extend_from_slice(&[quote, quote]);
+        }
+    }
+
+    fn quoted_name(&mut self, quote: u8, kind: Kind) -> Result<(), Refused> {
+        self.at += 1;
+        let quoted = self.quoted(quote)?;
+        self.unquote(&quoted, quote);
+        self.grouping.push(kind, self.name)
+    }
+
+    fn line_comment(&mut self, text: usize) -> Result<(), Refused> {
+        let tail = self.src.get(text..).unwrap_or_default();
+        let to = memchr::memchr(b'\n', tail).map_or(self.src.len(), |n| text + n + 1);
+        self.droppable(Kind::Comment, to - self.at)
+    }
+
+    fn block_comment(&mut self) -> Result<(), Refused> {
+        let tail = &self.src[self.at + 2..];
+        let end = memchr::memmem::find(tail, b"*/").ok_or_else(Refused::default)?;
+        self.droppable(Kind::Comment, 2 + end + 2)
+    }
+
+    fn minus(&mut self, next: u8) -> Result<(), Refused> {
+        let src = self.src;
+        let third = src.get(self.at + 2);
+        match next {
+            b'-' => self.line_comment(self.at + 2),
+            // Taken for a number without digits.
+            b'>' => {
+                self.at += 1;
+                self.grouping.literal()
+            }
+            b'0'..=b'9' => {
+                self.at += 1;
+                self.number()
+            }
+            b'.' => match third {
+                Some(b'0'..=b'9') => {
+                    self.at += 1;
+                    self.number()
+                }
+                // Here the agent would swallow the quote and show the string.
+                None | Some(b'\'' | b'"' | b'$') => self.symbol(Kind::Other, 1),
+                Some(_) => self.swallow(),
+            },
+            _ => self.symbol(Kind::Other, 1),
+        }
+    }
+
+    /// `-.` before anything but a digit: the dot is read twice, the second time in place of the last byte of the
+    /// character behind it. That is how the agent reads it, and nothing of a literal can show.
+    fn swallow(&mut self) -> Result<(), Refused> {
+        let from = self.at;
+        let dot = from + 1 + decode(self.src, from + 2).1;
+        self.grouping.symbol(Kind::Other, self.src, from, dot)?;
+        if is_digit(byte(self.src, dot + 1)) {
+            self.at = fraction_end(self.src, dot + 1);
+            return self.grouping.literal();
+        }
+        self.at = dot + 1;
+        self.grouping.symbol(Kind::Other, self.src, dot, dot + 1)
+    }
+
+    fn operator(&mut self, first: u8, next: u8) -> Result<(), Refused> {
+        let third = byte(self.src, self.at + 2);
+        let length = match (first, next, third) {
+            (b'<', b'=', b'>') | (b'!', b'~', b'*') => 3,
+            (b'<', b'>' | b'=', _) | (b'>', b'=', _) | (b'~', b'*', _) | (b'!', b'=' | b'~', _) => 2,
+            (b'!', ..) => {
+                let (c, _) = decode(self.src, self.at + 1);
+                let may_follow = matches!(next, b'(' | b'`' | b'\'' | b'"' | b'+' | b'-') || is_digit(next);
+                if !may_follow && !is_blank(c) && !is_name_letter(c) {
+                    return Err(Refused::default());
+                }
+                1
+            }
+            _ => 1,
+        };
+        self.symbol(Kind::Other, length)
+    }
+
+    /// `::`, `:=`, `:name`, and the colon by itself before a space, `]` or `$`.
+    fn colon(&mut self) -> Result<(), Refused> {
+        let (c, _) = decode(self.src, self.at + 1);
+        match u8::try_from(c).unwrap_or(0x80) {
+            b':' => self.symbol(Kind::Other, 2),
+            b'=' | b']' | b'$' => self.symbol(Kind::Colon, 1),
+            _ if is_blank(c) => self.symbol(Kind::Colon, 1),
+            _ => {
+                let mut to = self.at + 1;
+                loop {
+                    let (c, length) = decode(self.src, to);
+                    let is_first = to == self.at + 1;
+                    let goes_on = is_name_letter(c) || (0x30..=0x39).contains(&c) || (c == 0x2E && !is_first);
+                    if !goes_on {
+                        if is_first {
+                            return Err(Refused::default());
+                        }
+                        return self.symbol(Kind::Other, to - self.at);
+                    }
+                    to += length;
+                }
+            }
+        }
+    }
+
+    /// `%s`, `%(name)s`, or the operator.
+    fn percent(&mut self, next: u8) -> Result<(), Refused> {
+        if next == b'(' {
+            let tail = &self.src[self.at + 2..];
+            let after = self.at + 2 + memchr::memchr(b')', tail).ok_or_else(Refused::default)? + 1;
+            let (c, length) = decode(self.src, after);
+            return if is_name_letter(c) { self.value(after + length) } else { Err(Refused::default()) };
+        }
+        let (c, length) = decode(self.src, self.at + 1);
+        if is_name_letter(c) { self.value(self.at + 1 + length) } else { self.symbol(Kind::Other, 1) }
+    }
+
+    fn brace(&mut self) -> Result<(), Refused> {
+        // Only the first brace of a statement, and those inside of it, are shown. A first character of more than one
+        // byte behind the brace hides it, by the way the agent counts.
+        let leads = self.at == 0 && byte(self.src, 1) < 0x80;
+        if leads || self.braces > 0 {
+            self.braces += 1;
+            return self.symbol(Kind::Other, 1);
+        }
+        let end = memchr::memchr(b'}', &self.src[self.at..]).ok_or_else(Refused::default)?;
+        // What is in the braces may be anything, so it is hidden even where a table's name is expected.
+        self.at += end + 1;
+        self.grouping.literal()
+    }
+
+    /// `$1`, `$?`, or `$tag$ ... $tag$`.
+    fn dollar(&mut self, next: u8) -> Result<(), Refused> {
+        if is_digit(next) {
+            return self.value(number_end(self.src, self.at + 1));
+        }
+        if next == b'?' {
+            return self.value(self.at + 2);
+        }
+        self.at += 1;
+        let quoted = self.quoted(b'$')?;
+        self.unquote(&quoted, b'$');
+        if self.name.as_slice() != b"$$" {
+            self.name.insert(0, b'$');
+            self.name.push(b'$');
+        }
+        if self.config.dollar_quoted_func && self.name.as_slice() == b"$func$" {
+            return self.function_body();
+        }
+        self.at = dollar_quoted_end(self.src, self.at, self.name, None).ok_or_else(Refused::default)?;
+        self.grouping.literal()
+    }
+
+    /// The text up to the next `$func$` is a statement of its own.
+    fn function_body(&mut self) -> Result<(), Refused> {
+        let mut body = Vec::new();
+        let end = dollar_quoted_end(self.src, self.at, b"$func$", Some(&mut body));
+        self.at = end.ok_or_else(Refused::default)?;
+        let mut shown = b"$func$".to_vec();
+        let is_readable = self.depth < DEEPEST
+            && nested(&body, self.config, self.literal_backslashes, self.depth + 1, self.name, &mut shown).is_ok();
+        if !is_readable {
+            return self.grouping.literal();
+        }
+        shown.extend_from_slice(b"$func$");
+        self.grouping.push(Kind::Other, &shown)
+    }
+}
+
+/// Where the text ends that `delimiter` closes; what is in between goes to `body`.
+///
+/// The agent compares the low byte of each character with the delimiter's bytes, and does not look at a character again
+/// that broke off a partial match.
+fn dollar_quoted_end(src: &[u8], from: usize, delimiter: &[u8], mut body: Option<&mut Vec<u8>>) -> Option<usize> {
+    let (mut at, mut matched) = (from, 0);
+    while at < src.len() {
+        let (c, length) = decode(src, at);
+        at += length;
+        if c as u8 == delimiter[matched] {
+            matched += 1;
+            if matched == delimiter.len() {
+                return Some(at);
+            }
+            continue;
+        }
+        if let Some(body) = body.as_deref_mut() {
+            body.extend_from_slice(&delimiter[..matched]);
+            body.extend_from_slice(&src[at - length..at]);
+        }
+        matched = 0;
+    }
+    None
+}
+
+fn is_name_letter(c: u32) -> bool {
+    is_letter(c) || matches!(u8::try_from(c), Ok(b'_' | b'@' | b'#'))
+}
+
+/// Where the number at `at` ends, which may be none at all.
+#[inline]
+fn number_end(src: &[u8], at: usize) -> usize {
+    if byte(src, at) == b'0' && byte(src, at + 1) | 0x20 == b'x' {
+        return hex_end(src, at + 2);
+    }
+    let digits = digits_end(src, at);
+    if byte(src, digits) == b'.' { fraction_end(src, digits + 1) } else { exponent_end(src, digits) }
+}
+
+fn fraction_end(src: &[u8], at: usize) -> usize {
+    exponent_end(src, digits_end(src, at))
+}
+
+#[inline]
+fn exponent_end(src: &[u8], at: usize) -> usize {
+    if byte(src, at) | 0x20 != b'e' {
+        return at;
+    }
+    let sign = usize::from(matches!(byte(src, at + 1), b'+' | b'-'));
+    digits_end(src, at + 1 + sign)
+}
+
+/// What the word `src[from..to]` is.
+#[inline(always)]
+fn keyword(src: &[u8], from: usize, to: usize) -> Kind {
+    const AS: u128 = pack("as");
+    const NULL: u128 = pack("null");
+    const TRUE: u128 = pack("true");
+    const FROM: u128 = pack("from");
+    const DROP: u128 = pack("drop");
+    const INTO: u128 = pack("into");
+    const JOIN: u128 = pack("join");
+    const FALSE: u128 = pack("false");
+    const LIMIT: u128 = pack("limit");
+    const ALTER: u128 = pack("alter");
+    const GRANT: u128 = pack("grant");
+    const BEGIN: u128 = pack("begin");
+    const CREATE: u128 = pack("create");
+    const REVOKE: u128 = pack("revoke");
+    const COMMIT: u128 = pack("commit");
+    const SELECT: u128 = pack("select");
+    const UPDATE: u128 = pack("update");
+    const DELETE: u128 = pack("delete");
+    const INSERT: u128 = pack("insert");
+    const TRUNCATE: u128 = pack("truncate");
+    const SAVEPOINT: u128 = pack("savepoint");
+    let word = || packed(src, from, to);
+    match to - from {
+        2 if word() == AS => Kind::As,
+        4 => match word() {
+            NULL | TRUE => Kind::Value,
+            FROM => Kind::From,
+            INTO => Kind::Into,
+            JOIN => Kind::Join,
+            DROP => Kind::Keyword,
+            _ => Kind::Name,
+        },
+        5 => match word() {
+            FALSE => Kind::Value,
+            LIMIT | ALTER | GRANT | BEGIN => Kind::Keyword,
+            _ => Kind::Name,
+        },
+        6 => match word() {
+            SELECT => Kind::Select,
+            UPDATE => Kind::Update,
+            DELETE => Kind::Delete,
+            CREATE | REVOKE | COMMIT | INSERT => Kind::Keyword,
+            _ => Kind::Name,
+        },
+        8 if word() == TRUNCATE => Kind::Keyword,
+        9 if word() == SAVEPOINT => Kind::Savepoint,
+        _ => Kind::Name,
+    }
+}
