@@ -32,8 +32,8 @@ for target in $targets; do
     fi
   done
   echo "fuzz: $target for $seconds s"
-  # 1 GiB holds the sanitizer's own shadow; one allocation of 64 MiB for 64 KiB of input would be a defect.
-  cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536 -timeout=10 \
+  # 1 GiB holds the sanitizer's own shadow; one allocation of 64 MiB for 16 KiB of input would be a defect.
+  cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len="${MAX_LEN:-16384}" -timeout=10 \
     -rss_limit_mb=1024 -malloc_limit_mb=64 -print_final_stats=1 -verbosity=0 || found="$found $target"
 done
 if [ -n "$found" ]; then

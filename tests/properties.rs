@@ -89,8 +89,9 @@ proptest! {
         let mut config = if all { ObfuscationConfig::all() } else { ObfuscationConfig::agent() };
         config.sql_exec_plan.enabled = true;
         let obfuscator = Obfuscator::new(&config).unwrap();
+        let mut scratch = obfuscator.scratch();
         for kind in KINDS {
-            let out = apply(&text, |t, out| obfuscator.text(kind, t, b"", out));
+            let out = apply(&text, |t, out| obfuscator.text(kind, t, b"", &mut scratch, out));
             prop_assert!(out.len() <= 6 * text.len() + 64, "{kind:?}: {} from {}", out.len(), text.len());
         }
         let counts = &mut Counts::default();
@@ -202,12 +203,13 @@ fn time_grows_with_the_text_and_no_faster() {
         (TextKind::Card, b"4 - "),
     ];
     for (kind, unit) in texts {
-        let time = |bytes: usize| {
+        let mut scratch = obfuscator.scratch();
+        let mut time = |bytes: usize| {
             let text = unit.repeat(bytes / unit.len());
             (0..5)
                 .map(|_| {
                     let start = Instant::now();
-                    apply(&text, |t, out| obfuscator.text(kind, t, b"", out));
+                    apply(&text, |t, out| obfuscator.text(kind, t, b"", &mut scratch, out));
                     start.elapsed()
                 })
                 .min()
@@ -235,6 +237,6 @@ fn a_card_number_is_found_in_any_tag_of_a_span() {
         meta: (0..100).map(|i| (format!("tag{i}").into_bytes(), b"4111 1111 1111 1111".to_vec())).collect(),
         ..SpanFields::default()
     };
-    obfuscator.span(&mut span, &mut Vec::new());
+    obfuscator.span(&mut span, &mut obfuscator.scratch());
     assert!(span.meta.iter().all(|(_, v)| v == b"?"));
 }

@@ -4,6 +4,7 @@ mod base64;
 mod spans;
 
 use data_pipeline::normalize::{self, Counts, Reason};
+use data_pipeline::obfuscate::sql::{SqlConfig, SqlObfuscator};
 use data_pipeline::obfuscate::{self, CreditCards, ObfuscationConfig, Obfuscator, TextKind};
 use data_pipeline::trace::Verdict;
 use serde_json::{Map, Value, json};
@@ -155,11 +156,37 @@ fn configured(case: &Case<'_>, kind: TextKind, input: &[u8]) -> Vec<u8> {
     config.http.remove_query_string = case.flag("remove_query_string");
     config.http.remove_paths_with_digits = case.flag("remove_path_digits");
     match Obfuscator::new(&config) {
-        Ok(obfuscator) => apply(input, &mut |text, out| obfuscator.text(kind, text, b"", out)),
+        Ok(obfuscator) => {
+            apply(input, &mut |text, out| obfuscator.text(kind, text, b"", &mut obfuscator.scratch(), out))
+        }
         Err(_) => Vec::new(),
     }
 }
 
-fn statements(_: &Case<'_>) -> Value {
-    refused("SQL is not there yet".into())
+/// SQL: one statement, or several through one obfuscator that remembers.
+fn statements(case: &Case<'_>) -> Value {
+    let dbms = case.text("dbms");
+    let mut config = case.0.get("config").cloned().unwrap_or_else(|| json!({}));
+    if let Some(options) = config.as_object_mut() {
+        options.remove("dbms");
+    }
+    let mut sql = match serde_json::from_value::<SqlConfig>(config) {
+        Ok(config) => SqlObfuscator::new(config),
+        Err(e) => return refused(e.to_string()),
+    };
+    let mut one = |text: &[u8]| {
+        let mut out = Vec::new();
+        sql.obfuscate(text, dbms, &mut out).map(|()| out)
+    };
+    if let Some(chain) = case.0.get("chain").and_then(Value::as_array) {
+        let answers = chain.iter().map(|text| match one(text.as_str().unwrap_or("").as_bytes()) {
+            Ok(out) => String::from_utf8_lossy(&out).into_owned(),
+            Err(e) => format!("ERROR: {e}"),
+        });
+        return json!({ "outputs": answers.collect::<Vec<_>>() });
+    }
+    match one(&case.input()) {
+        Ok(out) => Value::Object(text_answer(out)),
+        Err(e) => refused(e.to_string()),
+    }
 }

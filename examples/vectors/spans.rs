@@ -53,8 +53,9 @@ fn process(spans: &[Value], config: &ObfuscationConfig) -> Option<Processed> {
     let tags = normalize::tags(&spans);
     let root = normalize::root(&spans)?;
     let obfuscator = Obfuscator::new(config).ok()?;
+    let mut work = obfuscator.scratch();
     for span in &mut spans {
-        obfuscator.span(span, &mut scratch);
+        obfuscator.span(span, &mut work);
         normalizer.truncate(span, &mut scratch);
     }
     set_client_rate(spans.get_mut(root)?);

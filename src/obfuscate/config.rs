@@ -4,6 +4,7 @@
 //! error does not turn a protection off unnoticed.
 
 use super::replace::ReplaceRule;
+use super::sql::{SqlConfig, SqlMode};
 use crate::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,7 @@ pub struct ObfuscationConfig {
     /// Tag `memcached.command`.
     pub memcached: MemcachedConfig,
     /// SQL and Cassandra statements.
-    pub sql: SqlOptions,
+    pub sql: SqlConfig,
     /// The caller's own rules, in their order.
     pub replace_tags: Vec<ReplaceRule>,
 }
@@ -109,30 +110,6 @@ pub struct MemcachedConfig {
     pub keep_command: bool,
 }
 
-/// SQL. Without a mode the agent's default tokenizer works, which ignores the dialect.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // the agent's names; what each does is written at the scanner
-pub struct SqlOptions {
-    /// `""`, `normalize_only`, `obfuscate_only` or `obfuscate_and_normalize`.
-    pub obfuscation_mode: String,
-    pub table_names: bool,
-    pub replace_digits: bool,
-    pub keep_sql_alias: bool,
-    pub dollar_quoted_func: bool,
-    pub keep_null: bool,
-    pub keep_boolean: bool,
-    pub keep_positional_parameter: bool,
-    pub keep_trailing_semicolon: bool,
-    pub keep_identifier_quotation: bool,
-    pub replace_bind_parameter: bool,
-    pub remove_space_between_parentheses: bool,
-    pub keep_json_path: bool,
-}
-
-/// The modes of SQL obfuscation.
-const MODES: [&str; 4] = ["", "normalize_only", "obfuscate_only", "obfuscate_and_normalize"];
-
 impl Default for CreditCardsConfig {
     fn default() -> Self {
         Self { enabled: true, luhn: false, keep_values: Vec::new() }
@@ -179,7 +156,7 @@ impl ObfuscationConfig {
             redis: RedisConfig::default(),
             valkey: RedisConfig::default(),
             memcached: MemcachedConfig::default(),
-            sql: SqlOptions::default(),
+            sql: SqlConfig::default(),
             replace_tags: Vec::new(),
         }
     }
@@ -224,9 +201,7 @@ impl ObfuscationConfig {
     /// `InvalidConfiguration` with the place: for text that is no JSON, an unknown name, a value of the wrong type, an
     /// unknown mode.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let config: Self = serde_json::from_str(json).map_err(|e| invalid(format!("obfuscation: {e}")))?;
-        config.check()?;
-        Ok(config)
+        serde_json::from_str(json).map_err(|e| invalid(format!("obfuscation: {e}")))
     }
 
     /// Reads the agent's environment variables; `look_up` gives a variable's value. What is not set is as in a packaged
@@ -264,23 +239,15 @@ impl ObfuscationConfig {
         }
         env.flag("MEMCACHED_ENABLED", &mut config.memcached.enabled)?;
         env.flag("MEMCACHED_KEEP_COMMAND", &mut config.memcached.keep_command)?;
-        if let Some(mode) = look_up("DD_APM_SQL_OBFUSCATION_MODE") {
-            config.sql.obfuscation_mode = mode;
+        if let Some(mode) = look_up("DD_APM_SQL_OBFUSCATION_MODE").filter(|m| !m.is_empty()) {
+            let unknown = || invalid(format!("DD_APM_SQL_OBFUSCATION_MODE: {mode:?} is no mode"));
+            config.sql.obfuscation_mode = Some(SqlMode::named(&mode).ok_or_else(unknown)?);
         }
         if let Some(rules) = look_up("DD_APM_REPLACE_TAGS").filter(|r| !r.trim().is_empty()) {
             config.replace_tags =
                 serde_json::from_str(&rules).map_err(|e| invalid(format!("DD_APM_REPLACE_TAGS: {e}")))?;
         }
-        config.check()?;
         Ok(config)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let mode = self.sql.obfuscation_mode.as_str();
-        if MODES.contains(&mode) {
-            return Ok(());
-        }
-        Err(invalid(format!("obfuscation: sql.obfuscation_mode {mode:?} is not one of {MODES:?}")))
     }
 }
 
@@ -351,7 +318,7 @@ mod tests {
                 "unknown field `enable`, expected `enabled` or `remove_all_args` at line 2",
             ),
             (r#"{"http": 1}"#, "line 1 column"),
-            (r#"{"sql": {"obfuscation_mode": "x"}}"#, "sql.obfuscation_mode \"x\""),
+            (r#"{"sql": {"obfuscation_mode": "x"}}"#, "obfuscation_mode is \"x\""),
             (r#"{"replace_tags": [{"name": "a", "patern": ""}]}"#, "unknown field `patern`"),
         ] {
             let error = ObfuscationConfig::from_json(json).unwrap_err();

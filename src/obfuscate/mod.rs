@@ -16,13 +16,11 @@ mod redis;
 mod replace;
 mod span;
 pub mod sql;
-mod statement;
 mod text;
 mod url_escape;
 
 pub use config::{
     CreditCardsConfig, HttpConfig, JsonConfig, MemcachedConfig, ObfuscationConfig, PlanConfig, RedisConfig,
-    SqlOptions,
 };
 pub use credit_card::CreditCards;
 pub use http::{UrlOptions, url};
@@ -33,4 +31,4 @@ pub use redis::{
     quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all,
 };
 pub use replace::{ReplaceRule, Replacer};
-pub use span::{NON_PARSABLE, Obfuscator, TextKind};
+pub use span::{Obfuscator, Scratch, TextKind};

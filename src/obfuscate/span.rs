@@ -5,17 +5,10 @@ use super::credit_card::CreditCards;
 use super::http::UrlOptions;
 use super::json::Json;
 use super::replace::{ReplaceRule, Replacer};
-use super::statement::Statements;
+use super::sql::{NON_PARSABLE, SqlConfig, SqlObfuscator};
 use super::{http, ip, memcached, redis};
 use crate::error::Error;
 use crate::trace::{Field, SpanAccess, Tag, Verdict};
-
-/// What stands for a statement that cannot be read.
-pub const NON_PARSABLE: &[u8] = b"Non-parsable SQL query";
-
-/// What stands for SQL inside JSON that cannot be read, in the agent's words.
-const SQL_VALUE_FAILED: &[u8] =
-    b"Datadog-agent failed to obfuscate SQL string. Enable agent debug logs for more info.";
 
 /// Obfuscates spans, stats resources and single texts by one configuration.
 #[derive(Debug)]
@@ -29,8 +22,15 @@ pub struct Obfuscator {
     redis: RedisConfig,
     valkey: RedisConfig,
     memcached: Option<bool>,
-    statements: Statements,
+    sql: SqlConfig,
     replacer: Replacer,
+}
+
+/// Memory to work in, one for each thread: made by [`Obfuscator::scratch`], used again from span to span.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: Vec<u8>,
+    sql: SqlObfuscator,
 }
 
 /// What a single text is.
@@ -84,7 +84,7 @@ impl Obfuscator {
     /// Prepares everything that `config` asks for.
     ///
     /// # Errors
-    /// `InvalidConfiguration` for a replace rule whose pattern cannot be read, or an unknown SQL mode.
+    /// `InvalidConfiguration` for a replace rule whose pattern cannot be read.
     pub fn new(config: &ObfuscationConfig) -> Result<Self, Error> {
         let json = |c: &JsonConfig| c.enabled.then(|| Json::new(&c.keep_values, &c.obfuscate_sql_values));
         let plan = |c: &PlanConfig| c.enabled.then(|| Json::new(&c.keep_values, &c.obfuscate_sql_values));
@@ -112,47 +112,51 @@ impl Obfuscator {
             redis: config.redis,
             valkey: config.valkey,
             memcached: config.memcached.enabled.then_some(config.memcached.keep_command),
-            statements: Statements::new(&config.sql)?,
+            sql: config.sql.clone(),
             replacer: Replacer::new(&rules)?,
         })
     }
 
+    /// Memory to work in. It also remembers, as an agent's obfuscator does, how backslashes were last to be read in SQL.
+    pub fn scratch(&self) -> Scratch {
+        Scratch { text: Vec::new(), sql: SqlObfuscator::new(self.sql.clone()) }
+    }
+
     /// Obfuscates one span. Replace rules come later, after truncation: [`replace`](Self::replace).
-    pub fn span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
+    pub fn span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Scratch) {
+        let Scratch { text: memory, sql } = scratch;
         if let Some(cards) = &self.cards {
-            span.each_event_attribute(scratch, |key, value, out| cards.attribute(key, value, out));
-            span.each_tag(scratch, |key, value, out| cards.tag(key, value, out));
+            span.each_event_attribute(memory, |key, value, out| cards.attribute(key, value, out));
+            span.each_tag(memory, |key, value, out| cards.tag(key, value, out));
         }
         match span.field(Field::Type) {
-            b"web" | b"http" => tag(span, Tag::HttpUrl, scratch, |url, out| http::url(url, self.url, out)),
-            b"sql" | b"cassandra" => self.sql_span(span, scratch),
+            b"web" | b"http" => tag(span, Tag::HttpUrl, memory, |url, out| http::url(url, self.url, out)),
+            b"sql" | b"cassandra" => sql_span(span, sql, memory),
             b"redis" => {
-                resource(span, scratch, redis::quantize);
-                command(span, Tag::RedisRawCommand, self.redis, scratch);
+                resource(span, memory, redis::quantize);
+                command(span, Tag::RedisRawCommand, self.redis, memory);
             }
             b"valkey" => {
-                resource(span, scratch, redis::quantize);
-                command(span, Tag::ValkeyRawCommand, self.valkey, scratch);
+                resource(span, memory, redis::quantize);
+                command(span, Tag::ValkeyRawCommand, self.valkey, memory);
             }
             b"memcached" => {
                 if let Some(keep) = self.memcached {
-                    tag(span, Tag::MemcachedCommand, scratch, |text, out| {
-                        memcached::command(text, keep, out)
-                    });
+                    tag(span, Tag::MemcachedCommand, memory, |text, out| memcached::command(text, keep, out));
                 }
             }
-            b"mongodb" => self.json_tag(span, Tag::MongoQuery, &self.mongodb, scratch),
+            b"mongodb" => json_tag(span, Tag::MongoQuery, &self.mongodb, sql, memory),
             b"elasticsearch" | b"opensearch" => {
-                self.json_tag(span, Tag::ElasticBody, &self.elasticsearch, scratch);
-                self.json_tag(span, Tag::OpenSearchBody, &self.opensearch, scratch);
+                json_tag(span, Tag::ElasticBody, &self.elasticsearch, sql, memory);
+                json_tag(span, Tag::OpenSearchBody, &self.opensearch, sql, memory);
             }
             _ => {}
         }
     }
 
     /// Applies the caller's replace rules, and the removal of stack traces.
-    pub fn replace<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
-        self.replacer.span(span, scratch);
+    pub fn replace<S: SpanAccess>(&self, span: &mut S, scratch: &mut Scratch) {
+        self.replacer.span(span, &mut scratch.text);
     }
 
     /// Whether [`replace`](Self::replace) does anything.
@@ -166,21 +170,29 @@ impl Obfuscator {
         span_type: &[u8],
         resource: &[u8],
         db_type: &[u8],
+        scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Verdict {
         match span_type {
-            b"sql" | b"cassandra" if !resource.is_empty() => self.statement(resource, db_type, out),
+            b"sql" | b"cassandra" => statement(&mut scratch.sql, resource, db_type, out),
             b"redis" | b"valkey" => redis::quantize(resource, out),
             _ => Verdict::Keep,
         }
     }
 
     /// One text by its kind; `db_type` counts for SQL only. A kind that the configuration has off stays as it is.
-    pub fn text(&self, kind: TextKind, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+    pub fn text(
+        &self,
+        kind: TextKind,
+        text: &[u8],
+        db_type: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        let sql = &mut scratch.sql;
         match kind {
-            TextKind::Sql if text.is_empty() => Verdict::Keep,
-            TextKind::Sql => self.statement(text, db_type, out),
-            TextKind::SqlExecPlan => self.json(&self.plan, text, out),
+            TextKind::Sql => statement(sql, text, db_type, out),
+            TextKind::SqlExecPlan => json(&self.plan, text, sql, out),
             TextKind::Redis if !self.redis.enabled => Verdict::Keep,
             TextKind::Redis if self.redis.remove_all_args => redis::remove_all(text, out),
             TextKind::Redis => redis::raw_command(text, out),
@@ -188,80 +200,83 @@ impl Obfuscator {
             TextKind::Memcached => {
                 self.memcached.map_or(Verdict::Keep, |keep| memcached::command(text, keep, out))
             }
-            TextKind::Mongo => self.json(&self.mongodb, text, out),
-            TextKind::Elasticsearch => self.json(&self.elasticsearch, text, out),
-            TextKind::OpenSearch => self.json(&self.opensearch, text, out),
+            TextKind::Mongo => json(&self.mongodb, text, sql, out),
+            TextKind::Elasticsearch => json(&self.elasticsearch, text, sql, out),
+            TextKind::OpenSearch => json(&self.opensearch, text, sql, out),
             TextKind::Http => http::url(text, self.url, out),
             TextKind::Card => self.cards.as_ref().map_or(Verdict::Keep, |cards| cards.tag(b"", text, out)),
             TextKind::Ip => ip::quantize(text, out),
         }
     }
+}
 
-    /// A statement, or what stands for one that cannot be read.
-    fn statement(&self, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
-        let start = out.len();
-        if !self.statements.obfuscate(text, db_type, out) {
-            out.truncate(start);
-            out.extend_from_slice(NON_PARSABLE);
-        }
-        if out.get(start..) == Some(text) {
-            out.truncate(start);
-            return Verdict::Keep;
-        }
-        Verdict::Replace
+/// A statement, or what stands for one that cannot be read.
+fn statement(sql: &mut SqlObfuscator, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+    if text.is_empty() {
+        return Verdict::Keep;
     }
-
-    fn json(&self, json: &Option<Json>, text: &[u8], out: &mut Vec<u8>) -> Verdict {
-        let Some(json) = json else { return Verdict::Keep };
-        let mut sql = |text: &[u8], out: &mut Vec<u8>| {
-            let start = out.len();
-            if !self.statements.obfuscate(text, b"", out) {
-                out.truncate(start);
-                out.extend_from_slice(SQL_VALUE_FAILED);
-            }
-        };
-        json.obfuscate(text, &mut sql, out)
+    let start = out.len();
+    // A dialect that is not even text is none that anybody knows.
+    let db_type = std::str::from_utf8(db_type).unwrap_or("");
+    if sql.obfuscate(text, db_type, out).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(NON_PARSABLE.as_bytes());
     }
+    if out.get(start..) == Some(text) {
+        out.truncate(start);
+        return Verdict::Keep;
+    }
+    Verdict::Replace
+}
 
-    fn json_tag<S: SpanAccess>(&self, span: &mut S, key: Tag, json: &Option<Json>, scratch: &mut Vec<u8>) {
-        if json.is_some() {
-            tag(span, key, scratch, |text, out| self.json(json, text, out));
+/// JSON, if the configuration asks for it.
+fn json(json: &Option<Json>, text: &[u8], sql: &mut SqlObfuscator, out: &mut Vec<u8>) -> Verdict {
+    match json {
+        Some(json) => json.obfuscate(text, &mut |text, out| sql.obfuscate_in_json(text, out), out),
+        None => Verdict::Keep,
+    }
+}
+
+fn json_tag<S: SpanAccess>(
+    span: &mut S,
+    key: Tag,
+    rules: &Option<Json>,
+    sql: &mut SqlObfuscator,
+    memory: &mut Vec<u8>,
+) {
+    if rules.is_some() {
+        tag(span, key, memory, |text, out| json(rules, text, sql, out));
+    }
+}
+
+/// The resource, and the tags that carry the statement, each on its own.
+fn sql_span<S: SpanAccess>(span: &mut S, sql: &mut SqlObfuscator, memory: &mut Vec<u8>) {
+    memory.clear();
+    let db_type = span.tag(Tag::DbType).unwrap_or(&[]);
+    let resource = statement(sql, span.field(Field::Resource), db_type, memory);
+    let end = memory.len();
+    for key in [Tag::SqlQuery, Tag::DbStatement, Tag::DbQueryText] {
+        let Some(text) = span.tag(key) else { continue };
+        if text.is_empty() {
+            if key == Tag::SqlQuery {
+                // The intake then takes the statement from the resource.
+                span.remove_tag(key);
+            }
+            continue;
+        }
+        if text == span.field(Field::Resource) {
+            if resource == Verdict::Replace {
+                span.set_tag(key, memory.get(..end).unwrap_or(&[]));
+            }
+            continue;
+        }
+        memory.truncate(end);
+        if statement(sql, text, span.tag(Tag::DbType).unwrap_or(&[]), memory) == Verdict::Replace {
+            span.set_tag(key, memory.get(end..).unwrap_or(&[]));
         }
     }
-
-    /// The resource, and the tags that carry the statement, each on its own.
-    fn sql_span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
-        scratch.clear();
-        let db_type = span.tag(Tag::DbType).unwrap_or(&[]);
-        let raw = span.field(Field::Resource);
-        let resource = match raw.is_empty() {
-            true => Verdict::Keep,
-            false => self.statement(raw, db_type, scratch),
-        };
-        let end = scratch.len();
-        for key in [Tag::SqlQuery, Tag::DbStatement, Tag::DbQueryText] {
-            let Some(text) = span.tag(key) else { continue };
-            if text.is_empty() {
-                if key == Tag::SqlQuery {
-                    // The intake then takes the statement from the resource.
-                    span.remove_tag(key);
-                }
-                continue;
-            }
-            if text == span.field(Field::Resource) {
-                if resource == Verdict::Replace {
-                    span.set_tag(key, scratch.get(..end).unwrap_or(&[]));
-                }
-                continue;
-            }
-            scratch.truncate(end);
-            if self.statement(text, span.tag(Tag::DbType).unwrap_or(&[]), scratch) == Verdict::Replace {
-                span.set_tag(key, scratch.get(end..).unwrap_or(&[]));
-            }
-        }
-        if resource == Verdict::Replace {
-            span.set_field(Field::Resource, scratch.get(..end).unwrap_or(&[]));
-        }
+    if resource == Verdict::Replace {
+        span.set_field(Field::Resource, memory.get(..end).unwrap_or(&[]));
     }
 }
 
@@ -313,8 +328,9 @@ mod tests {
 
     fn run(config: &ObfuscationConfig, mut s: SpanFields) -> SpanFields {
         let obfuscator = Obfuscator::new(config).unwrap();
-        obfuscator.span(&mut s, &mut Vec::new());
-        obfuscator.replace(&mut s, &mut Vec::new());
+        let mut scratch = obfuscator.scratch();
+        obfuscator.span(&mut s, &mut scratch);
+        obfuscator.replace(&mut s, &mut scratch);
         s
     }
 
@@ -357,6 +373,17 @@ mod tests {
             run(&config, span("web", "r", &[("error.stack", "at a\nat b"), ("card", "4111111111111111")]));
         assert_eq!(s.meta(b"error.stack"), Some(&b"!"[..]));
         assert_eq!(s.meta(b"card"), Some(&b"!"[..]));
+    }
+
+    #[test]
+    fn every_tag_with_a_statement_is_obfuscated_on_its_own() {
+        let meta = [("sql.query", ""), ("db.statement", "select 1"), ("db.query.text", "select 'a")];
+        let s = run(&ObfuscationConfig::off(), span("sql", "select 1", &meta));
+        assert_eq!((s.resource.as_slice(), s.meta(b"sql.query")), (&b"select ?"[..], None));
+        assert_eq!(s.meta(b"db.statement"), Some(&b"select ?"[..]));
+        assert_eq!(s.meta(b"db.query.text"), Some(NON_PARSABLE.as_bytes()));
+        let s = run(&ObfuscationConfig::off(), span("cassandra", "", &[("db.statement", "select 1")]));
+        assert_eq!((s.resource.as_slice(), s.meta(b"db.statement")), (&b""[..], Some(&b"select ?"[..])));
     }
 
     #[test]

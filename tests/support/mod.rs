@@ -325,7 +325,8 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             }
         };
         let body_end = (head_end + 4 + length).min(input.len());
-        let is_info = input.starts_with(b"GET ") && find(&input[..head_end.min(200)], b"/info HTTP").is_some();
+        let is_info =
+            input.starts_with(b"GET ") && find(&input[..head_end.min(200)], b"/info HTTP").is_some();
         let apart = is_info.then(|| shared.info.lock().unwrap().as_mut().map(next_info)).flatten();
         if apart.is_some() {
             shared.info_requests.fetch_add(1, Ordering::SeqCst);

@@ -121,6 +121,12 @@ impl<'o> Grouping<'o> {
     /// A name or keyword, `src[from..to]`.
     #[inline(always)]
     pub(super) fn name(&mut self, kind: Kind, src: &[u8], from: usize, to: usize) -> Result<(), Refused> {
+        let is_alias = (kind == Kind::As && self.is_plain()) || self.last == Kind::As;
+        if is_alias && !self.keep_alias && self.lists <= 1 {
+            (self.values, self.lists) = (0, 0);
+            self.last = if self.last == Kind::As { Kind::Dropped } else { Kind::As };
+            return Ok(());
+        }
         if kind == Kind::As || self.replace_digits {
             return self.push(kind, &src[from..to]);
         }
@@ -130,8 +136,9 @@ impl<'o> Grouping<'o> {
     /// A token that is written as it is: keywords, operators, but none that step 2 or 3 may drop or change.
     #[inline(always)]
     pub(super) fn symbol(&mut self, kind: Kind, src: &[u8], from: usize, to: usize) -> Result<(), Refused> {
-        if self.is_plain() && self.lists == 0 && self.last != Kind::Colon {
-            self.values = 0;
+        let is_plain = (self.special | Kind::GroupedOpen.bit() | Kind::Colon.bit()) & self.last.bit() == 0;
+        if is_plain && self.lists <= 1 {
+            (self.values, self.lists) = (0, 0);
             self.last = kind;
             self.out.word(src, from, to);
             return Ok(());
@@ -176,9 +183,14 @@ impl<'o> Grouping<'o> {
 
     #[inline(always)]
     pub(super) fn open(&mut self) -> Result<(), Refused> {
-        if self.is_plain() && self.lists == 0 {
-            self.last = Kind::Open;
-            self.out.symbol(b'(');
+        if self.is_plain() {
+            if self.lists == 0 {
+                self.last = Kind::Open;
+                self.out.symbol(b'(');
+            } else {
+                self.lists = 2;
+                self.last = Kind::GroupedOpen;
+            }
             return Ok(());
         }
         self.push(Kind::Open, b"(")
@@ -186,9 +198,13 @@ impl<'o> Grouping<'o> {
 
     #[inline(always)]
     pub(super) fn close(&mut self) -> Result<(), Refused> {
-        if self.is_plain() && self.lists <= 1 {
-            self.last = Kind::Close;
-            self.out.symbol(b')');
+        if self.is_plain() {
+            if self.lists <= 1 {
+                self.last = Kind::Close;
+                self.out.symbol(b')');
+            } else {
+                self.last = Kind::Grouped;
+            }
             return Ok(());
         }
         self.push(Kind::Close, b")")

@@ -18,6 +18,25 @@ pub(super) fn packed(src: &[u8], from: usize, to: usize) -> u128 {
     (word | CASE) & (u128::MAX >> unused)
 }
 
+/// [`packed`] for words of at most 8 bytes.
+#[inline(always)]
+pub(super) fn packed_short(src: &[u8], from: usize, length: usize) -> u64 {
+    let word = match src.get(from..from + 8).and_then(|block| block.try_into().ok()) {
+        Some(block) => u64::from_le_bytes(block),
+        None => {
+            let mut block = [0; 8];
+            block[..length].copy_from_slice(&src[from..from + length]);
+            u64::from_le_bytes(block)
+        }
+    };
+    (word | CASE as u64) & (u64::MAX >> (64 - 8 * length))
+}
+
+/// [`packed_short`] of a constant.
+pub(super) const fn pack_short(word: &str) -> u64 {
+    pack(word) as u64
+}
+
 const CASE: u128 = 0x2020_2020_2020_2020_2020_2020_2020_2020;
 
 /// [`packed`] of a constant.

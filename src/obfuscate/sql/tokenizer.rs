@@ -9,7 +9,7 @@ use super::chars::{
     self, byte, decode, digits_end, hex_end, is_blank, is_digit, is_letter, quote_or_backslash,
 };
 use super::grouping::{Grouping, Kind};
-use super::keywords::{pack, packed};
+use super::keywords::{pack, pack_short, packed, packed_short};
 use super::writer::Writer;
 
 /// Why nothing was written: unreadable. Another reading of backslashes may help if one was seen in quotes.
@@ -531,31 +531,30 @@ fn exponent_end(src: &[u8], at: usize) -> usize {
 /// What the word `src[from..to]` is.
 #[inline(always)]
 fn keyword(src: &[u8], from: usize, to: usize) -> Kind {
-    const AS: u128 = pack("as");
-    const NULL: u128 = pack("null");
-    const TRUE: u128 = pack("true");
-    const FROM: u128 = pack("from");
-    const DROP: u128 = pack("drop");
-    const INTO: u128 = pack("into");
-    const JOIN: u128 = pack("join");
-    const FALSE: u128 = pack("false");
-    const LIMIT: u128 = pack("limit");
-    const ALTER: u128 = pack("alter");
-    const GRANT: u128 = pack("grant");
-    const BEGIN: u128 = pack("begin");
-    const CREATE: u128 = pack("create");
-    const REVOKE: u128 = pack("revoke");
-    const COMMIT: u128 = pack("commit");
-    const SELECT: u128 = pack("select");
-    const UPDATE: u128 = pack("update");
-    const DELETE: u128 = pack("delete");
-    const INSERT: u128 = pack("insert");
-    const TRUNCATE: u128 = pack("truncate");
+    const AS: u64 = pack_short("as");
+    const NULL: u64 = pack_short("null");
+    const TRUE: u64 = pack_short("true");
+    const FROM: u64 = pack_short("from");
+    const DROP: u64 = pack_short("drop");
+    const INTO: u64 = pack_short("into");
+    const JOIN: u64 = pack_short("join");
+    const FALSE: u64 = pack_short("false");
+    const LIMIT: u64 = pack_short("limit");
+    const ALTER: u64 = pack_short("alter");
+    const GRANT: u64 = pack_short("grant");
+    const BEGIN: u64 = pack_short("begin");
+    const CREATE: u64 = pack_short("create");
+    const REVOKE: u64 = pack_short("revoke");
+    const COMMIT: u64 = pack_short("commit");
+    const SELECT: u64 = pack_short("select");
+    const UPDATE: u64 = pack_short("update");
+    const DELETE: u64 = pack_short("delete");
+    const INSERT: u64 = pack_short("insert");
+    const TRUNCATE: u64 = pack_short("truncate");
     const SAVEPOINT: u128 = pack("savepoint");
-    let word = || packed(src, from, to);
     match to - from {
-        2 if word() == AS => Kind::As,
-        4 => match word() {
+        2 if packed_short(src, from, 2) == AS => Kind::As,
+        4 => match packed_short(src, from, 4) {
             NULL | TRUE => Kind::Value,
             FROM => Kind::From,
             INTO => Kind::Into,
@@ -563,20 +562,20 @@ fn keyword(src: &[u8], from: usize, to: usize) -> Kind {
             DROP => Kind::Keyword,
             _ => Kind::Name,
         },
-        5 => match word() {
+        5 => match packed_short(src, from, 5) {
             FALSE => Kind::Value,
             LIMIT | ALTER | GRANT | BEGIN => Kind::Keyword,
             _ => Kind::Name,
         },
-        6 => match word() {
+        6 => match packed_short(src, from, 6) {
             SELECT => Kind::Select,
             UPDATE => Kind::Update,
             DELETE => Kind::Delete,
             CREATE | REVOKE | COMMIT | INSERT => Kind::Keyword,
             _ => Kind::Name,
         },
-        8 if word() == TRUNCATE => Kind::Keyword,
-        9 if word() == SAVEPOINT => Kind::Savepoint,
+        8 if packed_short(src, from, 8) == TRUNCATE => Kind::Keyword,
+        9 if packed(src, from, to) == SAVEPOINT => Kind::Savepoint,
         _ => Kind::Name,
     }
 }
