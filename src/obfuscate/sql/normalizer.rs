@@ -311,5 +311,5 @@ pub(super) fn trim(out: &mut Vec<u8>, start: usize) {
 
 /// The length of the last character.
 fn last_character(text: &[u8]) -> usize {
-    (1..=text.len().min(4)).find(|n| chars::decode(text, text.len() - n).1 == *n).unwrap_or(1)
+    (2..=text.len().min(4)).find(|n| chars::decode(text, text.len() - n).1 == *n).unwrap_or(1)
 }

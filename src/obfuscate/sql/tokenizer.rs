@@ -181,7 +181,7 @@ impl Scanner<'_, '_> {
         }
     }
 
-    /// A name that goes on behind `to` with characters that are not ASCII.
+    /// A name that may go on behind `to` with characters that are not ASCII.
     #[inline(never)]
     fn long_word(&mut self, from: usize, mut to: usize) -> Result<(), Refused> {
         loop {
@@ -197,6 +197,7 @@ impl Scanner<'_, '_> {
         // Go's upper case of these two is an ASCII letter, so they can be part of a keyword.
         let folds = |text: &str| text.len() <= LONGEST_FOLDED && text.contains(['ı', 'ſ']);
         let kind = match std::str::from_utf8(text) {
+            Ok(text) if text.is_ascii() => keyword(self.src, from, to),
             Ok(text) if folds(text) => {
                 let folded = text.replace('ı', "i").replace('ſ', "s");
                 keyword(folded.as_bytes(), 0, folded.len())
@@ -341,8 +342,10 @@ impl Scanner<'_, '_> {
                     self.at += 1;
                     self.number()
                 }
-                // Here the agent would swallow the quote and show the string.
-                None | Some(b'\'' | b'"' | b'$') => self.symbol(Kind::Other, 1),
+                None => self.symbol(Kind::Other, 1),
+                // Here the agent would swallow the quote, and take what was quoted for code and the reverse.
+                Some(b'\'' | b'"') => Err(Refused::default()),
+                Some(b'$') if !is_digit(byte(src, self.at + 3)) => Err(Refused::default()),
                 Some(_) => self.swallow(),
             },
             _ => self.symbol(Kind::Other, 1),
