@@ -11,7 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::fs::read_to_string(path)?;
     let texts: Vec<String> = file
         .lines()
-        .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["text"].as_str().unwrap_or("").to_string()))
+        .map(|line| {
+            Ok(serde_json::from_str::<serde_json::Value>(line)?["text"].as_str().unwrap_or("").to_string())
+        })
         .collect::<Result<_, serde_json::Error>>()?;
     let bytes: usize = texts.iter().map(String::len).sum();
     let mut obfuscator = SqlObfuscator::new(SqlConfig { obfuscation_mode: mode, ..SqlConfig::default() });

@@ -13,7 +13,8 @@ mod support;
 use data_pipeline::TraceExporter;
 use data_pipeline::config::OutputFormat;
 use msgpack::*;
-use support::{Listen, ScriptedAgent};
+use std::time::Duration;
+use support::{Listen, ScriptedAgent, say};
 
 #[global_allocator]
 static COUNTING: alloc::Counting = alloc::Counting;
@@ -73,6 +74,7 @@ fn peak(agent: &ScriptedAgent, format: OutputFormat, body: &[u8]) -> u64 {
     alloc::peak_bytes(|| {
         let builder = TraceExporter::builder().url(&agent.url).output_format(format).compute_top_level(true);
         let exporter = builder.build().unwrap();
+        exporter.await_agent(Duration::from_secs(5)).unwrap();
         let _ = exporter.send(body);
         let m = exporter.metrics();
         assert_eq!(m.received, m.accounted_for());
@@ -85,6 +87,10 @@ fn memory_stays_in_proportion_to_the_input() {
     for (name, body) in swarms().into_iter().chain(lies()) {
         for format in [OutputFormat::V04, OutputFormat::V05, OutputFormat::V1] {
             let agent = ScriptedAgent::start(Listen::Tcp, []);
+            // Nothing is split, so that the request says how large the output was.
+            let takes_all = r#"{"endpoints":["/v0.4/traces","/v0.5/traces","/v1.0/traces"],
+                "config":{"max_request_bytes":4000000000}}"#;
+            agent.set_info([say(200, takes_all)]);
             let used = peak(&agent, format, &body);
             let sent = agent.requests().pop().map_or(0, |r| r.body.len() as u64);
             let output = if format == OutputFormat::V04 { 0 } else { 8 * sent };
