@@ -22,7 +22,7 @@ forbidden src/msgpack trace format agent delivery exporter config error
 forbidden src/trace agent delivery exporter format jni
 forbidden src/format agent delivery exporter jni
 forbidden src/agent trace format msgpack exporter jni
-forbidden src/delivery trace format exporter jni
+forbidden src/delivery format exporter jni
 hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(ffi|jni)/|unsafe_code|unsafe_op|//' || true)
 [ -z "$hits" ] || fail "unsafe outside ffi and jni: $hits"
 

@@ -1,10 +1,11 @@
 //! The facade: build, send, ask how it goes, close. The way of a payload is in [`crate::delivery`]; what happens to it on
 //! that way in [`crate::pipeline`]; how it travels in [`crate::agent`].
 
-use crate::agent::{AgentState, Info, Reply};
+use crate::agent::{AgentState, Info};
 use crate::config::{Builder, Config, MAX_DURATION};
 use crate::delivery::accounting::Metrics;
 use crate::delivery::dispatch::Dispatcher;
+pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
 use crate::error::{Error, ErrorKind};
 use crate::health::{LogLine, explain};
@@ -12,43 +13,6 @@ use crate::pipeline::Workspace;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// What a tracer dropped itself before it handed over the payload; goes out as headers beside our own counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DroppedP0 {
-    /// Chunks of priority 0 and below.
-    pub traces: u64,
-    /// Their spans.
-    pub spans: u64,
-}
-
-/// What the agent answered, and what was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentResponse {
-    /// The agent's answer; status 0 and no attempt when there was nothing to send.
-    pub reply: Reply,
-    /// Chunks sent.
-    pub traces: u64,
-    /// Spans sent.
-    pub spans: u64,
-}
-
-impl AgentResponse {
-    /// HTTP status; 0 when there was nothing to send.
-    pub fn status(&self) -> u16 {
-        self.reply.status
-    }
-
-    /// The agent's body as it came. Shared with the last answer while it stays the same.
-    pub fn body(&self) -> &Arc<[u8]> {
-        &self.reply.body
-    }
-
-    /// Requests made.
-    pub fn attempts(&self) -> u32 {
-        self.reply.attempts
-    }
-}
 
 /// How `close` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +37,7 @@ pub struct CloseReport {
 #[derive(Debug)]
 pub struct TraceExporter {
     dispatcher: Arc<Dispatcher>,
+    #[allow(clippy::vec_box)] // one goes out and back in with every send
     workspaces: Mutex<Vec<Box<Workspace>>>,
     sends: Sends,
 }

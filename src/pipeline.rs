@@ -8,9 +8,10 @@ use crate::config::{Config, Metadata, OutputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
+use crate::normalize;
 use crate::trace::{
-    Arena, ChunkState, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot, TOP_LEVEL_SLOTS,
-    TopLevel, drop_p0,
+    Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
+    TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
 };
 
 /// Spans worked through at a time.
@@ -50,7 +51,7 @@ impl Plan {
         Self {
             format,
             on_malformed: config.on_malformed,
-            filters: Filters::new(&config.filters).0,
+            filters: filters(&config.filters).0,
             top_level,
             drop_p0,
             interest: Interest::none().slots(&slots),
@@ -64,6 +65,19 @@ impl Plan {
             && self.top_level.is_none()
             && !self.drop_p0
     }
+}
+
+/// The filters of these rules, and the rules that cannot be used. `env` is compared as the agent would have written it.
+pub(crate) fn filters(rules: &FilterRules) -> (Filters, Vec<String>) {
+    let (filters, unusable) = Filters::new(rules);
+    let normalized = |value: &[u8]| {
+        let mut out = Vec::new();
+        match normalize::tag_value(value, &mut out) {
+            Verdict::Keep => value.to_vec(),
+            Verdict::Replace | Verdict::Remove => out,
+        }
+    };
+    (filters.normalizing_env(normalized), unusable)
 }
 
 /// What is left of a payload, ready to send.

@@ -1,6 +1,8 @@
 //! The answers of the agent's own code to the cases in `fixtures/vectors`, against ours: all of them, but for those where
 //! the agent lets something secret through (`fixtures/vectors_except.txt`).
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../examples/vectors/answer.rs"]
 mod answer;
 

@@ -214,6 +214,12 @@ where
     })
 }
 
+/// An answer with this body, for the tests of other rooms.
+#[cfg(test)]
+pub(crate) fn parse_for_tests(text: &str) -> Info {
+    Info::parse(text.as_bytes(), &HeaderMap::new()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,10 +290,4 @@ mod tests {
         }
         assert!(Info::parse(b"{\"version\":\"\xff\"}", &HeaderMap::new()).is_err());
     }
-}
-
-/// An answer with this body, for the tests of other rooms.
-#[cfg(test)]
-pub(crate) fn parse_for_tests(text: &str) -> Info {
-    Info::parse(text.as_bytes(), &HeaderMap::new()).unwrap()
 }

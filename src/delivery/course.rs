@@ -3,7 +3,7 @@
 
 use crate::agent::Info;
 use crate::config::{Config, OutputFormat};
-use crate::pipeline::Plan;
+use crate::pipeline::{self, Plan};
 use crate::trace::{FilterRules, Filters};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Course {
         if let Some(agent) = info.as_ref().filter(|_| config.agent_filters).map(agent_rules) {
             let mut rules = config.filters.clone();
             rules.extend(&agent);
-            (plan.filters, unusable) = Filters::new(&rules);
+            (plan.filters, unusable) = pipeline::filters(&rules);
         }
         let said = info.as_ref().and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
         Self {

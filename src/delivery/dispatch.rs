@@ -8,13 +8,13 @@
 use super::accounting::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};
 use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
+use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
 use crate::agent::discovery::{Discovery, News};
 use crate::agent::presence::Presence;
 use crate::agent::{Client, Info, Reply, TraceRequest};
 use crate::config::{Config, OutputFormat};
 use crate::error::{Error, ErrorKind};
-use crate::exporter::{AgentResponse, DroppedP0};
 use crate::health::dogstatsd::{self, Sent, Statsd};
 use crate::health::journal::{Journal, Severity, Topic};
 use crate::housekeeping::{self, Duty, Ticket};

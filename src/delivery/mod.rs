@@ -8,5 +8,6 @@ pub mod accounting;
 pub(crate) mod course;
 pub(crate) mod dispatch;
 pub(crate) mod errands;
+pub mod response;
 pub(crate) mod sends;
 pub(crate) mod split;

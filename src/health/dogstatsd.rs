@@ -137,7 +137,7 @@ impl Statsd {
     pub(crate) fn flush_last(&self) {
         let known = match &self.target {
             StatsdUrl::Udp { host, .. } => {
-                *self.resolved.lock() != None || host.parse::<std::net::IpAddr>().is_ok()
+                self.resolved.lock().is_some() || host.parse::<std::net::IpAddr>().is_ok()
             }
             StatsdUrl::Unix { .. } => true,
         };

@@ -97,7 +97,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
         let (offset, length) = bounds(offset, length, payload.len(env)?)?;
         e.with_buffer(|buffer| {
             if buffer.len() < length {
-                buffer.resize(length, 0);
+                grow(buffer, length)?;
             }
             let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
             payload.get_region(env, offset as jint, bytes)?;
@@ -153,18 +153,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
                 let (Some(&offset), Some(&length)) = (places.get(2 * i), places.get(2 * i + 1)) else {
                     return Err(Failure::Null("parts"));
                 };
-                let piece = pieces.get_element(env, i)?;
-                if env.is_instance_of(&piece, jni_str!("java/nio/ByteBuffer"))? {
-                    let piece = env.cast_local::<JByteBuffer>(piece)?;
-                    let bytes = direct(env, &piece, offset, length)?;
-                    buffer.extend(bytes.iter().map(|b| *b as i8));
-                } else {
-                    let piece = env.cast_local::<JByteArray>(piece)?;
-                    let (offset, length) = bounds(offset, length, piece.len(env)?)?;
-                    let start = buffer.len();
-                    buffer.resize(start + length, 0);
-                    piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
-                }
+                // A frame of its own: a payload may have more pieces than a native may have local references.
+                env.with_local_frame(8, |env| append(env, &pieces, i, (offset, length), buffer))?;
             }
             let result = e.exporter.send_with(as_bytes(buffer), dropped(dropped_traces, dropped_spans));
             e.answer(env, &class, result, last, last_id)
@@ -328,6 +318,43 @@ fn same_answer(a: &AgentResponse, b: &AgentResponse) -> bool {
 
 fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
     DroppedP0 { traces: u64::try_from(traces).unwrap_or(0), spans: u64::try_from(spans).unwrap_or(0) }
+}
+
+/// Appends one piece of a payload.
+fn append(
+    env: &mut Env<'_>,
+    pieces: &JObjectArray<'_>,
+    index: usize,
+    (offset, length): (jint, jint),
+    buffer: &mut Vec<i8>,
+) -> Result<(), Failure> {
+    let piece = pieces.get_element(env, index)?;
+    let start = buffer.len();
+    if env.is_instance_of(&piece, jni_str!("java/nio/ByteBuffer"))? {
+        let piece = env.cast_local::<JByteBuffer>(piece)?;
+        let bytes = direct(env, &piece, offset, length)?;
+        grow(buffer, start + bytes.len())?;
+        for (to, from) in buffer.iter_mut().skip(start).zip(bytes) {
+            *to = *from as i8;
+        }
+    } else {
+        let piece = env.cast_local::<JByteArray>(piece)?;
+        let (offset, length) = bounds(offset, length, piece.len(env)?)?;
+        grow(buffer, start + length)?;
+        piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
+    }
+    Ok(())
+}
+
+/// Makes room for `length` bytes. A host that is short of memory gets an error; an allocation that fails elsewhere would
+/// end its process.
+fn grow(buffer: &mut Vec<i8>, length: usize) -> Result<(), Failure> {
+    if buffer.try_reserve(length.saturating_sub(buffer.len())).is_err() {
+        let message = format!("there is no native memory for a payload of {length} bytes");
+        return Err(Failure::Ours(Error::new(ErrorKind::PayloadTooLarge, message)));
+    }
+    buffer.resize(length, 0);
+    Ok(())
 }
 
 /// Checks offset and length against what they are a part of.

@@ -49,8 +49,11 @@ pub struct Filters {
     tags: Vec<Rule>,
     /// How many of `tags` reject.
     rejecting: usize,
-    normalize_env: Option<fn(&[u8]) -> Vec<u8>>,
+    normalize_env: Option<NormalizeEnv>,
 }
+
+/// What the agent makes of the tag `env` before it compares.
+pub type NormalizeEnv = fn(&[u8]) -> Vec<u8>;
 
 #[derive(Clone, Debug)]
 struct Rule {
@@ -94,7 +97,7 @@ impl Filters {
 
     /// Compares the tag `env` after this normalization, as the agent does.
     #[must_use]
-    pub fn normalizing_env(mut self, normalize: fn(&[u8]) -> Vec<u8>) -> Self {
+    pub fn normalizing_env(mut self, normalize: NormalizeEnv) -> Self {
         self.normalize_env = Some(normalize);
         self
     }

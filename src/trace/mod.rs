@@ -30,7 +30,7 @@ pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAcces
 pub use arena::{Arena, Chunk, ChunkState, Span};
 pub(crate) use describe::describe;
 pub use fields::{Attribute, Event, SpanFields, Tags};
-pub use filter::{FilterRules, Filters};
+pub use filter::{FilterRules, Filters, NormalizeEnv};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;
 pub use sampling::{P0_SLOTS, SampledOut, drop_p0};

@@ -16,8 +16,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Real traces from a Java program through the JAR to an agent: those of a small recorder, and captured payloads of seven
- * tracers. {@code Demo FIXTURES}; {@code DD_TRACE_AGENT_URL} names a real agent instead of the embedded one.
+ * Real traces from a Java program through the JAR to an agent: those of a small recorder, and
+ * captured payloads of seven tracers. {@code Demo FIXTURES}; {@code DD_TRACE_AGENT_URL} names a
+ * real agent instead of the embedded one.
  */
 public final class Demo {
   private final PrintStream out = System.out;
@@ -40,7 +41,8 @@ public final class Demo {
       agent.answer(
           request ->
               EmbeddedAgent.Answer.json(
-                  200, "{\"rate_by_service\":{\"service:,env:\":1.0,\"service:shop,env:demo\":0.5}}"));
+                  200,
+                  "{\"rate_by_service\":{\"service:,env:\":1.0,\"service:shop,env:demo\":0.5}}"));
       return send(fixtures, agent.url()) && arrived(agent);
     }
   }
@@ -59,7 +61,10 @@ public final class Demo {
             .build()) {
       Map<String, Double> rates = one(exporter, "recorder", shop()).rates();
       for (File file : captured(fixtures)) {
-        one(exporter, file.getParentFile().getName() + "/" + file.getName(), Files.readAllBytes(file.toPath()));
+        one(
+            exporter,
+            file.getParentFile().getName() + "/" + file.getName(),
+            Files.readAllBytes(file.toPath()));
       }
       out.println("\nrates as the tracer got them: " + rates);
       metrics = exporter.metrics();
@@ -112,7 +117,10 @@ public final class Demo {
     for (File tracer : new File(fixtures, "traces").listFiles(File::isDirectory)) {
       for (File file : tracer.listFiles()) {
         String name = tracer.getName() + "/" + file.getName();
-        boolean leave = name.equals("node/003.msgpack") || name.equals("node/004.msgpack") || file.length() <= 1;
+        boolean leave =
+            name.equals("node/003.msgpack")
+                || name.equals("node/004.msgpack")
+                || file.length() <= 1;
         if (name.endsWith(".msgpack") && !leave) {
           files.add(file);
         }
@@ -126,7 +134,9 @@ public final class Demo {
     try {
       AgentResponse response = exporter.send(payload);
       sent.add(payload);
-      out.printf("%-24s %3d traces %4d spans, status %d%n", name, response.traces(), response.spans(), response.status());
+      out.printf(
+          "%-24s %3d traces %4d spans, status %d%n",
+          name, response.traces(), response.spans(), response.status());
       return response;
     } catch (TraceExporterException e) {
       out.println(name + ": " + e.getMessage());
@@ -138,17 +148,24 @@ public final class Demo {
   private boolean arrived(EmbeddedAgent agent) throws IOException {
     List<EmbeddedAgent.Request> requests = agent.traces();
     boolean same = requests.size() == sent.size();
-    out.println("\nwhat arrived (all of the recorder's traces, the first of each captured payload):");
+    out.println(
+        "\nwhat arrived (all of the recorder's traces, the first of each captured payload):");
     for (int i = 0; i < requests.size(); i++) {
       same &= i < sent.size() && Arrays.equals(requests.get(i).body(), sent.get(i));
       print(requests.get(i).body(), i == 0);
     }
-    out.println("\nsent " + sent.size() + " payloads, arrived " + requests.size() + (same ? ", unchanged" : ", CHANGED"));
+    out.println(
+        "\nsent "
+            + sent.size()
+            + " payloads, arrived "
+            + requests.size()
+            + (same ? ", unchanged" : ", CHANGED"));
     return same;
   }
 
   private boolean accepted(String url) {
-    out.println("\nwhat was sent (all of the recorder's traces, the first of each captured payload):");
+    out.println(
+        "\nwhat was sent (all of the recorder's traces, the first of each captured payload):");
     for (int i = 0; i < sent.size(); i++) {
       print(sent.get(i), i == 0);
     }

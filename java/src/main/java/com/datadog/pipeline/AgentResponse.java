@@ -9,7 +9,8 @@ import java.util.Map;
 /**
  * What the agent answered, and what was sent. Immutable and thread-safe.
  *
- * <p>While the agent says the same and the counts are equal, {@code send} returns the very same object.
+ * <p>While the agent says the same and the counts are equal, {@code send} returns the very same
+ * object.
  */
 public final class AgentResponse {
   /** For the native side: which answer this is. */
@@ -30,7 +31,8 @@ public final class AgentResponse {
     // A race parses twice with equal results.
     volatile Map<String, Double> parsed;
 
-    Content(int status, int attempts, byte[] body, byte[] rates, String hash, boolean ratesChanged) {
+    Content(
+        int status, int attempts, byte[] body, byte[] rates, String hash, boolean ratesChanged) {
       this.status = status;
       this.attempts = attempts;
       this.body = body;
@@ -71,8 +73,9 @@ public final class AgentResponse {
   }
 
   /**
-   * The sampling rates that the agent asks for, by {@code service:S,env:E}: those of this answer, or the last known ones
-   * if this answer has none because they are unchanged. Unmodifiable; empty if the agent has never sent any.
+   * The sampling rates that the agent asks for, by {@code service:S,env:E}: those of this answer,
+   * or the last known ones if this answer has none because they are unchanged. Unmodifiable; empty
+   * if the agent has never sent any.
    */
   public Map<String, Double> rates() {
     Map<String, Double> rates = content.parsed;
@@ -96,7 +99,8 @@ public final class AgentResponse {
         }
       }
     } catch (IllegalArgumentException e) {
-      // The native side has found rates in it; what it cannot be read as is no reason to fail a send that succeeded.
+      // The native side has found rates in it; what it cannot be read as is no reason to fail a
+      // send that succeeded.
       return Collections.emptyMap();
     }
     return Collections.unmodifiableMap(rates);

@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Settings;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -11,8 +12,9 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * Collects the settings of a {@link TraceExporter}. Each setter checks at once. Nothing is inferred: what is not set has the
- * default named here. Not thread-safe; {@link #build()} may be called several times.
+ * Collects the settings of a {@link TraceExporter}. Each setter checks at once. Nothing is
+ * inferred: what is not set has the default named here. Not thread-safe; {@link #build()} may be
+ * called several times.
  */
 public final class Builder {
   /** Where the agent is when nobody says. */
@@ -39,6 +41,7 @@ public final class Builder {
   /** No time limit may be longer, in ms. */
   public static final long MAX_MILLIS = 600_000;
 
+  private static final Duration LONGEST = Duration.ofMillis(MAX_MILLIS);
   private static final Pattern HEADER_NAME = Pattern.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+");
   private static final List<String> OWN_HEADERS =
       Arrays.asList("content-length", "transfer-encoding", "content-type", "host", "connection");
@@ -50,8 +53,9 @@ public final class Builder {
   /**
    * Makes the exporter. Opens no connection and waits for nothing.
    *
-   * @throws TraceExporterException {@code LIBRARY_UNAVAILABLE} if the native library could not be loaded, {@code
-   *     INVALID_URL} or {@code INVALID_CONFIGURATION} if the settings do not go together
+   * @throws TraceExporterException {@code LIBRARY_UNAVAILABLE} if the native library could not be
+   *     loaded, {@code INVALID_URL} or {@code INVALID_CONFIGURATION} if the settings do not go
+   *     together
    */
   public TraceExporter build() {
     return new TraceExporter(settings.copy());
@@ -60,17 +64,13 @@ public final class Builder {
   /**
    * Sets where the agent is. Default: {@value #DEFAULT_URL}.
    *
-   * @param url {@code http://host:port/prefix}, {@code unix:///path/to/socket} or {@code windows:\\.\pipe\name}
+   * @param url {@code http://host:port/prefix}, {@code unix:///path/to/socket} or {@code
+   *     windows:\\.\pipe\name}
    * @throws IllegalArgumentException if it is none of these
    */
   public Builder url(String url) {
-    String lower = notNull("url", url).toLowerCase(Locale.ROOT);
-    boolean http = lower.startsWith("http://") && lower.length() > 7 && lower.charAt(7) != ':' && lower.charAt(7) != '/';
-    boolean pipe = lower.startsWith("windows:\\\\.\\pipe\\") && lower.length() > 17;
-    check(
-        http || lower.startsWith("unix:///") || pipe,
-        "url %s: use http://host:port, unix:///path/to/socket or windows:\\\\.\\pipe\\name",
-        url);
+    String fault = AgentUrl.fault(notNull("url", url));
+    check(fault == null, "%s", fault);
     return put("url", url);
   }
 
@@ -140,8 +140,8 @@ public final class Builder {
   }
 
   /**
-   * Sets whether container and entity id are read from {@code /proc/self/cgroup} at build. Default: false. An id that was
-   * set wins.
+   * Sets whether container and entity id are read from {@code /proc/self/cgroup} at build. Default:
+   * false. An id that was set wins.
    */
   public Builder detectContainer(boolean detect) {
     return put("detect_container", detect);
@@ -167,13 +167,17 @@ public final class Builder {
     return put("client_computed_top_level", computed);
   }
 
-  /** Marks top-level spans in the payload ({@code _top_level}) and says so by header. Default: false. */
+  /**
+   * Marks top-level spans in the payload ({@code _top_level}) and says so by header. Default:
+   * false.
+   */
   public Builder computeTopLevel(boolean compute) {
     return put("compute_top_level", compute);
   }
 
   /**
-   * Sets how long opening one connection may take. Default: {@value #DEFAULT_CONNECT_TIMEOUT_MILLIS} ms.
+   * Sets how long opening one connection may take. Default: {@value
+   * #DEFAULT_CONNECT_TIMEOUT_MILLIS} ms.
    *
    * @param limit more than zero; at most 10 minutes
    * @throws IllegalArgumentException if it is not
@@ -193,7 +197,8 @@ public final class Builder {
   }
 
   /**
-   * Sets how long one send may take, retries and waiting included. Default: {@value #DEFAULT_SEND_BUDGET_MILLIS} ms.
+   * Sets how long one send may take, retries and waiting included. Default: {@value
+   * #DEFAULT_SEND_BUDGET_MILLIS} ms.
    *
    * @param budget more than zero; at most 10 minutes
    * @throws IllegalArgumentException if it is not
@@ -209,7 +214,10 @@ public final class Builder {
    * @throws IllegalArgumentException if it is not
    */
   public Builder maxIdleConnections(int connections) {
-    check(connections >= 0 && connections <= 64, "maxIdleConnections is %s; it must be 0 to 64", connections);
+    check(
+        connections >= 0 && connections <= 64,
+        "maxIdleConnections is %s; it must be 0 to 64",
+        connections);
     return put("max_idle_connections", (long) connections);
   }
 
@@ -231,25 +239,36 @@ public final class Builder {
    * @throws IllegalArgumentException if it is negative or longer
    */
   public Builder closeTimeout(Duration limit) {
-    long millis = notNull("closeTimeout", limit).toMillis();
-    check(!limit.isNegative() && millis <= MAX_MILLIS, "closeTimeout is %s; it must be 0 to 10 minutes", limit);
-    return put("close_timeout_ms", millis);
+    boolean valid = !notNull("closeTimeout", limit).isNegative() && limit.compareTo(LONGEST) <= 0;
+    check(valid, "closeTimeout is %s; it must be 0 to 10 minutes", limit);
+    return put("close_timeout_ms", limit.plusNanos(999_999).toMillis());
   }
 
   /**
    * Adds a header to every request. May be called for several.
    *
-   * @throws IllegalArgumentException if the name is no header name, is one that the exporter writes itself, or the value
-   *     has control characters
+   * @throws IllegalArgumentException if the name is no header name, is one that the exporter writes
+   *     itself, or the value has control characters
    */
   public Builder header(String name, String value) {
-    check(HEADER_NAME.matcher(notNull("header name", name)).matches(), "header: %s is no header name", name);
-    check(!OWN_HEADERS.contains(name.toLowerCase(Locale.ROOT)), "header: %s is written by the exporter itself", name);
-    check(printable(notNull("header value", value)), "header: the value of %s has control characters", name);
+    check(
+        HEADER_NAME.matcher(notNull("header name", name)).matches(),
+        "header: %s is no header name",
+        name);
+    check(
+        !OWN_HEADERS.contains(name.toLowerCase(Locale.ROOT)),
+        "header: %s is written by the exporter itself",
+        name);
+    check(
+        printable(notNull("header value", value)),
+        "header: the value of %s has control characters",
+        name);
     return add("headers", Arrays.asList(name, value));
   }
 
-  /** Sets the header {@code X-Datadog-Test-Session-Token} of Datadog's test agent. Default: none. */
+  /**
+   * Sets the header {@code X-Datadog-Test-Session-Token} of Datadog's test agent. Default: none.
+   */
   public Builder testSessionToken(String token) {
     return headerText("testSessionToken", "test_session_token", token);
   }
@@ -259,12 +278,17 @@ public final class Builder {
     return put("output_format", notNull("outputFormat", format).name());
   }
 
-  /** Sets what becomes of input that the agent would refuse. Default: {@link OnMalformed#REPAIR}. */
+  /**
+   * Sets what becomes of input that the agent would refuse. Default: {@link OnMalformed#REPAIR}.
+   */
   public Builder onMalformed(OnMalformed policy) {
     return put("on_malformed", notNull("onMalformed", policy).name());
   }
 
-  /** Keeps only traces whose root has this tag, {@code KEY} or {@code KEY:VALUE}. Several must all be there. */
+  /**
+   * Keeps only traces whose root has this tag, {@code KEY} or {@code KEY:VALUE}. Several must all
+   * be there.
+   */
   public Builder requireTag(String rule) {
     return rule("require_tags", rule);
   }
@@ -309,20 +333,18 @@ public final class Builder {
   }
 
   private Builder headerText(String name, String key, String value) {
-    check(printable(notNull(name, value)), "%s goes into an HTTP header and must not have control characters", name);
+    check(
+        printable(notNull(name, value)),
+        "%s goes into an HTTP header and must not have control characters",
+        name);
     return put(key, value);
   }
 
   private Builder duration(String name, String key, Duration value) {
-    long millis;
-    try {
-      millis = notNull(name, value).plusNanos(999_999).toMillis();
-    } catch (ArithmeticException e) {
-      millis = Long.MAX_VALUE;
-    }
-    boolean valid = !value.isNegative() && !value.isZero() && millis <= MAX_MILLIS;
+    boolean valid =
+        !notNull(name, value).isNegative() && !value.isZero() && value.compareTo(LONGEST) <= 0;
     check(valid, "%s is %s; it must be more than zero and at most 10 minutes", name, value);
-    return put(key, millis);
+    return put(key, value.plusNanos(999_999).toMillis());
   }
 
   private Builder put(String key, Object value) {

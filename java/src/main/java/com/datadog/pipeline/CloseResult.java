@@ -10,7 +10,9 @@ public final class CloseResult {
     this.metrics = metrics;
   }
 
-  /** Whether every send was done in time; if not, the rest was interrupted and counts as dropped. */
+  /**
+   * Whether every send was done in time; if not, the rest was interrupted and counts as dropped.
+   */
   public boolean complete() {
     return complete;
   }

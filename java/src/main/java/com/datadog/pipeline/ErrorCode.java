@@ -1,8 +1,8 @@
 package com.datadog.pipeline;
 
 /**
- * What kind of error a {@link TraceExporterException} is. The numbers are stable across versions and the same in Rust; they
- * are never used again for something else. Immutable and thread-safe.
+ * What kind of error a {@link TraceExporterException} is. The numbers are stable across versions
+ * and the same in Rust; they are never used again for something else. Immutable and thread-safe.
  */
 public enum ErrorCode {
   /** An argument is out of its range. */

@@ -5,8 +5,8 @@ import java.util.EnumMap;
 import java.util.Map;
 
 /**
- * The account of an exporter at one instant: {@code received = sent + dropped + filtered + sampledOut + queued}, in traces,
- * spans and bytes of the input. Immutable and thread-safe.
+ * The account of an exporter at one instant: {@code received = sent + dropped + filtered +
+ * sampledOut + queued}, in traces, spans and bytes of the input. Immutable and thread-safe.
  */
 public final class Metrics {
   /** Traces, spans and bytes. Immutable and thread-safe. */

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe: any number of threads
- * may send at once, also while another closes.
+ * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe:
+ * any number of threads may send at once, also while another closes.
  *
  * <pre>{@code
  * try (TraceExporter exporter = TraceExporter.builder().url("http://127.0.0.1:8126").service("shop").build()) {
@@ -21,8 +21,8 @@ import java.util.Map;
  * }
  * }</pre>
  *
- * <p>{@code send} works on the caller's thread and returns when the agent has answered. An interrupt of the calling thread
- * is kept for it and does not cut the send short.
+ * <p>{@code send} works on the caller's thread and returns when the agent has answered. An
+ * interrupt of the calling thread is kept for it and does not cut the send short.
  */
 public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
@@ -31,6 +31,10 @@ public final class TraceExporter implements AutoCloseable {
   private static final NativeLibrary LIBRARY = NativeLibrary.load();
   private static final TraceExporterException UNAVAILABLE = check();
   private static final Reaper REAPER = new Reaper();
+
+  /** No send returns this one. */
+  private static final AgentResponse NEVER =
+      new AgentResponse(-1, null, 0, null, null, null, false, 0, 0, 0);
 
   private final long handle;
   private final Reaper.Entry entry;
@@ -57,17 +61,20 @@ public final class TraceExporter implements AutoCloseable {
   private static TraceExporterException check() {
     Throwable failure = LIBRARY.failure();
     if (failure != null) {
-      return new TraceExporterException(ErrorCode.LIBRARY_UNAVAILABLE, failure.getMessage(), failure);
+      return new TraceExporterException(
+          ErrorCode.LIBRARY_UNAVAILABLE, failure.getMessage(), failure);
     }
     try {
       String version = nativeVersion();
       if (VERSION.equals(version)) {
         return null;
       }
-      String message = "the JAR is " + VERSION + ", the library from " + LIBRARY.source() + " is " + version;
+      String message =
+          "the JAR is " + VERSION + ", the library from " + LIBRARY.source() + " is " + version;
       return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, null);
     } catch (LinkageError e) {
-      String message = "the library from " + LIBRARY.source() + " is not ours or of another version";
+      String message =
+          "the library from " + LIBRARY.source() + " is not ours or of another version";
       return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, e);
     }
   }
@@ -102,8 +109,8 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /**
-   * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code sha256}, {@code
-   * load_micros}. Unmodifiable.
+   * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code
+   * sha256}, {@code load_micros}. Unmodifiable.
    */
   public static Map<String, String> libraryInfo() {
     Map<String, String> info = new LinkedHashMap<>();
@@ -120,7 +127,8 @@ public final class TraceExporter implements AutoCloseable {
    *
    * @param payload msgpack v0.4; must not be changed before the call returns
    * @return what the agent answered; the same object as last time while nothing differs
-   * @throws TraceExporterException if the payload cannot be read or delivered; its traces are dropped and counted
+   * @throws TraceExporterException if the payload cannot be read or delivered; its traces are
+   *     dropped and counted
    * @throws IllegalStateException if the exporter is closed
    */
   public AgentResponse send(byte[] payload) {
@@ -142,16 +150,18 @@ public final class TraceExporter implements AutoCloseable {
    * @param droppedP0Traces traces of priority 0 and below that the tracer did not hand over
    * @param droppedP0Spans their spans
    */
-  public AgentResponse send(byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
+  public AgentResponse send(
+      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     return keep(
-        before, nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
+        before,
+        nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
   }
 
   /**
-   * Sends what lies between position and limit of a buffer. A direct buffer is read in place; a heap buffer costs one
-   * copy. Position and limit stay as they are.
+   * Sends what lies between position and limit of a buffer. A direct buffer is read in place; a
+   * heap buffer costs one copy. Position and limit stay as they are.
    *
    * @throws TraceExporterException as {@link #send(byte[])}
    */
@@ -168,7 +178,14 @@ public final class TraceExporter implements AutoCloseable {
       return keep(
           before,
           nativeSendDirect(
-              handle, payload, position, payload.remaining(), droppedP0Traces, droppedP0Spans, before, id));
+              handle,
+              payload,
+              position,
+              payload.remaining(),
+              droppedP0Traces,
+              droppedP0Spans,
+              before,
+              id));
     }
     if (payload.hasArray()) {
       int offset = payload.arrayOffset() + payload.position();
@@ -203,7 +220,8 @@ public final class TraceExporter implements AutoCloseable {
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     return keep(
-        before, nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
+        before,
+        nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
   }
 
   private static byte[] copy(ByteBuffer buffer) {
@@ -219,16 +237,31 @@ public final class TraceExporter implements AutoCloseable {
     return (AgentResponse) response;
   }
 
-  /**
-   * The account as it stands; after {@code close} the account at its end.
-   */
+  /** The account as it stands; after {@code close} the account at its end. */
   public Metrics metrics() {
-    synchronized (closing) {
-      if (closed != null) {
+    try {
+      return new Metrics(nativeMetrics(handle), 0);
+    } catch (IllegalStateException e) {
+      // Closed, or being closed: the account at the end is there in a moment.
+      synchronized (closing) {
+        if (closed == null) {
+          throw e;
+        }
         return closed.metrics();
       }
+    } finally {
+      stayReachable();
     }
-    return new Metrics(nativeMetrics(handle), 0);
+  }
+
+  /**
+   * Keeps this object from being collected before a native has returned: the reaper would close the
+   * exporter under it. Sends need it not, since they store their response here.
+   */
+  private void stayReachable() {
+    if (last == NEVER) {
+      throw new AssertionError();
+    }
   }
 
   /**
@@ -237,13 +270,18 @@ public final class TraceExporter implements AutoCloseable {
    * @throws TraceExporterException if the agent does not answer with it in time
    */
   public String fetchAgentInfo(Duration limit) {
-    return new String(nativeInfo(handle, limit.toMillis()), StandardCharsets.UTF_8);
+    try {
+      return new String(nativeInfo(handle, millis(limit)), StandardCharsets.UTF_8);
+    } finally {
+      stayReachable();
+    }
   }
 
   /**
    * A payload as text: one JSON object a span and line.
    *
-   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the place
+   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
+   *     place
    */
   public static String show(byte[] payload) {
     if (UNAVAILABLE != null) {
@@ -259,13 +297,13 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /**
-   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them. Safe while other threads
-   * send; a later call returns the first one's result.
+   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them.
+   * Safe while other threads send; a later call returns the first one's result.
    */
   public CloseResult close(Duration limit) {
     synchronized (closing) {
       if (closed == null) {
-        long[] report = nativeClose(handle, limit.toMillis());
+        long[] report = nativeClose(handle, millis(limit));
         closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
         REAPER.forget(entry);
       }
@@ -273,11 +311,24 @@ public final class TraceExporter implements AutoCloseable {
     }
   }
 
+  /**
+   * A limit in ms, part of one counted as a whole: 0 if negative, {@link Builder#MAX_MILLIS} if
+   * longer.
+   */
+  private static long millis(Duration limit) {
+    if (limit.isNegative()) {
+      return 0;
+    }
+    boolean longer = limit.getSeconds() >= Builder.MAX_MILLIS / 1000;
+    return longer ? Builder.MAX_MILLIS : limit.plusNanos(999_999).toMillis();
+  }
+
   /** The settings, without secrets. */
   @Override
   public String toString() {
     StringBuilder s = new StringBuilder("TraceExporter{");
-    s.append("url=").append(settings.containsKey("url") ? settings.get("url") : Builder.DEFAULT_URL);
+    s.append("url=")
+        .append(settings.containsKey("url") ? settings.get("url") : Builder.DEFAULT_URL);
     for (Map.Entry<String, Object> e : settings.entrySet()) {
       String key = e.getKey();
       if (key.equals("headers")) {
@@ -307,7 +358,16 @@ public final class TraceExporter implements AutoCloseable {
       long spans,
       int attempts) {
     return new AgentResponse(
-        id, (AgentResponse) shared, status, body, rates, containerTagsHash, ratesChanged, traces, spans, attempts);
+        id,
+        (AgentResponse) shared,
+        status,
+        body,
+        rates,
+        containerTagsHash,
+        ratesChanged,
+        traces,
+        spans,
+        attempts);
   }
 
   private static Throwable newException(int code, int httpStatus, int attempts, String message) {

@@ -26,7 +26,9 @@ import org.junit.jupiter.api.Test;
 
 class SendTest {
   /** One chunk with one span that has a name. */
-  static final byte[] ONE = {(byte) 0x91, (byte) 0x91, (byte) 0x81, (byte) 0xa4, 'n', 'a', 'm', 'e', (byte) 0xa1, 'x'};
+  static final byte[] ONE = {
+    (byte) 0x91, (byte) 0x91, (byte) 0x81, (byte) 0xa4, 'n', 'a', 'm', 'e', (byte) 0xa1, 'x'
+  };
 
   private EmbeddedAgent agent;
 
@@ -67,7 +69,10 @@ class SendTest {
       exporter.send(direct);
       exporter.send(heap);
       exporter.send(heap.asReadOnlyBuffer());
-      exporter.send(new ByteBuffer[] {head, ByteBuffer.wrap(ONE, 1, 4), ByteBuffer.wrap(ONE, 5, 5).asReadOnlyBuffer()});
+      exporter.send(
+          new ByteBuffer[] {
+            head, ByteBuffer.wrap(ONE, 1, 4), ByteBuffer.wrap(ONE, 5, 5).asReadOnlyBuffer()
+          });
     }
     assertEquals(5, direct.position());
     List<EmbeddedAgent.Request> requests = agent.traces();
@@ -87,7 +92,9 @@ class SendTest {
       for (File file : payloads()) {
         byte[] payload = Files.readAllBytes(file.toPath());
         // Those two carry what the agent refuses; what becomes of them is OnMalformed's matter.
-        if (file.getPath().contains("node/003") || file.getPath().contains("node/004") || payload.length == 1) {
+        if (file.getPath().contains("node/003")
+            || file.getPath().contains("node/004")
+            || payload.length == 1) {
           continue;
         }
         AgentResponse response = exporter.send(payload);
@@ -105,7 +112,8 @@ class SendTest {
 
   static List<File> payloads() {
     List<File> files = new ArrayList<>();
-    for (File tracer : new File(System.getProperty("fixtures"), "traces").listFiles(File::isDirectory)) {
+    for (File tracer :
+        new File(System.getProperty("fixtures"), "traces").listFiles(File::isDirectory)) {
       for (File file : tracer.listFiles()) {
         if (file.getName().endsWith(".msgpack")) {
           files.add(file);
@@ -218,7 +226,9 @@ class SendTest {
       assertThrows(IllegalArgumentException.class, () -> exporter.send(ONE, -1, 2));
       assertEquals(200, exporter.send(ONE).status());
       Metrics m = exporter.metrics();
-      assertEquals(m.received(), m.sent().plus(m.droppedTotal()).plus(m.filtered()).plus(m.sampledOut()).plus(m.queued()));
+      assertEquals(
+          m.received(),
+          m.sent().plus(m.droppedTotal()).plus(m.filtered()).plus(m.sampledOut()).plus(m.queued()));
       assertEquals(1, m.sent().traces());
     }
   }
@@ -227,7 +237,8 @@ class SendTest {
   void theAgentsRefusalHasStatusAndWords() {
     agent.answer(r -> Answer.json(400, "no such thing"));
     try (TraceExporter exporter = builder().build()) {
-      TraceExporterException e = assertThrows(TraceExporterException.class, () -> exporter.send(ONE));
+      TraceExporterException e =
+          assertThrows(TraceExporterException.class, () -> exporter.send(ONE));
       assertEquals(ErrorCode.HTTP_STATUS, e.code());
       assertEquals(400, e.httpStatus());
       assertEquals(1, e.attempts());
@@ -241,8 +252,12 @@ class SendTest {
     int port = agent.port();
     agent.close();
     try (TraceExporter exporter =
-        TraceExporter.builder().url("http://127.0.0.1:" + port).sendBudget(Duration.ofMillis(200)).build()) {
-      TraceExporterException e = assertThrows(TraceExporterException.class, () -> exporter.send(ONE));
+        TraceExporter.builder()
+            .url("http://127.0.0.1:" + port)
+            .sendBudget(Duration.ofMillis(200))
+            .build()) {
+      TraceExporterException e =
+          assertThrows(TraceExporterException.class, () -> exporter.send(ONE));
       assertEquals(ErrorCode.CONNECTION_REFUSED, e.code());
       assertTrue(e.getMessage().contains("url"), e.getMessage());
     }
@@ -295,7 +310,9 @@ class SendTest {
     assertTrue(millis < 450, "close took " + millis + " ms");
     assertFalse(result.complete());
     sender.join(2000);
-    assertTrue(outcome[0] instanceof IllegalStateException || outcome[0] instanceof TraceExporterException);
+    assertTrue(
+        outcome[0] instanceof IllegalStateException
+            || outcome[0] instanceof TraceExporterException);
     synchronized (never) {
       never.notifyAll();
     }

@@ -18,7 +18,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * A small agent on the loopback address for tests and demos: it keeps every request and answers as told. Thread-safe.
+ * A small agent on the loopback address for tests and demos: it keeps every request and answers as
+ * told. Thread-safe.
  */
 public final class EmbeddedAgent implements AutoCloseable {
   /** One request as it came. Immutable and thread-safe, as long as nobody writes to the body. */
@@ -76,7 +77,8 @@ public final class EmbeddedAgent implements AutoCloseable {
 
     /** An answer with a body of JSON. */
     public static Answer json(int status, String body) {
-      return new Answer(status, "Content-Type: application/json\r\n", body.getBytes(StandardCharsets.UTF_8));
+      return new Answer(
+          status, "Content-Type: application/json\r\n", body.getBytes(StandardCharsets.UTF_8));
     }
 
     /** The same answer with one more header. */
@@ -86,7 +88,8 @@ public final class EmbeddedAgent implements AutoCloseable {
   }
 
   /** What an agent says that has nothing to say. */
-  public static final Answer RATES = Answer.json(200, "{\"rate_by_service\":{\"service:,env:\":1.0}}");
+  public static final Answer RATES =
+      Answer.json(200, "{\"rate_by_service\":{\"service:,env:\":1.0}}");
 
   private static final String INFO =
       "{\"version\":\"embedded\",\"endpoints\":[\"/v0.4/traces\",\"/v0.5/traces\",\"/v1.0/traces\",\"/v0.6/stats\"],"
@@ -109,7 +112,8 @@ public final class EmbeddedAgent implements AutoCloseable {
 
   /** Starts an agent on this port. */
   public static EmbeddedAgent start(int port) throws IOException {
-    EmbeddedAgent agent = new EmbeddedAgent(new ServerSocket(port, 50, InetAddress.getByName("127.0.0.1")));
+    EmbeddedAgent agent =
+        new EmbeddedAgent(new ServerSocket(port, 50, InetAddress.getByName("127.0.0.1")));
     agent.daemon(agent::accept);
     return agent;
   }
@@ -171,11 +175,18 @@ public final class EmbeddedAgent implements AutoCloseable {
         synchronized (requests) {
           requests.add(request);
         }
-        Answer answer = request.path().endsWith("/info") ? Answer.json(200, INFO) : answers.to(request);
+        Answer answer =
+            request.path().endsWith("/info") ? Answer.json(200, INFO) : answers.to(request);
         if (answer == null) {
           return;
         }
-        String head = "HTTP/1.1 " + answer.status + " X\r\n" + answer.headers + "Content-Length: " + answer.body.length;
+        String head =
+            "HTTP/1.1 "
+                + answer.status
+                + " X\r\n"
+                + answer.headers
+                + "Content-Length: "
+                + answer.body.length;
         ByteArrayOutputStream all = new ByteArrayOutputStream();
         all.write((head + "\r\n\r\n").getBytes(StandardCharsets.ISO_8859_1));
         all.write(answer.body);
@@ -201,7 +212,8 @@ public final class EmbeddedAgent implements AutoCloseable {
     Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
     for (String l = line(in); l != null && !l.isEmpty(); l = line(in)) {
       int colon = l.indexOf(':');
-      headers.put(l.substring(0, colon).trim().toLowerCase(Locale.ROOT), l.substring(colon + 1).trim());
+      headers.put(
+          l.substring(0, colon).trim().toLowerCase(Locale.ROOT), l.substring(colon + 1).trim());
     }
     int length = Integer.parseInt(headers.getOrDefault("content-length", "0"));
     byte[] body = new byte[length];

@@ -20,7 +20,10 @@ final class Arguments {
   private final Map<String, List<String>> options = new HashMap<>();
   private final List<String> files = new ArrayList<>();
 
-  /** Reads arguments: {@code flags} stand alone, {@code valued} options take the next argument or {@code =VALUE}. */
+  /**
+   * Reads arguments: {@code flags} stand alone, {@code valued} options take the next argument or
+   * {@code =VALUE}.
+   */
   Arguments(String[] args, int from, String flags, String valued) throws Bad {
     List<String> alone = Arrays.asList(flags.split(" "));
     List<String> withValue = Arrays.asList(valued.split(" "));

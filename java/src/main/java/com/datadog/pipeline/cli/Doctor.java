@@ -33,7 +33,9 @@ final class Doctor {
       throw new Arguments.Bad("doctor takes no files");
     }
     facts.put("version", TraceExporter.version());
-    facts.put("java", System.getProperty("java.version") + " (" + System.getProperty("java.vm.name") + ")");
+    facts.put(
+        "java",
+        System.getProperty("java.version") + " (" + System.getProperty("java.vm.name") + ")");
     facts.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
     facts.put("arch", System.getProperty("os.arch"));
     facts.put("libc", libc());
@@ -80,7 +82,10 @@ final class Doctor {
       Object info = Json.parse(exporter.fetchAgentInfo(Duration.ofSeconds(2)));
       Map<String, Object> offers = new LinkedHashMap<>();
       if (info instanceof Map) {
-        for (String key : new String[] {"version", "endpoints", "client_drop_p0s", "span_events", "feature_flags"}) {
+        for (String key :
+            new String[] {
+              "version", "endpoints", "client_drop_p0s", "span_events", "feature_flags"
+            }) {
           offers.put(key, ((Map<?, ?>) info).get(key));
         }
       }
@@ -114,7 +119,8 @@ final class Doctor {
     span.write(0x91);
     span.write(0x91);
     span.write(0x88);
-    for (String text : new String[] {"service", "data-pipeline", "name", "doctor", "resource", "doctor --send"}) {
+    for (String text :
+        new String[] {"service", "data-pipeline", "name", "doctor", "resource", "doctor --send"}) {
       byte[] bytes = text.getBytes(StandardCharsets.US_ASCII);
       span.write(0xa0 | bytes.length);
       span.write(bytes, 0, bytes.length);
@@ -140,7 +146,8 @@ final class Doctor {
   /** Which C library this process runs on. */
   private static String libc() {
     try {
-      for (String line : Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
+      for (String line :
+          Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
         if (line.contains("/ld-musl-") || line.contains("/libc.musl-")) {
           return "musl";
         }

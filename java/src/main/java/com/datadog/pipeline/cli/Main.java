@@ -8,17 +8,21 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 
 /**
- * {@code java -jar data-pipeline.jar COMMAND}. Exit 0 if all went well, 1 if not, 2 if the arguments are wrong.
+ * {@code java -jar data-pipeline.jar COMMAND}. Exit 0 if all went well, 1 if not, 2 if the
+ * arguments are wrong.
  */
 public final class Main {
   private static final String USAGE =
       "usage: java -jar data-pipeline.jar COMMAND\n"
-          + "  doctor [--url URL] [--send] [--json]           does it work here? what is missing, and which knob helps\n"
-          + "  send [--url URL] [--format v0.4|v0.5|v1] [--repeat N] [--threads N] [--budget-ms N] FILE...\n"
+          + "  doctor [--url URL] [--send] [--json]           does it work here? what is missing,"
+          + " and which knob helps\n"
+          + "  send [--url URL] [--format v0.4|v0.5|v1] [--repeat N] [--threads N] [--budget-ms N]"
+          + " FILE...\n"
           + "                                                 sends payload files (msgpack v0.4)\n"
           + "  show [--json] FILE...                          the spans of payload files\n"
           + "  version\n"
-          + "URL: http://host:port, unix:///path, windows:\\\\.\\pipe\\name; default: DD_TRACE_AGENT_URL, else\n"
+          + "URL: http://host:port, unix:///path, windows:\\\\.\\pipe\\n"
+          + "ame; default: DD_TRACE_AGENT_URL, else\n"
           + "http://127.0.0.1:8126";
 
   private Main() {}
@@ -49,7 +53,11 @@ public final class Main {
         case "doctor":
           return new Doctor(new Arguments(args, 1, "--send --json", "--url"), out).run();
         case "send":
-          return new Send(new Arguments(args, 1, "", "--url --format --repeat --threads --budget-ms"), out, err).run();
+          return new Send(
+                  new Arguments(args, 1, "", "--url --format --repeat --threads --budget-ms"),
+                  out,
+                  err)
+              .run();
         case "show":
           return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
         case "version":

@@ -19,7 +19,10 @@ import java.util.Locale;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** {@code send}: payload files to an agent, untouched unless asked. Not thread-safe; its rounds may run on threads. */
+/**
+ * {@code send}: payload files to an agent, untouched unless asked. Not thread-safe; its rounds may
+ * run on threads.
+ */
 final class Send {
   private final Arguments args;
   private final PrintStream out;

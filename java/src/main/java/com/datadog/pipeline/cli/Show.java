@@ -33,7 +33,9 @@ public final class Show {
     int code = 0;
     for (String file : args.someFiles()) {
       try {
-        String lines = TraceExporter.show(file.equals("-") ? all(System.in) : Files.readAllBytes(Paths.get(file)));
+        String lines =
+            TraceExporter.show(
+                file.equals("-") ? all(System.in) : Files.readAllBytes(Paths.get(file)));
         if (args.has("--json")) {
           out.print(lines);
         } else {

@@ -8,7 +8,8 @@ import java.util.Map;
 /**
  * A small JSON reader and writer for what agents answer and tools print. Stateless, thread-safe.
  *
- * <p>Objects become {@code Map<String, Object>}, arrays {@code List<Object>}, numbers {@code Double} or {@code Long}.
+ * <p>Objects become {@code Map<String, Object>}, arrays {@code List<Object>}, numbers {@code
+ * Double} or {@code Long}.
  */
 public final class Json {
   private static final int MAX_DEPTH = 64;

@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -18,13 +19,14 @@ import java.util.List;
 import java.util.Properties;
 
 /**
- * Finds and loads the native library. Thread-safe: {@link #load} runs once, in the static initialiser of the class that has
- * the natives.
+ * Finds and loads the native library. Thread-safe: {@link #load} runs once, in the static
+ * initialiser of the class that has the natives.
  *
- * <p>Tried in this order: the file named by the property {@value #PATH_PROPERTY}; the directory named by {@value
- * #DIRECTORY_PROPERTY}, which holds the file or {@code <os>-<arch>/file}; the JAR's resource {@code
- * META-INF/data-pipeline/<os>-<arch>/file}, copied into a private directory and deleted as soon as it is loaded. {@value
- * #TEMP_PROPERTY} names another place for that directory. A failure lists every try.
+ * <p>Tried in this order: the file named by the property {@value #PATH_PROPERTY}; the directory
+ * named by {@value #DIRECTORY_PROPERTY}, which holds the file or {@code <os>-<arch>/file}; the
+ * JAR's resource {@code META-INF/data-pipeline/<os>-<arch>/file}, copied into a private directory
+ * and deleted as soon as it is loaded. {@value #TEMP_PROPERTY} names another place for that
+ * directory. A failure lists every try.
  */
 public final class NativeLibrary {
   /** Property: the library's file. */
@@ -89,7 +91,7 @@ public final class NativeLibrary {
       return null;
     }
     StringBuilder s = new StringBuilder("the native library could not be loaded on ");
-    s.append(platform).append(", Java ").append(System.getProperty("java.version"));
+    s.append(platform).append(", Java ").append(Platform.property("java.version"));
     for (String one : tries) {
       s.append("; ").append(one);
     }
@@ -117,31 +119,41 @@ public final class NativeLibrary {
     String text = String.valueOf(why.getMessage());
     // IllegalCallerException does not exist on Java 8.
     if (why.getClass().getName().equals("java.lang.IllegalCallerException")) {
-      return "this JVM does not let the JAR load native code; start it with --enable-native-access=ALL-UNNAMED";
+      return "this JVM does not let the JAR load native code; start it with"
+          + " --enable-native-access=ALL-UNNAMED";
     }
-    if (text.contains("wrong ELF class") || text.contains("cannot open shared object file: No such file")) {
+    if (text.contains("wrong ELF class")
+        || text.contains("cannot open shared object file: No such file")) {
       return text + " (a library for another processor or C library)";
     }
     return text;
   }
 
   private boolean fromPath() {
-    String path = System.getProperty(PATH_PROPERTY);
-    if (path == null || path.isEmpty()) {
+    String path = Platform.property(PATH_PROPERTY);
+    if (path.isEmpty()) {
       return failed("property " + PATH_PROPERTY, "not set");
     }
-    return loadFile("file " + path, Paths.get(path), path);
+    try {
+      return loadFile("file " + path, Paths.get(path), path);
+    } catch (InvalidPathException e) {
+      return failed("file " + path, e);
+    }
   }
 
   private boolean fromDirectory() {
-    String directory = System.getProperty(DIRECTORY_PROPERTY);
-    if (directory == null || directory.isEmpty()) {
+    String directory = Platform.property(DIRECTORY_PROPERTY);
+    if (directory.isEmpty()) {
       return failed("property " + DIRECTORY_PROPERTY, "not set");
     }
-    Path plain = Paths.get(directory, platform.libraryFile());
-    Path nested = Paths.get(directory, platform.directory(), platform.libraryFile());
-    Path file = Files.exists(nested) ? nested : plain;
-    return loadFile("directory " + directory, file, file.toString());
+    try {
+      Path plain = Paths.get(directory, platform.libraryFile());
+      Path nested = Paths.get(directory, platform.directory(), platform.libraryFile());
+      Path file = Files.exists(nested) ? nested : plain;
+      return loadFile("directory " + directory, file, file.toString());
+    } catch (InvalidPathException e) {
+      return failed("directory " + directory, e);
+    }
   }
 
   private boolean loadFile(String what, Path file, String name) {
@@ -166,7 +178,9 @@ public final class NativeLibrary {
     Path file = null;
     try (InputStream in = open(resource)) {
       if (in == null) {
-        return failed(what, "this JAR has no library for " + platform + "; use the JAR or classifier that does");
+        return failed(
+            what,
+            "this JAR has no library for " + platform + "; use the JAR or classifier that does");
       }
       String expected = expectedHash(directory);
       folder = privateDirectory();
@@ -207,9 +221,9 @@ public final class NativeLibrary {
 
   /** A new directory that only this user can enter. */
   private static Path privateDirectory() throws IOException {
-    String base = System.getProperty(TEMP_PROPERTY);
-    if (base == null || base.isEmpty()) {
-      base = System.getProperty("java.io.tmpdir");
+    String base = Platform.property(TEMP_PROPERTY);
+    if (base.isEmpty()) {
+      base = Platform.property("java.io.tmpdir");
     }
     return Files.createTempDirectory(Paths.get(base), "data-pipeline-");
   }
@@ -261,7 +275,9 @@ public final class NativeLibrary {
   private static LinkageError noExecError(Path file, LinkageError cause) {
     UnsatisfiedLinkError error =
         new UnsatisfiedLinkError(
-            file.getParent() + " is on a file system that allows no execution (noexec); set -D" + TEMP_PROPERTY);
+            file.getParent()
+                + " is on a file system that allows no execution (noexec); set -D"
+                + TEMP_PROPERTY);
     error.initCause(cause);
     return error;
   }

@@ -31,7 +31,16 @@ public final class Platform {
 
   /** The one we run on. */
   public static Platform current() {
-    return new Platform(System.getProperty("os.name", ""), System.getProperty("os.arch", ""));
+    return new Platform(property("os.name"), property("os.arch"));
+  }
+
+  /** A system property; empty if it is not set or a security manager hides it. */
+  static String property(String name) {
+    try {
+      return System.getProperty(name, "");
+    } catch (SecurityException e) {
+      return "";
+    }
   }
 
   /** {@code linux-x86_64} for instance. */

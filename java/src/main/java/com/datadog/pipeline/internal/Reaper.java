@@ -9,12 +9,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongConsumer;
 
 /**
- * Knows the handles of exporters that nobody has closed. Java 8 has no Cleaner, and a thread of ours just for that would be
- * one too many: whoever builds the next exporter closes those that were collected. Thread-safe.
+ * Knows the handles of exporters that nobody has closed. Java 8 has no Cleaner, and a thread of
+ * ours just for that would be one too many: whoever builds the next exporter closes those that were
+ * collected. Thread-safe.
  */
 public final class Reaper {
   private final ReferenceQueue<Object> queue = new ReferenceQueue<>();
-  private final Set<Entry> entries = Collections.newSetFromMap(new ConcurrentHashMap<Entry, Boolean>());
+  private final Set<Entry> entries =
+      Collections.newSetFromMap(new ConcurrentHashMap<Entry, Boolean>());
 
   /** One owner's handle. */
   public static final class Entry extends PhantomReference<Object> {

@@ -1,0 +1,122 @@
+package com.datadog.pipeline.internal;
+
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.util.Locale;
+
+/**
+ * Checks an agent's address when it is set, by the rules of the native side ({@code
+ * src/config/url.rs}), which checks it again. Stateless, thread-safe.
+ */
+public final class AgentUrl {
+  private static final String PIPE = "windows:\\\\.\\pipe\\";
+
+  private AgentUrl() {}
+
+  /**
+   * What is wrong with the address, in a sentence that says how to write one; null if it can be
+   * used.
+   */
+  public static String fault(String url) {
+    String why = reason(url);
+    return why == null
+        ? null
+        : "url "
+            + url
+            + ": "
+            + why
+            + "; use http://host:port, unix:///path/to/socket or "
+            + PIPE
+            + "name";
+  }
+
+  private static String reason(String url) {
+    if (url.startsWith("unix://")) {
+      if (url.indexOf('\0') >= 0) {
+        return "the path has a NUL";
+      }
+      return url.startsWith("unix:///")
+          ? null
+          : "a Unix socket needs an absolute path, so three slashes after 'unix:'";
+    }
+    if (url.startsWith("windows:")) {
+      boolean named = url.startsWith(PIPE) && url.length() > PIPE.length();
+      return named ? null : "a named pipe is written " + PIPE + "name";
+    }
+    if (url.isEmpty()) {
+      return "it is empty";
+    }
+    String lower = url.toLowerCase(Locale.ROOT);
+    if (lower.startsWith("https://")) {
+      return "an agent speaks http, not https";
+    }
+    if (!lower.startsWith("http://")) {
+      return "the scheme is missing or unknown";
+    }
+    for (int i = 0; i < url.length(); i++) {
+      if (url.charAt(i) <= 0x20 || url.charAt(i) >= 0x7f) {
+        return "it has spaces, control characters or non-ASCII characters";
+      }
+    }
+    return http(url.substring("http://".length()));
+  }
+
+  private static String http(String rest) {
+    int end = 0;
+    while (end < rest.length() && "/?#".indexOf(rest.charAt(end)) < 0) {
+      end++;
+    }
+    String authority = rest.substring(0, end);
+    if (rest.indexOf('?', end) >= 0 || rest.indexOf('#', end) >= 0) {
+      return "query and fragment have no meaning here";
+    }
+    if (authority.indexOf('@') >= 0) {
+      return "user and password have no meaning here";
+    }
+    if (authority.startsWith("[")) {
+      int bracket = authority.indexOf(']');
+      if (bracket < 0 || !isIpv6(authority.substring(1, bracket))) {
+        return "the IPv6 address in brackets cannot be read";
+      }
+      String port = authority.substring(bracket + 1);
+      return port.isEmpty() ? null : port.startsWith(":") ? port(port.substring(1)) : port("x");
+    }
+    int colon = authority.indexOf(':');
+    String host = colon < 0 ? authority : authority.substring(0, colon);
+    if (host.isEmpty()) {
+      return "the host is missing";
+    }
+    for (int i = 0; i < host.length(); i++) {
+      char c = host.charAt(i);
+      if (!(c >= 'a' && c <= 'z'
+          || c >= 'A' && c <= 'Z'
+          || c >= '0' && c <= '9'
+          || "-._".indexOf(c) >= 0)) {
+        return "the host has characters that no host name has";
+      }
+    }
+    return colon < 0 ? null : port(authority.substring(colon + 1));
+  }
+
+  private static String port(String port) {
+    int number = port.isEmpty() ? 80 : 0;
+    for (int i = 0; i < port.length(); i++) {
+      char c = port.charAt(i);
+      number = c >= '0' && c <= '9' && number <= 0xffff ? number * 10 + c - '0' : 0x10000;
+    }
+    return number > 0 && number <= 0xffff ? null : "the port must be 1 to 65535";
+  }
+
+  private static boolean isIpv6(String address) {
+    if (address.indexOf(':') < 0 || address.indexOf('%') >= 0) {
+      return false;
+    }
+    try {
+      // In brackets it is read as an address; no name is looked up.
+      InetAddress.getByName("[" + address + "]");
+      return true;
+    } catch (UnknownHostException e) {
+      return false;
+    }
+  }
+}
