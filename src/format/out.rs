@@ -67,6 +67,13 @@ impl Out {
         self.word(code.0, code.width());
     }
 
+    /// A number and a byte behind it.
+    #[inline(always)]
+    pub(super) fn code_and(&mut self, code: Code, b: u8) {
+        let width = code.width();
+        self.word(code.0 & 0xff_ffff_ffff | u64::from(b) << (8 * width), width + 1);
+    }
+
     #[inline(always)]
     pub(super) fn byte(&mut self, b: u8) {
         match self.buf.get_mut(self.pos) {
