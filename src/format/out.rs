@@ -29,6 +29,28 @@ impl Out {
         self.buf.capacity()
     }
 
+    /// Takes back what was written behind `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.pos = self.pos.min(len);
+    }
+
+    /// Writes over what was written at `at`.
+    pub(super) fn patch(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(to) = self.buf.get_mut(at..at + bytes.len()) {
+            to.copy_from_slice(bytes);
+        }
+    }
+
+    /// The first `len` of 16 bytes, in one store.
+    #[inline(always)]
+    pub(super) fn fixed(&mut self, bytes: &[u8; 16], len: usize) {
+        match self.buf.get_mut(self.pos..self.pos + 16) {
+            Some(to) => to.copy_from_slice(bytes),
+            None => self.late(bytes),
+        }
+        self.pos += len;
+    }
+
     /// Makes room for `n` more bytes.
     #[inline(always)]
     pub(super) fn room(&mut self, n: usize) {
