@@ -14,7 +14,7 @@ mod support {
 use agent::{Listen, ScriptedAgent};
 use data_pipeline::TraceExporter;
 use data_pipeline::config::{Metadata, OutputFormat};
-use data_pipeline::format::{Lost, from_v1, v1, v04, v05};
+use data_pipeline::format::{Lost, from_v1, from_v05, v1, v04, v05};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, Scanner};
 use std::collections::BTreeMap;
 use support::msgpack::*;
@@ -195,6 +195,18 @@ fn check(encoders: &mut Encoders, name: &str, bytes: &[u8]) {
         assert_eq!(agent_accepts(&four), Ok(()), "{name}: v0.4");
         check_v05(name, &five, &chunks);
         check_v1(name, &one, as_v1(&chunks));
+        let checked = from_v05::check(&five).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut decoder = from_v05::Decoder::default();
+        for _ in 0..2 {
+            let back = decoder.to_v04(&five, OnMalformed::Fail).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!((back.chunks, back.spans), (checked.chunks, checked.spans), "{name}");
+            assert_eq!(agent_accepts(back.v04), Ok(()), "{name}: v0.5 to v0.4");
+            let got: Vec<Vec<_>> = wire::v04(back.v04)
+                .into_iter()
+                .map(|c| c.into_iter().map(Option::unwrap).collect())
+                .collect();
+            assert_eq!(got, wire::v05(&five).1, "{name}: v0.5 to v0.4");
+        }
         let mut decoder = from_v1::Decoder::default();
         for _ in 0..2 {
             let back = decoder.to_v04(&one, OnMalformed::Fail).unwrap_or_else(|e| panic!("{name}: {e}"));

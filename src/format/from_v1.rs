@@ -35,7 +35,7 @@ use crate::trace::{Fault, OnMalformed, Place};
 const MAX_DEPTH: u32 = 32;
 
 /// What was read, and the v0.4 body that it makes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decoded<'d> {
     /// The payload as v0.4; nothing malformed is in it.
     pub v04: &'d [u8],
