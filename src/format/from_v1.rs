@@ -25,11 +25,11 @@
 //! there are any.
 
 use super::out::Out;
-use super::strings::{Interned, StringTable};
 use crate::error::Error;
 use crate::msgpack::reader::{self, Bad};
 use crate::msgpack::writer;
 use crate::trace::{Fault, OnMalformed, Place};
+use std::hash::{BuildHasher, Hasher};
 
 /// Containers inside containers that an attribute may have.
 const MAX_DEPTH: u32 = 32;
@@ -64,14 +64,15 @@ pub struct Decoder {
     /// Pieces that are put into first spans at the end: entries of `meta` and `metrics`.
     side: Vec<u8>,
     firsts: Vec<First>,
-    finished: Vec<u8>,
 }
 
 /// The string table: where each text stands.
 #[derive(Debug, Default)]
 struct Texts {
-    table: StringTable,
     places: Vec<Str>,
+    /// Numbers of the texts by hash: the upper half of a slot is of the hash, the lower half the number. 0: free.
+    slots: Vec<u64>,
+    hasher: foldhash::fast::RandomState,
 }
 
 /// A text with its head, as a range of the input, and which of the keys that matter it is.
@@ -150,9 +151,61 @@ fn bad(at: usize, expected: &'static str) -> impl Fn(Bad) -> Fault {
 
 impl Texts {
     fn clear(&mut self) {
-        self.table.clear();
+        self.slots.fill(0);
         self.places.clear();
         self.places.push(EMPTY);
+    }
+
+    /// Gives a text its number, unless it has one.
+    fn add(&mut self, buf: &[u8], text: &[u8], place: Str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.places.len() * 2 > self.slots.len() {
+            self.grow(buf);
+        }
+        let mask = self.slots.len() - 1;
+        let hash = self.hash(text);
+        let tag = hash & !0xffff_ffff;
+        let mut at = hash as usize & mask;
+        while let Some(&slot) = self.slots.get(at)
+            && slot != 0
+        {
+            if slot & !0xffff_ffff == tag
+                && self.places.get(slot as u32 as usize).is_some_and(|known| known.content(buf) == text)
+            {
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = tag | self.places.len() as u64;
+        }
+        self.places.push(place);
+    }
+
+    fn hash(&self, text: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(text);
+        hasher.finish()
+    }
+
+    #[cold]
+    fn grow(&mut self, buf: &[u8]) {
+        let size = (self.slots.len() * 2).max(1024);
+        self.slots.clear();
+        self.slots.resize(size, 0);
+        for number in 1..self.places.len() {
+            let Some(place) = self.places.get(number) else { break };
+            let hash = self.hash(place.content(buf));
+            let mut at = hash as usize & (size - 1);
+            while self.slots.get(at).is_some_and(|slot| *slot != 0) {
+                at = (at + 1) & (size - 1);
+            }
+            if let Some(slot) = self.slots.get_mut(at) {
+                *slot = hash & !0xffff_ffff | number as u64;
+            }
+        }
     }
 
     /// The text at `p`: a number of an earlier one, or itself. Gives the position behind it.
@@ -184,11 +237,7 @@ impl Texts {
             Some(0xa0..=0xbf | 0xd9..=0xdb | 0xc4..=0xc6) => {
                 let (text, end) = reader::text(buf, p).map_err(bad(p, "a string or the number of one"))?;
                 let place = Str { at: p as u32, len: (end - p) as u32, key: key_number(text) };
-                if let Interned::New(_) | Interned::NewOwned(..) =
-                    self.table.intern(buf, end - text.len(), text.len())
-                {
-                    self.places.push(place);
-                }
+                self.add(buf, text, place);
                 Ok((place, end))
             }
             Some(0xc0) => Ok((EMPTY, p + 1)),
@@ -300,12 +349,10 @@ impl Decoder {
         self.chunk_pieces(buf, &facts);
         let put_in = facts.metas + facts.metric_count > 0
             || self.firsts.iter().any(|f| f.side_metas + f.side_metric_count > 0);
-        let v04 = if put_in {
-            self.put_in(start, &facts);
-            &self.finished
-        } else {
-            self.out.written().get(start..).unwrap_or(&[])
-        };
+        if put_in {
+            self.put_in(&facts);
+        }
+        let v04 = self.out.written().get(start..).unwrap_or(&[]);
         Ok(Decoded {
             v04,
             chunks: run.chunks,
@@ -323,11 +370,10 @@ impl Decoder {
         let s = &self.span;
         let outs = [&self.out, &s.meta, &s.metrics, &s.structs, &s.links, &s.events];
         outs.iter().map(|o| o.capacity_bytes()).sum::<usize>()
-            + self.texts.table.capacity_bytes()
+            + self.texts.slots.capacity() * size_of::<u64>()
             + self.texts.places.capacity() * size_of::<Str>()
             + self.firsts.capacity() * size_of::<First>()
             + self.side.capacity()
-            + self.finished.capacity()
     }
 
     fn payload(&mut self, run: &mut Run<'_>, facts: &mut PayloadFacts) -> Read<()> {
@@ -473,9 +519,8 @@ impl Decoder {
             other => other.filter(|p| *p != i64::from(i8::MIN)),
         };
         if let Some(priority) = priority.filter(|_| missing(PRIORITY)) {
-            let rest: Vec<u8> = self.side.get(first.side_metrics.clone()).unwrap_or(&[]).to_vec();
             let start = self.side.len();
-            self.side.extend_from_slice(&rest);
+            self.side.extend_from_within(first.side_metrics.clone());
             writer::str(&mut self.side, b"_sampling_priority_v1");
             writer::int(&mut self.side, priority);
             first.side_metrics = start..self.side.len();
@@ -485,12 +530,12 @@ impl Decoder {
         let origin = facts.origin.len > 1 && missing(ORIGIN);
         let mechanism = facts.mechanism != 0 && missing(MECHANISM);
         if tid || origin || mechanism {
-            let rest: Vec<u8> = self.side.get(first.side_meta.clone()).unwrap_or(&[]).to_vec();
             let start = self.side.len();
-            self.side.extend_from_slice(&rest);
+            self.side.extend_from_within(first.side_meta.clone());
             if tid {
                 writer::str(&mut self.side, b"_dd.p.tid");
-                writer::str(&mut self.side, format!("{high:016x}").as_bytes());
+                self.side.push(0xa0 | 16);
+                self.side.extend((0..16).rev().map(|i| b"0123456789abcdef"[(high >> (4 * i)) as usize & 15]));
             }
             if origin {
                 writer::str(&mut self.side, b"_dd.origin");
@@ -498,7 +543,15 @@ impl Decoder {
             }
             if mechanism {
                 writer::str(&mut self.side, b"_dd.p.dm");
-                writer::str(&mut self.side, format!("-{}", facts.mechanism).as_bytes());
+                // Of 20 digits at most; one in practice.
+                let mut digits = [b'-'; 21];
+                let (mut at, mut rest) = (21, facts.mechanism);
+                while rest > 0 {
+                    at -= 1;
+                    digits[at] = b'0' + (rest % 10) as u8;
+                    rest /= 10;
+                }
+                writer::str(&mut self.side, digits.get(at - 1..).unwrap_or(&[]));
             }
             first.side_meta = start..self.side.len();
             first.side_metas += u32::from(tid) + u32::from(origin) + u32::from(mechanism);
@@ -528,33 +581,43 @@ impl Decoder {
         }
     }
 
-    /// Copies the body with the entries that belong into first spans. What a span says itself stands behind them.
-    fn put_in(&mut self, start: usize, facts: &PayloadFacts) {
-        let (body, side) = (self.out.written(), &self.side);
+    /// Puts the entries that belong into first spans, from the last to the first, so that each byte moves once. What a span
+    /// says itself stands behind them.
+    fn put_in(&mut self, facts: &PayloadFacts) {
+        let side = &self.side;
         let piece = |range: &std::ops::Range<usize>| side.get(range.clone()).unwrap_or(&[]);
-        let out = &mut self.finished;
-        out.clear();
-        let mut from = start;
-        for first in &self.firsts {
-            for (at, count, own, payload, chunk) in [
+        let pieces = |first: &First| {
+            [
+                (
+                    first.meta_at,
+                    first.metas.saturating_add(facts.metas + first.side_metas),
+                    [piece(&facts.meta), piece(&first.side_meta)],
+                ),
                 (
                     first.metrics_at,
-                    facts.metric_count + first.side_metric_count,
-                    first.metrics,
-                    &facts.metrics,
-                    &first.side_metrics,
+                    first.metrics.saturating_add(facts.metric_count + first.side_metric_count),
+                    [piece(&facts.metrics), piece(&first.side_metrics)],
                 ),
-                (first.meta_at, facts.metas + first.side_metas, first.metas, &facts.meta, &first.side_meta),
-            ] {
-                out.extend_from_slice(body.get(from..at).unwrap_or(&[]));
-                out.push(0xdf);
-                out.extend_from_slice(&own.saturating_add(count).to_be_bytes());
-                out.extend_from_slice(piece(payload));
-                out.extend_from_slice(piece(chunk));
-                from = at + 5;
+            ]
+        };
+        let more: usize = self.firsts.iter().flat_map(pieces).flat_map(|(_, _, p)| p).map(<[u8]>::len).sum();
+        let mut read = self.out.len();
+        let mut write = self.out.widen(more);
+        for first in self.firsts.iter().rev() {
+            for (at, count, [payload, chunk]) in pieces(first) {
+                let behind = read.saturating_sub(at + 5);
+                write -= behind;
+                self.out.shift(at + 5, behind, write);
+                for bytes in [chunk, payload] {
+                    write -= bytes.len();
+                    self.out.patch(write, bytes);
+                }
+                write -= 5;
+                self.out.patch(write, &[0xdf]);
+                self.out.patch(write + 1, &count.to_be_bytes());
+                read = at;
             }
         }
-        out.extend_from_slice(body.get(from..).unwrap_or(&[]));
     }
 
     fn spans(
@@ -804,20 +867,21 @@ impl SpanParts {
             return Err(Fault::new(at, Bad::Type, "an array of attributes (key, type, value)"));
         }
         let mut seen = 0;
+        // Enough for common texts; longer ones make their own room.
+        self.meta.room(24 * (n as usize).min(1024));
+        self.metrics.room(16 * (n as usize).min(1024));
         for _ in 0..n / 3 {
             let (key, at) = texts.read(buf, p)?;
             seen |= 1 << key.key;
             match buf.get(at) {
                 Some(1) => {
                     let (value, end) = texts.read(buf, at + 1)?;
-                    self.meta.room(128);
                     self.meta.text(buf, key);
                     self.meta.text(buf, value);
                     self.metas += 1;
                     p = end;
                 }
                 Some(3) if buf.get(at + 1) == Some(&0xcb) && at + 10 <= buf.len() => {
-                    self.metrics.room(128);
                     self.metrics.text(buf, key);
                     self.metrics.copy(buf, at + 1, 9);
                     self.metric_count += 1;
@@ -923,21 +987,31 @@ impl SpanParts {
     /// Env, version, component and kind, where no attribute says them.
     #[inline(always)]
     fn promoted(&mut self, buf: &[u8], f: &SpanFields, seen: u32) {
-        const KINDS: [&[u8]; 5] = [b"internal", b"server", b"client", b"producer", b"consumer"];
+        const KINDS: [(&[u8; 16], usize); 5] = [
+            (b"\xa8internal\0\0\0\0\0\0\0", 9),
+            (b"\xa6server\0\0\0\0\0\0\0\0\0", 7),
+            (b"\xa6client\0\0\0\0\0\0\0\0\0", 7),
+            (b"\xa8producer\0\0\0\0\0\0\0", 9),
+            (b"\xa8consumer\0\0\0\0\0\0\0", 9),
+        ];
+        const NAMES: [(&[u8; 16], usize, u8); 3] = [
+            (b"\xa3env\0\0\0\0\0\0\0\0\0\0\0\0", 4, ENV),
+            (b"\xa7version\0\0\0\0\0\0\0\0", 8, VERSION),
+            (b"\xa9component\0\0\0\0\0\0", 10, COMPONENT),
+        ];
+        let out = &mut self.meta;
+        out.room(256);
         if seen & (1 << KIND) == 0
-            && let Some(kind) = (f.kind_number as usize).checked_sub(1).and_then(|k| KINDS.get(k))
+            && let Some((kind, len)) = (f.kind_number as usize).checked_sub(1).and_then(|k| KINDS.get(k))
         {
-            self.meta.room(64);
-            self.meta.key(b"span.kind");
-            self.meta.key(kind);
+            out.fixed(b"\xa9span.kind\0\0\0\0\0\0", 10);
+            out.fixed(kind, *len);
             self.metas += 1;
         }
-        let names: [(&[u8], u8); 3] = [(b"env", ENV), (b"version", VERSION), (b"component", COMPONENT)];
-        for ((name, key), &text) in names.into_iter().zip(&f.promoted) {
+        for ((name, len, key), &text) in NAMES.into_iter().zip(&f.promoted) {
             if text.len > 0 && seen & (1 << key) == 0 {
-                self.meta.room(64);
-                self.meta.key(name);
-                self.meta.bytes(text.raw(buf));
+                out.fixed(name, len);
+                out.text(buf, text);
                 self.metas += 1;
             }
         }

@@ -41,6 +41,20 @@ impl Out {
         }
     }
 
+    /// Makes what is written `more` bytes longer and gives its new length.
+    pub(super) fn widen(&mut self, more: usize) -> usize {
+        self.room(more);
+        self.pos += more;
+        self.pos
+    }
+
+    /// Moves `len` bytes of what was written.
+    pub(super) fn shift(&mut self, from: usize, len: usize, to: usize) {
+        if from + len <= self.buf.len() && to + len <= self.buf.len() {
+            self.buf.copy_within(from..from + len, to);
+        }
+    }
+
     /// The first `len` of 16 bytes, in one store.
     #[inline(always)]
     pub(super) fn fixed(&mut self, bytes: &[u8; 16], len: usize) {
