@@ -357,3 +357,18 @@ fn hostile_v1_and_v05_end_with_a_place() {
         assert!(error.message().contains("offset"), "{name}: {error}");
     }
 }
+
+/// Payloads of v0.5 and v1 for the fuzzer to start from.
+#[test]
+#[ignore = "writes files for scripts/fuzz.sh"]
+fn writes_fuzz_seeds() {
+    let Ok(seeds) = std::env::var("FUZZ_SEEDS") else { return };
+    for (format, name) in [(OutputFormat::V05, "v05_in"), (OutputFormat::V1, "v1_in")] {
+        let dir = format!("{seeds}_{name}");
+        std::fs::create_dir_all(&dir).unwrap();
+        let all = fixtures().into_iter().map(|f| f.1).filter(|b| b.len() < 8000).chain([rich()]);
+        for (i, v04) in all.enumerate() {
+            std::fs::write(format!("{dir}/{i}"), to(&v04, format)).unwrap();
+        }
+    }
+}
