@@ -88,6 +88,31 @@ impl Builder {
         self
     }
 
+    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse. Default off: the agent
+    /// does it.
+    #[must_use]
+    pub fn normalize(mut self, value: bool) -> Self {
+        self.raw.normalize = Some(value);
+        self
+    }
+
+    /// Whether spans are obfuscated as the agent does it. Default: if [`obfuscation`](Self::obfuscation) says how; else
+    /// off, since the agent does it.
+    #[must_use]
+    pub fn obfuscate(mut self, value: bool) -> Self {
+        self.raw.obfuscate = Some(value);
+        self
+    }
+
+    /// What is obfuscated and how, as JSON: the agent's `apm_config.obfuscation` with `replace_tags` and `sql` beside it;
+    /// see [`ObfuscationConfig`](crate::obfuscate::ObfuscationConfig). What
+    /// is not named is as in a packaged agent.
+    #[must_use]
+    pub fn obfuscation(mut self, json: impl Into<String>) -> Self {
+        self.raw.obfuscation = Some(json.into());
+        self
+    }
+
     /// What becomes of input that the agent would refuse. Default: repaired where that has one meaning.
     #[must_use]
     pub fn on_malformed(mut self, value: OnMalformed) -> Self {

@@ -60,6 +60,7 @@ impl Course {
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
         let mut plan = Plan::new(config, self.plan.format);
         plan.filters = Filters::default();
+        plan.rewriter = None;
         plan.drop_p0 = false;
         plan
     }

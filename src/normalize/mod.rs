@@ -17,6 +17,7 @@ pub mod truncate;
 pub(crate) mod unicode;
 mod unicode_tables;
 
+pub(crate) use chunk::duplicate_ids;
 pub use chunk::{ChunkTags, root, tags};
 pub use name::{UNNAMED, name};
 pub use peer_service::{base_service, peer_service};
