@@ -84,6 +84,8 @@ pub struct RawConfig {
     pub normalize: Option<bool>,
     pub obfuscate: Option<bool>,
     pub obfuscation: Option<String>,
+    /// Variables and their values; counts where `obfuscation` was not set.
+    pub obfuscation_environment: Vec<(String, String)>,
     pub dogstatsd: String,
     /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
     pub origins: Vec<(String, String)>,
@@ -254,7 +256,7 @@ impl Config {
             discovery: raw.discovery.unwrap_or(true),
             agent_filters: raw.agent_filters,
             normalize: raw.normalize.unwrap_or(false),
-            obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref())?,
+            obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref(), &raw.obfuscation_environment)?,
             dogstatsd: match raw.dogstatsd.as_str() {
                 "" => None,
                 url => Some(StatsdUrl::parse(url)?),
@@ -294,12 +296,18 @@ fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
 
 /// Who says how to obfuscate wants it, unless he says no. Then the settings are checked all the same, so that switching it
 /// on is no surprise.
-fn obfuscator(on: Option<bool>, json: Option<&str>) -> Result<Option<Arc<Obfuscator>>, Error> {
+fn obfuscator(
+    on: Option<bool>,
+    json: Option<&str>,
+    variables: &[(String, String)],
+) -> Result<Option<Arc<Obfuscator>>, Error> {
     let on = on.unwrap_or(json.is_some());
     let config = match json {
         Some(json) => ObfuscationConfig::from_json(json)?,
         None if !on => return Ok(None),
-        None => ObfuscationConfig::agent(),
+        None => ObfuscationConfig::from_environment(|name| {
+            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        })?,
     };
     let obfuscator = Obfuscator::new(&config)?;
     Ok(on.then(|| Arc::new(obfuscator)))

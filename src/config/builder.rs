@@ -113,6 +113,15 @@ impl Builder {
         self
     }
 
+    /// As [`obfuscation`](Self::obfuscation), from variables of the environment that the caller has read: the agent's
+    /// `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE` and `DD_APM_REPLACE_TAGS`, and `DD_OBFUSCATION_CONFIG`, which
+    /// holds JSON. `obfuscation` wins, and obfuscation is not switched on by it.
+    #[must_use]
+    pub fn obfuscation_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.raw.obfuscation_environment = variables.into_iter().collect();
+        self
+    }
+
     /// What becomes of input that the agent would refuse. Default: repaired where that has one meaning.
     #[must_use]
     pub fn on_malformed(mut self, value: OnMalformed) -> Self {

@@ -189,6 +189,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("normalize", json!(c.normalize)),
         ("obfuscate", json!(c.obfuscator.is_some())),
         ("obfuscation", json!(c.raw.obfuscation)),
+        ("obfuscationEnvironment", json!(c.raw.obfuscation_environment)),
         ("dogstatsd", json!(c.dogstatsd.as_ref().map(ToString::to_string))),
     ]
 }

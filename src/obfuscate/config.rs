@@ -204,13 +204,19 @@ impl ObfuscationConfig {
         serde_json::from_str(json).map_err(|e| invalid(format!("obfuscation: {e}")))
     }
 
-    /// Reads the agent's environment variables; `look_up` gives a variable's value. What is not set is as in a packaged
-    /// agent.
+    /// Reads the agent's environment variables: `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE`,
+    /// `DD_APM_REPLACE_TAGS`; `look_up` gives a variable's value. What is not set is as in a packaged agent, or as
+    /// `DD_OBFUSCATION_CONFIG` says, JSON as for [`from_json`](Self::from_json).
     ///
     /// # Errors
     /// `InvalidConfiguration` with the variable's name.
     pub fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let mut config = Self::agent();
+        let mut config = match look_up("DD_OBFUSCATION_CONFIG").filter(|json| !json.trim().is_empty()) {
+            Some(json) => {
+                serde_json::from_str(&json).map_err(|e| invalid(format!("DD_OBFUSCATION_CONFIG: {e}")))?
+            }
+            None => Self::agent(),
+        };
         let env = Environment(&look_up);
         env.cards(&mut config.credit_cards)?;
         for (name, json) in [
@@ -348,6 +354,17 @@ mod tests {
         assert_eq!(config.credit_cards.keep_values, ["x", "y"]);
         assert_eq!(config.replace_tags.len(), 1);
         assert_eq!(read(&[]).unwrap(), ObfuscationConfig::agent());
+        let config = read(&[
+            (
+                "DD_OBFUSCATION_CONFIG",
+                r#"{"redis": {"enabled": false}, "http": {"remove_query_string": true}}"#,
+            ),
+            ("DD_APM_OBFUSCATION_REDIS_ENABLED", "true"),
+        ])
+        .unwrap();
+        assert!(config.redis.enabled && config.http.remove_query_string);
+        let error = read(&[("DD_OBFUSCATION_CONFIG", r#"{"redi": 1}"#)]).unwrap_err();
+        assert!(error.message().contains("DD_OBFUSCATION_CONFIG: unknown field `redi`"), "{error}");
         let error = read(&[("DD_APM_OBFUSCATION_REDIS_ENABLED", "yes")]).unwrap_err();
         assert!(error.message().starts_with("DD_APM_OBFUSCATION_REDIS_ENABLED"), "{error}");
         assert!(read(&[("DD_APM_REPLACE_TAGS", "{")]).is_err());
