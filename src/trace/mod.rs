@@ -43,7 +43,7 @@ pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 
 #[allow(unused_imports)] // stages and encoders
 pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};
-pub(crate) use spliced::Spliced;
+pub use spliced::Spliced;
 
 /// A scanned payload: the bytes, and what the arena knows of them.
 #[derive(Debug)]

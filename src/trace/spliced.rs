@@ -12,9 +12,9 @@ const NO_HIT: u16 = u16::MAX;
 
 /// One span under the rules. Its tags must be the first keys of the scan's interest, in the order of [`Tag::ALL`].
 #[derive(Debug)]
-pub(crate) struct Spliced<'b, 's> {
+pub struct Spliced<'b, 's> {
     pub(super) changes: Changes<'b, 's>,
-    pub(crate) span: &'s mut Span,
+    pub(super) span: &'s mut Span,
     hits: &'s mut [Hit],
     /// The tags that the span has, a bit for each.
     tags: u32,
