@@ -119,7 +119,11 @@ impl Rewriter {
 }
 
 /// Gives `rule` every span of the chunks that are still kept.
-pub fn each_span<'b>(payload: &mut Payload<'b>, memory: &mut Memory, mut rule: impl FnMut(&mut Spliced<'b, '_>)) {
+pub fn each_span<'b>(
+    payload: &mut Payload<'b>,
+    memory: &mut Memory,
+    mut rule: impl FnMut(&mut Spliced<'b, '_>),
+) {
     each_chunk(payload, &mut memory.edits, |mut spans| {
         spans.each(|span| {
             rule(span);

@@ -11,6 +11,7 @@ mod reason;
 mod service;
 mod span;
 mod status_code;
+pub(crate) mod swar;
 mod tag;
 mod time;
 pub mod truncate;

@@ -583,6 +583,9 @@ fn extra(
     }
 }
 
+/// Keys that are longer are looked at by rules that cut them; they cut at 200 bytes.
+const LONG_KEY: usize = 150;
+
 /// Reads a key: its word for the table, where its text starts, its length.
 #[inline(always)]
 fn map_key(buf: &[u8], p: usize, flags: &mut u32) -> Result<(u64, usize, usize), Bad> {
@@ -592,8 +595,11 @@ fn map_key(buf: &[u8], p: usize, flags: &mut u32) -> Result<(u64, usize, usize),
     if head & 0xe0 == 0xa0 {
         Ok((word(buf, p) & WORD_MASK[len], p + 1, len))
     } else {
-        *flags |= flag::LONG_KEY;
-        odd_map_key(buf, p)
+        let key = odd_map_key(buf, p)?;
+        if key.2 > LONG_KEY {
+            *flags |= flag::LONG_KEY;
+        }
+        Ok(key)
     }
 }
 

@@ -300,7 +300,9 @@ impl SpanAccess for Spliced<'_, '_> {
 
     #[inline]
     fn tag(&self, tag: Tag) -> Option<&[u8]> {
-        self.hit(tag).and_then(|place| self.changes.text(place))
+        let place = self.hit(tag)?;
+        let (from, at) = self.changes.read(place);
+        short_text(from, at).map(|(text, _)| text)
     }
     fn set_tag(&mut self, tag: Tag, text: &[u8]) {
         // A key that comes again and again has one new text for all.

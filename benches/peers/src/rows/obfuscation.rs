@@ -71,7 +71,7 @@ fn ours<'a>(obfuscator: &'a Obfuscator, kind: TextKind, lines: &'a [String]) -> 
         for line in lines {
             out.clear();
             let verdict = obfuscator.text(kind, line.as_bytes(), b"", &mut scratch, &mut out);
-            std::hint::black_box((verdict, &out));
+            let _ = std::hint::black_box((verdict, &out));
         }
     }
 }
