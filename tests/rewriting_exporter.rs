@@ -108,7 +108,8 @@ fn settings_for_obfuscation_switch_it_on_and_their_errors_name_the_place() {
     assert!(holds(&agent.requests().pop().unwrap().body, "MARKER"));
     for (json, place) in [
         (r#"{"redis": {"enable": true}}"#, "unknown field `enable`"),
-        ("{\n\"http\": 1}", "line 2 column 9"),
+        ("{\n\"http\": 1}", "http: an object"),
+        ("{\n\"http\": }", "line 2 column 9"),
         (r#"{"replace_tags": [{"name": "a", "pattern": "("}]}"#, "replace rule 0"),
     ] {
         for on in [true, false] {

@@ -15,6 +15,7 @@ mod memcached;
 mod one_text;
 mod redis;
 mod replace;
+mod settings;
 mod span;
 pub mod sql;
 mod text;
