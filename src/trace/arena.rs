@@ -356,12 +356,17 @@ impl Arena {
         })
     }
 
-    /// Puts the edits into the order of their places; of two for one place the later comes first and counts. Scan and
-    /// stages push them nearly sorted.
+    /// Sorts the edits, see [`sort_edits`].
     pub(crate) fn sort_edits(&mut self) {
-        let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
-        if !self.edits.is_sorted_by_key(key) {
-            self.edits.sort_unstable_by_key(key);
-        }
+        sort_edits(&mut self.edits);
+    }
+}
+
+/// Puts edits into the order of their places; of two for one place the later comes first and counts. Scan and stages push
+/// them nearly sorted.
+pub(crate) fn sort_edits(edits: &mut [Edit]) {
+    let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
+    if !edits.is_sorted_by_key(key) {
+        edits.sort_unstable_by_key(key);
     }
 }

@@ -3,7 +3,7 @@
 //! A rule must see what an earlier one has written. The input stays as it is, so a map is walked over its bytes in the input
 //! with the span's edits beside it; both are sorted by place, so the walk stays linear. A span without edits pays nothing.
 
-use super::arena::{Edit, SIDE, With};
+use super::arena::{Edit, SIDE, With, sort_edits};
 use crate::msgpack::{reader, writer};
 
 /// Where a msgpack value stands: in the input, or with [`SIDE`] in the side buffer.
@@ -63,10 +63,7 @@ impl Changes<'_, '_> {
 
     /// Begins a pass over the span: what earlier ones have changed is seen from now on.
     pub(super) fn begin(&mut self) {
-        let key = |e: &Edit| (e.at, e.end);
-        if !self.edits.is_sorted_by_key(key) {
-            self.edits.sort_unstable_by_key(key);
-        }
+        sort_edits(self.edits);
         self.known = self.edits.len();
     }
 
