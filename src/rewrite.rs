@@ -51,7 +51,7 @@ impl Rewriter {
         for tag in Tag::ALL {
             interest.meta_key(tag.key());
         }
-        interest
+        interest.cards()
     }
 
     /// Changes the spans of the chunks that are still kept.

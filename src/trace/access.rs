@@ -188,6 +188,11 @@ pub trait SpanAccess {
     /// Whether a key of `meta` or `metrics` or a value of `meta` may be longer than these limits. A no is certain.
     fn may_be_long(&self, key_limit: usize, value_limit: usize) -> bool;
 
+    /// Whether a tag may hold a card number. A no is certain.
+    fn may_hold_card(&self) -> bool {
+        true
+    }
+
     /// Asks `rule` (key, value, scratch) about every tag of `meta`.
     fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(&mut self, scratch: &mut Vec<u8>, rule: F);
     /// Asks `rule` (key, number, scratch) about every entry of `metrics`.

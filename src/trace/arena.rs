@@ -53,6 +53,8 @@ pub(crate) mod flag {
     pub(crate) const REPEATED: u32 = 1 << 5;
     /// A key of `meta` or `metrics` is longer than most: rules that cut long ones look at this span.
     pub(crate) const LONG_KEY: u32 = 1 << 6;
+    /// A value of `meta` begins as a card number may; only set where the scan was asked to look.
+    pub(crate) const LIKE_CARD: u32 = 1 << 7;
 }
 
 /// One span: its fixed fields as numbers, its text as ranges, and where the recognised keys stand.

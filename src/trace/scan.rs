@@ -651,9 +651,22 @@ fn meta(
             note(found, p, span, hits);
         }
         match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => p += 1 + (b & 0x1f) as usize,
-            Some(0xd9) if p + 1 < buf.len() => p += 2 + usize::from(buf[p + 1]),
-            _ => p = odd_meta_value(buf, p, at, pair, fix)?,
+            Some(&b) if b & 0xe0 == 0xa0 => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 1, b & 0x1f);
+                }
+                p += 1 + (b & 0x1f) as usize;
+            }
+            Some(0xd9) if p + 1 < buf.len() => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 2, buf[p + 1]);
+                }
+                p += 2 + usize::from(buf[p + 1]);
+            }
+            _ => {
+                span.flags |= flag::LIKE_CARD;
+                p = odd_meta_value(buf, p, at, pair, fix)?;
+            }
         }
     }
     span.meta = MapView { at: at as u32, first: first as u32, end: p as u32, len: n };
@@ -663,6 +676,14 @@ fn meta(
         note_again(buf, span.meta, keys, |buf, at| reader::text(buf, at).is_ok(), span, hits);
     }
     Ok(p)
+}
+
+/// The mark for a text that is long enough for a card number and begins like one, without a branch on its bytes.
+#[inline(always)]
+fn like_card(buf: &[u8], text_at: usize, len: u8) -> u32 {
+    let first = buf.get(text_at).copied().unwrap_or(0);
+    let begins = first.wrapping_sub(b'0') < 10 || first == b' ' || first == b'-';
+    u32::from(begins & (len >= 12)) * flag::LIKE_CARD
 }
 
 #[inline(never)]

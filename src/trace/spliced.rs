@@ -10,7 +10,8 @@ use crate::msgpack::{reader, writer};
 /// A hit of this number is none any more.
 const NO_HIT: u16 = u16::MAX;
 
-/// One span under the rules. Its tags must be the first keys of the scan's interest, in the order of [`Tag::ALL`].
+/// One span under the rules. Its tags must be the first keys of the scan's interest, in the order of [`Tag::ALL`], and the
+/// scan must have looked for cards.
 #[derive(Debug)]
 pub struct Spliced<'b, 's> {
     pub(super) changes: Changes<'b, 's>,
@@ -342,6 +343,10 @@ impl SpanAccess for Spliced<'_, '_> {
             self.slots_lost(hit.value_at);
         }
         self.changes.count(self.span.meta.at, -left_out);
+    }
+    #[inline]
+    fn may_hold_card(&self) -> bool {
+        self.span.flags & flag::LIKE_CARD != 0 || !self.changes.edits.is_empty()
     }
     #[inline]
     fn may_be_long(&self, key_limit: usize, value_limit: usize) -> bool {
