@@ -31,10 +31,17 @@ pub(crate) fn words(text: &[u8], fill: u8, mut each: impl FnMut(u64) -> bool) ->
     each(u64::from_le_bytes(*last))
 }
 
-/// Marks the first byte of `word` that is one of `of`; higher ones may be marked wrongly.
+/// Where the first byte of `word` stands that is one of `of`.
 #[inline(always)]
 pub(crate) fn first_of<const N: usize>(word: u64, of: [u8; N]) -> Option<usize> {
-    let mut marks = 0;
+    first_below_or_of(word, 0, of)
+}
+
+/// Where the first byte of `word` stands that is less than `below`, which is at most 0x80, or one of `of`.
+#[inline(always)]
+pub(crate) fn first_below_or_of<const N: usize>(word: u64, below: u8, of: [u8; N]) -> Option<usize> {
+    // A borrow may mark a byte wrongly, but only above one that is marked rightly.
+    let mut marks = if below == 0 { 0 } else { word.wrapping_sub(ONES * u64::from(below)) & !word };
     for b in of {
         let zero = word ^ (ONES * u64::from(b));
         marks |= zero.wrapping_sub(ONES) & !zero;
@@ -103,6 +110,14 @@ mod tests {
         assert_eq!(first_of(u64::from_le_bytes(*b"abc d\"e "), [b' ', b'"']), Some(3));
         assert_eq!(first_of(u64::from_le_bytes(*b"abcdefg!"), *b"!x"), Some(7));
         assert_eq!(first_of(u64::from_le_bytes(*b"abcdefgh"), *b"!x"), None);
+        for b in 0..=255u8 {
+            for at in 0..8 {
+                let mut text = *b"abcdefgh";
+                text[at] = b;
+                let found = first_below_or_of(u64::from_le_bytes(text), 0x20, *b"\"\\");
+                assert_eq!(found, (b < 0x20 || b == b'"' || b == b'\\').then_some(at), "{b:#x}");
+            }
+        }
     }
 
     #[test]
