@@ -240,7 +240,9 @@ fn write_opaque(scheme: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
 /// Whether a text that is no URL may still hold a password: an `@` in what stands behind `//`, or behind something that
 /// should have been a port.
 fn may_hold_password(url: &[u8]) -> bool {
-    let authority_from = memchr::memmem::find(url, b"//").map_or(0, |at| at + 2);
+    // A `//` behind the first `@` is no beginning of anything.
+    let before = memchr::memchr(b'@', url).and_then(|at| url.get(..at)).unwrap_or(url);
+    let authority_from = memchr::memmem::find(before, b"//").map_or(0, |at| at + 2);
     let text = url.get(authority_from..).unwrap_or(&[]);
     let Some(at) = memchr::memchr(b'@', text) else { return false };
     let end = text.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(text.len());
@@ -385,6 +387,7 @@ mod tests {
             ("http://é:p@h/a", "?"),
             ("http://u:p/w@h/a", "?"),
             ("1u:pw@h/x", "?"),
+            ("http::pw@//#%", "?"),
             ("http:u:p@h/x@y", "http:h/x@y"),
             ("http::pw@//", "http://"),
             ("jdbc:mysql://u:p@h/x", "jdbc:mysql://h/x"),
