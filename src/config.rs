@@ -14,8 +14,10 @@ pub use url::AgentUrl;
 
 use crate::convert::InputFormat;
 use crate::error::{Error, ErrorKind};
+use crate::obfuscate::{ObfuscationConfig, Obfuscator};
 use crate::trace::{FilterRules, Filters, OnMalformed};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the agent is when nobody says.
@@ -81,6 +83,11 @@ pub struct RawConfig {
     pub ignore_resources: Vec<String>,
     pub discovery: Option<bool>,
     pub agent_filters: bool,
+    pub normalize: Option<bool>,
+    pub obfuscate: Option<bool>,
+    pub obfuscation: Option<String>,
+    /// Variables and their values; counts where `obfuscation` was not set.
+    pub obfuscation_environment: Vec<(String, String)>,
     pub dogstatsd: String,
     /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
     pub origins: Vec<(String, String)>,
@@ -99,7 +106,7 @@ impl RawConfig {
 }
 
 /// Checked settings. Made by [`Config::new`], never changed afterwards.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs)] // one line per field would repeat `Builder`
 pub struct Config {
     pub url: AgentUrl,
@@ -124,6 +131,9 @@ pub struct Config {
     pub output_auto: bool,
     pub discovery: bool,
     pub agent_filters: bool,
+    pub normalize: bool,
+    /// What hides secrets, if anything shall.
+    pub obfuscator: Option<Arc<Obfuscator>>,
     pub dogstatsd: Option<StatsdUrl>,
     /// What the caller handed in.
     pub raw: RawConfig,
@@ -249,6 +259,8 @@ impl Config {
             output_auto: raw.output_format.as_deref() == Some(OUTPUT_AUTO),
             discovery: raw.discovery.unwrap_or(true),
             agent_filters: raw.agent_filters,
+            normalize: raw.normalize.unwrap_or(false),
+            obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref(), &raw.obfuscation_environment)?,
             dogstatsd: match raw.dogstatsd.as_str() {
                 "" => None,
                 url => Some(StatsdUrl::parse(url)?),
@@ -284,6 +296,25 @@ fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
         None => Ok(rules),
         Some(why) => Err(invalid(why.replace(" is left out:", ":"))),
     }
+}
+
+/// Who says how to obfuscate wants it, unless he says no. Then the settings are checked all the same, so that switching it
+/// on is no surprise.
+fn obfuscator(
+    on: Option<bool>,
+    json: Option<&str>,
+    variables: &[(String, String)],
+) -> Result<Option<Arc<Obfuscator>>, Error> {
+    let on = on.unwrap_or(json.is_some());
+    let config = match json {
+        Some(json) => ObfuscationConfig::from_json(json)?,
+        None if !on => return Ok(None),
+        None => ObfuscationConfig::from_environment(|name| {
+            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        })?,
+    };
+    let obfuscator = Obfuscator::new(&config)?;
+    Ok(on.then(|| Arc::new(obfuscator)))
 }
 
 fn invalid(message: String) -> Error {
@@ -368,6 +399,10 @@ mod tests {
             (RawConfig { output_format: Some("V07".into()), ..RawConfig::default() }, "outputFormat"),
             (RawConfig { on_malformed: Some("repair".into()), ..RawConfig::default() }, "REPAIR"),
             (RawConfig { reject_tag_regexes: vec!["a:(".into()], ..RawConfig::default() }, "a:("),
+            (
+                RawConfig { obfuscation: Some("{\"redis\": {\"on\": 1}}".into()), ..RawConfig::default() },
+                "`on`",
+            ),
             (RawConfig { language: "a\nb".into(), ..RawConfig::default() }, "language"),
         ];
         for (raw, word) in cases {

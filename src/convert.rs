@@ -113,7 +113,9 @@ impl Workspace {
         let (len, was) = (bytes.len() as u64, v04.len().max(1) as u64);
         let rest = len.saturating_sub(decoded.malformed_bytes);
         let outcome = &mut prepared.outcome;
-        for counts in [&mut outcome.filtered, &mut outcome.sampled_out, &mut outcome.malformed] {
+        for counts in
+            [&mut outcome.filtered, &mut outcome.sampled_out, &mut outcome.malformed, &mut outcome.refused]
+        {
             counts.bytes = (u128::from(counts.bytes) * u128::from(rest) / u128::from(was)) as u64;
         }
         let malformed = Counts {
@@ -154,6 +156,7 @@ fn passed(body: &[u8], traces: u64, spans: u64) -> Prepared<'_> {
         spans,
         outcome: Outcome::default(),
         first_fault: None,
+        refusal: None,
     }
 }
 

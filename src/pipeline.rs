@@ -9,7 +9,8 @@ use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
-use crate::normalize;
+use crate::normalize::{self, Normalizer, Refusal};
+use crate::rewrite::{Memory, Rewriter};
 use crate::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
     TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) format: OutputFormat,
     pub(crate) on_malformed: OnMalformed,
     pub(crate) filters: Filters,
+    /// Normalization and obfuscation.
+    pub(crate) rewriter: Option<Rewriter>,
     /// Whether top-level spans are looked for, and then whether they get the mark.
     pub(crate) top_level: Option<TopLevel>,
     pub(crate) drop_p0: bool,
@@ -39,8 +42,12 @@ impl Plan {
         let input = config.input_format;
         let converts = format != OutputFormat::V04 && !input.is(format);
         let mark = !config.client_computed_top_level && (config.compute_top_level || converts);
-        let plan = Self::with(input, format, mark, false);
-        Self { on_malformed: config.on_malformed, filters: filters(&config.filters).0, ..plan }
+        let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
+        let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
+        let interest =
+            if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
+        let plan = Self::with(input, format, mark, false, interest);
+        Self { on_malformed: config.on_malformed, filters: filters(&config.filters).0, rewriter, ..plan }
     }
 
     /// The stages of a conversion without an exporter.
@@ -49,11 +56,11 @@ impl Plan {
         if let Some(why) = bad.into_iter().next() {
             return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
         }
-        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0);
+        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0, Interest::none());
         Ok(Self { on_malformed: wanted.on_malformed, filters, ..plan })
     }
 
-    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool) -> Self {
+    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool, interest: Interest) -> Self {
         let mut slots: Vec<Slot> = Vec::new();
         if mark {
             slots.extend(TOP_LEVEL_SLOTS);
@@ -70,20 +77,17 @@ impl Plan {
             on_malformed: OnMalformed::default(),
             filters: Filters::default(),
             top_level: mark.then_some(TopLevel { mark: true }),
+            rewriter: None,
             drop_p0,
-            interest: Interest::none().slots(&slots),
+            interest: interest.slots(&slots),
         }
     }
 
     /// Whether nothing is to be done to a well-formed payload that comes in this format.
     pub(crate) fn passes(&self, format: OutputFormat) -> bool {
-        self.format == format && self.filters.is_empty() && self.top_level.is_none() && !self.drop_p0
-    }
-
-    /// Whether a well-formed payload leaves as it came.
-    fn forwards(&self) -> bool {
-        self.format == OutputFormat::V04
+        self.format == format
             && self.filters.is_empty()
+            && self.rewriter.is_none()
             && self.top_level.is_none()
             && !self.drop_p0
     }
@@ -114,6 +118,8 @@ pub(crate) struct Prepared<'w> {
     pub(crate) outcome: Outcome,
     /// Place and reason of the first fault that was repaired or dropped.
     pub(crate) first_fault: Option<String>,
+    /// Why normalization refused a chunk, the first one.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// The memory of one payload's way; used again for the next.
@@ -123,6 +129,7 @@ pub(crate) struct Workspace {
     v04: v04::Encoder,
     v05: v05::Encoder,
     v1: v1::Encoder,
+    rewriting: Memory,
 }
 
 /// What one pass over the payload has found.
@@ -147,7 +154,7 @@ impl Workspace {
         metadata: &Metadata,
     ) -> Result<Prepared<'w>, Error> {
         self.arena.repairs = Default::default();
-        if plan.forwards() {
+        if plan.passes(OutputFormat::V04) {
             let tally = self.check(plan, bytes)?;
             if !tally.edited {
                 return Ok(self.prepared(bytes, tally, (tally.received.traces, tally.received.spans)));
@@ -173,6 +180,7 @@ impl Workspace {
         let mut tally = tally;
         tally.outcome.lost_in_conversion = lost.meta_structs + lost.clamped_times;
         tally.outcome.repaired = self.arena.repairs.count;
+        tally.outcome.normalized = self.rewriting.counts;
         let first_fault = self.arena.repairs.first.take();
         Ok(Prepared {
             body,
@@ -181,16 +189,21 @@ impl Workspace {
             spans,
             outcome: tally.outcome,
             first_fault,
+            refusal: self.rewriting.refusal,
         })
     }
 
     fn prepared<'w>(&'w mut self, body: &'w [u8], tally: Tally, (traces, spans): (u64, u64)) -> Prepared<'w> {
-        Prepared { body, received: tally.received, traces, spans, outcome: tally.outcome, first_fault: None }
+        let (received, outcome) = (tally.received, tally.outcome);
+        Prepared { body, received, traces, spans, outcome, first_fault: None, refusal: None }
     }
 
     /// The stages, in their order, on one batch.
-    fn stages(plan: &Plan, payload: &mut Payload<'_>) {
+    fn stages(plan: &Plan, payload: &mut Payload<'_>, rewriting: &mut Memory) {
         plan.filters.apply(payload);
+        if let Some(rewriter) = &plan.rewriter {
+            rewriter.apply(payload, rewriting);
+        }
         if let Some(top_level) = plan.top_level {
             top_level.apply(payload);
         }
@@ -218,6 +231,7 @@ impl Workspace {
     fn convert(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        self.rewriting.begin();
         match plan.format {
             OutputFormat::V04 => self.v04.begin(),
             OutputFormat::V05 => self.v05.begin(),
@@ -226,7 +240,7 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload);
+            Self::stages(plan, &mut payload, &mut self.rewriting);
             match plan.format {
                 OutputFormat::V04 => self.v04.add(&mut payload),
                 // Only v0.4 is written by splicing; the others need the changes done first.
@@ -248,11 +262,12 @@ impl Workspace {
         self.arena.repairs = Default::default();
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        self.rewriting.begin();
         self.v04.begin();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload);
+            Self::stages(plan, &mut payload, &mut self.rewriting);
             self.v04.add(&mut payload);
             tally.add(&self.arena);
         }
@@ -314,6 +329,7 @@ impl Tally {
                 ChunkState::Kept => o.sampled_out.spans += u64::from(chunk.dropped),
                 ChunkState::Filtered => o.filtered = o.filtered.plus(all),
                 ChunkState::SampledOut => o.sampled_out = o.sampled_out.plus(all),
+                ChunkState::Refused => o.refused = o.refused.plus(all),
                 ChunkState::Malformed => {
                     o.malformed = o.malformed.plus(all);
                     self.edited = true;

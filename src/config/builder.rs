@@ -97,6 +97,40 @@ impl Builder {
         self
     }
 
+    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse. Default off: the agent
+    /// does it.
+    #[must_use]
+    pub fn normalize(mut self, value: bool) -> Self {
+        self.raw.normalize = Some(value);
+        self
+    }
+
+    /// Whether spans are obfuscated as the agent does it. Default: if [`obfuscation`](Self::obfuscation) says how; else
+    /// off, since the agent does it.
+    #[must_use]
+    pub fn obfuscate(mut self, value: bool) -> Self {
+        self.raw.obfuscate = Some(value);
+        self
+    }
+
+    /// What is obfuscated and how, as JSON: the agent's `apm_config.obfuscation` with `replace_tags` and `sql` beside it;
+    /// see [`ObfuscationConfig`](crate::obfuscate::ObfuscationConfig). What
+    /// is not named is as in a packaged agent.
+    #[must_use]
+    pub fn obfuscation(mut self, json: impl Into<String>) -> Self {
+        self.raw.obfuscation = Some(json.into());
+        self
+    }
+
+    /// As [`obfuscation`](Self::obfuscation), from variables of the environment that the caller has read: the agent's
+    /// `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE` and `DD_APM_REPLACE_TAGS`, and `DD_OBFUSCATION_CONFIG`, which
+    /// holds JSON. `obfuscation` wins, and obfuscation is not switched on by it.
+    #[must_use]
+    pub fn obfuscation_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.raw.obfuscation_environment = variables.into_iter().collect();
+        self
+    }
+
     /// What becomes of input that the agent would refuse. Default: repaired where that has one meaning.
     #[must_use]
     pub fn on_malformed(mut self, value: OnMalformed) -> Self {

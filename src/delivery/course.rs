@@ -62,6 +62,7 @@ impl Course {
         let mut plan = Plan::new(config, self.plan.format);
         plan.input = InputFormat::V04;
         plan.filters = Filters::default();
+        plan.rewriter = None;
         plan.drop_p0 = false;
         plan
     }

@@ -414,6 +414,9 @@ impl Dispatcher {
                 self.journal.trouble(Topic::Repaired, Counts::default(), place, now);
             }
         }
+        if let Some(refusal) = prepared.refusal {
+            self.journal.trouble(Topic::Invalid, outcome.refused, refusal.label(), now);
+        }
         if let Some(statsd) = &self.statsd {
             self.tell(statsd.read(Some(prepared.received)));
         }
@@ -445,7 +448,7 @@ impl Dispatcher {
         size: usize,
         traces: u64,
     ) -> Error {
-        let gone = entry.rest().minus(outcome.filtered).minus(outcome.sampled_out).minus(outcome.malformed);
+        let gone = entry.rest().minus(outcome.taken_out());
         let reason = self.book_loss(&error, gone, run, size, traces);
         entry.settle(outcome, Fate::Dropped(reason), loss_effort(&error));
         error

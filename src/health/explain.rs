@@ -5,6 +5,7 @@ use crate::config::{Config, OutputFormat, RawConfig};
 use crate::delivery::accounting::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 use crate::error::Error;
+use crate::normalize::Reason;
 use crate::trace::OnMalformed;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,6 +68,11 @@ fn account(m: &Metrics) -> Value {
         .filter(|reason| m.dropped_for(*reason) != Counts::default())
         .map(|reason| (reason.name().to_owned(), counts(m.dropped_for(reason))))
         .collect();
+    let normalized: Map<String, Value> = Reason::ALL
+        .into_iter()
+        .filter(|reason| m.normalized.get(*reason) > 0)
+        .map(|reason| (reason.label().to_owned(), m.normalized.get(reason).into()))
+        .collect();
     json!({
         "payloads": m.payloads,
         "received": counts(m.received),
@@ -81,6 +87,7 @@ fn account(m: &Metrics) -> Value {
         "lost_in_conversion": m.lost_in_conversion,
         "requests": m.requests,
         "body_bytes": m.body_bytes,
+        "normalized": normalized,
     })
 }
 
@@ -180,6 +187,10 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("ignoreResource", json!(c.filters.ignore_resources)),
         ("discovery", json!(c.discovery)),
         ("agentFilters", json!(c.agent_filters)),
+        ("normalize", json!(c.normalize)),
+        ("obfuscate", json!(c.obfuscator.is_some())),
+        ("obfuscation", json!(c.raw.obfuscation)),
+        ("obfuscationEnvironment", json!(c.raw.obfuscation_environment)),
         ("dogstatsd", json!(c.dogstatsd.as_ref().map(ToString::to_string))),
     ]
 }

@@ -388,6 +388,7 @@ mod tests {
             ("http://é:p@h/a", "?"),
             ("http://u:p/w@h/a", "?"),
             ("1u:pw@h/x", "?"),
+            ("http::pw@//#%", "?"),
             ("http:u:p@h/x@y", "http:h/x@y"),
             ("http::pw@//", "http://"),
             ("jdbc:mysql://u:p@h/x", "jdbc:mysql://h/x"),

@@ -16,6 +16,7 @@
 
 mod access;
 mod arena;
+mod changes;
 mod describe;
 mod extras;
 mod fields;
@@ -24,6 +25,9 @@ mod keys;
 mod malformed;
 mod sampling;
 mod scan;
+mod spliced;
+mod spliced_lists;
+mod spliced_maps;
 mod top_level;
 
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
@@ -40,6 +44,7 @@ pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 
 #[allow(unused_imports)] // stages and encoders
 pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};
+pub use spliced::Spliced;
 
 /// A scanned payload: the bytes, and what the arena knows of them.
 #[derive(Debug)]

@@ -303,14 +303,18 @@ fn read_span(
     next!(|w| w & SIX == ERROR, |p| error_value(buf, p, p + 6, &mut span.error, p0, fix));
     next!(|w| w == METRICS, |p| metrics(buf, p, p + 8, span, hits, &interest.metrics, p0, fix));
     next!(|w| w & FIVE == META, |p| meta(buf, p, p + 5, span, hits, &interest.meta, p0, fix));
+    // Only from here on can a key come twice.
     for _ in 0..left {
         let w = word(buf, p);
         let entry = p;
         if w == SERVICE {
+            span.again(span.service.at);
             p = text_value(buf, entry, p + 8, &mut span.service, p0, fix)?;
         } else if w & FIVE == NAME {
+            span.again(span.name.at);
             p = text_value(buf, entry, p + 5, &mut span.name, p0, fix)?;
         } else if w == RESOURCE && tail(buf, p, b"e") {
+            span.again(span.resource.at);
             p = text_value(buf, entry, p + 9, &mut span.resource, p0, fix)?;
         } else if w == TRACE_ID && tail(buf, p, b"d") {
             p = id_value(buf, p + 9, &mut span.trace_id, fix)?;
@@ -325,16 +329,22 @@ fn read_span(
         } else if w & SIX == ERROR {
             p = error_value(buf, entry, p + 6, &mut span.error, p0, fix)?;
         } else if w & FIVE == META {
+            span.again(span.meta.at);
             p = meta(buf, entry, p + 5, span, hits, &interest.meta, p0, fix)?;
         } else if w == METRICS {
+            span.again(span.metrics.at);
             p = metrics(buf, entry, p + 8, span, hits, &interest.metrics, p0, fix)?;
         } else if w & FIVE == TYPE {
+            span.again(span.kind.at);
             p = text_value(buf, entry, p + 5, &mut span.kind, p0, fix)?;
         } else if w == META_STRUCT && tail(buf, p, b"ruct") {
+            span.again(span.meta_struct.at);
             p = extra(buf, entry, p + 12, &mut span.meta_struct, p0, fix, Extra::MetaStruct)?;
         } else if w == SPAN_LINKS && tail(buf, p, b"nks") {
+            span.again(span.links.at);
             p = extra(buf, entry, p + 11, &mut span.links, p0, fix, Extra::Links)?;
         } else if w == SPAN_EVENTS && tail(buf, p, b"ents") {
+            span.again(span.events.at);
             p = extra(buf, entry, p + 12, &mut span.events, p0, fix, Extra::Events)?;
         } else {
             p = odd_key(buf, entry, span, hits, interest, p0, fix)?;
@@ -360,6 +370,8 @@ fn odd_key(
         (_, Ok(key)) => key,
         (_, Err(bad)) => return fix.remove_entry(p0, entry, Fault::new(entry, bad, "a key")),
     };
+    // Odd enough to be looked at twice: any of these keys may have been there before.
+    span.flags |= flag::REPEATED;
     match key {
         b"service" => text_value(buf, entry, p, &mut span.service, p0, fix),
         b"name" => text_value(buf, entry, p, &mut span.name, p0, fix),
@@ -596,16 +608,23 @@ fn extra(
     }
 }
 
+/// Keys that are longer are looked at by rules that cut them; they cut at 200 bytes.
+const LONG_KEY: usize = 150;
+
 /// Reads a key: its word for the table, where its text starts, its length.
 #[inline(always)]
-fn map_key<const LOOK: bool>(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
+fn map_key<const LOOK: bool>(buf: &[u8], p: usize, flags: &mut u32) -> Result<(u64, usize, usize), Bad> {
     // The next position hangs on the head alone: a load of one byte never lies across two cache lines.
-    let Some(&head) = buf.get(p) else { return odd_map_key(buf, p) };
+    let head = buf.get(p).copied().unwrap_or(0);
     let len = usize::from(head & 0x1f);
     if head & 0xe0 == 0xa0 {
         Ok((if LOOK { word(buf, p) & WORD_MASK[len] } else { 0 }, p + 1, len))
     } else {
-        odd_map_key(buf, p)
+        let key = odd_map_key(buf, p)?;
+        if key.2 > LONG_KEY {
+            *flags |= flag::LONG_KEY;
+        }
+        Ok(key)
     }
 }
 
@@ -665,7 +684,7 @@ fn meta_pairs<const LOOK: bool>(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key::<LOOK>(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p, &mut span.flags) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -677,9 +696,22 @@ fn meta_pairs<const LOOK: bool>(
             note(found, p, span, hits);
         }
         match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => p += 1 + (b & 0x1f) as usize,
-            Some(0xd9) if p + 1 < buf.len() => p += 2 + usize::from(buf[p + 1]),
-            _ => p = odd_meta_value(buf, p, at, pair, fix)?,
+            Some(&b) if b & 0xe0 == 0xa0 => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 1, b & 0x1f);
+                }
+                p += 1 + (b & 0x1f) as usize;
+            }
+            Some(0xd9) if p + 1 < buf.len() => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 2, buf[p + 1]);
+                }
+                p += 2 + usize::from(buf[p + 1]);
+            }
+            _ => {
+                span.flags |= flag::LIKE_CARD;
+                p = odd_meta_value(buf, p, at, pair, fix)?;
+            }
         }
     }
     span.meta = MapView { at: at as u32, first: first as u32, end: p as u32, len: n };
@@ -689,6 +721,14 @@ fn meta_pairs<const LOOK: bool>(
         note_again(buf, span.meta, keys, |buf, at| reader::text(buf, at).is_ok(), span, hits);
     }
     Ok(p)
+}
+
+/// The mark for a text that is long enough for a card number and begins like one, without a branch on its bytes.
+#[inline(always)]
+fn like_card(buf: &[u8], text_at: usize, len: u8) -> u32 {
+    let first = buf.get(text_at).copied().unwrap_or(0);
+    let begins = first.wrapping_sub(b'0') < 10 || first == b' ' || first == b'-';
+    u32::from(begins & (len >= 12)) * flag::LIKE_CARD
 }
 
 #[inline(never)]
@@ -752,7 +792,7 @@ fn metrics_pairs<const LOOK: bool>(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key::<LOOK>(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p, &mut span.flags) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -863,7 +903,7 @@ fn note_again(
 ) {
     let mut p = view.first as usize;
     for _ in 0..view.len {
-        let key = map_key::<true>(buf, p);
+        let key = map_key::<true>(buf, p, &mut span.flags);
         let Ok(value_at) = reader::skip(buf, p) else { return };
         if let Ok((w, key_at, len)) = key
             && stays(buf, value_at)
