@@ -121,7 +121,7 @@ public final class Builder {
 
   /** Sets the identity of the process. Default: a random UUID. */
   public Builder runtimeId(String runtimeId) {
-    return text("runtime_id", runtimeId);
+    return text("runtimeId", "runtime_id", runtimeId);
   }
 
   /** Sets the header {@code Datadog-Container-ID}. Default: none. */
@@ -149,12 +149,12 @@ public final class Builder {
 
   /** Sets the commit that the service was built from. Default: none. */
   public Builder gitCommitSha(String sha) {
-    return text("git_commit_sha", sha);
+    return text("gitCommitSha", "git_commit_sha", sha);
   }
 
   /** Sets process tags, {@code key:value,key:value}. Default: none. */
   public Builder processTags(String tags) {
-    return text("process_tags", tags);
+    return text("processTags", "process_tags", tags);
   }
 
   /** Says by header that the tracer computes stats itself. Default: false. */
@@ -273,6 +273,14 @@ public final class Builder {
     return headerText("testSessionToken", "test_session_token", token);
   }
 
+  /**
+   * Sets whether the agent's {@code /info} is read: at start, every 300 s, and when the agent's
+   * state changes. Default: true. Without it the agent gets the format that was set.
+   */
+  public Builder discovery(boolean discovery) {
+    return put("discovery", discovery);
+  }
+
   /** Sets what goes to the agent. Default: {@link OutputFormat#V04}. */
   public Builder outputFormat(OutputFormat format) {
     return put("output_format", notNull("outputFormat", format).name());
@@ -290,22 +298,22 @@ public final class Builder {
    * be there.
    */
   public Builder requireTag(String rule) {
-    return rule("require_tags", rule);
+    return rule("requireTag", "require_tags", rule);
   }
 
   /** Leaves out traces whose root has this tag, {@code KEY} or {@code KEY:VALUE}. */
   public Builder rejectTag(String rule) {
-    return rule("reject_tags", rule);
+    return rule("rejectTag", "reject_tags", rule);
   }
 
   /** As {@link #requireTag}, the value a regex without anchors. */
   public Builder requireTagRegex(String rule) {
-    return rule("require_tag_regexes", rule);
+    return regexRule("requireTagRegex", "require_tag_regexes", rule);
   }
 
   /** As {@link #rejectTag}, the value a regex without anchors. */
   public Builder rejectTagRegex(String rule) {
-    return rule("reject_tag_regexes", rule);
+    return regexRule("rejectTagRegex", "reject_tag_regexes", rule);
   }
 
   /**
@@ -314,22 +322,44 @@ public final class Builder {
    * @throws IllegalArgumentException if it cannot be read as one
    */
   public Builder ignoreResource(String regex) {
-    try {
-      Pattern.compile(notNull("ignoreResource", regex));
-    } catch (PatternSyntaxException e) {
-      throw new IllegalArgumentException("ignoreResource: " + e.getMessage(), e);
-    }
+    regex("ignoreResource", notNull("ignoreResource", regex));
     return add("ignore_resources", regex);
   }
 
-  private Builder rule(String key, String rule) {
-    String name = notNull("rule", rule).trim();
-    check(!name.isEmpty() && !name.startsWith(":"), "the filter rule %s has no key", rule);
+  private Builder rule(String name, String key, String rule) {
+    String trimmed = notNull(name, rule).trim();
+    check(
+        !trimmed.isEmpty() && !trimmed.startsWith(":"),
+        "%s: the rule '%s' has no key; it is written KEY or KEY:VALUE",
+        name,
+        rule);
     return add(key, rule);
   }
 
-  private Builder text(String key, String value) {
-    return put(key, notNull(key, value));
+  private Builder regexRule(String name, String key, String rule) {
+    rule(name, key, rule);
+    int colon = rule.indexOf(':');
+    if (colon >= 0) {
+      regex(name, rule.substring(colon + 1));
+    }
+    return this;
+  }
+
+  /** What Java cannot read the native side cannot either; it has the last word at build. */
+  private static void regex(String name, String regex) {
+    try {
+      Pattern.compile(regex.replace("(?P<", "(?<"));
+    } catch (PatternSyntaxException e) {
+      throw new IllegalArgumentException(name + ": " + e.getMessage(), e);
+    }
+  }
+
+  private Builder text(String name, String value) {
+    return text(name, name, value);
+  }
+
+  private Builder text(String name, String key, String value) {
+    return put(key, notNull(name, value));
   }
 
   private Builder headerText(String name, String key, String value) {

@@ -3,6 +3,7 @@ package com.datadog.pipeline.cli;
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
+import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Json;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -31,6 +32,11 @@ final class Doctor {
   int run() throws Arguments.Bad {
     if (!args.files().isEmpty()) {
       throw new Arguments.Bad("doctor takes no files");
+    }
+    // A bad address in the environment is a finding, one in the arguments a slip.
+    String fault = args.get("--url") == null ? null : AgentUrl.fault(args.get("--url"));
+    if (fault != null) {
+      throw new Arguments.Bad(fault);
     }
     facts.put("version", TraceExporter.version());
     facts.put(
