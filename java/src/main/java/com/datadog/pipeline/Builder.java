@@ -42,7 +42,6 @@ public final class Builder {
   public static final long MAX_MILLIS = 600_000;
 
   private static final Duration LONGEST = Duration.ofMillis(MAX_MILLIS);
-  private static final Pattern HEADER_NAME = Pattern.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+");
   private static final List<String> OWN_HEADERS =
       Arrays.asList("content-length", "transfer-encoding", "content-type", "host", "connection");
 
@@ -251,10 +250,7 @@ public final class Builder {
    *     itself, or the value has control characters
    */
   public Builder header(String name, String value) {
-    check(
-        HEADER_NAME.matcher(notNull("header name", name)).matches(),
-        "header: %s is no header name",
-        name);
+    check(isToken(notNull("header name", name)), "header: %s is no header name", name);
     check(
         !OWN_HEADERS.contains(name.toLowerCase(Locale.ROOT)),
         "header: %s is written by the exporter itself",
@@ -388,6 +384,17 @@ public final class Builder {
     all.addAll(before == null ? Collections.emptyList() : (List<?>) before);
     all.add(value);
     return put(key, all);
+  }
+
+  private static boolean isToken(String name) {
+    for (int i = 0; i < name.length(); i++) {
+      char c = name.charAt(i);
+      boolean alphanumeric = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9';
+      if (!alphanumeric && "!#$%&'*+-.^_`|~".indexOf(c) < 0) {
+        return false;
+      }
+    }
+    return !name.isEmpty();
   }
 
   private static boolean printable(String value) {

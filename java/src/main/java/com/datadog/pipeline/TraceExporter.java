@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.LongConsumer;
 
 /**
  * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe:
@@ -48,7 +49,7 @@ public final class TraceExporter implements AutoCloseable {
     if (UNAVAILABLE != null) {
       throw new TraceExporterException(UNAVAILABLE.code(), LIBRARY_MESSAGE, UNAVAILABLE);
     }
-    REAPER.reap(TraceExporter::closeForgotten);
+    REAPER.reap(FORGOTTEN);
     this.settings = settings;
     Object limit = settings.get("close_timeout_ms");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
@@ -79,14 +80,19 @@ public final class TraceExporter implements AutoCloseable {
     }
   }
 
-  private static void closeForgotten(long handle) {
-    try {
-      nativeClose(handle, 0);
-    } catch (IllegalStateException e) {
-      // Closed meanwhile: nothing is left to do.
-      return;
-    }
-  }
+  /** Not a lambda: the first one of a JVM takes it some 15 ms, and this may well be the first. */
+  private static final LongConsumer FORGOTTEN =
+      new LongConsumer() {
+        @Override
+        public void accept(long handle) {
+          try {
+            nativeClose(handle, 0);
+          } catch (IllegalStateException e) {
+            // Closed meanwhile: nothing is left to do.
+            return;
+          }
+        }
+      };
 
   /** A builder with no setting made. */
   public static Builder builder() {

@@ -140,7 +140,7 @@ class LoaderTest {
               }
               return bytes;
             });
-    refused(probe(damaged), ErrorCode.LIBRARY_UNAVAILABLE, "it is damaged: SHA-256", "belongs");
+    refused(probe(damaged), ErrorCode.LIBRARY_UNAVAILABLE, "it is damaged: CRC-32", "belongs");
     Path cut = folder.resolve("cut.so");
     Files.write(cut, "no library".getBytes(StandardCharsets.US_ASCII));
     refused(probe(bare, PATH + cut), ErrorCode.LIBRARY_UNAVAILABLE, "file " + cut);

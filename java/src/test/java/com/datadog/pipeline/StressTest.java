@@ -38,6 +38,7 @@ class StressTest {
     Metrics.Counts received = nothing;
     Metrics.Counts sent = nothing;
     Metrics.Counts dropped = nothing;
+    Metrics.Counts pending = nothing;
     try (EmbeddedAgent agent = EmbeddedAgent.start()) {
       Builder builder =
           TraceExporter.builder().url(agent.url()).discovery(false).maxIdleConnections(8);
@@ -64,7 +65,7 @@ class StressTest {
         second.join();
         assertEquals(result, other.get());
         Metrics m = result.metrics();
-        assertEquals(nothing, m.queued(), m.toString());
+        pending = pending.plus(m.queued());
         received = received.plus(m.received());
         sent = sent.plus(m.sent());
         dropped = dropped.plus(m.droppedTotal());
@@ -85,6 +86,8 @@ class StressTest {
               + sent
               + "; dropped "
               + dropped
+              + "; pending "
+              + pending
               + "; callers saw "
               + outcomes.sent
               + " sent, "
@@ -93,9 +96,12 @@ class StressTest {
               + outcomes.refused
               + " refused as closed; arrived "
               + agent.traces().size();
-      // Nothing is unaccounted for: what the account says is what the callers saw, to the trace.
-      assertEquals(outcomes.sent.get(), sent.traces(), all);
-      assertEquals(received, sent.plus(dropped), all);
+      // Nothing is unaccounted for. What close did not wait for is pending in its account and may
+      // still
+      // have been sent; all else is what the callers saw, to the trace.
+      assertEquals(received, sent.plus(dropped).plus(pending), all);
+      assertTrue(outcomes.sent.get() >= sent.traces(), all);
+      assertTrue(outcomes.sent.get() <= sent.traces() + pending.traces(), all);
       assertTrue(agent.traces().size() >= sent.traces(), all);
       assertTrue(outcomes.sent.get() > ROUNDS / 2, all);
       assertTrue(outcomes.refused.get() > 0, all);
