@@ -25,7 +25,10 @@ for java in ${*:-8 11 17 21 25}; do
     echo "Java $java: failed"
     exit 1
   fi
-  if grep -A3 'WARNING' $log | grep -q 'com.datadog.pipeline\|data_pipeline'; then
+  # Java 24 and newer say once that a JAR loads native code; that is no JNI fault.
+  ours=$(grep -A3 'WARNING' $log | grep 'com.datadog.pipeline\|data_pipeline' |
+    grep -v 'restricted method\|System::load\|native-access' || true)
+  if [ -n "$ours" ]; then
     grep -A5 WARNING $log | head -40
     exit 1
   fi

@@ -10,7 +10,7 @@ use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
 use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
-use crate::agent::discovery::{Discovery, News};
+use crate::agent::discovery::Discovery;
 use crate::agent::presence::Presence;
 use crate::agent::{Client, Info, Reply, TraceRequest};
 use crate::config::{Config, OutputFormat};
@@ -511,17 +511,16 @@ impl Dispatcher {
         {
             return result;
         }
-        let (news, next) = self.discovery.record(result.clone(), Instant::now());
-        if let News::Changed(info) = news {
+        let next = self.discovery.record(result.clone(), Instant::now(), |info| {
             let had_limit = self.courses.current().max_bytes;
-            let course = self.courses.informed(&self.config, info);
+            let course = self.courses.informed(&self.config, info.clone());
             if course.max_bytes != had_limit {
                 self.learned.forget();
             }
             for why in &course.unusable {
                 self.journal.note(Severity::Warning, format!("of the agent's trace filters, {why}"));
             }
-        }
+        });
         if self.config.discovery {
             self.timers.lock().at[Errand::Info as usize] = None;
             self.arrange(Errand::Info, next);
