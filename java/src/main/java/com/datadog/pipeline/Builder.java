@@ -2,12 +2,15 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Settings;
+import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -47,6 +50,12 @@ public final class Builder {
 
   final Settings settings = new Settings();
 
+  /** Of what was taken from the environment: the setting's name and where it comes from, by key. */
+  final Map<String, String[]> origins = new LinkedHashMap<>();
+
+  private LogListener logListener;
+  private boolean jmx;
+
   Builder() {}
 
   /**
@@ -57,7 +66,15 @@ public final class Builder {
    *     together
    */
   public TraceExporter build() {
-    return new TraceExporter(settings.copy());
+    Map<String, Object> values = settings.copy();
+    if (!origins.isEmpty()) {
+      List<Object> pairs = new ArrayList<>();
+      for (String[] origin : origins.values()) {
+        pairs.add(Arrays.asList(origin));
+      }
+      values.put("origins", pairs);
+    }
+    return new TraceExporter(values, logListener, jmx);
   }
 
   /**
@@ -277,6 +294,109 @@ public final class Builder {
     return put("discovery", discovery);
   }
 
+  /**
+   * Applies the trace filters that the agent's {@code /info} names. Default: false. Those of this
+   * builder hold beside them.
+   */
+  public Builder agentFilters(boolean apply) {
+    return put("agent_filters", apply);
+  }
+
+  /**
+   * Splits payloads into requests of at most so many bytes, even where the agent takes more. A
+   * trace that is larger by itself is dropped as {@code PAYLOAD_TOO_LARGE}. Default: what the
+   * agent's {@code /info} says, else 25 MiB.
+   *
+   * @param bytes at least 1,024
+   * @throws IllegalArgumentException if it is less
+   */
+  public Builder maxRequestBytes(long bytes) {
+    check(bytes >= 1024, "maxRequestBytes is %s; it must be 1024 or more", bytes);
+    return put("max_request_bytes", bytes);
+  }
+
+  /**
+   * Sends health metrics to a DogStatsD server, {@code udp://host:port} or {@code unix:///path} (a
+   * datagram socket). Without a port it is the one that the agent's {@code /info} says, else 8125.
+   * Default: none are sent.
+   *
+   * @throws IllegalArgumentException if it is neither
+   */
+  public Builder dogstatsd(String url) {
+    String fault = AgentUrl.statsdFault(notNull("dogstatsd", url));
+    check(fault == null, "dogstatsd %s: %s", url, fault);
+    return put("dogstatsd", url);
+  }
+
+  /** Sets who gets the log lines. Default: nobody, and then they cost nothing. */
+  public Builder logListener(LogListener listener) {
+    this.logListener = notNull("logListener", listener);
+    return this;
+  }
+
+  /**
+   * Registers a {@link TraceExporterMXBean} with the platform's server of beans at build, until the
+   * exporter is closed. Default: false.
+   */
+  public Builder jmx(boolean register) {
+    this.jmx = register;
+    return this;
+  }
+
+  /**
+   * Takes what is not set yet from the environment. Nothing else in this library reads it. Setters
+   * have the last word, whether they are called before or after. Taken are, in this order:
+   *
+   * <ul>
+   *   <li>{@code url}: {@code DD_TRACE_AGENT_URL}; else {@code DD_AGENT_HOST} and {@code
+   *       DD_TRACE_AGENT_PORT}, one of which may be missing; else the socket {@code
+   *       /var/run/datadog/apm.socket} if it is there
+   *   <li>{@code service}, {@code env}, {@code version}, {@code hostname}: {@code DD_SERVICE},
+   *       {@code DD_ENV}, {@code DD_VERSION}, {@code DD_HOSTNAME}
+   *   <li>{@code sendTimeout}: {@code DD_TRACE_AGENT_TIMEOUT}, in seconds
+   *   <li>{@code dogstatsd}: {@code DD_DOGSTATSD_URL}
+   *   <li>{@code externalEnv}: {@code DD_EXTERNAL_ENV}; {@code gitCommitSha}: {@code
+   *       DD_GIT_COMMIT_SHA}
+   * </ul>
+   *
+   * <p>A variable that is empty counts as absent. What was taken: {@link #takenFromEnvironment()},
+   * {@link #toString()}, and {@link TraceExporter#explain()}.
+   *
+   * @throws IllegalArgumentException if a variable has a value that its setter refuses; the message
+   *     names the variable
+   */
+  public Builder fromEnvironment() {
+    Map<String, String> variables;
+    try {
+      variables = System.getenv();
+    } catch (SecurityException e) {
+      // A host that hides its environment has none for us.
+      variables = Collections.emptyMap();
+    }
+    Environment.take(this, variables, Paths.get(Environment.SOCKET));
+    return this;
+  }
+
+  /** Settings taken from the environment, each with where it comes from. Unmodifiable. */
+  public Map<String, String> takenFromEnvironment() {
+    Map<String, String> taken = new LinkedHashMap<>();
+    for (String[] origin : origins.values()) {
+      taken.put(origin[0], origin[1]);
+    }
+    return Collections.unmodifiableMap(taken);
+  }
+
+  /** The settings made so far, without secrets, and which of them the environment has made. */
+  @Override
+  public String toString() {
+    StringBuilder s = new StringBuilder("Builder{");
+    Settings.describe(s, settings.copy());
+    return s.append("; from the environment: ")
+        .append(takenFromEnvironment())
+        .append('}')
+        .toString();
+  }
+
   /** Sets what goes to the agent. Default: {@link OutputFormat#V04}. */
   public Builder outputFormat(OutputFormat format) {
     return put("output_format", notNull("outputFormat", format).name());
@@ -375,6 +495,7 @@ public final class Builder {
 
   private Builder put(String key, Object value) {
     settings.put(key, value);
+    origins.remove(key);
     return this;
   }
 

@@ -80,7 +80,7 @@ class ToolTest {
       {"--repeat is 0; it must be 1 to 1000000000", "send", "--repeat=0", "x"},
       {"--threads is 257; it must be 1 to 256", "send", "--threads", "257", "x"},
       {"--budget-ms is 0; it must be 1 to 600000", "send", "--budget-ms", "0", "x"},
-      {"--format is v0.3; it must be", "send", "--format", "v0.3", "x"},
+      {"--format is v0.3; it must be v0.4, v0.5, v1 or auto", "send", "--format", "v0.3", "x"},
       {"url ftp://x: the scheme is missing or unknown", "send", "--url", "ftp://x", "x"},
       {"url ftp://x: the scheme is missing or unknown", "doctor", "--url", "ftp://x"},
     };
@@ -150,13 +150,45 @@ class ToolTest {
 
   @Test
   void formatsGoToTheirEndpoints() {
-    String[][] cases = {{"v0.4", "/v0.4/traces"}, {"v0.5", "/v0.5/traces"}, {"v1", "/v1.0/traces"}};
+    String[][] cases = {
+      {"v0.4", "/v0.4/traces"},
+      {"v0.5", "/v0.5/traces"},
+      {"v1", "/v1.0/traces"},
+      {"auto", "/v1.0/traces"}
+    };
     for (String[] c : cases) {
       ChildJvm.Outcome o = tool("send", "--url", agent.url(), "--format", c[0], JAVA_1);
       assertEquals(0, o.exit, o.toString());
       List<EmbeddedAgent.Request> arrived = agent.traces();
       assertEquals(c[1], arrived.get(arrived.size() - 1).path());
     }
+  }
+
+  @Test
+  void aChoiceThatCannotBeMadeIsSaid() {
+    agent.info(r -> Answer.json(500, "not now"));
+    ChildJvm.Outcome o = tool("send", "--url", agent.url(), "--format", "auto", JAVA_1);
+    assertEquals(0, o.exit, o.toString());
+    assertTrue(o.err.startsWith("going on without the agent's /info, as v0.4: "), o.err);
+    assertEquals("/v0.4/traces", agent.traces().get(0).path());
+  }
+
+  @Test
+  void theAccountHasReasonsAndTheLimitOfTheCaller() {
+    String big = new File(TRACES, "java/006.msgpack").getPath();
+    ChildJvm.Outcome o =
+        tool("send", "--url", agent.url(), "--max-bytes", "1024", "--budget-ms", "900", big);
+    assertEquals(1, o.exit, o.toString());
+    assertTrue(o.out.matches("(?s).*  PAYLOAD_TOO_LARGE +[1-9]\\d* traces, .*"), o.out);
+    assertTrue(o.err.contains("maxRequestBytes"), o.err);
+  }
+
+  @Test
+  void doctorPrintsWhatExplainsTheExporter() {
+    ChildJvm.Outcome o = tool("doctor", "--url", agent.url());
+    assertTrue(o.out.contains("explain.configuration.url"), o.out);
+    assertTrue(o.out.contains(agent.url() + " (set)"), o.out);
+    assertTrue(o.out.contains("explain.format.why"), o.out);
   }
 
   @Test
