@@ -12,6 +12,7 @@ pub use builder::Builder;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
+use crate::convert::InputFormat;
 use crate::error::{Error, ErrorKind};
 use crate::trace::{FilterRules, Filters, OnMalformed};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,7 @@ pub struct RawConfig {
     pub close_timeout_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub input_format: Option<String>,
     pub output_format: Option<String>,
     pub on_malformed: Option<String>,
     pub compute_top_level: bool,
@@ -118,6 +120,7 @@ pub struct Config {
     pub close_timeout: Duration,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub input_format: InputFormat,
     pub output_format: OutputFormat,
     pub on_malformed: OnMalformed,
     pub compute_top_level: bool,
@@ -251,6 +254,7 @@ impl Config {
             },
             headers: raw.headers,
             test_session_token: raw.test_session_token,
+            input_format: choice("inputFormat", raw.input_format.as_deref(), &InputFormat::ALL)?,
             output_format: match raw.output_format.as_deref() {
                 Some(OUTPUT_AUTO) => OutputFormat::V04,
                 name => choice("outputFormat", name, &OutputFormat::ALL)?,

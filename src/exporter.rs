@@ -3,13 +3,13 @@
 
 use crate::agent::{AgentState, Info};
 use crate::config::{Builder, Config, MAX_DURATION};
+use crate::convert::Workspace;
 use crate::delivery::accounting::Metrics;
 use crate::delivery::dispatch::Dispatcher;
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
 use crate::error::{Error, ErrorKind};
 use crate::health::{LogLine, explain};
-use crate::pipeline::Workspace;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod convert;
 pub mod delivery;
 pub mod error;
 pub mod exporter;

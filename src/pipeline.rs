@@ -5,6 +5,7 @@
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
 use crate::config::{Config, Metadata, OutputFormat};
+use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
@@ -22,6 +23,7 @@ const KEEP_BYTES: usize = 8 << 20;
 /// Which stages run, for one output format.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) input: InputFormat,
     pub(crate) format: OutputFormat,
     pub(crate) on_malformed: OnMalformed,
     pub(crate) filters: Filters,
@@ -34,28 +36,48 @@ pub(crate) struct Plan {
 impl Plan {
     /// The stages that `config` asks for when the payload goes out as `format`.
     pub(crate) fn new(config: &Config, format: OutputFormat) -> Self {
-        let converts = format != OutputFormat::V04;
-        let top_level = (!config.client_computed_top_level && (config.compute_top_level || converts))
-            .then_some(TopLevel { mark: true });
+        let input = config.input_format;
+        let converts = format != OutputFormat::V04 && !input.is(format);
+        let mark = !config.client_computed_top_level && (config.compute_top_level || converts);
+        let plan = Self::with(input, format, mark, false);
+        Self { on_malformed: config.on_malformed, filters: filters(&config.filters).0, ..plan }
+    }
+
+    /// The stages of a conversion without an exporter.
+    pub(crate) fn of_conversion(wanted: &Conversion) -> Result<Self, Error> {
+        let (filters, bad) = filters(&wanted.filters);
+        if let Some(why) = bad.into_iter().next() {
+            return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
+        }
+        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0);
+        Ok(Self { on_malformed: wanted.on_malformed, filters, ..plan })
+    }
+
+    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool) -> Self {
         let mut slots: Vec<Slot> = Vec::new();
-        if top_level.is_some() {
+        if mark {
             slots.extend(TOP_LEVEL_SLOTS);
         }
         if format == OutputFormat::V1 {
             slots.extend(v1::V1_SLOTS);
         }
-        let drop_p0 = false;
         if drop_p0 {
             slots.extend(P0_SLOTS);
         }
         Self {
+            input,
             format,
-            on_malformed: config.on_malformed,
-            filters: filters(&config.filters).0,
-            top_level,
+            on_malformed: OnMalformed::default(),
+            filters: Filters::default(),
+            top_level: mark.then_some(TopLevel { mark: true }),
             drop_p0,
             interest: Interest::none().slots(&slots),
         }
+    }
+
+    /// Whether nothing is to be done to a well-formed payload that comes in this format.
+    pub(crate) fn passes(&self, format: OutputFormat) -> bool {
+        self.format == format && self.filters.is_empty() && self.top_level.is_none() && !self.drop_p0
     }
 
     /// Whether a well-formed payload leaves as it came.

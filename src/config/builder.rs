@@ -1,6 +1,7 @@
 //! The fluent builder of the Rust face. The Java builder has the same setters in camel case.
 
 use super::{Config, OutputFormat, RawConfig};
+use crate::convert::InputFormat;
 use crate::error::Error;
 use crate::exporter::TraceExporter;
 use crate::trace::OnMalformed;
@@ -63,6 +64,14 @@ impl Builder {
     /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
     pub fn build(self) -> Result<TraceExporter, Error> {
         TraceExporter::new(Config::new(self.raw)?)
+    }
+
+    /// What is handed over to `send`. Default v0.4.
+    #[must_use]
+    pub fn input_format(mut self, value: InputFormat) -> Self {
+        self.raw.input_format =
+            InputFormat::ALL.iter().find(|(_, format)| *format == value).map(|(name, _)| (*name).to_owned());
+        self
     }
 
     /// What goes to the agent. Default v0.4.

@@ -3,6 +3,7 @@
 
 use crate::agent::Info;
 use crate::config::{Config, OutputFormat};
+use crate::convert::InputFormat;
 use crate::pipeline::{self, Plan};
 use crate::trace::{FilterRules, Filters};
 use parking_lot::{Mutex, RwLock};
@@ -54,6 +55,7 @@ impl Course {
     /// Only the conversion to this course's format, for parts whose stages are done.
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
         let mut plan = Plan::new(config, self.plan.format);
+        plan.input = InputFormat::V04;
         plan.filters = Filters::default();
         plan.drop_p0 = false;
         plan

@@ -166,6 +166,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("closeTimeout", ms(c.close_timeout)),
         ("header", json!(c.headers.iter().map(|(name, _)| hidden(name)).collect::<Vec<_>>())),
         ("testSessionToken", json!(if c.test_session_token.is_empty() { "" } else { "***" })),
+        ("inputFormat", json!(c.raw.input_format.as_deref().unwrap_or("V04"))),
         (
             "outputFormat",
             json!(if c.output_auto { crate::config::OUTPUT_AUTO } else { format_name(c.output_format) }),

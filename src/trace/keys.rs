@@ -237,6 +237,12 @@ impl KeyTable {
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS)) as usize
     }
 
+    /// Whether nobody asked for a key.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// What `key` is; `word` is [`word_of`] it. The common answer, none, costs one load.
     #[inline(always)]
     pub(crate) fn find(

@@ -33,6 +33,7 @@ pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{FilterRules, Filters, NormalizeEnv};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;
+pub(crate) use malformed::{Fault, Place};
 pub use sampling::{P0_SLOTS, SampledOut, drop_p0};
 pub use scan::Scanner;
 pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};

@@ -421,8 +421,23 @@ fn odd_text(
     }
 }
 
+/// The forms in which nearly all integers come: one byte, or a head and eight bytes. Bits and position behind.
+#[inline(always)]
+fn usual_int(buf: &[u8], p: usize) -> Option<(u64, usize)> {
+    let head = *buf.get(p)?;
+    if head == 0xcf || head == 0xd3 {
+        let bytes = buf.get(p + 1..p + 9)?.try_into().ok()?;
+        return Some((u64::from_be_bytes(bytes), p + 9));
+    }
+    (head <= 0x7f).then_some((u64::from(head), p + 1))
+}
+
 #[inline(always)]
 fn id_value(buf: &[u8], p: usize, id: &mut u64, fix: &mut Fixer<'_>) -> Result<usize, Fault> {
+    if let Some((bits, end)) = usual_int(buf, p) {
+        *id = bits;
+        return Ok(end);
+    }
     match reader::int_bits(buf, p) {
         Ok((bits, end)) => {
             *id = bits;
@@ -458,6 +473,12 @@ fn time_value(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
+    if let Some((bits, end)) = usual_int(buf, p)
+        && bits <= i64::MAX as u64
+    {
+        *v = bits as i64;
+        return Ok(end);
+    }
     match reader::int(buf, p) {
         Ok((t, end)) => {
             *v = t;
@@ -500,6 +521,10 @@ fn error_value(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
+    if let Some(&e @ 0..=0x7f) = buf.get(p) {
+        *v = i32::from(e);
+        return Ok(p + 1);
+    }
     match reader::int(buf, p) {
         Ok((e, end)) if i32::try_from(e).is_ok() => {
             *v = e as i32;
@@ -573,11 +598,15 @@ fn extra(
 
 /// Reads a key: its word for the table, where its text starts, its length.
 #[inline(always)]
-fn map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
+fn map_key<const LOOK: bool>(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
     // The next position hangs on the head alone: a load of one byte never lies across two cache lines.
     let Some(&head) = buf.get(p) else { return odd_map_key(buf, p) };
     let len = usize::from(head & 0x1f);
-    if head & 0xe0 == 0xa0 { Ok((word(buf, p) & WORD_MASK[len], p + 1, len)) } else { odd_map_key(buf, p) }
+    if head & 0xe0 == 0xa0 {
+        Ok((if LOOK { word(buf, p) & WORD_MASK[len] } else { 0 }, p + 1, len))
+    } else {
+        odd_map_key(buf, p)
+    }
 }
 
 #[inline(never)]
@@ -588,8 +617,28 @@ fn odd_map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
 }
 
 #[allow(clippy::too_many_arguments)] // two callers, both in this file
-#[inline]
+#[inline(always)]
 fn meta(
+    buf: &[u8],
+    entry: usize,
+    at: usize,
+    span: &mut Span,
+    hits: &mut Vec<Hit>,
+    keys: &KeyTable,
+    map: usize,
+    fix: &mut Fixer<'_>,
+) -> Result<usize, Fault> {
+    if keys.is_empty() {
+        meta_pairs::<false>(buf, entry, at, span, hits, keys, map, fix)
+    } else {
+        meta_pairs::<true>(buf, entry, at, span, hits, keys, map, fix)
+    }
+}
+
+/// `LOOK`: whether there are keys to recognise; a pass that only checks is spared the question at each key.
+#[allow(clippy::too_many_arguments)] // one caller
+#[inline(never)]
+fn meta_pairs<const LOOK: bool>(
     buf: &[u8],
     entry: usize,
     at: usize,
@@ -616,7 +665,7 @@ fn meta(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -624,7 +673,7 @@ fn meta(
             }
         };
         p = key_at + len;
-        if let Some(found) = keys.find(w, || Some(key_at), buf, len) {
+        if LOOK && let Some(found) = keys.find(w, || Some(key_at), buf, len) {
             note(found, p, span, hits);
         }
         match buf.get(p) {
@@ -657,8 +706,28 @@ fn odd_meta_value(
 }
 
 #[allow(clippy::too_many_arguments)] // two callers, both in this file
-#[inline]
+#[inline(always)]
 fn metrics(
+    buf: &[u8],
+    entry: usize,
+    at: usize,
+    span: &mut Span,
+    hits: &mut Vec<Hit>,
+    keys: &KeyTable,
+    map: usize,
+    fix: &mut Fixer<'_>,
+) -> Result<usize, Fault> {
+    if keys.is_empty() {
+        metrics_pairs::<false>(buf, entry, at, span, hits, keys, map, fix)
+    } else {
+        metrics_pairs::<true>(buf, entry, at, span, hits, keys, map, fix)
+    }
+}
+
+/// `LOOK`: whether there are keys to recognise; a pass that only checks is spared the question at each key.
+#[allow(clippy::too_many_arguments)] // one caller
+#[inline(never)]
+fn metrics_pairs<const LOOK: bool>(
     buf: &[u8],
     entry: usize,
     at: usize,
@@ -683,7 +752,7 @@ fn metrics(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -691,7 +760,7 @@ fn metrics(
             }
         };
         p = key_at + len;
-        if let Some(found) = keys.find(w, || Some(key_at), buf, len) {
+        if LOOK && let Some(found) = keys.find(w, || Some(key_at), buf, len) {
             note(found, p, span, hits);
         }
         match buf.get(p) {
@@ -794,7 +863,7 @@ fn note_again(
 ) {
     let mut p = view.first as usize;
     for _ in 0..view.len {
-        let key = map_key(buf, p);
+        let key = map_key::<true>(buf, p);
         let Ok(value_at) = reader::skip(buf, p) else { return };
         if let Ok((w, key_at, len)) = key
             && stays(buf, value_at)
