@@ -47,8 +47,8 @@ def main():
     for part in sorted(glob.glob(f"{folder}/parts/*.json"), key=os.path.getmtime):
         for row in json.load(open(part)):
             rows[row["name"], row.get("payload"), row.get("opponent_name")] = row
-    for row in sizes():
-        rows[row["name"], None, None] = row
+    for row in sizes():  # what the Java part found in the JAR is what ships
+        row = rows.setdefault((row["name"], None, None), row)
         print(f"{row['name']:<26} {row['ours']} {row['unit']}")
     rows = restate(list(rows.values()))
     path = f"{folder}/results.json"

@@ -34,6 +34,8 @@ pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 1;
 pub const DEFAULT_MAX_IDLE_AGE: Duration = Duration::from_secs(10);
 /// Default limit of `close`.
 pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
+/// A limit of requests below this would leave no room for a trace.
+pub const LEAST_REQUEST_BYTES: u64 = 1024;
 /// The value of `outputFormat` that leaves the choice to what the agent offers.
 pub const OUTPUT_AUTO: &str = "AUTO";
 /// No time limit may be longer.
@@ -67,6 +69,7 @@ pub struct RawConfig {
     pub connect_timeout_ms: Option<u64>,
     pub send_timeout_ms: Option<u64>,
     pub send_budget_ms: Option<u64>,
+    pub max_request_bytes: Option<u64>,
     pub max_idle_connections: Option<u32>,
     pub max_idle_age_ms: Option<u64>,
     pub close_timeout_ms: Option<u64>,
@@ -117,6 +120,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     pub send_timeout: Duration,
     pub send_budget: Duration,
+    /// The caller's own limit, below that of the agent.
+    pub max_request_bytes: Option<usize>,
     pub max_idle_connections: usize,
     pub max_idle_age: Duration,
     pub close_timeout: Duration,
@@ -239,6 +244,14 @@ impl Config {
             connect_timeout: duration("connectTimeout", raw.connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT)?,
             send_timeout: duration("sendTimeout", raw.send_timeout_ms, DEFAULT_SEND_TIMEOUT)?,
             send_budget: duration("sendBudget", raw.send_budget_ms, DEFAULT_SEND_BUDGET)?,
+            max_request_bytes: match raw.max_request_bytes {
+                Some(n) if n < LEAST_REQUEST_BYTES => {
+                    return Err(invalid(format!(
+                        "maxRequestBytes is {n}; it must be {LEAST_REQUEST_BYTES} or more"
+                    )));
+                }
+                n => n.and_then(|n| usize::try_from(n).ok()),
+            },
             max_idle_connections: match raw.max_idle_connections {
                 None => DEFAULT_MAX_IDLE_CONNECTIONS,
                 Some(n) if n <= 64 => n as usize,
@@ -389,6 +402,7 @@ mod tests {
         let cases = [
             (RawConfig { send_budget_ms: Some(0), ..RawConfig::default() }, "sendBudget"),
             (RawConfig { connect_timeout_ms: Some(600_001), ..RawConfig::default() }, "connectTimeout"),
+            (RawConfig { max_request_bytes: Some(1023), ..RawConfig::default() }, "maxRequestBytes"),
             (RawConfig { max_idle_connections: Some(65), ..RawConfig::default() }, "maxIdleConnections"),
             (RawConfig { headers: vec![("a b".into(), "c".into())], ..RawConfig::default() }, "header"),
             (RawConfig { headers: vec![("Host".into(), "c".into())], ..RawConfig::default() }, "Host"),

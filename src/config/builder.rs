@@ -178,6 +178,14 @@ impl Builder {
         self
     }
 
+    /// Splits payloads into requests of at most so many bytes, even where the agent takes more; 1,024 or more. Default: what
+    /// the agent's `/info` says, else 25 MiB.
+    #[must_use]
+    pub fn max_request_bytes(mut self, value: u64) -> Self {
+        self.raw.max_request_bytes = Some(value);
+        self
+    }
+
     list_setters! {
         /// Keeps only traces whose root has this tag: `KEY` or `KEY:VALUE`. Several must all be there.
         require_tag => require_tags;

@@ -39,14 +39,9 @@ impl Course {
             (plan.filters, unusable) = pipeline::filters(&rules);
         }
         let said = info.as_ref().and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
-        Self {
-            plan,
-            why,
-            max_bytes: said.unwrap_or(DEFAULT_MAX_BYTES),
-            max_is_the_agents: said.is_some(),
-            info,
-            unusable,
-        }
+        let theirs = said.unwrap_or(DEFAULT_MAX_BYTES);
+        let max_bytes = config.max_request_bytes.map_or(theirs, |ours| ours.min(theirs));
+        Self { plan, why, max_bytes, max_is_the_agents: said == Some(max_bytes), info, unusable }
     }
 
     /// The stages of this course, but v0.4 comes out: what is split is split as v0.4.
@@ -227,5 +222,13 @@ mod tests {
         assert_eq!(Course::new(&config, None, false).max_bytes, 25 << 20);
         let course = Course::new(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false);
         assert_eq!((course.max_bytes, course.max_is_the_agents), (1000, true));
+        let ours = |n| Config::new(RawConfig { max_request_bytes: Some(n), ..RawConfig::default() }).unwrap();
+        let said = || Some(info(r#"{"config":{"max_request_bytes":5000}}"#));
+        for (setting, said, limit, agents) in
+            [(2000, said(), 2000, false), (9000, said(), 5000, true), (2000, None, 2000, false)]
+        {
+            let course = Course::new(&ours(setting), said, false);
+            assert_eq!((course.max_bytes, course.max_is_the_agents), (limit, agents), "{setting}");
+        }
     }
 }

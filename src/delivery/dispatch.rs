@@ -333,6 +333,9 @@ impl Dispatcher {
             None if course.max_is_the_agents => {
                 format!("the agent takes {} bytes (config.max_request_bytes)", course.max_bytes)
             }
+            None if self.config.max_request_bytes == Some(course.max_bytes) => {
+                format!("a request may have {} bytes (`maxRequestBytes`)", course.max_bytes)
+            }
             None => format!("an agent takes {} bytes", course.max_bytes),
         };
         let text = format!(

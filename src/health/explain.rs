@@ -39,7 +39,13 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
         "format": { "chosen": format_name(course.plan.format), "why": course.why },
         "request_limit": {
             "bytes": course.max_bytes,
-            "source": if course.max_is_the_agents { "config.max_request_bytes of /info" } else { "default" },
+            "source": if d.config.max_request_bytes == Some(course.max_bytes) {
+                "maxRequestBytes"
+            } else if course.max_is_the_agents {
+                "config.max_request_bytes of /info"
+            } else {
+                "default"
+            },
             "learned_bytes": (learned != usize::MAX).then_some(learned),
         },
         "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.unusable },
@@ -161,6 +167,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("connectTimeout", ms(c.connect_timeout)),
         ("sendTimeout", ms(c.send_timeout)),
         ("sendBudget", ms(c.send_budget)),
+        ("maxRequestBytes", json!(c.max_request_bytes)),
         ("maxIdleConnections", json!(c.max_idle_connections)),
         ("maxIdleAge", ms(c.max_idle_age)),
         ("closeTimeout", ms(c.close_timeout)),

@@ -1,4 +1,5 @@
-//! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`].
+//! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`] and
+//! [`questions`].
 //!
 //! Native threads never attach and never call Java. Natives are few and coarse, and know no class by name: results and
 //! exceptions are made by two static methods of the class that calls, with signatures of `java.lang` only, so that a
@@ -8,6 +9,7 @@
 #![allow(unreachable_pub)] // exported symbols are for the JVM, whatever their Rust path
 
 mod boundary;
+mod questions;
 mod register;
 mod trace_exporter;
 

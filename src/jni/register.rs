@@ -3,6 +3,7 @@
 //! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
 //! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
+use super::questions;
 use super::trace_exporter as natives;
 use jni::objects::{JStackTraceElement, JThrowable};
 use jni::strings::JNIString;
@@ -45,14 +46,19 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             "(J[Ljava/lang/Object;[IJJLjava/lang/Object;J)Ljava/lang/Object;",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeSendPieces
         ),
-        native!("nativeClose", "(JJ)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeClose),
+        native!(
+            "nativeClose",
+            "(JJ[Ljava/lang/Object;)[J",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeClose
+        ),
         native!("nativeMetrics", "(J)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeMetrics),
-        native!("nativeInfo", "(JJ)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeInfo),
         native!(
             "nativeObfuscate",
             "([B[B)[B",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate
         ),
+        native!("nativeAsk", "(JIJ)[B", questions::Java_com_datadog_pipeline_TraceExporter_nativeAsk),
+        native!("nativeHasLines", "(J)Z", questions::Java_com_datadog_pipeline_TraceExporter_nativeHasLines),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
     ];
     // SAFETY: see `native!`.

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a Java exporter holds: the exporter, buffers for `byte[]` payloads, and the last answer that Java knows.
-struct Exporter {
-    exporter: TraceExporter,
+pub(super) struct Exporter {
+    pub(super) exporter: TraceExporter,
     buffers: Mutex<Vec<Vec<i8>>>,
     last: Mutex<Last>,
 }
@@ -43,7 +43,7 @@ const KEEP_BYTES: usize = 4 << 20;
 
 type Native<'l, T> = Result<T, Failure>;
 
-fn exporter(handle: jlong) -> Result<Arc<Exporter>, Failure> {
+pub(super) fn exporter(handle: jlong) -> Result<Arc<Exporter>, Failure> {
     EXPORTERS.get(handle).ok_or(Failure::Stale)
 }
 
@@ -164,17 +164,24 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
     })
 }
 
-/// Closes within `millis`: the first number says whether all sends were done, the account follows.
+/// Closes within `millis`: the first number says whether all sends were done, the account follows. What the log has to say
+/// at the end is put into `lines`, an array of one element, if it is not null.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
     env: EnvUnowned<'l>,
     class: JClass<'l>,
     handle: jlong,
     millis: jlong,
+    lines: JObjectArray<'l>,
 ) -> JLongArray<'l> {
     enter(env, &class, |env| {
         let e = EXPORTERS.remove(handle).ok_or(Failure::Stale)?;
-        let report = e.exporter.close_within(Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
+        let report = e.exporter.close_within(within(millis));
+        if !lines.is_null() {
+            let text = super::questions::lines(&e.exporter.take_log_lines());
+            let text = env.byte_array_from_slice(text.as_bytes())?;
+            lines.set_element(env, 0, &text)?;
+        }
         let mut numbers = vec![i64::from(report.complete)];
         account(&report.metrics, 0, &mut numbers);
         longs(env, &numbers)
@@ -193,21 +200,6 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>
         let mut numbers = Vec::new();
         account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, &mut numbers);
         longs(env, &numbers)
-    })
-}
-
-/// Asks the agent for its `/info` and gives the JSON.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeInfo<'l>(
-    env: EnvUnowned<'l>,
-    class: JClass<'l>,
-    handle: jlong,
-    millis: jlong,
-) -> JByteArray<'l> {
-    enter(env, &class, |env| {
-        let e = exporter(handle)?;
-        let info = e.exporter.fetch_info(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))?;
-        Ok(env.byte_array_from_slice(info.raw.as_bytes())?)
     })
 }
 
@@ -247,6 +239,11 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'
         let out = one_text(request, &env.convert_byte_array(&text)?)?;
         Ok(env.byte_array_from_slice(&out)?)
     })
+}
+
+/// A limit that Java gives in milliseconds.
+pub(super) fn within(millis: jlong) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 impl Exporter {
@@ -419,8 +416,8 @@ fn as_bytes(bytes: &[i8]) -> &[u8] {
 }
 
 /// The account in the order that `Metrics.java` reads: payloads; received, sent, filtered, sampled out, queued as traces,
-/// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes; then the dropped
-/// ones, reason by reason; then the changes of normalization, reason by reason.
+/// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes, possibly
+/// arrived; then the dropped ones, reason by reason; then the changes of normalization, reason by reason.
 fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
     let counts =
         |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
@@ -429,8 +426,16 @@ fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
         counts(out, c);
     }
     out.extend(
-        [m.possibly_duplicated, m.repaired, m.requests, m.body_bytes, m.lost_in_conversion, memory]
-            .map(|v| v as i64),
+        [
+            m.possibly_duplicated,
+            m.repaired,
+            m.requests,
+            m.body_bytes,
+            m.lost_in_conversion,
+            memory,
+            m.possibly_arrived,
+        ]
+        .map(|v| v as i64),
     );
     for c in m.dropped {
         counts(out, c);

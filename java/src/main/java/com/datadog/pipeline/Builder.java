@@ -2,10 +2,12 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Settings;
+import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -43,11 +45,16 @@ public final class Builder {
   public static final long MAX_MILLIS = 600_000;
 
   private static final Duration LONGEST = Duration.ofMillis(MAX_MILLIS);
-  private static final Pattern HEADER_NAME = Pattern.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+");
   private static final List<String> OWN_HEADERS =
       Arrays.asList("content-length", "transfer-encoding", "content-type", "host", "connection");
 
   final Settings settings = new Settings();
+
+  /** Of what was taken from the environment: the setting's name and where it comes from, by key. */
+  final Map<String, String[]> origins = new LinkedHashMap<>();
+
+  private LogListener logListener;
+  private boolean jmx;
 
   Builder() {}
 
@@ -59,7 +66,15 @@ public final class Builder {
    *     together
    */
   public TraceExporter build() {
-    return new TraceExporter(settings.copy());
+    Map<String, Object> values = settings.copy();
+    if (!origins.isEmpty()) {
+      List<Object> pairs = new ArrayList<>();
+      for (String[] origin : origins.values()) {
+        pairs.add(Arrays.asList(origin));
+      }
+      values.put("origins", pairs);
+    }
+    return new TraceExporter(values, logListener, jmx);
   }
 
   /**
@@ -122,7 +137,7 @@ public final class Builder {
 
   /** Sets the identity of the process. Default: a random UUID. */
   public Builder runtimeId(String runtimeId) {
-    return text("runtime_id", runtimeId);
+    return text("runtimeId", "runtime_id", runtimeId);
   }
 
   /** Sets the header {@code Datadog-Container-ID}. Default: none. */
@@ -150,12 +165,12 @@ public final class Builder {
 
   /** Sets the commit that the service was built from. Default: none. */
   public Builder gitCommitSha(String sha) {
-    return text("git_commit_sha", sha);
+    return text("gitCommitSha", "git_commit_sha", sha);
   }
 
   /** Sets process tags, {@code key:value,key:value}. Default: none. */
   public Builder processTags(String tags) {
-    return text("process_tags", tags);
+    return text("processTags", "process_tags", tags);
   }
 
   /** Says by header that the tracer computes stats itself. Default: false. */
@@ -252,10 +267,7 @@ public final class Builder {
    *     itself, or the value has control characters
    */
   public Builder header(String name, String value) {
-    check(
-        HEADER_NAME.matcher(notNull("header name", name)).matches(),
-        "header: %s is no header name",
-        name);
+    check(isToken(notNull("header name", name)), "header: %s is no header name", name);
     check(
         !OWN_HEADERS.contains(name.toLowerCase(Locale.ROOT)),
         "header: %s is written by the exporter itself",
@@ -272,6 +284,122 @@ public final class Builder {
    */
   public Builder testSessionToken(String token) {
     return headerText("testSessionToken", "test_session_token", token);
+  }
+
+  /**
+   * Sets whether the agent's {@code /info} is read: at start, every 300 s, and when the agent's
+   * state changes. Default: true. Without it the agent gets the format that was set.
+   */
+  public Builder discovery(boolean discovery) {
+    return put("discovery", discovery);
+  }
+
+  /**
+   * Applies the trace filters that the agent's {@code /info} names. Default: false. Those of this
+   * builder hold beside them.
+   */
+  public Builder agentFilters(boolean apply) {
+    return put("agent_filters", apply);
+  }
+
+  /**
+   * Splits payloads into requests of at most so many bytes, even where the agent takes more. A
+   * trace that is larger by itself is dropped as {@code PAYLOAD_TOO_LARGE}. Default: what the
+   * agent's {@code /info} says, else 25 MiB.
+   *
+   * @param bytes at least 1,024
+   * @throws IllegalArgumentException if it is less
+   */
+  public Builder maxRequestBytes(long bytes) {
+    check(bytes >= 1024, "maxRequestBytes is %s; it must be 1024 or more", bytes);
+    return put("max_request_bytes", bytes);
+  }
+
+  /**
+   * Sends health metrics to a DogStatsD server, {@code udp://host:port} or {@code unix:///path} (a
+   * datagram socket). Without a port it is the one that the agent's {@code /info} says, else 8125.
+   * Default: none are sent.
+   *
+   * @throws IllegalArgumentException if it is neither
+   */
+  public Builder dogstatsd(String url) {
+    String fault = AgentUrl.statsdFault(notNull("dogstatsd", url));
+    check(fault == null, "dogstatsd %s: %s", url, fault);
+    return put("dogstatsd", url);
+  }
+
+  /** Sets who gets the log lines. Default: nobody, and then they cost nothing. */
+  public Builder logListener(LogListener listener) {
+    this.logListener = notNull("logListener", listener);
+    return this;
+  }
+
+  /**
+   * Registers a {@link TraceExporterMXBean} with the platform's server of beans at build, until the
+   * exporter is closed. Default: false.
+   */
+  public Builder jmx(boolean register) {
+    this.jmx = register;
+    return this;
+  }
+
+  /**
+   * Takes what is not set yet from the environment. Nothing else in this library reads it. Setters
+   * have the last word, whether they are called before or after. Taken are, in this order:
+   *
+   * <ul>
+   *   <li>{@code url}: {@code DD_TRACE_AGENT_URL}; else {@code DD_AGENT_HOST} and {@code
+   *       DD_TRACE_AGENT_PORT}, one of which may be missing; else the socket {@code
+   *       /var/run/datadog/apm.socket} if it is there
+   *   <li>{@code service}, {@code env}, {@code version}, {@code hostname}: {@code DD_SERVICE},
+   *       {@code DD_ENV}, {@code DD_VERSION}, {@code DD_HOSTNAME}
+   *   <li>{@code sendTimeout}: {@code DD_TRACE_AGENT_TIMEOUT}, in seconds
+   *   <li>{@code dogstatsd}: {@code DD_DOGSTATSD_URL}
+   *   <li>{@code externalEnv}: {@code DD_EXTERNAL_ENV}; {@code gitCommitSha}: {@code
+   *       DD_GIT_COMMIT_SHA}
+   * </ul>
+   *
+   * <p>A variable that is empty counts as absent. What was taken: {@link #takenFromEnvironment()},
+   * {@link #toString()}, and {@link TraceExporter#explain()}.
+   *
+   * @throws IllegalArgumentException if a variable has a value that its setter refuses; the message
+   *     names the variable
+   */
+  public Builder fromEnvironment() {
+    Map<String, String> variables;
+    try {
+      variables = System.getenv();
+    } catch (SecurityException e) {
+      // A host that hides its environment has none for us.
+      variables = Collections.emptyMap();
+    }
+    Environment.take(this, variables, Paths.get(Environment.SOCKET));
+    return this;
+  }
+
+  /** Settings taken from the environment, each with where it comes from. Unmodifiable. */
+  public Map<String, String> takenFromEnvironment() {
+    Map<String, String> taken = new LinkedHashMap<>();
+    for (String[] origin : origins.values()) {
+      taken.put(origin[0], origin[1]);
+    }
+    return Collections.unmodifiableMap(taken);
+  }
+
+  /** The settings made so far, without secrets, and which of them the environment has made. */
+  @Override
+  public String toString() {
+    StringBuilder s = new StringBuilder("Builder{");
+    Settings.describe(s, settings.copy());
+    return s.append("; from the environment: ")
+        .append(takenFromEnvironment())
+        .append('}')
+        .toString();
+  }
+
+  /** Sets the format of the payloads that are handed over. Default: {@link InputFormat#V04}. */
+  public Builder inputFormat(InputFormat format) {
+    return put("input_format", notNull("inputFormat", format).name());
   }
 
   /** Sets what goes to the agent. Default: {@link OutputFormat#V04}. */
@@ -291,22 +419,22 @@ public final class Builder {
    * be there.
    */
   public Builder requireTag(String rule) {
-    return rule("require_tags", rule);
+    return rule("requireTag", "require_tags", rule);
   }
 
   /** Leaves out traces whose root has this tag, {@code KEY} or {@code KEY:VALUE}. */
   public Builder rejectTag(String rule) {
-    return rule("reject_tags", rule);
+    return rule("rejectTag", "reject_tags", rule);
   }
 
   /** As {@link #requireTag}, the value a regex without anchors. */
   public Builder requireTagRegex(String rule) {
-    return rule("require_tag_regexes", rule);
+    return regexRule("requireTagRegex", "require_tag_regexes", rule);
   }
 
   /** As {@link #rejectTag}, the value a regex without anchors. */
   public Builder rejectTagRegex(String rule) {
-    return rule("reject_tag_regexes", rule);
+    return regexRule("rejectTagRegex", "reject_tag_regexes", rule);
   }
 
   /**
@@ -315,11 +443,7 @@ public final class Builder {
    * @throws IllegalArgumentException if it cannot be read as one
    */
   public Builder ignoreResource(String regex) {
-    try {
-      Pattern.compile(notNull("ignoreResource", regex));
-    } catch (PatternSyntaxException e) {
-      throw new IllegalArgumentException("ignoreResource: " + e.getMessage(), e);
-    }
+    regex("ignoreResource", notNull("ignoreResource", regex));
     return add("ignore_resources", regex);
   }
 
@@ -370,14 +494,40 @@ public final class Builder {
     return put("obfuscation_environment", variables);
   }
 
-  private Builder rule(String key, String rule) {
-    String name = notNull("rule", rule).trim();
-    check(!name.isEmpty() && !name.startsWith(":"), "the filter rule %s has no key", rule);
+  private Builder rule(String name, String key, String rule) {
+    String trimmed = notNull(name, rule).trim();
+    check(
+        !trimmed.isEmpty() && !trimmed.startsWith(":"),
+        "%s: the rule '%s' has no key; it is written KEY or KEY:VALUE",
+        name,
+        rule);
     return add(key, rule);
   }
 
-  private Builder text(String key, String value) {
-    return put(key, notNull(key, value));
+  private Builder regexRule(String name, String key, String rule) {
+    rule(name, key, rule);
+    int colon = rule.indexOf(':');
+    if (colon >= 0) {
+      regex(name, rule.substring(colon + 1));
+    }
+    return this;
+  }
+
+  /** What Java cannot read the native side cannot either; it has the last word at build. */
+  private static void regex(String name, String regex) {
+    try {
+      Pattern.compile(regex.replace("(?P<", "(?<"));
+    } catch (PatternSyntaxException e) {
+      throw new IllegalArgumentException(name + ": " + e.getMessage(), e);
+    }
+  }
+
+  private Builder text(String name, String value) {
+    return text(name, name, value);
+  }
+
+  private Builder text(String name, String key, String value) {
+    return put(key, notNull(name, value));
   }
 
   private Builder headerText(String name, String key, String value) {
@@ -397,6 +547,7 @@ public final class Builder {
 
   private Builder put(String key, Object value) {
     settings.put(key, value);
+    origins.remove(key);
     return this;
   }
 
@@ -406,6 +557,17 @@ public final class Builder {
     all.addAll(before == null ? Collections.emptyList() : (List<?>) before);
     all.add(value);
     return put(key, all);
+  }
+
+  private static boolean isToken(String name) {
+    for (int i = 0; i < name.length(); i++) {
+      char c = name.charAt(i);
+      boolean alphanumeric = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9';
+      if (!alphanumeric && "!#$%&'*+-.^_`|~".indexOf(c) < 0) {
+        return false;
+      }
+    }
+    return !name.isEmpty();
   }
 
   private static boolean printable(String value) {

@@ -63,7 +63,7 @@ public final class Metrics {
   private final long[] numbers;
   private final Map<DropReason, Counts> dropped;
 
-  private static final int FIXED = 22;
+  private static final int FIXED = 23;
 
   private static final String[] CHANGES = {
     "duplicate_span_id",
@@ -187,6 +187,14 @@ public final class Metrics {
   /** Native memory that the exporter holds for payloads, in bytes. */
   public long nativeBytes() {
     return numbers[21];
+  }
+
+  /**
+   * Dropped sends whose request was written whole and never answered, so that the agent may have it
+   * all the same.
+   */
+  public long possiblyArrived() {
+    return numbers[22];
   }
 
   @Override

@@ -7,5 +7,7 @@ public enum OutputFormat {
   /** {@code /v0.5/traces}: a string table. */
   V05,
   /** {@code /v1.0/traces}; v0.4 for agents that answer 404. */
-  V1
+  V1,
+  /** The best format that the agent offers: v1 where its {@code /info} lists it, else v0.4. */
+  AUTO
 }

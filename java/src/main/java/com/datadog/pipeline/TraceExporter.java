@@ -6,9 +6,9 @@ import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -40,20 +40,34 @@ public final class TraceExporter implements AutoCloseable {
   private final Reaper.Entry entry;
   private final Map<String, Object> settings;
   private final long closeMillis;
+  private final LogListener listener;
+  private final Companions companions;
   private final Object closing = new Object();
   private CloseResult closed;
   private volatile AgentResponse last;
 
-  TraceExporter(Map<String, Object> settings) {
+  TraceExporter(Map<String, Object> settings, LogListener listener, boolean jmx) {
     if (UNAVAILABLE != null) {
       throw new TraceExporterException(UNAVAILABLE.code(), LIBRARY_MESSAGE, UNAVAILABLE);
     }
-    REAPER.reap(TraceExporter::closeForgotten);
+    REAPER.reap(FORGOTTEN);
     this.settings = settings;
     Object limit = settings.get("close_timeout_ms");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
     this.handle = nativeCreate(Settings.encode(settings));
     this.entry = REAPER.watch(this, handle);
+    this.listener = listener;
+    JmxBean bean = null;
+    if (jmx) {
+      try {
+        bean = JmxBean.register(this, url());
+      } catch (TraceExporterException e) {
+        close(Duration.ZERO);
+        throw e;
+      }
+    }
+    this.companions = listener == null && bean == null ? null : new Companions(listener, bean);
+    entry.keep(companions);
   }
 
   private static final String LIBRARY_MESSAGE = "see TraceExporter.unavailabilityCause()";
@@ -79,12 +93,66 @@ public final class TraceExporter implements AutoCloseable {
     }
   }
 
-  private static void closeForgotten(long handle) {
-    try {
-      nativeClose(handle, 0);
-    } catch (IllegalStateException e) {
-      // Closed meanwhile: nothing is left to do.
-      return;
+  /** Not a lambda: the first one of a JVM takes it some 15 ms, and this may well be the first. */
+  private static final Reaper.Closer FORGOTTEN =
+      new Reaper.Closer() {
+        @Override
+        public void close(long handle, Object rest) {
+          Companions companions = (Companions) rest;
+          Object[] lines = new Object[1];
+          try {
+            nativeClose(handle, 0, lines);
+          } catch (IllegalStateException e) {
+            // Closed meanwhile: nothing is left to do.
+            return;
+          }
+          if (companions != null) {
+            companions.closed(lines);
+            companions.log(
+                new LogLine(
+                    Instant.now(),
+                    LogLine.Severity.WARNING,
+                    "an exporter was collected without having been closed; call close()"));
+          }
+        }
+      };
+
+  /** What goes with an exporter and must not lead to it. */
+  private static final class Companions {
+    final LogListener listener;
+    final JmxBean bean;
+
+    Companions(LogListener listener, JmxBean bean) {
+      this.listener = listener;
+      this.bean = bean;
+    }
+
+    void closed(Object[] lines) {
+      if (bean != null) {
+        bean.unregister();
+      }
+      if (lines[0] != null) {
+        logAll((byte[]) lines[0]);
+      }
+    }
+
+    void logAll(byte[] lines) {
+      for (String line : new String(lines, StandardCharsets.UTF_8).split("\n")) {
+        if (!line.isEmpty()) {
+          log(LogLine.read(line));
+        }
+      }
+    }
+
+    void log(LogLine line) {
+      if (listener != null) {
+        try {
+          listener.log(line);
+        } catch (Throwable t) {
+          // What a listener does wrong is no fault of the send that it is told about.
+          return;
+        }
+      }
     }
   }
 
@@ -154,9 +222,13 @@ public final class TraceExporter implements AutoCloseable {
       byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
-    return keep(
-        before,
-        nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
+    try {
+      return keep(
+          before,
+          nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
+    } finally {
+      tell();
+    }
   }
 
   /**
@@ -175,17 +247,21 @@ public final class TraceExporter implements AutoCloseable {
       AgentResponse before = last;
       long id = before == null ? 0 : before.id;
       int position = payload.position();
-      return keep(
-          before,
-          nativeSendDirect(
-              handle,
-              payload,
-              position,
-              payload.remaining(),
-              droppedP0Traces,
-              droppedP0Spans,
-              before,
-              id));
+      try {
+        return keep(
+            before,
+            nativeSendDirect(
+                handle,
+                payload,
+                position,
+                payload.remaining(),
+                droppedP0Traces,
+                droppedP0Spans,
+                before,
+                id));
+      } finally {
+        tell();
+      }
     }
     if (payload.hasArray()) {
       int offset = payload.arrayOffset() + payload.position();
@@ -219,9 +295,30 @@ public final class TraceExporter implements AutoCloseable {
     }
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
-    return keep(
-        before,
-        nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
+    try {
+      return keep(
+          before,
+          nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
+    } finally {
+      tell();
+    }
+  }
+
+  /** Gives the listener what the native side has for it. Without a listener that is one test. */
+  private void tell() {
+    if (listener != null) {
+      try {
+        if (nativeHasLines(handle)) {
+          byte[] lines = nativeAsk(handle, LINES, 0);
+          if (lines != null) {
+            companions.logAll(lines);
+          }
+        }
+      } catch (IllegalStateException closed) {
+        // Whoever closes tells the rest.
+        return;
+      }
+    }
   }
 
   private static byte[] copy(ByteBuffer buffer) {
@@ -250,6 +347,7 @@ public final class TraceExporter implements AutoCloseable {
         return closed.metrics();
       }
     } finally {
+      tell();
       stayReachable();
     }
   }
@@ -264,17 +362,75 @@ public final class TraceExporter implements AutoCloseable {
     }
   }
 
-  /**
-   * Asks the agent what it offers and returns the JSON of its {@code /info}.
-   *
-   * @throws TraceExporterException if the agent does not answer with it in time
-   */
-  public String fetchAgentInfo(Duration limit) {
+  private static final int FETCH_INFO = 0;
+  private static final int INFO = 1;
+  private static final int AWAIT_AGENT = 2;
+  private static final int EXPLAIN = 3;
+  private static final int STATE = 4;
+  private static final int LINES = 5;
+
+  private byte[] ask(int question, Duration limit) {
     try {
-      return new String(nativeInfo(handle, millis(limit)), StandardCharsets.UTF_8);
+      return nativeAsk(handle, question, millis(limit));
     } finally {
+      tell();
       stayReachable();
     }
+  }
+
+  private static AgentInfo agentInfo(byte[] answer) {
+    return answer == null ? null : new AgentInfo(answer);
+  }
+
+  /**
+   * What the agent says of itself, as far as it is known; null if it is not (yet), or if the agent
+   * has no {@code /info}. Asks nobody.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public AgentInfo agentInfo() {
+    return agentInfo(ask(INFO, Duration.ZERO));
+  }
+
+  /**
+   * Asks the agent what it offers, now.
+   *
+   * @throws TraceExporterException if the agent does not answer with it in time
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public AgentInfo fetchAgentInfo(Duration limit) {
+    return agentInfo(ask(FETCH_INFO, limit));
+  }
+
+  /**
+   * Waits until the agent is there and what it offers is known. No other call needs this.
+   *
+   * @return what it offers; null if an agent answered that has no {@code /info}
+   * @throws TraceExporterException {@code TIMED_OUT} with the last reason
+   * @throws IllegalStateException if the exporter is closed, also meanwhile
+   */
+  public AgentInfo awaitAgent(Duration limit) {
+    return agentInfo(ask(AWAIT_AGENT, limit));
+  }
+
+  /**
+   * READY, DEGRADED or DOWN, with the last success and the last error: for health endpoints.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public AgentState state() {
+    return AgentState.read(new String(ask(STATE, Duration.ZERO), StandardCharsets.UTF_8));
+  }
+
+  /**
+   * Everything that explains what the exporter does and why, as one JSON object without secrets:
+   * each setting with where it comes from, the agent's {@code /info}, the format and why it was
+   * chosen, the last error, memory, the account.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public String explain() {
+    return new String(ask(EXPLAIN, Duration.ZERO), StandardCharsets.UTF_8);
   }
 
   /**
@@ -321,14 +477,20 @@ public final class TraceExporter implements AutoCloseable {
    * Safe while other threads send; a later call returns the first one's result.
    */
   public CloseResult close(Duration limit) {
+    Object[] lines = new Object[1];
+    CloseResult result;
     synchronized (closing) {
       if (closed == null) {
-        long[] report = nativeClose(handle, millis(limit));
+        long[] report = nativeClose(handle, millis(limit), lines);
         closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
         REAPER.forget(entry);
       }
-      return closed;
+      result = closed;
     }
+    if (companions != null) {
+      companions.closed(lines);
+    }
+    return result;
   }
 
   /**
@@ -347,21 +509,15 @@ public final class TraceExporter implements AutoCloseable {
   @Override
   public String toString() {
     StringBuilder s = new StringBuilder("TraceExporter{");
-    s.append("url=")
-        .append(settings.containsKey("url") ? settings.get("url") : Builder.DEFAULT_URL);
-    for (Map.Entry<String, Object> e : settings.entrySet()) {
-      String key = e.getKey();
-      if (key.equals("headers")) {
-        for (Object header : (List<?>) e.getValue()) {
-          s.append(", header ").append(((List<?>) header).get(0)).append("=***");
-        }
-      } else if (key.equals("test_session_token")) {
-        s.append(", test_session_token=***");
-      } else if (!key.equals("url")) {
-        s.append(", ").append(key).append('=').append(e.getValue());
-      }
+    if (!settings.containsKey("url")) {
+      s.append("url=").append(Builder.DEFAULT_URL).append(settings.isEmpty() ? "" : ", ");
     }
+    Settings.describe(s, settings);
     return s.append('}').toString();
+  }
+
+  private String url() {
+    return settings.containsKey("url") ? (String) settings.get("url") : Builder.DEFAULT_URL;
   }
 
   // Called by the native side. Their signatures know java.lang only, so that relocated builds work.
@@ -427,11 +583,13 @@ public final class TraceExporter implements AutoCloseable {
       Object last,
       long lastId);
 
-  private static native long[] nativeClose(long handle, long millis);
+  private static native long[] nativeClose(long handle, long millis, Object[] lines);
 
   private static native long[] nativeMetrics(long handle);
 
-  private static native byte[] nativeInfo(long handle, long millis);
+  private static native byte[] nativeAsk(long handle, int question, long millis);
+
+  private static native boolean nativeHasLines(long handle);
 
   private static native byte[] nativeShow(byte[] payload);
 

@@ -68,22 +68,37 @@ public final class EmbeddedAgent implements AutoCloseable {
     private final int status;
     private final String headers;
     private final byte[] body;
+    private final boolean raw;
 
-    private Answer(int status, String headers, byte[] body) {
+    private Answer(int status, String headers, byte[] body, boolean raw) {
       this.status = status;
       this.headers = headers;
       this.body = body;
+      this.raw = raw;
     }
 
     /** An answer with a body of JSON. */
     public static Answer json(int status, String body) {
       return new Answer(
-          status, "Content-Type: application/json\r\n", body.getBytes(StandardCharsets.UTF_8));
+          status,
+          "Content-Type: application/json\r\n",
+          body.getBytes(StandardCharsets.UTF_8),
+          false);
+    }
+
+    /** These bytes as they are, after which the connection is closed. */
+    public static Answer raw(String bytes) {
+      return new Answer(0, "", bytes.getBytes(StandardCharsets.ISO_8859_1), true);
+    }
+
+    /** A reset of the connection instead of an answer. */
+    public static Answer reset() {
+      return new Answer(0, "", null, true);
     }
 
     /** The same answer with one more header. */
     public Answer header(String name, String value) {
-      return new Answer(status, headers + name + ": " + value + "\r\n", body);
+      return new Answer(status, headers + name + ": " + value + "\r\n", body, false);
     }
   }
 
@@ -99,6 +114,8 @@ public final class EmbeddedAgent implements AutoCloseable {
   private final List<Request> requests = new ArrayList<>();
   private final List<Socket> open = new ArrayList<>();
   private volatile Answers answers = request -> RATES;
+  private volatile Answers info = request -> Answer.json(200, INFO);
+  private Thread acceptor;
   private volatile boolean closed;
 
   private EmbeddedAgent(ServerSocket listener) {
@@ -114,13 +131,25 @@ public final class EmbeddedAgent implements AutoCloseable {
   public static EmbeddedAgent start(int port) throws IOException {
     EmbeddedAgent agent =
         new EmbeddedAgent(new ServerSocket(port, 50, InetAddress.getByName("127.0.0.1")));
-    agent.daemon(agent::accept);
+    agent.acceptor = agent.daemon(agent::accept);
     return agent;
   }
 
   /** Sets the answers to everything but {@code /info}. */
   public void answer(Answers answers) {
     this.answers = answers;
+  }
+
+  /** Sets the answers to {@code /info}. */
+  public void info(Answers answers) {
+    this.info = answers;
+  }
+
+  /** How many connections are open. */
+  public int connections() {
+    synchronized (open) {
+      return open.size();
+    }
   }
 
   /** Where it listens. */
@@ -146,16 +175,21 @@ public final class EmbeddedAgent implements AutoCloseable {
     return found;
   }
 
-  private void daemon(Runnable work) {
+  private Thread daemon(Runnable work) {
     Thread thread = new Thread(work, "embedded-agent");
     thread.setDaemon(true);
     thread.start();
+    return thread;
   }
 
   private void accept() {
     while (!closed) {
       try {
         Socket socket = listener.accept();
+        if (closed) {
+          socket.close();
+          return;
+        }
         socket.setTcpNoDelay(true);
         synchronized (open) {
           open.add(socket);
@@ -175,9 +209,16 @@ public final class EmbeddedAgent implements AutoCloseable {
         synchronized (requests) {
           requests.add(request);
         }
-        Answer answer =
-            request.path().endsWith("/info") ? Answer.json(200, INFO) : answers.to(request);
+        Answer answer = (request.path().endsWith("/info") ? info : answers).to(request);
         if (answer == null) {
+          return;
+        }
+        if (answer.raw) {
+          if (answer.body == null) {
+            s.setSoLinger(true, 0);
+          } else {
+            out.write(answer.body);
+          }
           return;
         }
         String head =
@@ -240,11 +281,17 @@ public final class EmbeddedAgent implements AutoCloseable {
     return s.toString();
   }
 
-  /** Stops listening and cuts all connections. */
+  /** Stops listening and cuts all connections. Nobody listens any more when it returns. */
   @Override
   public void close() throws IOException {
     closed = true;
     listener.close();
+    try {
+      // On some JVMs the socket goes only when the thread has left it.
+      acceptor.join(2000);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
     synchronized (open) {
       for (Socket socket : open) {
         socket.close();

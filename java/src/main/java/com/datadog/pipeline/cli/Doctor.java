@@ -3,6 +3,7 @@ package com.datadog.pipeline.cli;
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
+import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Json;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -31,6 +32,11 @@ final class Doctor {
   int run() throws Arguments.Bad {
     if (!args.files().isEmpty()) {
       throw new Arguments.Bad("doctor takes no files");
+    }
+    // A bad address in the environment is a finding, one in the arguments a slip.
+    String fault = args.get("--url") == null ? null : AgentUrl.fault(args.get("--url"));
+    if (fault != null) {
+      throw new Arguments.Bad(fault);
     }
     facts.put("version", TraceExporter.version());
     facts.put(
@@ -72,6 +78,7 @@ final class Doctor {
       if (args.has("--send")) {
         send(exporter);
       }
+      facts.put("explain", Json.parse(exporter.explain()));
     } catch (IllegalArgumentException | TraceExporterException e) {
       problems.add(e.getMessage());
     }
@@ -79,7 +86,7 @@ final class Doctor {
 
   private void info(TraceExporter exporter) {
     try {
-      Object info = Json.parse(exporter.fetchAgentInfo(Duration.ofSeconds(2)));
+      Object info = Json.parse(exporter.fetchAgentInfo(Duration.ofSeconds(2)).json());
       Map<String, Object> offers = new LinkedHashMap<>();
       if (info instanceof Map) {
         for (String key :
@@ -175,6 +182,25 @@ final class Doctor {
     return matter;
   }
 
+  /** One line a value; what is nested has its path before it. */
+  private void print(String path, Object value) {
+    if (!(value instanceof Map)) {
+      out.printf("%-22s %s%n", path, value);
+      return;
+    }
+    Map<?, ?> map = (Map<?, ?>) value;
+    if (map.size() == 2 && map.containsKey("value") && map.containsKey("source")) {
+      out.printf("%-22s %s (%s)%n", path, map.get("value"), map.get("source"));
+      return;
+    }
+    for (Map.Entry<?, ?> inner : map.entrySet()) {
+      // What /info says is printed as agent_info already.
+      if (!(inner.getKey().equals("raw") && path.endsWith(".info"))) {
+        print(path + "." + inner.getKey(), inner.getValue());
+      }
+    }
+  }
+
   private void print() {
     if (args.has("--json")) {
       StringBuilder json = new StringBuilder();
@@ -186,13 +212,7 @@ final class Doctor {
       if (fact.getKey().equals("problems") || fact.getKey().equals("ok")) {
         continue;
       }
-      if (fact.getValue() instanceof Map) {
-        for (Map.Entry<?, ?> inner : ((Map<?, ?>) fact.getValue()).entrySet()) {
-          out.printf("%-22s %s%n", fact.getKey() + "." + inner.getKey(), inner.getValue());
-        }
-      } else {
-        out.printf("%-22s %s%n", fact.getKey(), fact.getValue());
-      }
+      print(fact.getKey(), fact.getValue());
     }
     for (String problem : problems) {
       out.println("PROBLEM: " + problem);

@@ -16,8 +16,8 @@ public final class Main {
       "usage: java -jar data-pipeline.jar COMMAND\n"
           + "  doctor [--url URL] [--send] [--json]           does it work here? what is missing,"
           + " and which knob helps\n"
-          + "  send [--url URL] [--format v0.4|v0.5|v1] [--repeat N] [--threads N] [--budget-ms N]"
-          + " FILE...\n"
+          + "  send [--url URL] [--format v0.4|v0.5|v1|auto] [--repeat N] [--threads N]\n"
+          + "       [--budget-ms N] [--max-bytes N] FILE...\n"
           + "                                                 sends payload files (msgpack v0.4)\n"
           + "  show [--json] FILE...                          the spans of payload files\n"
           + "  obfuscate --type sql|redis|memcached|mongo|es|opensearch|http|card|ip [--dbms NAME]"
@@ -58,7 +58,8 @@ public final class Main {
           return new Doctor(new Arguments(args, 1, "--send --json", "--url"), out).run();
         case "send":
           return new Send(
-                  new Arguments(args, 1, "", "--url --format --repeat --threads --budget-ms"),
+                  new Arguments(
+                      args, 1, "", "--url --format --repeat --threads --budget-ms --max-bytes"),
                   out,
                   err)
               .run();

@@ -2,6 +2,7 @@ package com.datadog.pipeline.cli;
 
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.Builder;
+import com.datadog.pipeline.DropReason;
 import com.datadog.pipeline.Metrics;
 import com.datadog.pipeline.OnMalformed;
 import com.datadog.pipeline.OutputFormat;
@@ -16,6 +17,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -41,6 +43,7 @@ final class Send {
     int rounds = args.number("--repeat", 1, 1, 1_000_000_000);
     int threads = args.number("--threads", 1, 1, 256);
     int budget = args.number("--budget-ms", 10_000, 1, 600_000);
+    int most = args.number("--max-bytes", 0, 1024, Integer.MAX_VALUE);
     List<String> files = args.someFiles();
     Builder builder;
     try {
@@ -54,11 +57,17 @@ final class Send {
               .onMalformed(OnMalformed.FAIL)
               .maxIdleConnections(Math.min(threads, 64))
               .sendBudget(Duration.ofMillis(budget));
+      if (most > 0) {
+        builder.maxRequestBytes(most);
+      }
     } catch (IllegalArgumentException e) {
       throw new Arguments.Bad(e.getMessage());
     }
     try (TraceExporter exporter = builder.build()) {
       read(files);
+      if ("auto".equals(args.get("--format"))) {
+        await(exporter);
+      }
       if (rounds == 1 && threads == 1) {
         for (int i = 0; i < payloads.size(); i++) {
           one(exporter, i, true);
@@ -67,7 +76,7 @@ final class Send {
         load(exporter, rounds, threads);
       }
       Metrics metrics = exporter.metrics();
-      out.println(metrics);
+      account(metrics);
       boolean all = metrics.sent().traces() == metrics.received().traces();
       return failures.get() == 0 && all ? 0 : 1;
     } catch (TraceExporterException e) {
@@ -86,12 +95,49 @@ final class Send {
     switch (name) {
       case "v0.5":
         return OutputFormat.V05;
+      case "auto":
+        return OutputFormat.AUTO;
       case "v1":
       case "v1.0":
         return OutputFormat.V1;
       default:
-        throw new Arguments.Bad("--format is " + name + "; it must be v0.4, v0.5 or v1");
+        throw new Arguments.Bad("--format is " + name + "; it must be v0.4, v0.5, v1 or auto");
     }
+  }
+
+  /** The choice of a format needs what the agent offers; after two seconds it is made without. */
+  private void await(TraceExporter exporter) {
+    try {
+      exporter.awaitAgent(Duration.ofSeconds(2));
+    } catch (TraceExporterException e) {
+      err.println("going on without the agent's /info, as v0.4: " + e.getMessage());
+    }
+  }
+
+  /** What became of every trace. */
+  private void account(Metrics m) {
+    line("received", m.received());
+    line("sent", m.sent());
+    line("filtered", m.filtered());
+    line("sampled out", m.sampledOut());
+    line("queued", m.queued());
+    line("dropped", m.droppedTotal());
+    for (Map.Entry<DropReason, Metrics.Counts> e : m.dropped().entrySet()) {
+      if (e.getValue().traces() > 0 || e.getValue().bytes() > 0) {
+        line("  " + e.getKey(), e.getValue());
+      }
+    }
+    if (m.possiblyDuplicated() + m.possiblyArrived() > 0) {
+      out.println(
+          m.possiblyDuplicated()
+              + " payloads were possibly sent twice, "
+              + m.possiblyArrived()
+              + " dropped ones have possibly arrived");
+    }
+  }
+
+  private void line(String what, Metrics.Counts counts) {
+    out.printf(Locale.ROOT, "%-20s %s%n", what, counts);
   }
 
   private void read(List<String> files) {

@@ -30,6 +30,30 @@ public final class AgentUrl {
             + "name";
   }
 
+  /**
+   * What is wrong with the address of a DogStatsD server, by the rules of {@code
+   * src/config/statsd_url.rs}; null if it can be used.
+   */
+  public static String statsdFault(String url) {
+    for (String scheme : new String[] {"unix://", "unixgram://"}) {
+      if (url.startsWith(scheme)) {
+        boolean absolute = url.startsWith("/", scheme.length()) && url.indexOf('\0') < 0;
+        return absolute ? null : "a Unix socket needs an absolute path, so three slashes";
+      }
+    }
+    int scheme = url.indexOf("://");
+    if (scheme >= 0 && !url.startsWith("udp://")) {
+      return "the scheme is unknown; use udp://host:port or unix:///path/to/socket";
+    }
+    String authority = scheme >= 0 ? url.substring("udp://".length()) : url;
+    for (int i = 0; i < authority.length(); i++) {
+      if ("/?#@".indexOf(authority.charAt(i)) >= 0) {
+        return "only host and port have a meaning here";
+      }
+    }
+    return http(authority);
+  }
+
   private static String reason(String url) {
     if (url.startsWith("unix://")) {
       if (url.indexOf('\0') >= 0) {

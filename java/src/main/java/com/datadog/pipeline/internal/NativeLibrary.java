@@ -4,6 +4,7 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -11,12 +12,14 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
+import java.util.zip.CRC32;
 
 /**
  * Finds and loads the native library. Thread-safe: {@link #load} runs once, in the static
@@ -42,7 +45,9 @@ public final class NativeLibrary {
   private final List<Throwable> causes = new ArrayList<>();
   private final Platform platform = Platform.current();
   private String source = "";
-  private String sha256 = "";
+  private volatile String sha256;
+  private Path loaded;
+  private String loadedResource;
   private long nanos;
 
   private NativeLibrary() {}
@@ -70,9 +75,34 @@ public final class NativeLibrary {
     return source;
   }
 
-  /** SHA-256 of the loaded file, in hex. */
+  /**
+   * SHA-256 of the library, in hex; empty if it cannot be read any more. Computed when asked for: a
+   * JVM that has just started needs longer for it than for loading.
+   */
   public String sha256() {
-    return sha256;
+    String hash = sha256;
+    if (hash == null) {
+      hash = hash();
+      sha256 = hash;
+    }
+    return hash;
+  }
+
+  private String hash() {
+    if (loaded == null && loadedResource == null) {
+      return "";
+    }
+    try (InputStream in = loaded != null ? Files.newInputStream(loaded) : open(loadedResource)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      byte[] buffer = new byte[1 << 16];
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        digest.update(buffer, 0, n);
+      }
+      return hex(digest.digest());
+    } catch (IOException | NoSuchAlgorithmException | RuntimeException e) {
+      // Only shown to people; the library works without it.
+      return "";
+    }
   }
 
   /** How long loading took, in microseconds. */
@@ -161,11 +191,11 @@ public final class NativeLibrary {
       return failed(what, "there is no file " + file);
     }
     try {
-      sha256 = hash(file);
       System.load(file.toAbsolutePath().toString());
+      loaded = file;
       source = name;
       return true;
-    } catch (IOException | LinkageError | RuntimeException e) {
+    } catch (LinkageError | RuntimeException e) {
       return failed(what, e);
     }
   }
@@ -182,14 +212,15 @@ public final class NativeLibrary {
             what,
             "this JAR has no library for " + platform + "; use the JAR or classifier that does");
       }
-      String expected = expectedHash(directory);
+      String expected = expectedSum(directory);
       folder = privateDirectory();
       file = folder.resolve(platform.libraryFile());
-      sha256 = copy(in, file);
-      if (expected != null && !expected.equals(sha256)) {
-        return failed(what, "it is damaged: SHA-256 " + sha256 + " where " + expected + " belongs");
+      String sum = copy(in, file);
+      if (expected != null && !expected.equals(sum)) {
+        return failed(what, "it is damaged: CRC-32 " + sum + " where " + expected + " belongs");
       }
       System.load(file.toAbsolutePath().toString());
+      loadedResource = resource;
       source = "JAR " + resource;
       return true;
     } catch (LinkageError e) {
@@ -208,54 +239,61 @@ public final class NativeLibrary {
         : loader.getResourceAsStream(resource);
   }
 
-  private static String expectedHash(String directory) throws IOException {
+  private static String expectedSum(String directory) throws IOException {
     try (InputStream in = open(directory + "native.properties")) {
       if (in == null) {
         return null;
       }
       Properties properties = new Properties();
       properties.load(in);
-      return properties.getProperty("sha256");
+      return properties.getProperty("crc32");
     }
   }
 
-  /** A new directory that only this user can enter. */
+  /**
+   * A new directory that only this user can enter. Its name need not be a secret: whoever has taken
+   * it already is not followed. (The JDK's own way starts its random numbers, which takes a young
+   * JVM longer than everything else here.)
+   */
   private static Path privateDirectory() throws IOException {
     String base = Platform.property(TEMP_PROPERTY);
     if (base.isEmpty()) {
       base = Platform.property("java.io.tmpdir");
     }
-    return Files.createTempDirectory(Paths.get(base), "data-pipeline-");
+    long number = System.nanoTime();
+    for (int tries = 1; ; tries++, number += 0x9e3779b97f4a7c15L) {
+      Path directory = Paths.get(base, "data-pipeline-" + Long.toHexString(number));
+      try {
+        return Files.createDirectory(directory, ownersOnly());
+      } catch (FileAlreadyExistsException e) {
+        if (tries == 100) {
+          throw e;
+        }
+      }
+    }
   }
 
-  private String copy(InputStream in, Path file) throws IOException {
+  private static FileAttribute<?>[] ownersOnly() {
     if (FileSystems.getDefault().supportedFileAttributeViews().contains("posix")) {
-      Files.createFile(
-          file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-    } else {
-      Files.createFile(file);
+      return new FileAttribute<?>[] {
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))
+      };
     }
-    MessageDigest digest = sha256Digest();
+    return new FileAttribute<?>[0];
+  }
+
+  /** Writes the file and gives the CRC-32 of what it wrote, in hex. */
+  private static String copy(InputStream in, Path file) throws IOException {
+    Files.createFile(file, ownersOnly());
+    CRC32 sum = new CRC32();
     try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.WRITE)) {
       byte[] buffer = new byte[1 << 16];
       for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        digest.update(buffer, 0, n);
+        sum.update(buffer, 0, n);
         out.write(buffer, 0, n);
       }
     }
-    return hex(digest.digest());
-  }
-
-  private static String hash(Path file) throws IOException {
-    return hex(sha256Digest().digest(Files.readAllBytes(file)));
-  }
-
-  private static MessageDigest sha256Digest() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java has SHA-256", e);
-    }
+    return Long.toHexString(sum.getValue());
   }
 
   private static String hex(byte[] bytes) {

@@ -6,7 +6,6 @@ import java.lang.ref.ReferenceQueue;
 import java.util.Collections;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.LongConsumer;
 
 /**
  * Knows the handles of exporters that nobody has closed. Java 8 has no Cleaner, and a thread of
@@ -21,11 +20,23 @@ public final class Reaper {
   /** One owner's handle. */
   public static final class Entry extends PhantomReference<Object> {
     private final long handle;
+    private volatile Object rest;
 
     Entry(Object owner, ReferenceQueue<Object> queue, long handle) {
       super(owner, queue);
       this.handle = handle;
     }
+
+    /** Keeps what is needed to close in the owner's place; it must not lead to the owner. */
+    public void keep(Object rest) {
+      this.rest = rest;
+    }
+  }
+
+  /** Closes in the place of an owner that is gone. */
+  public interface Closer {
+    /** Closes the handle; {@code rest} is what was kept with it, or null. */
+    void close(long handle, Object rest);
   }
 
   /** Watches an owner. */
@@ -42,12 +53,12 @@ public final class Reaper {
   }
 
   /** Closes what was collected without having been closed; gives how many those were. */
-  public int reap(LongConsumer close) {
+  public int reap(Closer closer) {
     int count = 0;
     for (Reference<?> r = queue.poll(); r != null; r = queue.poll()) {
       Entry entry = (Entry) r;
       if (entries.remove(entry)) {
-        close.accept(entry.handle);
+        closer.close(entry.handle, entry.rest);
         count++;
       }
     }

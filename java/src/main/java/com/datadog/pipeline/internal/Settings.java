@@ -33,6 +33,23 @@ public final class Settings {
     return new LinkedHashMap<>(values);
   }
 
+  /** Appends the settings, without secrets: of headers and tokens only the names. */
+  public static void describe(StringBuilder out, Map<String, Object> values) {
+    String separator = "";
+    for (Map.Entry<String, Object> e : values.entrySet()) {
+      if (e.getKey().equals("headers")) {
+        for (Object header : (List<?>) e.getValue()) {
+          out.append(separator).append("header ").append(((List<?>) header).get(0)).append("=***");
+          separator = ", ";
+        }
+        continue;
+      }
+      out.append(separator).append(e.getKey()).append('=');
+      out.append(e.getKey().equals("test_session_token") ? "***" : e.getValue());
+      separator = ", ";
+    }
+  }
+
   /** The map as msgpack. */
   public static byte[] encode(Map<String, Object> values) {
     ByteArrayOutputStream out = new ByteArrayOutputStream(256);
