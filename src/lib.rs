@@ -32,6 +32,7 @@ pub mod normalize;
 pub mod obfuscate;
 mod pipeline;
 pub mod show;
+pub mod stats;
 pub mod trace;
 
 pub use agent::{AgentState, Condition};

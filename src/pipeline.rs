@@ -4,15 +4,18 @@
 //! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
-use crate::config::{Config, Metadata, OutputFormat};
+use crate::config::{Config, Metadata, OutputFormat, StatsSettings};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
 use crate::normalize;
+use crate::obfuscate;
+use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS};
 use crate::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
     TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
 };
+use std::sync::Arc;
 
 /// Spans worked through at a time.
 const BATCH: usize = 256;
@@ -20,7 +23,7 @@ const BATCH: usize = 256;
 const KEEP_BYTES: usize = 8 << 20;
 
 /// Which stages run, for one output format.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) format: OutputFormat,
     pub(crate) on_malformed: OnMalformed,
@@ -28,15 +31,24 @@ pub(crate) struct Plan {
     /// Whether top-level spans are looked for, and then whether they get the mark.
     pub(crate) top_level: Option<TopLevel>,
     pub(crate) drop_p0: bool,
+    /// Where spans are counted. A plan for a payload that was counted before has none.
+    pub(crate) stats: Option<StatsStage>,
     interest: Interest,
+}
+
+/// The stats stage: what is read of a span, and where it is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct StatsStage {
+    pub(crate) rules: Rules,
+    pub(crate) concentrator: Arc<Concentrator>,
 }
 
 impl Plan {
     /// The stages that `config` asks for when the payload goes out as `format`.
-    pub(crate) fn new(config: &Config, format: OutputFormat) -> Self {
+    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
         let converts = format != OutputFormat::V04;
-        let top_level = (!config.client_computed_top_level && (config.compute_top_level || converts))
-            .then_some(TopLevel { mark: true });
+        let computes = config.compute_top_level || converts || stats.is_some();
+        let top_level = (!config.client_computed_top_level && computes).then_some(TopLevel { mark: true });
         let mut slots: Vec<Slot> = Vec::new();
         if top_level.is_some() {
             slots.extend(TOP_LEVEL_SLOTS);
@@ -44,17 +56,20 @@ impl Plan {
         if format == OutputFormat::V1 {
             slots.extend(v1::V1_SLOTS);
         }
-        let drop_p0 = false;
-        if drop_p0 {
+        let mut interest = Interest::none();
+        let stats = stats.map(|stats| {
             slots.extend(P0_SLOTS);
-        }
+            slots.extend(STATS_SLOTS);
+            StatsStage { rules: stats.rules(&mut interest), concentrator: Arc::clone(stats.concentrator) }
+        });
         Self {
             format,
             on_malformed: config.on_malformed,
             filters: filters(&config.filters).0,
             top_level,
-            drop_p0,
-            interest: Interest::none().slots(&slots),
+            drop_p0: stats.is_some(),
+            stats,
+            interest: interest.slots(&slots),
         }
     }
 
@@ -63,7 +78,28 @@ impl Plan {
         self.format == OutputFormat::V04
             && self.filters.is_empty()
             && self.top_level.is_none()
+            && self.stats.is_none()
             && !self.drop_p0
+    }
+}
+
+/// What stats follow from: the settings, and what the agent says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stats<'a> {
+    pub(crate) settings: &'a StatsSettings,
+    pub(crate) concentrator: &'a Arc<Concentrator>,
+    /// Peer tags that the agent names.
+    pub(crate) peer_tags: &'a [String],
+    /// Kinds that the agent names.
+    pub(crate) kinds: &'a [String],
+}
+
+impl Stats<'_> {
+    fn rules(&self, interest: &mut Interest) -> Rules {
+        let peers = self.peer_tags.iter().chain(&self.settings.peer_tags).cloned();
+        let additional = &self.settings.additional_metric_tags;
+        let quantize = obfuscate::quantize_peer_addresses;
+        Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest)
     }
 }
 
@@ -98,6 +134,7 @@ pub(crate) struct Prepared<'w> {
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     arena: Arena,
+    pending: Pending,
     v04: v04::Encoder,
     v05: v05::Encoder,
     v1: v1::Encoder,
@@ -132,7 +169,11 @@ impl Workspace {
             }
         }
         self.arena.repairs = Default::default();
+        self.pending.begin();
         let (tally, lost) = self.convert(plan, bytes)?;
+        if let Some(stats) = &plan.stats {
+            stats.concentrator.commit(&mut self.pending);
+        }
         let (body, traces, spans): (&[u8], u32, u64) = match plan.format {
             OutputFormat::V04 => {
                 let (t, s) = self.v04.counts();
@@ -167,10 +208,17 @@ impl Workspace {
     }
 
     /// The stages, in their order, on one batch.
-    fn stages(plan: &Plan, payload: &mut Payload<'_>) {
+    fn stages(plan: &Plan, payload: &mut Payload<'_>, pending: &mut Pending) {
         plan.filters.apply(payload);
         if let Some(top_level) = plan.top_level {
             top_level.apply(payload);
+        }
+        if let Some(stats) = &plan.stats {
+            stats.rules.observe(payload, pending);
+            // With FAIL nothing counts before all of the payload is known to be good.
+            if pending.is_much() && plan.on_malformed != OnMalformed::Fail {
+                stats.concentrator.commit(pending);
+            }
         }
         if plan.drop_p0 {
             drop_p0(payload);
@@ -204,7 +252,7 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload);
+            Self::stages(plan, &mut payload, &mut self.pending);
             match plan.format {
                 OutputFormat::V04 => self.v04.add(&mut payload),
                 // Only v0.4 is written by splicing; the others need the changes done first.
@@ -224,13 +272,14 @@ impl Workspace {
     #[cold]
     fn convert_in_two_steps(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
         self.arena.repairs = Default::default();
+        self.pending.restart();
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
         self.v04.begin();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload);
+            Self::stages(plan, &mut payload, &mut self.pending);
             self.v04.add(&mut payload);
             tally.add(&self.arena);
         }
@@ -266,6 +315,7 @@ impl Workspace {
     /// Bytes of memory held.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.arena.capacity_bytes()
+            + self.pending.capacity_bytes()
             + self.v04.capacity_bytes()
             + self.v05.capacity_bytes()
             + self.v1.capacity_bytes()
