@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench jar oracle fuzz clean
+.PHONY: help demo test lint bench jar faults oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -23,6 +23,9 @@ bench: ## measure; writes build/bench/results.json and prints the table
 jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
 	@scripts/setup.sh gradle
 	@gradle --no-daemon -q jar && ls build/libs/*.jar
+
+faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
+	@cargo test --quiet --test faults -- --nocapture
 
 oracle: ## our answers beside the reference's crates and a real trace-agent (needs Go for the latter)
 	@scripts/setup.sh python

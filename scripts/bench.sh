@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures and writes build/bench/results.json.
-# usage: scripts/bench.sh [--big] [--rounds N] [GROUP...]      groups: main wire flat stats obfuscation sizes; none = all
+# usage: scripts/bench.sh [--big] [--rounds N] [GROUP...]      groups: main wire dialogue flat stats obfuscation sizes; none = all
 # Generates the payloads (benches/gen_payloads.py), builds benches/peers (the first time some minutes: the reference's
 # crates with fat LTO), runs it, and joins build/bench/parts/*.json. Other programs (the Java benchmarks) put their rows
 # beside them as build/bench/parts/NAME.json in the same form, before or after.

@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds="${1:-60}"
 [ $# -eq 0 ] || shift
-targets="${*:-v04 v05 v1 stages}"
+targets="${*:-v04 v05 v1 stages v05_in v1_in}"
 
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 command -v cargo-fuzz > /dev/null || {
@@ -16,12 +16,14 @@ command -v cargo-fuzz > /dev/null || {
 }
 
 # Hand-made payloads, accepted and refused, written by the tests that hold them.
-FUZZ_SEEDS="$PWD/fuzz/corpus/seeds" cargo test --quiet --test accepted --test malformed -- --ignored writes_fuzz_seeds > /dev/null
+FUZZ_SEEDS="$PWD/fuzz/corpus/seeds" cargo test --quiet --test accepted --test malformed --test input -- --ignored writes_fuzz_seeds > /dev/null
 found=""
 for target in $targets; do
   corpus="fuzz/corpus/$target"
   mkdir -p "$corpus"
-  for file in tests/fixtures/traces/*/*.msgpack fuzz/corpus/seeds/* "fuzz/regressions/$target"/*; do
+  seeds="tests/fixtures/traces/*/*.msgpack fuzz/corpus/seeds/*"
+  case "$target" in *_in) seeds="fuzz/corpus/seeds_$target/*" ;; esac
+  for file in $seeds "fuzz/regressions/$target"/*; do
     [ -f "$file" ] || continue
     name="$(echo "$file" | tr '/' '_')"
     if [ "$target" = stages ]; then

@@ -22,9 +22,11 @@ for java in ${*:-8 11 17 21 25}; do
     echo "Java $java: failed"
     exit 1
   fi
-  if grep -A3 'WARNING' $log | grep -q 'com.datadog.pipeline\|data_pipeline'; then
+  # Java 24 and newer say once that a JAR loads native code; that is no JNI fault.
+  ours=$(grep -A3 'WARNING' $log | grep 'com.datadog.pipeline\|data_pipeline' |
+    grep -v 'restricted method\|System::load\|native-access' || true)
+  if [ -n "$ours" ]; then
     grep -A5 WARNING $log | head -40
-    # Java 24 and newer say once that a JAR loads native code; that is no JNI fault.
-    grep -A3 'WARNING' $log | grep 'com.datadog.pipeline' | grep -qv 'restricted method\|System::load\|native-access' && exit 1
+    exit 1
   fi
 done

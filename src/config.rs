@@ -14,9 +14,12 @@ pub use stats::StatsSettings;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
+use crate::convert::InputFormat;
 use crate::error::{Error, ErrorKind};
+use crate::obfuscate::{ObfuscationConfig, Obfuscator};
 use crate::trace::{FilterRules, Filters, OnMalformed};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the agent is when nobody says.
@@ -71,6 +74,7 @@ pub struct RawConfig {
     pub close_timeout_ms: Option<u64>,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub input_format: Option<String>,
     pub output_format: Option<String>,
     pub on_malformed: Option<String>,
     pub compute_top_level: bool,
@@ -86,6 +90,11 @@ pub struct RawConfig {
     pub peer_tags: Vec<String>,
     pub additional_metric_tags: Vec<String>,
     pub stats_limits: Option<[u32; 5]>,
+    pub normalize: Option<bool>,
+    pub obfuscate: Option<bool>,
+    pub obfuscation: Option<String>,
+    /// Variables and their values; counts where `obfuscation` was not set.
+    pub obfuscation_environment: Vec<(String, String)>,
     pub dogstatsd: String,
     /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
     pub origins: Vec<(String, String)>,
@@ -104,7 +113,7 @@ impl RawConfig {
 }
 
 /// Checked settings. Made by [`Config::new`], never changed afterwards.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs)] // one line per field would repeat `Builder`
 pub struct Config {
     pub url: AgentUrl,
@@ -120,6 +129,7 @@ pub struct Config {
     pub close_timeout: Duration,
     pub headers: Vec<(String, String)>,
     pub test_session_token: String,
+    pub input_format: InputFormat,
     pub output_format: OutputFormat,
     pub on_malformed: OnMalformed,
     pub compute_top_level: bool,
@@ -130,6 +140,9 @@ pub struct Config {
     pub agent_filters: bool,
     /// Stats are computed while the agent takes them.
     pub stats: Option<StatsSettings>,
+    pub normalize: bool,
+    /// What hides secrets, if anything shall.
+    pub obfuscator: Option<Arc<Obfuscator>>,
     pub dogstatsd: Option<StatsdUrl>,
     /// What the caller handed in.
     pub raw: RawConfig,
@@ -247,6 +260,7 @@ impl Config {
             },
             headers: raw.headers,
             test_session_token: raw.test_session_token,
+            input_format: choice("inputFormat", raw.input_format.as_deref(), &InputFormat::ALL)?,
             output_format: match raw.output_format.as_deref() {
                 Some(OUTPUT_AUTO) => OutputFormat::V04,
                 name => choice("outputFormat", name, &OutputFormat::ALL)?,
@@ -255,6 +269,8 @@ impl Config {
             discovery: raw.discovery.unwrap_or(true),
             agent_filters: raw.agent_filters,
             stats: stats::settings(&as_given)?,
+            normalize: raw.normalize.unwrap_or(false),
+            obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref(), &raw.obfuscation_environment)?,
             dogstatsd: match raw.dogstatsd.as_str() {
                 "" => None,
                 url => Some(StatsdUrl::parse(url)?),
@@ -290,6 +306,25 @@ fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
         None => Ok(rules),
         Some(why) => Err(invalid(why.replace(" is left out:", ":"))),
     }
+}
+
+/// Who says how to obfuscate wants it, unless he says no. Then the settings are checked all the same, so that switching it
+/// on is no surprise.
+fn obfuscator(
+    on: Option<bool>,
+    json: Option<&str>,
+    variables: &[(String, String)],
+) -> Result<Option<Arc<Obfuscator>>, Error> {
+    let on = on.unwrap_or(json.is_some());
+    let config = match json {
+        Some(json) => ObfuscationConfig::from_json(json)?,
+        None if !on => return Ok(None),
+        None => ObfuscationConfig::from_environment(|name| {
+            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        })?,
+    };
+    let obfuscator = Obfuscator::new(&config)?;
+    Ok(on.then(|| Arc::new(obfuscator)))
 }
 
 fn invalid(message: String) -> Error {
@@ -374,6 +409,10 @@ mod tests {
             (RawConfig { output_format: Some("V07".into()), ..RawConfig::default() }, "outputFormat"),
             (RawConfig { on_malformed: Some("repair".into()), ..RawConfig::default() }, "REPAIR"),
             (RawConfig { reject_tag_regexes: vec!["a:(".into()], ..RawConfig::default() }, "a:("),
+            (
+                RawConfig { obfuscation: Some("{\"redis\": {\"on\": 1}}".into()), ..RawConfig::default() },
+                "`on`",
+            ),
             (RawConfig { language: "a\nb".into(), ..RawConfig::default() }, "language"),
         ];
         for (raw, word) in cases {

@@ -3,6 +3,7 @@
 
 use crate::agent::{AgentState, Info};
 use crate::config::{Builder, Config, MAX_DURATION};
+use crate::convert::Workspace;
 use crate::delivery::accounting::Metrics;
 use crate::delivery::dispatch::Dispatcher;
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
@@ -10,7 +11,6 @@ use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
 use crate::error::{Error, ErrorKind};
 use crate::health::{LogLine, explain};
-use crate::pipeline::Workspace;
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
 use std::sync::Arc;

@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod convert;
 pub mod delivery;
 pub mod error;
 pub mod exporter;
@@ -31,6 +32,7 @@ pub mod msgpack;
 pub mod normalize;
 pub mod obfuscate;
 mod pipeline;
+pub mod rewrite;
 pub mod show;
 pub mod stats;
 pub mod trace;

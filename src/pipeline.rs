@@ -5,11 +5,13 @@
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
 use crate::config::{Config, Metadata, OutputFormat, StatsSettings};
+use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
-use crate::normalize;
+use crate::normalize::{self, Normalizer, Refusal};
 use crate::obfuscate;
+use crate::rewrite::{Memory, Rewriter};
 use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS};
 use crate::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
@@ -25,9 +27,12 @@ const KEEP_BYTES: usize = 8 << 20;
 /// Which stages run, for one output format.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    pub(crate) input: InputFormat,
     pub(crate) format: OutputFormat,
     pub(crate) on_malformed: OnMalformed,
     pub(crate) filters: Filters,
+    /// Normalization and obfuscation.
+    pub(crate) rewriter: Option<Rewriter>,
     /// Whether top-level spans are looked for, and then whether they get the mark.
     pub(crate) top_level: Option<TopLevel>,
     pub(crate) drop_p0: bool,
@@ -39,48 +44,8 @@ pub(crate) struct Plan {
 /// The stats stage: what is read of a span, and where it is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct StatsStage {
-    pub(crate) rules: Rules,
-    pub(crate) concentrator: Arc<Concentrator>,
-}
-
-impl Plan {
-    /// The stages that `config` asks for when the payload goes out as `format`.
-    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
-        let converts = format != OutputFormat::V04;
-        let computes = config.compute_top_level || converts || stats.is_some();
-        let top_level = (!config.client_computed_top_level && computes).then_some(TopLevel { mark: true });
-        let mut slots: Vec<Slot> = Vec::new();
-        if top_level.is_some() {
-            slots.extend(TOP_LEVEL_SLOTS);
-        }
-        if format == OutputFormat::V1 {
-            slots.extend(v1::V1_SLOTS);
-        }
-        let mut interest = Interest::none();
-        let stats = stats.map(|stats| {
-            slots.extend(P0_SLOTS);
-            slots.extend(STATS_SLOTS);
-            StatsStage { rules: stats.rules(&mut interest), concentrator: Arc::clone(stats.concentrator) }
-        });
-        Self {
-            format,
-            on_malformed: config.on_malformed,
-            filters: filters(&config.filters).0,
-            top_level,
-            drop_p0: stats.is_some(),
-            stats,
-            interest: interest.slots(&slots),
-        }
-    }
-
-    /// Whether a well-formed payload leaves as it came.
-    fn forwards(&self) -> bool {
-        self.format == OutputFormat::V04
-            && self.filters.is_empty()
-            && self.top_level.is_none()
-            && self.stats.is_none()
-            && !self.drop_p0
-    }
+    rules: Rules,
+    concentrator: Arc<Concentrator>,
 }
 
 /// What stats follow from: the settings, and what the agent says of itself.
@@ -95,11 +60,79 @@ pub(crate) struct Stats<'a> {
 }
 
 impl Stats<'_> {
-    fn rules(&self, interest: &mut Interest) -> Rules {
+    fn stage(&self, interest: &mut Interest) -> StatsStage {
         let peers = self.peer_tags.iter().chain(&self.settings.peer_tags).cloned();
         let additional = &self.settings.additional_metric_tags;
         let quantize = obfuscate::quantize_peer_addresses;
-        Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest)
+        StatsStage {
+            rules: Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest),
+            concentrator: Arc::clone(self.concentrator),
+        }
+    }
+}
+
+impl Plan {
+    /// The stages that `config` asks for when the payload goes out as `format`.
+    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
+        let input = config.input_format;
+        let converts = format != OutputFormat::V04 && !input.is(format);
+        let mark =
+            !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
+        let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
+        let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
+        let mut interest =
+            if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
+        let stats = stats.map(|stats| stats.stage(&mut interest));
+        if stats.is_some() {
+            interest = interest.slots(STATS_SLOTS);
+        }
+        let plan = Self::with(input, format, mark, stats.is_some(), interest);
+        let filters = filters(&config.filters).0;
+        Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
+    }
+
+    /// The stages of a conversion without an exporter.
+    pub(crate) fn of_conversion(wanted: &Conversion) -> Result<Self, Error> {
+        let (filters, bad) = filters(&wanted.filters);
+        if let Some(why) = bad.into_iter().next() {
+            return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
+        }
+        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0, Interest::none());
+        Ok(Self { on_malformed: wanted.on_malformed, filters, ..plan })
+    }
+
+    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool, interest: Interest) -> Self {
+        let mut slots: Vec<Slot> = Vec::new();
+        if mark {
+            slots.extend(TOP_LEVEL_SLOTS);
+        }
+        if format == OutputFormat::V1 {
+            slots.extend(v1::V1_SLOTS);
+        }
+        if drop_p0 {
+            slots.extend(P0_SLOTS);
+        }
+        Self {
+            input,
+            format,
+            on_malformed: OnMalformed::default(),
+            filters: Filters::default(),
+            top_level: mark.then_some(TopLevel { mark: true }),
+            rewriter: None,
+            drop_p0,
+            stats: None,
+            interest: interest.slots(&slots),
+        }
+    }
+
+    /// Whether nothing is to be done to a well-formed payload that comes in this format.
+    pub(crate) fn passes(&self, format: OutputFormat) -> bool {
+        self.format == format
+            && self.filters.is_empty()
+            && self.rewriter.is_none()
+            && self.top_level.is_none()
+            && self.stats.is_none()
+            && !self.drop_p0
     }
 }
 
@@ -128,16 +161,19 @@ pub(crate) struct Prepared<'w> {
     pub(crate) outcome: Outcome,
     /// Place and reason of the first fault that was repaired or dropped.
     pub(crate) first_fault: Option<String>,
+    /// Why normalization refused a chunk, the first one.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// The memory of one payload's way; used again for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     arena: Arena,
-    pending: Pending,
     v04: v04::Encoder,
     v05: v05::Encoder,
     v1: v1::Encoder,
+    rewriting: Memory,
+    pending: Pending,
 }
 
 /// What one pass over the payload has found.
@@ -162,7 +198,7 @@ impl Workspace {
         metadata: &Metadata,
     ) -> Result<Prepared<'w>, Error> {
         self.arena.repairs = Default::default();
-        if plan.forwards() {
+        if plan.passes(OutputFormat::V04) {
             let tally = self.check(plan, bytes)?;
             if !tally.edited {
                 return Ok(self.prepared(bytes, tally, (tally.received.traces, tally.received.spans)));
@@ -192,6 +228,7 @@ impl Workspace {
         let mut tally = tally;
         tally.outcome.lost_in_conversion = lost.meta_structs + lost.clamped_times;
         tally.outcome.repaired = self.arena.repairs.count;
+        tally.outcome.normalized = self.rewriting.counts;
         let first_fault = self.arena.repairs.first.take();
         Ok(Prepared {
             body,
@@ -200,25 +237,28 @@ impl Workspace {
             spans,
             outcome: tally.outcome,
             first_fault,
+            refusal: self.rewriting.refusal,
         })
     }
 
     fn prepared<'w>(&'w mut self, body: &'w [u8], tally: Tally, (traces, spans): (u64, u64)) -> Prepared<'w> {
-        Prepared { body, received: tally.received, traces, spans, outcome: tally.outcome, first_fault: None }
+        let (received, outcome) = (tally.received, tally.outcome);
+        Prepared { body, received, traces, spans, outcome, first_fault: None, refusal: None }
     }
 
     /// The stages, in their order, on one batch.
-    fn stages(plan: &Plan, payload: &mut Payload<'_>, pending: &mut Pending) {
+    fn stages(plan: &Plan, payload: &mut Payload<'_>, rewriting: &mut Memory, pending: &mut Pending) {
         plan.filters.apply(payload);
+        if let Some(rewriter) = &plan.rewriter {
+            rewriter.apply(payload, rewriting);
+        }
         if let Some(top_level) = plan.top_level {
             top_level.apply(payload);
         }
         if let Some(stats) = &plan.stats {
-            stats.rules.observe(payload, pending);
             // With FAIL nothing counts before all of the payload is known to be good.
-            if pending.is_much() && plan.on_malformed != OnMalformed::Fail {
-                stats.concentrator.commit(pending);
-            }
+            let early = (plan.on_malformed != OnMalformed::Fail).then_some(&*stats.concentrator);
+            stats.rules.observe(payload, pending, early);
         }
         if plan.drop_p0 {
             drop_p0(payload);
@@ -244,6 +284,7 @@ impl Workspace {
     fn convert(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        self.rewriting.begin();
         match plan.format {
             OutputFormat::V04 => self.v04.begin(),
             OutputFormat::V05 => self.v05.begin(),
@@ -252,7 +293,7 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload, &mut self.pending);
+            Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
             match plan.format {
                 OutputFormat::V04 => self.v04.add(&mut payload),
                 // Only v0.4 is written by splicing; the others need the changes done first.
@@ -275,11 +316,12 @@ impl Workspace {
         self.pending.restart();
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
+        self.rewriting.begin();
         self.v04.begin();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload, &mut self.pending);
+            Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
             self.v04.add(&mut payload);
             tally.add(&self.arena);
         }
@@ -342,6 +384,7 @@ impl Tally {
                 ChunkState::Kept => o.sampled_out.spans += u64::from(chunk.dropped),
                 ChunkState::Filtered => o.filtered = o.filtered.plus(all),
                 ChunkState::SampledOut => o.sampled_out = o.sampled_out.plus(all),
+                ChunkState::Refused => o.refused = o.refused.plus(all),
                 ChunkState::Malformed => {
                     o.malformed = o.malformed.plus(all);
                     self.edited = true;

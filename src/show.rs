@@ -1,18 +1,25 @@
 //! A payload for people and scripts: one JSON object a span.
 
+use crate::convert::{InputFormat, detect};
 use crate::error::Error;
-use crate::format::json;
+use crate::format::{from_v1, from_v05, json};
 use crate::msgpack::reader;
 use crate::trace::{Arena, Interest, OnMalformed, Payload, Span};
 use std::fmt::Write;
 
-/// Appends one JSON object a span and line of a v0.4 payload: `trace` (its index), `trace_id`, `span_id`, `parent_id` (as
+/// Appends one JSON object a span and line of a payload of any format: `trace` (its index), `trace_id`, `span_id`, `parent_id` (as
 /// decimal text: they exceed what JSON numbers hold), `service`, `name`, `resource`, `type`, `start`, `duration`,
 /// `error`, `meta`, `metrics`, and `meta_struct` (names and sizes), `span_links`, `span_events` where there are some.
 ///
 /// # Errors
 /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place.
 pub fn json_lines(payload: &[u8], out: &mut String) -> Result<(), Error> {
+    let (mut v05, mut v1) = (from_v05::Decoder::default(), from_v1::Decoder::default());
+    let payload = match detect(payload) {
+        InputFormat::V05 => v05.to_v04(payload, OnMalformed::Fail)?.v04,
+        InputFormat::V1 => v1.to_v04(payload, OnMalformed::Fail)?.v04,
+        _ => payload,
+    };
     let mut arena = Arena::new();
     let payload = Payload::scan(payload, &mut arena, &Interest::none(), OnMalformed::Fail)?;
     for (index, chunk) in payload.chunks().iter().enumerate() {

@@ -14,7 +14,7 @@ mod support {
 use agent::{Listen, ScriptedAgent};
 use data_pipeline::TraceExporter;
 use data_pipeline::config::{Metadata, OutputFormat};
-use data_pipeline::format::{Lost, v1, v04, v05};
+use data_pipeline::format::{Lost, from_v1, from_v05, v1, v04, v05};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, Scanner};
 use std::collections::BTreeMap;
 use support::msgpack::*;
@@ -195,7 +195,61 @@ fn check(encoders: &mut Encoders, name: &str, bytes: &[u8]) {
         assert_eq!(agent_accepts(&four), Ok(()), "{name}: v0.4");
         check_v05(name, &five, &chunks);
         check_v1(name, &one, as_v1(&chunks));
+        let checked = from_v05::check(&five).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut decoder = from_v05::Decoder::default();
+        for _ in 0..2 {
+            let back = decoder.to_v04(&five, OnMalformed::Fail).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!((back.chunks, back.spans), (checked.chunks, checked.spans), "{name}");
+            assert_eq!(agent_accepts(back.v04), Ok(()), "{name}: v0.5 to v0.4");
+            let got: Vec<Vec<_>> = wire::v04(back.v04)
+                .into_iter()
+                .map(|c| c.into_iter().map(Option::unwrap).collect())
+                .collect();
+            assert_eq!(got, wire::v05(&five).1, "{name}: v0.5 to v0.4");
+        }
+        let mut decoder = from_v1::Decoder::default();
+        for _ in 0..2 {
+            let back = decoder.to_v04(&one, OnMalformed::Fail).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let want = back_from_v1(&chunks);
+            let spans: usize = want.iter().map(Vec::len).sum();
+            assert_eq!((back.chunks as usize, back.spans as usize), (want.len(), spans), "{name}");
+            assert_eq!(agent_accepts(back.v04), Ok(()), "{name}: v1 to v0.4");
+            assert_eq!(wire::v04(back.v04), want, "{name}: v1 to v0.4");
+        }
     }
+}
+
+/// What comes back of a v0.4 payload that was v1 in between: the documented differences and no other.
+fn back_from_v1(chunks: &Chunks) -> Chunks {
+    let as_v1 = as_v1(chunks);
+    let mut out = Vec::new();
+    for (chunk, v1) in chunks.iter().zip(&as_v1.chunks) {
+        let has = |key: &str| chunk.iter().flatten().any(|s| s.meta.contains_key(key));
+        let mut spans: Vec<Option<Span>> = Vec::new();
+        for span in chunk.iter().flatten() {
+            let mut span = Span {
+                trace_id: v1.trace_id as u64,
+                start: span.start.max(0),
+                duration: span.duration.max(0),
+                error: i32::from(span.error != 0),
+                ..span.clone()
+            };
+            span.meta.entry("span.kind".into()).or_insert_with(|| "internal".into());
+            if spans.is_empty() {
+                for (key, field) in [("env", 7), ("_dd.hostname", 8), ("version", 9)] {
+                    if let Some(text) = as_v1.fields.get(&field).filter(|_| !has(key)) {
+                        span.meta.insert(key.into(), text.clone());
+                    }
+                }
+                for (key, text) in &as_v1.attributes {
+                    span.meta.entry(key.clone()).or_insert_with(|| text.clone());
+                }
+            }
+            spans.push(Some(span));
+        }
+        out.push(spans);
+    }
+    out
 }
 
 fn check_v05(name: &str, body: &[u8], chunks: &Chunks) {

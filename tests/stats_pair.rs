@@ -40,7 +40,7 @@ fn ours(traces: &[Vec<u8>]) -> Vec<Vec<u8>> {
         pending.begin();
         let mut payload = Payload::scan(bytes, &mut arena, &interest, OnMalformed::Fail).unwrap();
         TopLevel { mark: true }.apply(&mut payload);
-        rules.observe(&payload, &mut pending);
+        rules.observe(&payload, &mut pending, None);
         concentrator.commit(&mut pending);
     }
     concentrator.flush(true, &Metadata { env: "prod".into(), ..Metadata::default() })

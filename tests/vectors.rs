@@ -14,10 +14,12 @@ fn every_answer_is_the_agents() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let except = std::fs::read_to_string(root.join("vectors_except.txt")).unwrap();
     let (mut wrong, mut cases, mut excepted) = (Vec::new(), 0, 0);
+    let mut kinds = std::collections::BTreeSet::new();
     for file in files(&root.join("vectors")) {
         for line in std::fs::read_to_string(&file).unwrap().lines() {
             let case: Value = serde_json::from_str(line).unwrap();
             cases += 1;
+            kinds.insert(case["kind"].as_str().unwrap().to_owned());
             let ours = answer::answer(&question(&case));
             if told(&ours) == told(&case) {
                 continue;
@@ -30,7 +32,10 @@ fn every_answer_is_the_agents() {
         }
     }
     assert!(wrong.is_empty(), "{} of {cases} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(cases > 800, "only {cases} cases found");
+    assert!(cases > 1_350, "only {cases} cases found");
+    for kind in ["sql", "obfuscate_span", "chunk", "http"] {
+        assert!(kinds.contains(kind), "no case of {kind}");
+    }
     let listed = except.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).count();
     assert!(excepted <= listed, "an exception is for one case");
 }

@@ -45,15 +45,6 @@ struct State {
     closed: bool,
 }
 
-/// What a request has brought.
-#[derive(Clone, Debug)]
-pub(crate) enum News {
-    /// Another `/info` than before.
-    Changed(Info),
-    /// Nothing that matters.
-    Nothing,
-}
-
 impl Discovery {
     /// What is known.
     pub(crate) fn info(&self) -> Option<Info> {
@@ -82,10 +73,15 @@ impl Discovery {
         state.requests += 1;
     }
 
-    /// A request is over. Gives what it brought, and when the next is due.
-    pub(crate) fn record(&self, result: Result<Info, Error>, now: Instant) -> (News, Instant) {
+    /// A request is over. Gives when the next is due. Who waits for the agent goes on when `changed` is done with another
+    /// `/info` than before, so that it finds what follows from it.
+    pub(crate) fn record(
+        &self,
+        result: Result<Info, Error>,
+        now: Instant,
+        changed: impl FnOnce(&Info),
+    ) -> Instant {
         let mut state = self.state.lock();
-        let mut news = News::Nothing;
         let next = match result {
             Ok(info) => {
                 let same = state.info.as_ref().is_some_and(|known| {
@@ -93,7 +89,7 @@ impl Discovery {
                         && known.container_tags_hash == info.container_tags_hash
                 });
                 if !same {
-                    news = News::Changed(info.clone());
+                    changed(&info);
                     state.info = Some(info);
                 }
                 (state.without, state.last_error, state.failures) = (false, None, 0);
@@ -111,7 +107,7 @@ impl Discovery {
         self.missed.store(state.failures > 0 && !state.without && state.info.is_none(), Ordering::Relaxed);
         drop(state);
         self.changed.notify_all();
-        (news, next)
+        next
     }
 
     /// An answer named the agent's state. Gives when to ask for `/info`, if its state is not the known one.
@@ -203,30 +199,37 @@ mod tests {
         }
     }
 
+    /// Whether it was news, and when the next request is due.
+    fn record(d: &Discovery, result: Result<Info, Error>, now: Instant) -> (bool, Instant) {
+        let mut news = false;
+        let next = d.record(result, now, |_| news = true);
+        (news, next)
+    }
+
     #[test]
     fn only_an_answer_replaces_what_is_known() {
         let (d, now) = (Discovery::default(), Instant::now());
         d.begin(now);
-        let (news, next) = d.record(Ok(info("{\"version\":\"1\"}")), now);
-        assert!(matches!(news, News::Changed(_)));
+        let (news, next) = record(&d, Ok(info("{\"version\":\"1\"}")), now);
+        assert!(news);
         assert_eq!(next, now + REFRESH);
         for e in [failed(None), failed(Some(500)), failed(Some(404))] {
-            assert!(matches!(d.record(Err(e), now).0, News::Nothing));
+            assert!(!record(&d, Err(e), now).0);
             assert_eq!(d.info().unwrap().fields.version, "1");
         }
-        assert!(matches!(d.record(Ok(info("{\"version\":\"1\"}")), now).0, News::Nothing));
-        assert!(matches!(d.record(Ok(info("{\"version\":\"2\"}")), now).0, News::Changed(_)));
+        assert!(!record(&d, Ok(info("{\"version\":\"1\"}")), now).0);
+        assert!(record(&d, Ok(info("{\"version\":\"2\"}")), now).0);
     }
 
     #[test]
     fn pauses_grow_and_end_at_the_regular_interval() {
         let (d, now) = (Discovery::default(), Instant::now());
         for n in 0..20 {
-            let (_, next) = d.record(Err(failed(None)), now);
+            let (_, next) = record(&d, Err(failed(None)), now);
             let ceiling = FIRST_PAUSE.saturating_mul(1 << n.min(10)).min(REFRESH);
             assert!(next - now >= ceiling / 2 && next - now <= ceiling, "{n}: {:?}", next - now);
         }
-        assert_eq!(d.record(Err(failed(Some(404))), now).1, now + REFRESH);
+        assert_eq!(record(&d, Err(failed(Some(404))), now).1, now + REFRESH);
     }
 
     #[test]
@@ -235,13 +238,13 @@ mod tests {
         let a: Arc<str> = Arc::from("a");
         assert_eq!(d.saw_state(&a, now), None, "the first request is on its way");
         d.begin(now);
-        d.record(Ok(info("{}")), now);
+        record(&d, Ok(info("{}")), now);
         let known = d.info().unwrap().state_hash;
         assert_eq!(d.saw_state(&known, now), None);
         assert_eq!(d.saw_state(&a, now), Some(now + LEAST_INTERVAL));
         let later = now + LEAST_INTERVAL;
         d.begin(later);
-        d.record(Ok(info("{}")), later);
+        record(&d, Ok(info("{}")), later);
         assert_eq!(d.saw_state(&a, later), None, "asked for that one already");
         assert!(d.saw_state(&Arc::from("b"), later).is_some());
         assert!(d.saw_state(&a, later + REFRESH).is_some());
@@ -250,13 +253,13 @@ mod tests {
     #[test]
     fn a_wait_ends_with_an_answer_an_absence_the_limit_or_a_close() {
         let d = Discovery::default();
-        d.record(Err(failed(None)), Instant::now());
+        record(&d, Err(failed(None)), Instant::now());
         let e = d.wait(Duration::from_millis(10)).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut);
         assert!(e.message().contains("nobody listens"), "{e}");
-        d.record(Err(failed(Some(404))), Instant::now());
+        record(&d, Err(failed(Some(404))), Instant::now());
         assert_eq!(d.wait(Duration::from_secs(9)).unwrap(), None);
-        d.record(Ok(info("{}")), Instant::now());
+        record(&d, Ok(info("{}")), Instant::now());
         assert!(d.wait(Duration::ZERO).unwrap().is_some());
         d.close();
         assert_eq!(d.wait(Duration::from_secs(9)).unwrap_err().kind(), ErrorKind::Closed);

@@ -1,6 +1,7 @@
 //! The fluent builder of the Rust face. The Java builder has the same setters in camel case.
 
 use super::{Config, OutputFormat, RawConfig};
+use crate::convert::InputFormat;
 use crate::error::Error;
 use crate::exporter::TraceExporter;
 use crate::trace::OnMalformed;
@@ -65,6 +66,14 @@ impl Builder {
         TraceExporter::new(Config::new(self.raw)?)
     }
 
+    /// What is handed over to `send`. Default v0.4.
+    #[must_use]
+    pub fn input_format(mut self, value: InputFormat) -> Self {
+        self.raw.input_format =
+            InputFormat::ALL.iter().find(|(_, format)| *format == value).map(|(name, _)| (*name).to_owned());
+        self
+    }
+
     /// What goes to the agent. Default v0.4.
     #[must_use]
     pub fn output_format(mut self, value: OutputFormat) -> Self {
@@ -85,6 +94,40 @@ impl Builder {
     #[must_use]
     pub fn discovery(mut self, value: bool) -> Self {
         self.raw.discovery = Some(value);
+        self
+    }
+
+    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse. Default off: the agent
+    /// does it.
+    #[must_use]
+    pub fn normalize(mut self, value: bool) -> Self {
+        self.raw.normalize = Some(value);
+        self
+    }
+
+    /// Whether spans are obfuscated as the agent does it. Default: if [`obfuscation`](Self::obfuscation) says how; else
+    /// off, since the agent does it.
+    #[must_use]
+    pub fn obfuscate(mut self, value: bool) -> Self {
+        self.raw.obfuscate = Some(value);
+        self
+    }
+
+    /// What is obfuscated and how, as JSON: the agent's `apm_config.obfuscation` with `replace_tags` and `sql` beside it;
+    /// see [`ObfuscationConfig`](crate::obfuscate::ObfuscationConfig). What
+    /// is not named is as in a packaged agent.
+    #[must_use]
+    pub fn obfuscation(mut self, json: impl Into<String>) -> Self {
+        self.raw.obfuscation = Some(json.into());
+        self
+    }
+
+    /// As [`obfuscation`](Self::obfuscation), from variables of the environment that the caller has read: the agent's
+    /// `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE` and `DD_APM_REPLACE_TAGS`, and `DD_OBFUSCATION_CONFIG`, which
+    /// holds JSON. `obfuscation` wins, and obfuscation is not switched on by it.
+    #[must_use]
+    pub fn obfuscation_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.raw.obfuscation_environment = variables.into_iter().collect();
         self
     }
 

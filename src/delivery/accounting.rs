@@ -6,6 +6,7 @@
 //! and leaves as dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
 
 use crate::error::ErrorKind;
+use crate::normalize;
 use parking_lot::Mutex;
 
 /// Traces, spans and bytes of the input.
@@ -98,6 +99,8 @@ reasons! {
     Forgotten = "forgotten";
     /// A defect of this library.
     Internal = "internal";
+    /// Normalization refused the trace as the agent would: an id is 0, its spans are of several traces, it has none.
+    InvalidTrace = "invalid_trace";
 }
 
 impl DropReason {
@@ -160,6 +163,8 @@ pub struct Metrics {
     pub body_bytes: u64,
     /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1).
     pub lost_in_conversion: u64,
+    /// Changes that normalization has made, by the agent's reasons.
+    pub normalized: normalize::Counts,
 }
 
 impl Metrics {
@@ -194,10 +199,21 @@ pub struct Outcome {
     pub sampled_out: Counts,
     /// Chunks that could not be read.
     pub malformed: Counts,
+    /// Chunks that normalization refused.
+    pub refused: Counts,
     /// Values repaired.
     pub repaired: u64,
     /// Spans that the output format could not carry whole.
     pub lost_in_conversion: u64,
+    /// Changes that normalization has made.
+    pub normalized: normalize::Counts,
+}
+
+impl Outcome {
+    /// What the stages took out, whatever becomes of the rest.
+    pub fn taken_out(&self) -> Counts {
+        self.filtered.plus(self.sampled_out).plus(self.malformed).plus(self.refused)
+    }
 }
 
 /// What became of the rest.
@@ -267,19 +283,21 @@ impl Entry<'_> {
 
     fn leave(&mut self, outcome: &Outcome, counts: Counts, fate: Fate, effort: Effort) {
         let mut m = self.account.metrics.lock();
-        let staged = outcome.filtered.plus(outcome.sampled_out).plus(outcome.malformed);
+        let staged = outcome.taken_out();
         let gone = counts.at_most(self.rest.minus(staged));
         m.queued = m.queued.minus(staged.plus(gone));
         self.rest = self.rest.minus(staged.plus(gone));
         m.filtered = m.filtered.plus(outcome.filtered);
         m.sampled_out = m.sampled_out.plus(outcome.sampled_out);
         add(&mut m, DropReason::Malformed, outcome.malformed);
+        add(&mut m, DropReason::InvalidTrace, outcome.refused);
         match fate {
             Fate::Sent => m.sent = m.sent.plus(gone),
             Fate::Dropped(reason) => add(&mut m, reason, gone),
         }
         m.repaired += outcome.repaired;
         m.lost_in_conversion += outcome.lost_in_conversion;
+        m.normalized.merge(&outcome.normalized);
         m.requests += effort.requests;
         m.body_bytes += effort.body_bytes;
         match fate {

@@ -3,6 +3,7 @@
 
 use crate::agent::Info;
 use crate::config::{Config, OutputFormat};
+use crate::convert::InputFormat;
 use crate::pipeline::{self, Plan, Stats};
 use crate::stats::Concentrator;
 use crate::trace::{FilterRules, Filters};
@@ -78,7 +79,9 @@ impl Course {
     /// Only the conversion to this course's format, for parts whose stages are done.
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
         let mut plan = Plan::new(config, self.plan.format, None);
+        plan.input = InputFormat::V04;
         plan.filters = Filters::default();
+        plan.rewriter = None;
         plan
     }
 }

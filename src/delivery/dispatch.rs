@@ -10,15 +10,16 @@ use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
 use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
-use crate::agent::discovery::{Discovery, News};
+use crate::agent::discovery::Discovery;
 use crate::agent::presence::Presence;
 use crate::agent::{Client, Info, Reply, TraceRequest};
 use crate::config::{Config, OutputFormat};
+use crate::convert::Workspace;
 use crate::error::{Error, ErrorKind};
 use crate::health::dogstatsd::{self, Sent, Statsd};
 use crate::health::journal::{Journal, Severity, Topic};
 use crate::housekeeping::{self, Duty, Ticket};
-use crate::pipeline::{Prepared, Workspace};
+use crate::pipeline::Prepared;
 use crate::trace::describe;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -420,6 +421,9 @@ impl Dispatcher {
                 self.journal.trouble(Topic::Repaired, Counts::default(), place, now);
             }
         }
+        if let Some(refusal) = prepared.refusal {
+            self.journal.trouble(Topic::Invalid, outcome.refused, refusal.label(), now);
+        }
         if let Some(statsd) = &self.statsd {
             self.tell(statsd.read(Some(prepared.received)));
         }
@@ -451,7 +455,7 @@ impl Dispatcher {
         size: usize,
         traces: u64,
     ) -> Error {
-        let gone = entry.rest().minus(outcome.filtered).minus(outcome.sampled_out).minus(outcome.malformed);
+        let gone = entry.rest().minus(outcome.taken_out());
         let reason = self.book_loss(&error, gone, run, size, traces);
         entry.settle(outcome, Fate::Dropped(reason), loss_effort(&error));
         error
@@ -518,10 +522,9 @@ impl Dispatcher {
         {
             return result;
         }
-        let (news, next) = self.discovery.record(result.clone(), Instant::now());
-        if let News::Changed(info) = news {
+        let next = self.discovery.record(result.clone(), Instant::now(), |info| {
             let had_limit = self.courses.current().max_bytes;
-            let course = self.courses.informed(&self.config, info);
+            let course = self.courses.informed(&self.config, info.clone());
             if course.max_bytes != had_limit {
                 self.learned.forget();
             }
@@ -529,7 +532,7 @@ impl Dispatcher {
                 self.journal.note(Severity::Warning, format!("of the agent's trace filters, {why}"));
             }
             self.arrange_stats(true);
-        }
+        });
         if self.config.discovery {
             self.timers.lock().at[Errand::Info as usize] = None;
             self.arrange(Errand::Info, next);

@@ -7,6 +7,8 @@
 //! | [`v05`] | `/v0.5/traces` | a string table and arrays of twelve numbers |
 //! | [`v1`] | `/v1.0/traces` | maps of small integer keys, strings written once and then by number |
 
+pub mod from_v05;
+pub mod from_v1;
 pub(crate) mod json;
 mod out;
 mod strings;

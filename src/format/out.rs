@@ -29,6 +29,42 @@ impl Out {
         self.buf.capacity()
     }
 
+    /// Takes back what was written behind `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.pos = self.pos.min(len);
+    }
+
+    /// Writes over what was written at `at`.
+    pub(super) fn patch(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(to) = self.buf.get_mut(at..at + bytes.len()) {
+            to.copy_from_slice(bytes);
+        }
+    }
+
+    /// Makes what is written `more` bytes longer and gives its new length.
+    pub(super) fn widen(&mut self, more: usize) -> usize {
+        self.room(more);
+        self.pos += more;
+        self.pos
+    }
+
+    /// Moves `len` bytes of what was written.
+    pub(super) fn shift(&mut self, from: usize, len: usize, to: usize) {
+        if from + len <= self.buf.len() && to + len <= self.buf.len() {
+            self.buf.copy_within(from..from + len, to);
+        }
+    }
+
+    /// The first `len` of 16 bytes, in one store.
+    #[inline(always)]
+    pub(super) fn fixed(&mut self, bytes: &[u8; 16], len: usize) {
+        match self.buf.get_mut(self.pos..self.pos + 16) {
+            Some(to) => to.copy_from_slice(bytes),
+            None => self.late(bytes),
+        }
+        self.pos += len;
+    }
+
     /// Makes room for `n` more bytes.
     #[inline(always)]
     pub(super) fn room(&mut self, n: usize) {
@@ -65,6 +101,13 @@ impl Out {
     #[inline(always)]
     pub(super) fn code(&mut self, code: Code) {
         self.word(code.0, code.width());
+    }
+
+    /// A number and a byte behind it.
+    #[inline(always)]
+    pub(super) fn code_and(&mut self, code: Code, b: u8) {
+        let width = code.width();
+        self.word(code.0 & 0xff_ffff_ffff | u64::from(b) << (8 * width), width + 1);
     }
 
     #[inline(always)]

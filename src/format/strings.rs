@@ -17,7 +17,7 @@ pub(super) struct StringTable {
     slots: Vec<Slot>,
     mask: usize,
     used: usize,
-    generation: u32,
+    generation: u16,
     next_id: u32,
     seed: u64,
     hasher: foldhash::quality::RandomState,
@@ -25,14 +25,31 @@ pub(super) struct StringTable {
     owned: Vec<u8>,
 }
 
+/// Half a cache line, so that a look-up touches one line.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(32))]
 struct Slot {
     lo: u64,
     hi: u64,
-    code: u64,
+    /// A [`Code`], and the generation in two bytes that a code does not use.
+    tag: u64,
     at: u32,
     len: u32,
-    generation: u32,
+}
+
+const GENERATION: u32 = 40;
+
+impl Slot {
+    /// Whether it was filled since the table was cleared.
+    #[inline(always)]
+    fn is_of(&self, generation: u16) -> bool {
+        (self.tag >> GENERATION) as u16 == generation
+    }
+
+    #[inline(always)]
+    fn code(&self) -> Code {
+        Code(self.tag & !(0xffff << GENERATION))
+    }
 }
 
 /// In `Slot::at`: the text stands in `owned`.
@@ -163,13 +180,13 @@ impl StringTable {
         let mut place = hash as usize & self.mask;
         // The first place decides nearly always.
         if let Some(slot) = self.slots.get(place)
-            && slot.generation == self.generation
+            && slot.is_of(self.generation)
             && slot.lo == lo
             && slot.hi == hi
             && slot.len == len as u32
             && (len <= 16 || self.same(slot, src, at, len))
         {
-            return Interned::Known(Code(slot.code));
+            return Interned::Known(slot.code());
         }
         self.search(src, at, len, lo, hi, &mut place)
     }
@@ -207,7 +224,7 @@ impl StringTable {
         let mut probes = 0;
         loop {
             let Some(slot) = self.slots.get(*place) else { return Interned::Known(Code::EMPTY) };
-            if slot.generation != self.generation {
+            if !slot.is_of(self.generation) {
                 break;
             }
             if slot.lo == lo
@@ -215,7 +232,7 @@ impl StringTable {
                 && slot.len == len as u32
                 && (len <= 16 || self.same(slot, src, at, len))
             {
-                return Interned::Known(Code(slot.code));
+                return Interned::Known(slot.code());
             }
             probes += 1;
             *place = if probes == PROBES {
@@ -234,14 +251,15 @@ impl StringTable {
         }
         let code = Code::of(self.next_id);
         self.next_id += 1;
-        self.put(
-            Slot { lo, hi, code: code.0, at: at as u32, len: len as u32, generation: self.generation },
-            place,
-        );
+        self.put(self.slot(lo, hi, code, at as u32, len as u32), place);
         if self.used * 2 > self.mask {
             self.grow(src);
         }
         Interned::New(code)
+    }
+
+    fn slot(&self, lo: u64, hi: u64, code: Code, at: u32, len: u32) -> Slot {
+        Slot { lo, hi, tag: code.0 | u64::from(self.generation) << GENERATION, at, len }
     }
 
     fn put(&mut self, slot: Slot, place: usize) {
@@ -258,7 +276,7 @@ impl StringTable {
         let interned = self.intern_owned(text.as_bytes(), src);
         let (Interned::Known(code) | Interned::New(code) | Interned::NewOwned(code, _)) = &interned;
         let (lo, hi, hash) = self.words(src, at, len);
-        let slot = Slot { lo, hi, code: code.0, at: at as u32, len: len as u32, generation: self.generation };
+        let slot = self.slot(lo, hi, *code, at as u32, len as u32);
         let place = self.free_place(hash, src.get(at..at + len).unwrap_or(&[]));
         self.put(slot, place);
         if self.used * 2 > self.mask {
@@ -281,14 +299,14 @@ impl StringTable {
         let mut probes = 0;
         loop {
             let Some(slot) = self.slots.get(place) else { return Interned::Known(Code::EMPTY) };
-            if slot.generation != self.generation {
+            if !slot.is_of(self.generation) {
                 break;
             }
             if slot.lo == lo && slot.hi == hi && slot.len == text.len() as u32 {
                 let there = (slot.at & !OWNED) as usize;
                 let from = if slot.at & OWNED == 0 { src } else { &self.owned };
                 if text.len() <= 16 || from.get(there..there + text.len()) == Some(text) {
-                    let code = Code(slot.code);
+                    let code = slot.code();
                     self.owned.truncate(start);
                     return Interned::Known(code);
                 }
@@ -303,10 +321,7 @@ impl StringTable {
         let code = Code::of(self.next_id);
         self.next_id += 1;
         let len = text.len() as u32;
-        self.put(
-            Slot { lo, hi, code: code.0, at: start as u32 | OWNED, len, generation: self.generation },
-            place,
-        );
+        self.put(self.slot(lo, hi, code, start as u32 | OWNED, len), place);
         if self.used * 2 > self.mask {
             self.grow(src);
         }
@@ -316,7 +331,7 @@ impl StringTable {
     fn free_place(&self, hash: u64, text: &[u8]) -> usize {
         let mut place = hash as usize & self.mask;
         let mut probes = 0;
-        while self.slots.get(place).is_some_and(|s| s.generation == self.generation) {
+        while self.slots.get(place).is_some_and(|s| s.is_of(self.generation)) {
             probes += 1;
             place = if probes == PROBES {
                 self.hasher.hash_one(Some(text)) as usize & self.mask
@@ -334,7 +349,7 @@ impl StringTable {
         self.mask = size - 1;
         self.used = 0;
         for slot in old {
-            if slot.generation != self.generation {
+            if !slot.is_of(self.generation) {
                 continue;
             }
             let at = (slot.at & !OWNED) as usize;

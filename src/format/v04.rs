@@ -115,10 +115,11 @@ fn settle_marks(payload: &mut Payload<'_>) {
         };
         let side_at = arena.side.len() as u32;
         arena.side.extend_from_slice(text);
-        // A head's edit is the only one at its place. Each span adds its own, so the others need not be looked at.
+        // Before a head's edit at its place stands only what is put in there, at the end of the span before. Each span adds
+        // its own, so the others need not be looked at.
         let place = arena.edits.get(..sorted).unwrap_or(&[]).partition_point(|e| e.at < map_at);
-        let head =
-            arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place)).filter(|e| e.at == map_at);
+        let known = arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place..)).unwrap_or(&mut []);
+        let head = known.iter_mut().take_while(|e| e.at == map_at).find(|e| e.end != map_at);
         if let Some(Edit { with: With::MapHead(n), .. }) = head {
             *n += 1;
         } else {

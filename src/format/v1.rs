@@ -199,22 +199,13 @@ impl Encoder {
             priority: NO_PRIORITY,
         };
         let mut root_priority = None;
-        let mut promoted = Promoted::default();
+        let mut present = 0;
         for span in spans {
             if span.flags & flag::NIL != 0 {
                 continue;
             }
             facts.trace_id = span.trace_id;
-            let slot = |slot| slot_text(bytes, span, slot);
-            if let Some(high) = slot(Slot::TraceIdHigh).and_then(|t| hex(arena.text(bytes, t))) {
-                facts.trace_id_high = high;
-            }
-            if let Some(t) = slot(Slot::Origin) {
-                facts.origin = t;
-            }
-            if let Some(n) = slot(Slot::DecisionMaker).and_then(|t| mechanism(arena.text(bytes, t))) {
-                facts.mechanism = n;
-            }
+            present |= span.present;
             if let Some(v) = arena.slot_number(bytes, span, Slot::SamplingPriority) {
                 facts.priority = v as i32;
             }
@@ -223,18 +214,28 @@ impl Encoder {
             } else if let Some(priority) = root_priority {
                 facts.priority = priority;
             }
-            for (from, to) in [
-                (Slot::Env, &mut promoted.env),
-                (Slot::Version, &mut promoted.version),
-                (Slot::Hostname, &mut promoted.hostname),
-                (Slot::GitCommit, &mut promoted.git_commit),
-                (Slot::ApmMode, &mut promoted.apm_mode),
-            ] {
-                if let Some(t) = slot(from) {
-                    *to = t;
-                }
-            }
         }
+        // The last span that has it decides.
+        let texts = |slot: Slot| {
+            let spans = if present & (1 << slot as u32) == 0 { &[] } else { spans };
+            let live = spans.iter().rev().filter(|s| s.flags & flag::NIL == 0);
+            live.filter_map(move |span| slot_text(bytes, span, slot))
+        };
+        if let Some(high) = texts(Slot::TraceIdHigh).find_map(|t| hex(arena.text(bytes, t))) {
+            facts.trace_id_high = high;
+        }
+        if let Some(n) = texts(Slot::DecisionMaker).find_map(|t| mechanism(arena.text(bytes, t))) {
+            facts.mechanism = n;
+        }
+        facts.origin = texts(Slot::Origin).next().unwrap_or_default();
+        let last = |slot| texts(slot).next().unwrap_or_default();
+        let promoted = Promoted {
+            env: last(Slot::Env),
+            version: last(Slot::Version),
+            hostname: last(Slot::Hostname),
+            git_commit: last(Slot::GitCommit),
+            apm_mode: last(Slot::ApmMode),
+        };
         // An empty text of this chunk does not replace what an earlier chunk said.
         let payload = &mut self.promoted;
         for (to, from) in [
@@ -345,8 +346,7 @@ impl Encoder {
     fn attributes(&mut self, buf: &[u8], span: &Span, mark: bool, structs: Option<(u32, usize)>) {
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
-            p = self.string(buf, p);
-            self.out.byte(STRING);
+            p = self.key(buf, p, STRING);
             p = self.string(buf, p);
         }
         if mark {
@@ -359,8 +359,7 @@ impl Encoder {
         }
         let mut p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
-            p = self.string(buf, p);
-            self.out.byte(DOUBLE);
+            p = self.key(buf, p, DOUBLE);
             if buf.get(p) == Some(&0xcb) {
                 self.out.copy(buf, p, 9);
                 p += 9;
@@ -558,18 +557,19 @@ impl Encoder {
     fn text(&mut self, buf: &[u8], at: usize, len: usize) {
         match self.table.intern(buf, at, len) {
             Interned::Known(code) => self.out.code(code),
-            Interned::New(_) => self.literal(buf, at, len),
-            Interned::NewOwned(_, range) => {
-                self.out.str_head(range.len());
-                self.out.bytes(self.table.owned(range));
-            }
+            new => self.new_text(buf, at, len, new),
         }
     }
 
     #[inline(never)]
-    fn literal(&mut self, buf: &[u8], at: usize, len: usize) {
-        self.out.str_head(len);
-        self.out.copy(buf, at, len);
+    fn new_text(&mut self, buf: &[u8], at: usize, len: usize, new: Interned) {
+        if let Interned::NewOwned(_, range) = new {
+            self.out.str_head(range.len());
+            self.out.bytes(self.table.owned(range));
+        } else {
+            self.out.str_head(len);
+            self.out.copy(buf, at, len);
+        }
     }
 
     /// Writes a text that does not stand in the payload, or its number.
@@ -583,6 +583,23 @@ impl Encoder {
                 self.out.bytes(text);
             }
         }
+    }
+
+    /// Writes an attribute's key and the type of its value in one store.
+    #[inline(always)]
+    fn key(&mut self, buf: &[u8], p: usize, kind: u8) -> usize {
+        let (at, len) = match buf.get(p) {
+            Some(&b) if b & 0xe0 == 0xa0 => (p + 1, (b & 0x1f) as usize),
+            _ => super::odd_string(buf, p),
+        };
+        match self.table.intern(buf, at, len) {
+            Interned::Known(code) => self.out.code_and(code, kind),
+            new => {
+                self.new_text(buf, at, len, new);
+                self.out.byte(kind);
+            }
+        }
+        at + len
     }
 
     /// Writes the string at `p`, which may be binary or nil; gives the position behind it.

@@ -5,6 +5,7 @@ use crate::config::{Config, OutputFormat, RawConfig};
 use crate::delivery::accounting::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 use crate::error::Error;
+use crate::normalize::Reason;
 use crate::trace::OnMalformed;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -83,6 +84,11 @@ fn account(m: &Metrics) -> Value {
         .filter(|reason| m.dropped_for(*reason) != Counts::default())
         .map(|reason| (reason.name().to_owned(), counts(m.dropped_for(reason))))
         .collect();
+    let normalized: Map<String, Value> = Reason::ALL
+        .into_iter()
+        .filter(|reason| m.normalized.get(*reason) > 0)
+        .map(|reason| (reason.label().to_owned(), m.normalized.get(reason).into()))
+        .collect();
     json!({
         "payloads": m.payloads,
         "received": counts(m.received),
@@ -97,6 +103,7 @@ fn account(m: &Metrics) -> Value {
         "lost_in_conversion": m.lost_in_conversion,
         "requests": m.requests,
         "body_bytes": m.body_bytes,
+        "normalized": normalized,
     })
 }
 
@@ -179,6 +186,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("closeTimeout", ms(c.close_timeout)),
         ("header", json!(c.headers.iter().map(|(name, _)| hidden(name)).collect::<Vec<_>>())),
         ("testSessionToken", json!(if c.test_session_token.is_empty() { "" } else { "***" })),
+        ("inputFormat", json!(c.raw.input_format.as_deref().unwrap_or("V04"))),
         (
             "outputFormat",
             json!(if c.output_auto { crate::config::OUTPUT_AUTO } else { format_name(c.output_format) }),
@@ -210,6 +218,10 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ),
         ("peerTag", json!(c.raw.peer_tags)),
         ("additionalMetricTag", json!(c.raw.additional_metric_tags)),
+        ("normalize", json!(c.normalize)),
+        ("obfuscate", json!(c.obfuscator.is_some())),
+        ("obfuscation", json!(c.raw.obfuscation)),
+        ("obfuscationEnvironment", json!(c.raw.obfuscation_environment)),
         ("dogstatsd", json!(c.dogstatsd.as_ref().map(ToString::to_string))),
     ]
 }

@@ -63,9 +63,11 @@ pub(crate) enum Topic {
     Closing,
     /// Our own fault.
     Defect,
+    /// Traces that the agent would refuse.
+    Invalid,
 }
 
-const TOPICS: [Topic; 7] = [
+const TOPICS: [Topic; 8] = [
     Topic::Delivery,
     Topic::Input,
     Topic::Repaired,
@@ -73,6 +75,7 @@ const TOPICS: [Topic; 7] = [
     Topic::Queue,
     Topic::Closing,
     Topic::Defect,
+    Topic::Invalid,
 ];
 
 impl Topic {
@@ -84,6 +87,7 @@ impl Topic {
             DropReason::QueueFull | DropReason::Evicted => Self::Queue,
             DropReason::Closed | DropReason::Forgotten => Self::Closing,
             DropReason::Internal => Self::Defect,
+            DropReason::InvalidTrace => Self::Invalid,
             _ => Self::Delivery,
         }
     }
@@ -97,6 +101,7 @@ impl Topic {
             Self::Queue => "the queue is full",
             Self::Closing => "traces were left over when the exporter was closed",
             Self::Defect => "traces are lost by a defect of this library",
+            Self::Invalid => "traces are refused as the agent would",
         }
     }
 
@@ -108,6 +113,7 @@ impl Topic {
             Self::Queue => "`queueBytes`, `overflow`",
             Self::Closing => "`closeTimeout`",
             Self::Defect => "please report it",
+            Self::Invalid => "`normalize`",
         }
     }
 }

@@ -48,6 +48,11 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!("nativeClose", "(JJ)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeClose),
         native!("nativeMetrics", "(J)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeMetrics),
         native!("nativeInfo", "(JJ)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeInfo),
+        native!(
+            "nativeObfuscate",
+            "([B[B)[B",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate
+        ),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
     ];
     // SAFETY: see `native!`.

@@ -10,6 +10,8 @@ use crate::delivery::accounting::{Counts, Metrics};
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
 use crate::ffi::handle::Handles;
+use crate::normalize::Reason;
+use crate::obfuscate::{Request, one_text};
 use jni::objects::{
     JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue,
 };
@@ -226,6 +228,27 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
     })
 }
 
+/// One text as it would leave the process; `request` holds the names of type, dialect, mode and preset, NUL between them.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    request: JByteArray<'l>,
+    text: JByteArray<'l>,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        if request.is_null() || text.is_null() {
+            return Err(Failure::Null("text"));
+        }
+        let names = env.convert_byte_array(&request)?;
+        let mut names = names.split(|b| *b == 0).map(|name| std::str::from_utf8(name).unwrap_or(""));
+        let mut next = || names.next().unwrap_or("");
+        let request = Request { kind: next(), dbms: next(), mode: next(), preset: next() };
+        let out = one_text(request, &env.convert_byte_array(&text)?)?;
+        Ok(env.byte_array_from_slice(&out)?)
+    })
+}
+
 impl Exporter {
     /// Lends a payload buffer. Which one does not matter; a concurrent send gets another.
     fn with_buffer<R>(&self, body: impl FnOnce(&mut Vec<i8>) -> R) -> R {
@@ -397,7 +420,7 @@ fn as_bytes(bytes: &[i8]) -> &[u8] {
 
 /// The account in the order that `Metrics.java` reads: payloads; received, sent, filtered, sampled out, queued as traces,
 /// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes; then the dropped
-/// ones, reason by reason.
+/// ones, reason by reason; then the changes of normalization, reason by reason.
 fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
     let counts =
         |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
@@ -412,6 +435,7 @@ fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
     for c in m.dropped {
         counts(out, c);
     }
+    out.extend(Reason::ALL.map(|reason| m.normalized.get(reason) as i64));
 }
 
 fn longs<'l>(env: &mut Env<'l>, numbers: &[i64]) -> Native<'l, JLongArray<'l>> {

@@ -29,7 +29,7 @@ impl Normalizer {
     ) -> Result<(), Refusal> {
         let mut trace = TraceId::of(spans.first().ok_or(Refusal::EmptyTrace)?);
         let mut refusal = Ok(());
-        let mut seen = 0;
+        let mut ids = Vec::new();
         for span in spans.iter_mut() {
             refusal = match trace.is_of(span) {
                 true => self.span(span, now_ns, counts, scratch),
@@ -38,9 +38,9 @@ impl Normalizer {
             if refusal.is_err() {
                 break;
             }
-            seen += 1;
+            ids.push(span.span_id());
         }
-        let duplicates = duplicate_ids(spans.iter().take(seen).map(S::span_id));
+        let duplicates = duplicate_ids(&mut ids);
         if duplicates > 0 {
             counts.add_many(Reason::DuplicateSpanId, duplicates);
         }
@@ -70,8 +70,19 @@ impl TraceId {
 }
 
 /// How many ids have been there before.
-fn duplicate_ids(ids: impl Iterator<Item = u64>) -> u64 {
-    let mut ids: Vec<u64> = ids.collect();
+pub(crate) fn duplicate_ids(ids: &mut [u64]) -> u64 {
+    // A set of bits tells most small chunks that there are none; a large one, or one that is not sure, is sorted.
+    let mut seen = [0u64; 64];
+    let new = |id: &u64| {
+        let place = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        let (word, bit) = (&mut seen[place as usize & 63], 1 << (place >> 6));
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    };
+    if ids.len() <= 32 && ids.iter().all(new) {
+        return 0;
+    }
     ids.sort_unstable();
     ids.windows(2).filter(|w| w[0] == w[1]).count() as u64
 }

@@ -11,12 +11,14 @@ mod reason;
 mod service;
 mod span;
 mod status_code;
+pub(crate) mod swar;
 mod tag;
 mod time;
 pub mod truncate;
 pub(crate) mod unicode;
 mod unicode_tables;
 
+pub(crate) use chunk::duplicate_ids;
 pub use chunk::{ChunkTags, root, tags};
 pub use name::{UNNAMED, name};
 pub use peer_service::{base_service, peer_service};

@@ -3,7 +3,7 @@
 //! From the agent: an empty name, or one without any letter of ASCII, becomes `unnamed_operation`.
 
 use super::reason::{Counts, Reason};
-use super::truncate;
+use super::{swar, truncate};
 use crate::trace::Verdict;
 
 /// What an operation without a usable name is called.
@@ -57,21 +57,18 @@ fn class(b: u8) -> u8 {
 /// Whether every byte may stand where it does: no `_` before `_` or `.`.
 #[inline]
 fn is_valid(text: &[u8]) -> bool {
-    let mut before = 0;
-    for &b in text {
-        let class = class(b);
-        if class == 0 || (before == UNDERSCORE && class & (DOT | UNDERSCORE) != 0) {
-            return false;
-        }
-        before = class;
-    }
-    true
+    swar::words(text, b'a', |word| {
+        let (underscore, dot) = (swar::within(word, b'_', b'_'), swar::within(word, b'.', b'.'));
+        let alpha = swar::within(word | 0x2020_2020_2020_2020, b'a', b'z');
+        let known = alpha | swar::within(word, b'0', b'9') | underscore | dot;
+        word & swar::HIGH == 0 && known == swar::HIGH && underscore << 8 & (underscore | dot) == 0
+    })
 }
 
 #[inline]
 fn is_normal(text: &[u8]) -> bool {
     let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return false };
-    text.len() <= MAX_BYTES && class(first) == ALPHA && last != b'_' && is_valid(text)
+    text.len() <= MAX_BYTES && first.is_ascii_alphabetic() && last != b'_' && is_valid(text)
 }
 
 #[cold]

@@ -68,7 +68,7 @@ impl Reason {
 }
 
 /// How often each [`Reason`] applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u64; Reason::ALL.len()]);
 
 impl Counts {

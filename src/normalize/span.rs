@@ -81,9 +81,11 @@ impl Normalizer {
     /// Cuts text that is over the agent's limits. Comes after obfuscation.
     pub fn truncate<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
         field(span, Field::Resource, scratch, |text, out| truncate::resource(text, self.resource_limit, out));
-        span.each_tag(scratch, truncate::meta_value);
-        span.each_key(Entries::Meta, scratch, truncate::meta_key);
-        span.each_key(Entries::Metrics, scratch, truncate::metrics_key);
+        if span.may_be_long(truncate::KEY, truncate::VALUE) {
+            span.each_tag(scratch, truncate::meta_value);
+            span.each_key(Entries::Meta, scratch, truncate::meta_key);
+            span.each_key(Entries::Metrics, scratch, truncate::metrics_key);
+        }
     }
 }
 

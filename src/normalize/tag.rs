@@ -4,7 +4,7 @@
 //! A full tag (`key:value`) must also begin with a letter or `:`; a value alone may begin with anything. The rule is the
 //! agent's (`NormalizeTag`, `NormalizeTagValue`), its limits too: reading stops after 200 characters or about 400 bytes.
 
-use super::unicode;
+use super::{swar, unicode};
 use crate::trace::Verdict;
 
 /// Most characters of a tag.
@@ -14,7 +14,7 @@ const MAX_READ_BYTES: usize = 400;
 
 /// Normalizes a whole tag, `key:value`.
 pub fn tag(text: &[u8], out: &mut Vec<u8>) -> Verdict {
-    let starts_well = text.first().is_none_or(|&b| CLASS[usize::from(b)] & FIRST != 0);
+    let starts_well = text.first().is_none_or(|&b| may_begin(char::from(b)) && b.is_ascii());
     if starts_well && is_normal(text) { Verdict::Keep } else { rewrite(text, true, out) }
 }
 
@@ -23,43 +23,19 @@ pub fn tag_value(text: &[u8], out: &mut Vec<u8>) -> Verdict {
     if is_normal(text) { Verdict::Keep } else { rewrite(text, false, out) }
 }
 
-/// May stand anywhere.
-const PLAIN: u8 = 1;
-/// May stand first in a tag.
-const FIRST: u8 = 2;
-/// May stand between two plain ones.
-const UNDERSCORE: u8 = 4;
-
-static CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        class[i] = match i as u8 {
-            b'a'..=b'z' | b':' => PLAIN | FIRST,
-            b'0'..=b'9' | b'.' | b'/' | b'-' => PLAIN,
-            b'_' => UNDERSCORE,
-            _ => 0,
-        };
-        i += 1;
-    }
-    class
-};
-
-/// Whether an ASCII text needs no change. The usual case, so it costs one look into a table a byte.
+/// Whether an ASCII text needs no change: what may stand anywhere, and `_` between two of these or first. The usual case.
 #[inline]
 pub(crate) fn is_normal(text: &[u8]) -> bool {
-    if text.len() > MAX_CHARS {
+    if text.len() > MAX_CHARS || text.last() == Some(&b'_') {
         return false;
     }
-    let mut before = PLAIN; // a leading underscore is fine in a value
-    for &b in text {
-        let class = CLASS[usize::from(b)];
-        if class == 0 || class & before & UNDERSCORE != 0 {
-            return false;
-        }
-        before = class;
-    }
-    before & UNDERSCORE == 0
+    text.is_empty()
+        || swar::words(text, b'a', |word| {
+            // `-`, `.`, `/`, the digits and `:` follow one another.
+            let underscore = swar::within(word, b'_', b'_');
+            let known = swar::within(word, b'-', b':') | swar::within(word, b'a', b'z') | underscore;
+            word & swar::HIGH == 0 && known == swar::HIGH && underscore & underscore << 8 == 0
+        })
 }
 
 #[cold]

@@ -4,16 +4,16 @@
 //! error does not turn a protection off unnoticed.
 
 use super::replace::ReplaceRule;
+use super::settings;
 use super::sql::{SqlConfig, SqlMode};
 use crate::error::{Error, ErrorKind};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What to obfuscate, and how.
 ///
 /// Always on, whatever stands here: SQL and Cassandra statements, the resources of Redis and Valkey spans, user and
 /// password in `http.url`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObfuscationConfig {
     /// Card numbers in all tags and event attributes.
     pub credit_cards: CreditCardsConfig,
@@ -44,8 +44,7 @@ pub struct ObfuscationConfig {
 }
 
 /// Card numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CreditCardsConfig {
     /// Whether they are looked for.
     pub enabled: bool,
@@ -56,8 +55,7 @@ pub struct CreditCardsConfig {
 }
 
 /// A tag that holds JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JsonConfig {
     /// Whether its values are hidden.
     pub enabled: bool,
@@ -68,8 +66,7 @@ pub struct JsonConfig {
 }
 
 /// Query plans in JSON; off unless asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanConfig {
     /// Whether their values are hidden.
     pub enabled: bool,
@@ -80,19 +77,16 @@ pub struct PlanConfig {
 }
 
 /// URLs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HttpConfig {
     /// The query goes.
     pub remove_query_string: bool,
     /// Path segments with digits become `?`.
-    #[serde(alias = "remove_path_digits")]
     pub remove_paths_with_digits: bool,
 }
 
 /// Raw commands of Redis and Valkey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RedisConfig {
     /// Whether arguments that hold values are hidden.
     pub enabled: bool,
@@ -101,8 +95,7 @@ pub struct RedisConfig {
 }
 
 /// Memcached commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemcachedConfig {
     /// Whether the tag is changed at all.
     pub enabled: bool,
@@ -201,16 +194,20 @@ impl ObfuscationConfig {
     /// `InvalidConfiguration` with the place: for text that is no JSON, an unknown name, a value of the wrong type, an
     /// unknown mode.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json).map_err(|e| invalid(format!("obfuscation: {e}")))
+        settings::from_json("obfuscation", json)
     }
 
-    /// Reads the agent's environment variables; `look_up` gives a variable's value. What is not set is as in a packaged
-    /// agent.
+    /// Reads the agent's environment variables: `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE`,
+    /// `DD_APM_REPLACE_TAGS`; `look_up` gives a variable's value. What is not set is as in a packaged agent, or as
+    /// `DD_OBFUSCATION_CONFIG` says, JSON as for [`from_json`](Self::from_json).
     ///
     /// # Errors
     /// `InvalidConfiguration` with the variable's name.
     pub fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let mut config = Self::agent();
+        let mut config = match look_up("DD_OBFUSCATION_CONFIG").filter(|json| !json.trim().is_empty()) {
+            Some(json) => settings::from_json("DD_OBFUSCATION_CONFIG", &json)?,
+            None => Self::agent(),
+        };
         let env = Environment(&look_up);
         env.cards(&mut config.credit_cards)?;
         for (name, json) in [
@@ -244,8 +241,7 @@ impl ObfuscationConfig {
             config.sql.obfuscation_mode = Some(SqlMode::named(&mode).ok_or_else(unknown)?);
         }
         if let Some(rules) = look_up("DD_APM_REPLACE_TAGS").filter(|r| !r.trim().is_empty()) {
-            config.replace_tags =
-                serde_json::from_str(&rules).map_err(|e| invalid(format!("DD_APM_REPLACE_TAGS: {e}")))?;
+            config.replace_tags = settings::rules_from_json("DD_APM_REPLACE_TAGS", &rules)?;
         }
         Ok(config)
     }
@@ -280,7 +276,7 @@ impl<L: Fn(&str) -> Option<String>> Environment<'_, L> {
     fn list(&self, name: &str, list: &mut Vec<String>) -> Result<(), Error> {
         let Some((name, value)) = self.get(name) else { return Ok(()) };
         *list = if value.starts_with('[') {
-            serde_json::from_str(&value).map_err(|e| invalid(format!("{name}: {e}")))?
+            settings::list_from_json(&name, &value)?
         } else {
             value.split_whitespace().map(str::to_owned).collect()
         };
@@ -315,11 +311,15 @@ mod tests {
             (r#"{"credit_card": {}}"#, "unknown field `credit_card`"),
             (
                 "{\n \"redis\": {\"enable\": true}}",
-                "unknown field `enable`, expected `enabled` or `remove_all_args` at line 2",
+                "obfuscation: redis: unknown field `enable`, expected one of `enabled`, `remove_all_args`",
             ),
-            (r#"{"http": 1}"#, "line 1 column"),
-            (r#"{"sql": {"obfuscation_mode": "x"}}"#, "obfuscation_mode is \"x\""),
-            (r#"{"replace_tags": [{"name": "a", "patern": ""}]}"#, "unknown field `patern`"),
+            (r#"{"http": 1}"#, "obfuscation: http: an object belongs there"),
+            (r#"{"http": {"remove_query_string": 1}}"#, "http.remove_query_string: true or false belongs"),
+            (r#"{"mongodb": {"keep_values": ["a", 1]}}"#, "mongodb.keep_values: an array of texts"),
+            ("{\n \"http\": }", "line 2 column 10"),
+            (r#"{"sql": {"obfuscation_mode": "x"}}"#, "sql.obfuscation_mode: normalize_only"),
+            (r#"{"replace_tags": [{"name": "a", "patern": ""}]}"#, "replace_tags[0].pattern: a text"),
+            (r#"{"replace_tags": [{"name": "a", "pattern": "", "reps": ""}]}"#, "unknown field `reps`"),
         ] {
             let error = ObfuscationConfig::from_json(json).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
@@ -348,6 +348,17 @@ mod tests {
         assert_eq!(config.credit_cards.keep_values, ["x", "y"]);
         assert_eq!(config.replace_tags.len(), 1);
         assert_eq!(read(&[]).unwrap(), ObfuscationConfig::agent());
+        let config = read(&[
+            (
+                "DD_OBFUSCATION_CONFIG",
+                r#"{"redis": {"enabled": false}, "http": {"remove_query_string": true}}"#,
+            ),
+            ("DD_APM_OBFUSCATION_REDIS_ENABLED", "true"),
+        ])
+        .unwrap();
+        assert!(config.redis.enabled && config.http.remove_query_string);
+        let error = read(&[("DD_OBFUSCATION_CONFIG", r#"{"redi": 1}"#)]).unwrap_err();
+        assert!(error.message().contains("DD_OBFUSCATION_CONFIG: unknown field `redi`"), "{error}");
         let error = read(&[("DD_APM_OBFUSCATION_REDIS_ENABLED", "yes")]).unwrap_err();
         assert!(error.message().starts_with("DD_APM_OBFUSCATION_REDIS_ENABLED"), "{error}");
         assert!(read(&[("DD_APM_REPLACE_TAGS", "{")]).is_err());

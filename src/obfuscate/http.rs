@@ -237,11 +237,14 @@ fn write_opaque(scheme: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(opaque);
 }
 
-/// Whether a text that is no URL may still hold a password: an `@` in what stands behind `//`, or behind something that
-/// should have been a port.
+/// Whether a text that is no URL may still hold a password: an `@` at its beginning, in what stands behind `//`, or behind
+/// something that should have been a port.
 fn may_hold_password(url: &[u8]) -> bool {
-    let authority_from = memchr::memmem::find(url, b"//").map_or(0, |at| at + 2);
-    let text = url.get(authority_from..).unwrap_or(&[]);
+    let behind_slashes = memchr::memmem::find(url, b"//").map_or(0, |at| at + 2);
+    [0, behind_slashes].iter().any(|&from| url.get(from..).is_some_and(names_somebody))
+}
+
+fn names_somebody(text: &[u8]) -> bool {
     let Some(at) = memchr::memchr(b'@', text) else { return false };
     let end = text.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(text.len());
     let authority = text.get(..end).unwrap_or(&[]);
@@ -385,6 +388,7 @@ mod tests {
             ("http://é:p@h/a", "?"),
             ("http://u:p/w@h/a", "?"),
             ("1u:pw@h/x", "?"),
+            ("http::pw@//#%", "?"),
             ("http:u:p@h/x@y", "http:h/x@y"),
             ("http::pw@//", "http://"),
             ("jdbc:mysql://u:p@h/x", "jdbc:mysql://h/x"),

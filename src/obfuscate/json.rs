@@ -4,6 +4,7 @@
 //! space goes. Several documents may follow each other. What is not JSON ends the output with `...`, so that nothing
 //! behind the error is ever sent. One pass, no recursion; memory grows with the nesting by one bit a level.
 
+use crate::normalize::swar;
 use crate::normalize::unicode;
 use crate::trace::Verdict;
 use hashbrown::HashSet;
@@ -262,6 +263,15 @@ impl Run<'_> {
     fn skip_string(&mut self) -> Result<(), Broken> {
         let mut at = self.at + 1;
         loop {
+            while let Some(word) = self.text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+                match swar::first_below_or_of(u64::from_le_bytes(*word), 0x20, *b"\"\\") {
+                    None => at += 8,
+                    Some(behind) => {
+                        at += behind;
+                        break;
+                    }
+                }
+            }
             let rest = self.text.get(at..).unwrap_or(&[]);
             at += rest.iter().position(|&b| IN_STRING[usize::from(b)]).unwrap_or(rest.len());
             match self.text.get(at) {

@@ -12,8 +12,10 @@ mod http_plain;
 mod ip;
 mod json;
 mod memcached;
+mod one_text;
 mod redis;
 mod replace;
+mod settings;
 mod span;
 pub mod sql;
 mod text;
@@ -27,6 +29,7 @@ pub use http::{UrlOptions, url};
 pub use ip::quantize as quantize_peer_addresses;
 pub use json::{Json, Transform};
 pub use memcached::command as memcached_command;
+pub use one_text::{Request, one_text, resource_for_stats};
 pub use redis::{
     quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all,
 };

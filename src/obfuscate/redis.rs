@@ -4,6 +4,7 @@
 //! Which arguments hold values is the agent's table. Commands that it does not list keep theirs.
 
 use super::text;
+use crate::normalize::swar;
 use crate::trace::Verdict;
 use std::ops::Range;
 
@@ -210,7 +211,10 @@ impl Tokens<'_> {
         }
         let start = self.at;
         let rest = self.text.get(start..).filter(|r| !r.is_empty())?;
-        let end = start + rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(rest.len());
+        let word =
+            rest.first_chunk::<8>().and_then(|word| swar::first_of(u64::from_le_bytes(*word), *b" \n"));
+        let slow = || rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(rest.len());
+        let end = start + word.unwrap_or_else(slow);
         self.step_over(end);
         Some((true, start..end))
     }
@@ -242,8 +246,18 @@ impl Tokens<'_> {
 /// meaning.
 #[inline]
 fn argument_end(text: &[u8], start: usize) -> usize {
-    let (mut quoted, mut escaped) = (false, false);
     let mut at = start;
+    // Eight bytes at a time up to the first that matters; most arguments have no quotes.
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        match swar::first_of(u64::from_le_bytes(*word), *b" \n\"\\") {
+            None => at += 8,
+            Some(behind) => {
+                at += behind;
+                break;
+            }
+        }
+    }
+    let (mut quoted, mut escaped) = (false, false);
     while let Some(&b) = text.get(at) {
         match b {
             b'\\' => {
@@ -352,8 +366,9 @@ impl Arguments {
 
 #[inline]
 fn values_of(command: &[u8]) -> Values {
-    let Some(word) = word_of(command) else { return values_of_unusual(command) };
-    if word & NOT_ASCII != 0 {
+    let Some(word) = swar::upper_word(command) else { return values_of_unusual(command) };
+    // A NUL at the end would read as no byte at all.
+    if word & NOT_ASCII != 0 || command.last() == Some(&0) {
         return values_of_unusual(command);
     }
     let mut slot = slot_of(word);
@@ -376,32 +391,22 @@ fn values_of_unusual(command: &[u8]) -> Values {
     text::push_upper(command, &mut upper);
     match upper.is_ascii() {
         true if upper == LONGEST.0 => LONGEST.1,
-        true if upper.len() <= 16 => values_of(&upper),
+        true if upper.len() <= 16 && upper.last() != Some(&0) && !upper.is_empty() => values_of(&upper),
         _ => Values::None,
     }
 }
 
 const NOT_ASCII: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
 
-/// A name of up to 16 bytes as a number, letters upper case. Names of different length differ, since no byte of
-/// a name counts as 0.
-#[inline]
+/// A name of the table as a number, as [`swar::upper_word`] gives it. Names of different length differ, since no byte of a
+/// name counts as 0.
 const fn word_of(command: &[u8]) -> Option<u128> {
     if command.len() > 16 {
         return None;
     }
     let (mut word, mut i) = (0u128, 0);
     while i < command.len() {
-        let b = command[i];
-        // Only letters have an upper case; a NUL must not read as "no more bytes".
-        let upper = if b.is_ascii_lowercase() {
-            b & 0xdf
-        } else if b == 0 {
-            1
-        } else {
-            b
-        };
-        word |= (upper as u128) << (8 * i);
+        word |= (command[i] as u128) << (8 * i);
         i += 1;
     }
     Some(word)

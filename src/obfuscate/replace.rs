@@ -8,19 +8,17 @@ use super::go_regex;
 use crate::error::{Error, ErrorKind};
 use crate::trace::{Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Verdict};
 use regex::bytes::Regex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::io::Write;
 
 /// One rule as the caller writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReplaceRule {
     /// The tag's key, `*` for everything, `resource.name` for the resource.
     pub name: String,
     /// A regular expression in Go's syntax.
     pub pattern: String,
     /// What takes the place of each match; `$1`, `${1}` and `${name}` stand for groups.
-    #[serde(default)]
     pub repl: String,
 }
 

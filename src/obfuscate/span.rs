@@ -127,7 +127,9 @@ impl Obfuscator {
         let Scratch { text: memory, sql } = scratch;
         if let Some(cards) = &self.cards {
             span.each_event_attribute(memory, |key, value, out| cards.attribute(key, value, out));
-            span.each_tag(memory, |key, value, out| cards.tag(key, value, out));
+            if span.may_hold_card() {
+                span.each_tag(memory, |key, value, out| cards.tag(key, value, out));
+            }
         }
         match span.field(Field::Type) {
             b"web" | b"http" => tag(span, Tag::HttpUrl, memory, |url, out| http::url(url, self.url, out)),

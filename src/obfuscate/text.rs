@@ -9,6 +9,10 @@ pub(super) fn is_space(c: Option<char>) -> bool {
 
 /// Cuts white space off both ends.
 pub(super) fn trim(text: &[u8]) -> &[u8] {
+    let is_dark = |b: Option<&u8>| b.is_some_and(u8::is_ascii_graphic);
+    if is_dark(text.first()) && is_dark(text.last()) {
+        return text;
+    }
     trim_end(trim_start(text))
 }
 

@@ -126,15 +126,20 @@ impl Rules {
         self.roles.get_mut(number)
     }
 
-    /// Records the spans of a batch that count.
-    pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending) {
+    /// Records the spans of a batch that count. With `early` they may be counted there when many have come together, so
+    /// that a large payload does not take memory by its size.
+    pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending, early: Option<&Concentrator>) {
         for chunk in payload.chunks() {
-            pending.chunks += 1;
-            if chunk.state() != ChunkState::Kept || pending.chunks <= pending.done {
+            if chunk.state() != ChunkState::Kept {
                 continue;
             }
-            for span in payload.chunk_spans(chunk) {
-                self.span(payload.bytes, payload.arena, span, pending);
+            for spans in payload.chunk_spans(chunk).chunks(SPANS_AT_ONCE) {
+                for span in spans {
+                    self.span(payload.bytes, payload.arena, span, pending);
+                }
+                if let Some(concentrator) = early.filter(|_| pending.is_much()) {
+                    concentrator.commit(pending);
+                }
             }
         }
     }
@@ -143,17 +148,21 @@ impl Rules {
     fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending) {
         let top_level = span.flags & flag::IS_TOP_LEVEL != 0
             || span.present & MARKS != 0 && is_marked(bytes, arena, span);
-        let kind = span.slot(Slot::SpanKind).map_or((0, 0), |at| text_at(bytes, at));
-        let kind_text = bytes.get(kind.0..kind.0 + kind.1).unwrap_or(&[]);
+        let kind = slot_place(bytes, arena, span, Slot::SpanKind);
+        let kind_text = kind.text();
         let counts = top_level
             || arena.slot_number(bytes, span, Slot::Measured) == Some(1.0)
             || (!kind_text.is_empty() && self.kinds.iter().any(|k| k.eq_ignore_ascii_case(kind_text)));
         if !counts || arena.slot_number(bytes, span, Slot::PartialVersion).is_some_and(|v| v >= 0.0) {
             return;
         }
+        pending.seen += 1;
+        if pending.seen <= pending.done {
+            return;
+        }
         let duration = span.duration.max(0);
         let end = span.start.saturating_add(duration).max(0) as u64;
-        let range = self.key(bytes, arena, span, kind, kind_text, pending);
+        let range = self.key(bytes, arena, span, kind, pending);
         let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
@@ -174,8 +183,7 @@ impl Rules {
         bytes: &[u8],
         arena: &Arena,
         span: &Span,
-        kind: (usize, usize),
-        kind_text: &[u8],
+        kind: Place<'_>,
         pending: &mut Pending,
     ) -> std::ops::Range<usize> {
         let w = &mut pending.keys;
@@ -189,26 +197,26 @@ impl Rules {
             let from = if text.at & SIDE == 0 { bytes } else { &arena.side };
             w.text(which, from, (text.at & !SIDE) as usize, text.len as usize);
         }
-        w.text(Text::SpanKind, bytes, kind.0, kind.1);
-        let slot = |slot| span.slot(slot).map_or((0, 0), |at| text_at(bytes, at));
-        let method = slot(Slot::HttpMethod);
-        w.text(Text::HttpMethod, bytes, method.0, method.1);
+        let slot = |slot| slot_place(bytes, arena, span, slot);
         let mut endpoint = slot(Slot::HttpEndpoint);
-        if endpoint.1 == 0 {
+        if endpoint.len == 0 {
             endpoint = slot(Slot::HttpRoute);
         }
-        w.text(Text::HttpEndpoint, bytes, endpoint.0, endpoint.1);
-        let source = slot(Slot::ServiceSource);
-        w.text(Text::ServiceSource, bytes, source.0, source.1);
+        for (which, place) in [
+            (Text::SpanKind, kind),
+            (Text::HttpMethod, slot(Slot::HttpMethod)),
+            (Text::HttpEndpoint, endpoint),
+            (Text::ServiceSource, slot(Slot::ServiceSource)),
+        ] {
+            w.text(which, place.from, place.at, place.len);
+        }
         if span.hits_len > 0 || span.has(Slot::BaseService) {
-            self.tags(bytes, arena, span, kind_text, pending);
+            self.tags(bytes, arena, span, kind.text(), pending);
         }
         let facts = Facts {
             http_status: http_status(bytes, arena, span),
             grpc: if span.present & GRPC != 0 { grpc_status(bytes, arena, span) } else { None },
-            synthetics: span
-                .slot(Slot::Origin)
-                .is_some_and(|at| slot_text(bytes, at).starts_with(b"synthetics")),
+            synthetics: slot(Slot::Origin).text().starts_with(b"synthetics"),
             root: if span.parent_id == 0 { Root::Yes } else { Root::No },
         };
         pending.keys.end(facts)
@@ -232,7 +240,7 @@ impl Rules {
             }
         }
         for (prefix, &at) in self.additional.iter().zip(&additional) {
-            let value = if at == 0 { &[] } else { slot_text(bytes, at as usize) };
+            let value = if at == 0 { &[] } else { place(bytes, arena, at).text() };
             if !value.is_empty() {
                 let long = value.len() > MAX_ADDITIONAL_CHARS
                     && String::from_utf8_lossy(value).chars().nth(MAX_ADDITIONAL_CHARS).is_some();
@@ -249,7 +257,7 @@ impl Rules {
                     continue;
                 }
                 let prefix = self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p);
-                let value = slot_text(bytes, at as usize);
+                let value = place(bytes, arena, at).text();
                 if pending.memo.stays(value) {
                     pending.keys.tag(prefix, value);
                 } else {
@@ -257,7 +265,7 @@ impl Rules {
                 }
             }
         } else if !self.peers.is_empty() && (kind.is_empty() || kind.eq_ignore_ascii_case(b"internal")) {
-            let base = span.slot(Slot::BaseService).map_or(&b""[..], |at| slot_text(bytes, at));
+            let base = slot_place(bytes, arena, span, Slot::BaseService).text();
             if !base.is_empty() {
                 pending.keys.tag(b"_dd.base_service:", base);
             }
@@ -289,19 +297,41 @@ const fn mask(slots: &[Slot]) -> u32 {
 const MARKS: u32 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
 const GRPC: u32 = mask(&GRPC_TEXTS) | mask(&GRPC_NUMBERS);
 
-/// Where the text at `at` stands, without its head.
-#[inline(always)]
-fn text_at(bytes: &[u8], at: usize) -> (usize, usize) {
-    match bytes.get(at) {
-        Some(&b) if b & 0xe0 == 0xa0 => (at + 1, usize::from(b & 0x1f)),
-        _ => reader::text(bytes, at).map_or((0, 0), |(text, end)| (end - text.len(), text.len())),
+/// A text: `from[at..at + len]`. Whoever copies it may copy more than its length.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    from: &'a [u8],
+    at: usize,
+    len: usize,
+}
+
+impl<'a> Place<'a> {
+    #[inline(always)]
+    fn text(self) -> &'a [u8] {
+        self.from.get(self.at..self.at + self.len).unwrap_or(&[])
     }
 }
 
+/// The text whose head stands at `at`, in the payload or where a stage has replaced it.
 #[inline(always)]
-fn slot_text(bytes: &[u8], at: usize) -> &[u8] {
-    let (at, len) = text_at(bytes, at);
-    bytes.get(at..at + len).unwrap_or(&[])
+fn place<'a>(bytes: &'a [u8], arena: &'a Arena, at: u32) -> Place<'a> {
+    let (from, at) = arena.value(bytes, at);
+    match from.get(at) {
+        Some(&b) if b & 0xe0 == 0xa0 => Place { from, at: at + 1, len: usize::from(b & 0x1f) },
+        _ => match reader::text(from, at) {
+            Ok((text, end)) => Place { from, at: end - text.len(), len: text.len() },
+            Err(_) => Place { from, at: 0, len: 0 },
+        },
+    }
+}
+
+/// The text of a recognised tag; empty if the span has none.
+#[inline(always)]
+fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) -> Place<'a> {
+    match span.slot(slot) {
+        Some(at) => place(bytes, arena, at as u32),
+        None => Place { from: bytes, at: 0, len: 0 },
+    }
 }
 
 /// Number before text; what is neither is 0.
@@ -310,13 +340,13 @@ fn http_status(bytes: &[u8], arena: &Arena, span: &Span) -> u32 {
     if let Some(v) = arena.slot_number(bytes, span, Slot::HttpStatusNumber) {
         return v as u32;
     }
-    span.slot(Slot::HttpStatusText).map_or(0, |at| grpc::number(slot_text(bytes, at)).unwrap_or(0))
+    grpc::number(slot_place(bytes, arena, span, Slot::HttpStatusText).text()).unwrap_or(0)
 }
 
 #[cold]
 fn grpc_status(bytes: &[u8], arena: &Arena, span: &Span) -> Option<u8> {
     let mut texts =
-        GRPC_TEXTS.into_iter().filter_map(|slot| grpc::of_text(slot_text(bytes, span.slot(slot)?)));
+        GRPC_TEXTS.into_iter().filter_map(|slot| grpc::of_text(slot_place(bytes, arena, span, slot).text()));
     let numbers = GRPC_NUMBERS.into_iter();
     let mut numbers = numbers.filter_map(|slot| grpc::of_number(arena.slot_number(bytes, span, slot)?));
     texts.next().or_else(|| numbers.next())
@@ -343,13 +373,15 @@ pub struct Pending {
     found: Vec<(u16, u32)>,
     scratch: Vec<u8>,
     memo: Memo,
-    /// Chunks looked at in this pass, and how many were counted already (in this pass or one before).
-    chunks: u64,
+    /// Spans that count, met in this pass, and how many of them are counted already (in this pass or one before).
+    seen: u64,
     done: u64,
 }
 
 /// A payload that records more than this is counted in parts.
-const MANY_BYTES: usize = 1 << 20;
+const MANY_BYTES: usize = 512 << 10;
+/// So many spans are recorded before that is looked at.
+const SPANS_AT_ONCE: usize = 512;
 
 impl Pending {
     /// A new payload.
@@ -362,7 +394,7 @@ impl Pending {
     pub(crate) fn restart(&mut self) {
         self.records.clear();
         self.keys.clear();
-        self.chunks = 0;
+        self.seen = 0;
     }
 
     /// Whether it is time to count what has come together.
@@ -385,7 +417,7 @@ impl Pending {
 
     /// What was recorded has been counted.
     pub(crate) fn counted(&mut self) {
-        self.done = self.chunks;
+        self.done = self.done.max(self.seen);
         self.records.clear();
         self.keys.clear();
     }

@@ -43,6 +43,7 @@ pub enum Field {
 
 /// A tag of `meta` that a rule asks for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 #[allow(missing_docs)] // each name is the key it stands for, see `key`
 pub enum Tag {
     PeerService,
@@ -66,6 +67,28 @@ pub enum Tag {
 }
 
 impl Tag {
+    /// Every tag, in the order of their numbers.
+    pub const ALL: [Tag; 18] = [
+        Tag::PeerService,
+        Tag::BaseService,
+        Tag::Env,
+        Tag::HttpStatusCode,
+        Tag::TraceIdHigh,
+        Tag::Origin,
+        Tag::DecisionMaker,
+        Tag::DbType,
+        Tag::SqlQuery,
+        Tag::DbStatement,
+        Tag::DbQueryText,
+        Tag::RedisRawCommand,
+        Tag::ValkeyRawCommand,
+        Tag::MemcachedCommand,
+        Tag::HttpUrl,
+        Tag::MongoQuery,
+        Tag::ElasticBody,
+        Tag::OpenSearchBody,
+    ];
+
     /// The key in `meta`.
     pub const fn key(self) -> &'static [u8] {
         match self {
@@ -161,6 +184,14 @@ pub trait SpanAccess {
     fn set_tag(&mut self, tag: Tag, text: &[u8]);
     /// Takes a tag out of `meta`.
     fn remove_tag(&mut self, tag: Tag);
+
+    /// Whether a key of `meta` or `metrics` or a value of `meta` may be longer than these limits. A no is certain.
+    fn may_be_long(&self, key_limit: usize, value_limit: usize) -> bool;
+
+    /// Whether a tag may hold a card number. A no is certain.
+    fn may_hold_card(&self) -> bool {
+        true
+    }
 
     /// Asks `rule` (key, value, scratch) about every tag of `meta`.
     fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(&mut self, scratch: &mut Vec<u8>, rule: F);

@@ -49,6 +49,12 @@ pub(crate) mod flag {
     pub(crate) const EDITED: u32 = 1 << 3;
     /// The span is top level, by the tracer's mark or by ours.
     pub(crate) const IS_TOP_LEVEL: u32 = 1 << 4;
+    /// A key of the span may stand there twice; the last one counts.
+    pub(crate) const REPEATED: u32 = 1 << 5;
+    /// A key of `meta` or `metrics` is longer than most: rules that cut long ones look at this span.
+    pub(crate) const LONG_KEY: u32 = 1 << 6;
+    /// A value of `meta` begins as a card number may; only set where the scan was asked to look.
+    pub(crate) const LIKE_CARD: u32 = 1 << 7;
 }
 
 /// One span: its fixed fields as numbers, its text as ranges, and where the recognised keys stand.
@@ -130,6 +136,14 @@ impl Span {
         self.hits_len = 0;
     }
 
+    /// A key comes whose last value stood at `before`, if it was there before.
+    #[inline(always)]
+    pub(crate) fn again(&mut self, before: u32) {
+        if before != 0 {
+            self.flags |= flag::REPEATED;
+        }
+    }
+
     /// Lower 64 bits of the trace id.
     pub fn trace_id(&self) -> u64 {
         self.trace_id
@@ -194,6 +208,8 @@ pub enum ChunkState {
     SampledOut,
     /// It could not be read or repaired.
     Malformed,
+    /// Normalization refused it, as the agent would: ids that are 0, spans of several traces, no spans.
+    Refused,
 }
 
 /// The spans of one trace that were sent together.
@@ -326,18 +342,33 @@ impl Arena {
         from.get(at..at + text.len as usize).unwrap_or(&[])
     }
 
+    /// Where the value of a slot or a hit can be read: a stage may have put another into the side buffer.
+    #[inline(always)]
+    pub(crate) fn value<'t>(&'t self, bytes: &'t [u8], place: u32) -> (&'t [u8], usize) {
+        let from = if place & SIDE == 0 { bytes } else { &self.side };
+        (from, (place & !SIDE) as usize)
+    }
+
     /// The number behind a recognised key of `metrics`; nil counts as 0, as with the agent.
     #[inline(always)]
     pub(crate) fn slot_number(&self, bytes: &[u8], span: &Span, slot: Slot) -> Option<f64> {
-        span.slot(slot).map(|at| reader::number(bytes, at).map_or(0.0, |(v, _)| v))
+        span.slot(slot).map(|at| {
+            let (from, at) = self.value(bytes, at as u32);
+            reader::number(from, at).map_or(0.0, |(v, _)| v)
+        })
     }
 
-    /// Puts the edits into the order of their places; of two for one place the later comes first and counts. Scan and
-    /// stages push them nearly sorted.
+    /// Sorts the edits, see [`sort_edits`].
     pub(crate) fn sort_edits(&mut self) {
-        let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
-        if !self.edits.is_sorted_by_key(key) {
-            self.edits.sort_unstable_by_key(key);
-        }
+        sort_edits(&mut self.edits);
+    }
+}
+
+/// Puts edits into the order of their places; of two for one place the later comes first and counts. Scan and stages push
+/// them nearly sorted.
+pub(crate) fn sort_edits(edits: &mut [Edit]) {
+    let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
+    if !edits.is_sorted_by_key(key) {
+        edits.sort_unstable_by_key(key);
     }
 }

@@ -205,6 +205,10 @@ impl SpanAccess for SpanFields {
     fn remove_tag(&mut self, tag: Tag) {
         self.meta.retain(|(k, _)| k != tag.key());
     }
+    fn may_be_long(&self, key_limit: usize, value_limit: usize) -> bool {
+        self.meta.iter().any(|(k, v)| k.len() > key_limit || v.len() > value_limit)
+            || self.metrics.iter().any(|(k, _)| k.len() > key_limit)
+    }
 
     fn each_tag<F: FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict>(
         &mut self,

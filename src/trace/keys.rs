@@ -144,6 +144,14 @@ impl Interest {
         self
     }
 
+    /// Marks spans that have a value in `meta` which may be a card number, so that the others need not be walked for it:
+    /// the scan passes every value anyway.
+    #[must_use]
+    pub fn cards(mut self) -> Self {
+        self.meta.cards = true;
+        self
+    }
+
     /// Adds a configured key of `meta` and gives its number; the same key twice has one number. At most 65,000 keys are
     /// taken, `None` after that.
     pub fn meta_key(&mut self, key: &[u8]) -> Option<u16> {
@@ -191,6 +199,8 @@ const FILTER_BITS: u32 = 9;
 
 #[derive(Clone, Debug)]
 pub(crate) struct KeyTable {
+    /// Whether values that begin as a card number may are marked.
+    pub(crate) cards: bool,
     /// For each hash: 0 or 1 + the index of the first entry of its chain.
     filter: [u16; 1 << FILTER_BITS],
     entries: Vec<Entry>,
@@ -227,7 +237,7 @@ fn last_eight(text: &[u8]) -> u64 {
 
 impl Default for KeyTable {
     fn default() -> Self {
-        Self { filter: [0; 1 << FILTER_BITS], entries: Vec::new() }
+        Self { cards: false, filter: [0; 1 << FILTER_BITS], entries: Vec::new() }
     }
 }
 
@@ -235,6 +245,12 @@ impl KeyTable {
     #[inline(always)]
     fn slot_of(word: u64) -> usize {
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS)) as usize
+    }
+
+    /// Whether nobody asked for a key.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// What `key` is; `word` is [`word_of`] it. The common answer, none, costs one load.

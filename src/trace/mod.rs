@@ -16,6 +16,7 @@
 
 mod access;
 mod arena;
+mod changes;
 mod describe;
 mod extras;
 mod fields;
@@ -24,6 +25,9 @@ mod keys;
 mod malformed;
 mod sampling;
 mod scan;
+mod spliced;
+mod spliced_lists;
+mod spliced_maps;
 mod top_level;
 
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
@@ -33,6 +37,7 @@ pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{FilterRules, Filters, NormalizeEnv};
 pub use keys::{Interest, Slot};
 pub use malformed::OnMalformed;
+pub(crate) use malformed::{Fault, Place};
 pub use sampling::{P0_SLOTS, SampledOut, drop_p0};
 pub use scan::Scanner;
 pub(crate) use top_level::is_marked;
@@ -40,6 +45,7 @@ pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 
 #[allow(unused_imports)] // stages and encoders
 pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};
+pub use spliced::Spliced;
 
 /// A scanned payload: the bytes, and what the arena knows of them.
 #[derive(Debug)]

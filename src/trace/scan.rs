@@ -303,14 +303,18 @@ fn read_span(
     next!(|w| w & SIX == ERROR, |p| error_value(buf, p, p + 6, &mut span.error, p0, fix));
     next!(|w| w == METRICS, |p| metrics(buf, p, p + 8, span, hits, &interest.metrics, p0, fix));
     next!(|w| w & FIVE == META, |p| meta(buf, p, p + 5, span, hits, &interest.meta, p0, fix));
+    // Only from here on can a key come twice.
     for _ in 0..left {
         let w = word(buf, p);
         let entry = p;
         if w == SERVICE {
+            span.again(span.service.at);
             p = text_value(buf, entry, p + 8, &mut span.service, p0, fix)?;
         } else if w & FIVE == NAME {
+            span.again(span.name.at);
             p = text_value(buf, entry, p + 5, &mut span.name, p0, fix)?;
         } else if w == RESOURCE && tail(buf, p, b"e") {
+            span.again(span.resource.at);
             p = text_value(buf, entry, p + 9, &mut span.resource, p0, fix)?;
         } else if w == TRACE_ID && tail(buf, p, b"d") {
             p = id_value(buf, p + 9, &mut span.trace_id, fix)?;
@@ -325,16 +329,22 @@ fn read_span(
         } else if w & SIX == ERROR {
             p = error_value(buf, entry, p + 6, &mut span.error, p0, fix)?;
         } else if w & FIVE == META {
+            span.again(span.meta.at);
             p = meta(buf, entry, p + 5, span, hits, &interest.meta, p0, fix)?;
         } else if w == METRICS {
+            span.again(span.metrics.at);
             p = metrics(buf, entry, p + 8, span, hits, &interest.metrics, p0, fix)?;
         } else if w & FIVE == TYPE {
+            span.again(span.kind.at);
             p = text_value(buf, entry, p + 5, &mut span.kind, p0, fix)?;
         } else if w == META_STRUCT && tail(buf, p, b"ruct") {
+            span.again(span.meta_struct.at);
             p = extra(buf, entry, p + 12, &mut span.meta_struct, p0, fix, Extra::MetaStruct)?;
         } else if w == SPAN_LINKS && tail(buf, p, b"nks") {
+            span.again(span.links.at);
             p = extra(buf, entry, p + 11, &mut span.links, p0, fix, Extra::Links)?;
         } else if w == SPAN_EVENTS && tail(buf, p, b"ents") {
+            span.again(span.events.at);
             p = extra(buf, entry, p + 12, &mut span.events, p0, fix, Extra::Events)?;
         } else {
             p = odd_key(buf, entry, span, hits, interest, p0, fix)?;
@@ -360,6 +370,8 @@ fn odd_key(
         (_, Ok(key)) => key,
         (_, Err(bad)) => return fix.remove_entry(p0, entry, Fault::new(entry, bad, "a key")),
     };
+    // Odd enough to be looked at twice: any of these keys may have been there before.
+    span.flags |= flag::REPEATED;
     match key {
         b"service" => text_value(buf, entry, p, &mut span.service, p0, fix),
         b"name" => text_value(buf, entry, p, &mut span.name, p0, fix),
@@ -421,8 +433,23 @@ fn odd_text(
     }
 }
 
+/// The forms in which nearly all integers come: one byte, or a head and eight bytes. Bits and position behind.
+#[inline(always)]
+fn usual_int(buf: &[u8], p: usize) -> Option<(u64, usize)> {
+    let head = *buf.get(p)?;
+    if head == 0xcf || head == 0xd3 {
+        let bytes = buf.get(p + 1..p + 9)?.try_into().ok()?;
+        return Some((u64::from_be_bytes(bytes), p + 9));
+    }
+    (head <= 0x7f).then_some((u64::from(head), p + 1))
+}
+
 #[inline(always)]
 fn id_value(buf: &[u8], p: usize, id: &mut u64, fix: &mut Fixer<'_>) -> Result<usize, Fault> {
+    if let Some((bits, end)) = usual_int(buf, p) {
+        *id = bits;
+        return Ok(end);
+    }
     match reader::int_bits(buf, p) {
         Ok((bits, end)) => {
             *id = bits;
@@ -458,6 +485,12 @@ fn time_value(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
+    if let Some((bits, end)) = usual_int(buf, p)
+        && bits <= i64::MAX as u64
+    {
+        *v = bits as i64;
+        return Ok(end);
+    }
     match reader::int(buf, p) {
         Ok((t, end)) => {
             *v = t;
@@ -500,6 +533,10 @@ fn error_value(
     map: usize,
     fix: &mut Fixer<'_>,
 ) -> Result<usize, Fault> {
+    if let Some(&e @ 0..=0x7f) = buf.get(p) {
+        *v = i32::from(e);
+        return Ok(p + 1);
+    }
     match reader::int(buf, p) {
         Ok((e, end)) if i32::try_from(e).is_ok() => {
             *v = e as i32;
@@ -571,13 +608,24 @@ fn extra(
     }
 }
 
+/// Keys that are longer are looked at by rules that cut them; they cut at 200 bytes.
+const LONG_KEY: usize = 150;
+
 /// Reads a key: its word for the table, where its text starts, its length.
 #[inline(always)]
-fn map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
+fn map_key<const LOOK: bool>(buf: &[u8], p: usize, flags: &mut u32) -> Result<(u64, usize, usize), Bad> {
     // The next position hangs on the head alone: a load of one byte never lies across two cache lines.
-    let Some(&head) = buf.get(p) else { return odd_map_key(buf, p) };
+    let head = buf.get(p).copied().unwrap_or(0);
     let len = usize::from(head & 0x1f);
-    if head & 0xe0 == 0xa0 { Ok((word(buf, p) & WORD_MASK[len], p + 1, len)) } else { odd_map_key(buf, p) }
+    if head & 0xe0 == 0xa0 {
+        Ok((if LOOK { word(buf, p) & WORD_MASK[len] } else { 0 }, p + 1, len))
+    } else {
+        let key = odd_map_key(buf, p)?;
+        if key.2 > LONG_KEY {
+            *flags |= flag::LONG_KEY;
+        }
+        Ok(key)
+    }
 }
 
 #[inline(never)]
@@ -588,8 +636,28 @@ fn odd_map_key(buf: &[u8], p: usize) -> Result<(u64, usize, usize), Bad> {
 }
 
 #[allow(clippy::too_many_arguments)] // two callers, both in this file
-#[inline]
+#[inline(always)]
 fn meta(
+    buf: &[u8],
+    entry: usize,
+    at: usize,
+    span: &mut Span,
+    hits: &mut Vec<Hit>,
+    keys: &KeyTable,
+    map: usize,
+    fix: &mut Fixer<'_>,
+) -> Result<usize, Fault> {
+    if keys.is_empty() {
+        meta_pairs::<false>(buf, entry, at, span, hits, keys, map, fix)
+    } else {
+        meta_pairs::<true>(buf, entry, at, span, hits, keys, map, fix)
+    }
+}
+
+/// `LOOK`: whether there are keys to recognise; a pass that only checks is spared the question at each key.
+#[allow(clippy::too_many_arguments)] // one caller
+#[inline(never)]
+fn meta_pairs<const LOOK: bool>(
     buf: &[u8],
     entry: usize,
     at: usize,
@@ -616,7 +684,7 @@ fn meta(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p, &mut span.flags) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -624,13 +692,26 @@ fn meta(
             }
         };
         p = key_at + len;
-        if let Some(found) = keys.find(w, || Some(key_at), buf, len) {
+        if LOOK && let Some(found) = keys.find(w, || Some(key_at), buf, len) {
             note(found, p, span, hits);
         }
         match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => p += 1 + (b & 0x1f) as usize,
-            Some(0xd9) if p + 1 < buf.len() => p += 2 + usize::from(buf[p + 1]),
-            _ => p = odd_meta_value(buf, p, at, pair, fix)?,
+            Some(&b) if b & 0xe0 == 0xa0 => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 1, b & 0x1f);
+                }
+                p += 1 + (b & 0x1f) as usize;
+            }
+            Some(0xd9) if p + 1 < buf.len() => {
+                if keys.cards {
+                    span.flags |= like_card(buf, p + 2, buf[p + 1]);
+                }
+                p += 2 + usize::from(buf[p + 1]);
+            }
+            _ => {
+                span.flags |= flag::LIKE_CARD;
+                p = odd_meta_value(buf, p, at, pair, fix)?;
+            }
         }
     }
     span.meta = MapView { at: at as u32, first: first as u32, end: p as u32, len: n };
@@ -640,6 +721,14 @@ fn meta(
         note_again(buf, span.meta, keys, |buf, at| reader::text(buf, at).is_ok(), span, hits);
     }
     Ok(p)
+}
+
+/// The mark for a text that is long enough for a card number and begins like one, without a branch on its bytes.
+#[inline(always)]
+fn like_card(buf: &[u8], text_at: usize, len: u8) -> u32 {
+    let first = buf.get(text_at).copied().unwrap_or(0);
+    let begins = first.wrapping_sub(b'0') < 10 || first == b' ' || first == b'-';
+    u32::from(begins & (len >= 12)) * flag::LIKE_CARD
 }
 
 #[inline(never)]
@@ -657,8 +746,28 @@ fn odd_meta_value(
 }
 
 #[allow(clippy::too_many_arguments)] // two callers, both in this file
-#[inline]
+#[inline(always)]
 fn metrics(
+    buf: &[u8],
+    entry: usize,
+    at: usize,
+    span: &mut Span,
+    hits: &mut Vec<Hit>,
+    keys: &KeyTable,
+    map: usize,
+    fix: &mut Fixer<'_>,
+) -> Result<usize, Fault> {
+    if keys.is_empty() {
+        metrics_pairs::<false>(buf, entry, at, span, hits, keys, map, fix)
+    } else {
+        metrics_pairs::<true>(buf, entry, at, span, hits, keys, map, fix)
+    }
+}
+
+/// `LOOK`: whether there are keys to recognise; a pass that only checks is spared the question at each key.
+#[allow(clippy::too_many_arguments)] // one caller
+#[inline(never)]
+fn metrics_pairs<const LOOK: bool>(
     buf: &[u8],
     entry: usize,
     at: usize,
@@ -683,7 +792,7 @@ fn metrics(
     let mut p = first;
     for _ in 0..n {
         let pair = p;
-        let (w, key_at, len) = match map_key(buf, p) {
+        let (w, key_at, len) = match map_key::<LOOK>(buf, p, &mut span.flags) {
             Ok(key) => key,
             Err(bad) => {
                 p = fix.remove_entry(at, pair, Fault::new(p, bad, "a key"))?;
@@ -691,7 +800,7 @@ fn metrics(
             }
         };
         p = key_at + len;
-        if let Some(found) = keys.find(w, || Some(key_at), buf, len) {
+        if LOOK && let Some(found) = keys.find(w, || Some(key_at), buf, len) {
             note(found, p, span, hits);
         }
         match buf.get(p) {
@@ -794,7 +903,7 @@ fn note_again(
 ) {
     let mut p = view.first as usize;
     for _ in 0..view.len {
-        let key = map_key(buf, p);
+        let key = map_key::<true>(buf, p, &mut span.flags);
         let Ok(value_at) = reader::skip(buf, p) else { return };
         if let Ok((w, key_at, len)) = key
             && stays(buf, value_at)

@@ -6,7 +6,8 @@
 
 use super::msgpack::agent_accepts;
 use super::wire;
-use data_pipeline::config::Metadata;
+use data_pipeline::config::{Metadata, OutputFormat};
+use data_pipeline::convert::{Conversion, InputFormat, convert};
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner,
@@ -17,7 +18,8 @@ use data_pipeline::trace::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [("v04", v04), ("v05", v05), ("v1", v1), ("stages", stages)];
+pub const TARGETS: [Target; 6] =
+    [("v04", v04), ("v05", v05), ("v1", v1), ("stages", stages), ("v05_in", v05_in), ("v1_in", v1_in)];
 
 /// The strict reader is recursive and has a limit of its own; deeper input is left to the scan.
 const READER_DEPTH: usize = 512;
@@ -126,6 +128,46 @@ pub fn v1(bytes: &[u8]) {
             want.error = i32::from(want.error != 0);
             assert_eq!(got.span, want, "{structs:?}");
         }
+    }
+}
+
+/// v0.5 in: what comes out is in order in every format, and the policies agree where there is no fault.
+pub fn v05_in(bytes: &[u8]) {
+    rewritten(bytes, InputFormat::V05, OutputFormat::V05);
+}
+
+/// v1 in, likewise.
+pub fn v1_in(bytes: &[u8]) {
+    rewritten(bytes, InputFormat::V1, OutputFormat::V1);
+}
+
+fn rewritten(bytes: &[u8], from: InputFormat, same: OutputFormat) {
+    let to = |bytes: &[u8], from, to, on_malformed| {
+        convert(bytes, &Conversion { from, to, on_malformed, ..Conversion::default() })
+    };
+    let whole = to(bytes, from, OutputFormat::V04, OnMalformed::Fail);
+    let repaired = to(bytes, from, OutputFormat::V04, OnMalformed::Repair);
+    let unchanged = to(bytes, from, same, OnMalformed::Fail);
+    assert_eq!(unchanged.is_ok(), whole.is_ok(), "checking and rewriting differ: {unchanged:?}, {whole:?}");
+    if let Ok(unchanged) = unchanged {
+        let clamped = whole.as_ref().is_ok_and(|w| w.outcome.lost_in_conversion > 0);
+        assert!(clamped || unchanged.body == bytes, "what is in order was changed");
+    }
+    let Ok(repaired) = repaired else {
+        assert!(whole.is_err());
+        return;
+    };
+    if let Ok(whole) = &whole {
+        assert_eq!(whole.body, repaired.body, "policies differ where there is no fault");
+    }
+    assert_eq!(repaired.traces + repaired.outcome.malformed.traces, repaired.received.traces);
+    if too_deep(&repaired.body) {
+        return;
+    }
+    assert_eq!(agent_accepts(&repaired.body), Ok(()));
+    for format in [OutputFormat::V05, OutputFormat::V1] {
+        let there = to(&repaired.body, InputFormat::V04, format, OnMalformed::Fail).unwrap();
+        assert_eq!((there.traces, there.spans), (repaired.traces, repaired.spans), "{format:?}");
     }
 }
 

@@ -114,6 +114,7 @@ struct Shared {
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<Arc<Socket>>>,
     connections: AtomicUsize,
+    announces: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -166,6 +167,7 @@ impl ScriptedAgent {
             requests: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
+            announces: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let acceptor = {
@@ -189,6 +191,11 @@ impl ScriptedAgent {
     /// What `GET /info` is answered from now on; the last step stays.
     pub fn set_info(&self, steps: impl IntoIterator<Item = Step>) {
         *self.shared.info.lock().unwrap() = Some(steps.into_iter().collect());
+    }
+
+    /// Prints `arrived N`, the traces of each request, before it is answered.
+    pub fn announce(&self) {
+        self.shared.announces.store(true, Ordering::SeqCst);
     }
 
     /// How often `/info` was asked for, if it is not in the script.
@@ -291,7 +298,8 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
         let front = shared.script.lock().unwrap().front().cloned();
         let mut first_read = 0;
         let mut buffer = vec![0; 1 << 20];
-        let part = matches!(front, Some(Step::Early(_) | Step::EarlyAndStall(_) | Step::ResetInBody));
+        let mut part = front.as_ref().is_some_and(in_part);
+        let mut taken = None;
         if matches!(front, Some(Step::StallReading)) {
             shared.script.lock().unwrap().pop_front();
             return stall(shared);
@@ -310,6 +318,13 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                             .map(|v| v.trim().parse().unwrap())
                     })
                     .unwrap_or(0usize);
+                if part {
+                    // Another connection may have taken the step meanwhile.
+                    let mut script = shared.script.lock().unwrap();
+                    part = script.front().is_some_and(in_part);
+                    taken = part.then(|| script.pop_front()).flatten();
+                    buffer.resize(1 << 20, 0);
+                }
                 if part || input.len() >= end + 4 + length {
                     break (end, length);
                 }
@@ -337,10 +352,17 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                 body: input[head_end + 4..body_end].to_vec(),
                 first_read,
             });
+            if shared.announces.load(Ordering::SeqCst) {
+                let recorded = shared.requests.lock().unwrap();
+                println!(
+                    "arrived {}",
+                    recorded.last().unwrap().header("x-datadog-trace-count").unwrap_or("0")
+                );
+            }
         }
         input.drain(..body_end);
 
-        let step = match apart {
+        let step = match apart.or(taken) {
             Some(step) => step,
             None => shared.script.lock().unwrap().pop_front().unwrap_or_else(|| Step::Say(ok())),
         };
@@ -413,6 +435,11 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
 /// steps that read only a part see to; otherwise it just closes.
 fn reset(socket: &Socket) {
     let _ = socket.set_linger(Some(Duration::ZERO));
+}
+
+/// Whether a step is taken when only a part of the request was read.
+fn in_part(step: &Step) -> bool {
+    matches!(step, Step::Early(_) | Step::EarlyAndStall(_) | Step::ResetInBody)
 }
 
 fn stall(shared: &Shared) {

@@ -1,6 +1,7 @@
 //! `bench`: measures our crate beside the reference's crates and writes `build/bench/parts/<group>.json`.
 //!
-//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [GROUP...]`, groups: main wire flat stats obfuscation; none = all.
+//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [GROUP...]`, groups: main wire dialogue flat stats obfuscation;
+//! none = all.
 //! `scripts/bench.sh` calls it and joins the parts (other programs add theirs) to `build/bench/results.json`.
 //! How a figure comes about: `measure.rs`. Which rows there are: `rows/`. The opponents: `libdd.rs`.
 
@@ -24,12 +25,13 @@ use payloads::Payloads;
 
 type Group = (&'static str, fn(&mut Bench, &Payloads));
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     ("main", |bench, payloads| {
         rows::walk::run(bench, payloads);
         rows::send::run(bench, payloads);
     }),
     ("wire", rows::wire::run),
+    ("dialogue", rows::dialogue::run),
     ("flat", rows::flat::run),
     ("stats", rows::stats::run),
     ("obfuscation", rows::obfuscation::run),

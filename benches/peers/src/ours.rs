@@ -3,10 +3,14 @@
 
 use data_pipeline::config::Metadata;
 use data_pipeline::format::{v1, v04, v05};
+use data_pipeline::normalize::Normalizer;
+use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
+use data_pipeline::rewrite::{Memory, Rewriter, each_span};
 use data_pipeline::trace::{
-    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, TOP_LEVEL_SLOTS,
-    TopLevel, drop_p0,
+    Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, SpanAccess,
+    TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
 };
+use std::sync::Arc;
 
 /// Spans worked through at a time, as in the exporter.
 const BATCH: usize = 256;
@@ -21,6 +25,8 @@ pub struct Engine {
     v1: v1::Encoder,
     metadata: Metadata,
     filters: Filters,
+    rewriter: Option<Rewriter>,
+    memory: Memory,
 }
 
 impl Engine {
@@ -39,6 +45,16 @@ impl Engine {
         let (filters, bad) = Filters::new(&rules);
         assert!(bad.is_empty(), "{bad:?}");
         Self { interest: Interest::none().slots(TOP_LEVEL_SLOTS).slots(P0_SLOTS), filters, ..Self::default() }
+    }
+
+    /// Normalization and obfuscation between the filters and top level.
+    pub fn obfuscated() -> Self {
+        let keys = Rewriter::interest(Interest::none());
+        Self {
+            interest: keys.slots(TOP_LEVEL_SLOTS).slots(P0_SLOTS),
+            rewriter: Rewriter::new(Some(Normalizer::new(b"java")), Some(obfuscator())),
+            ..Self::default()
+        }
     }
 
     pub fn to_v05() -> Self {
@@ -60,6 +76,9 @@ impl Engine {
         self.v04.begin();
         batches(bytes, &mut self.arena, &self.interest, |payload| {
             self.filters.apply(payload);
+            if let Some(rewriter) = &self.rewriter {
+                rewriter.apply(payload, &mut self.memory);
+            }
             TopLevel { mark: true }.apply(payload);
             drop_p0(payload);
             self.v04.add(payload);
@@ -87,4 +106,40 @@ fn batches(bytes: &[u8], arena: &mut Arena, interest: &Interest, mut work: impl 
         scanner.fill(arena, interest, BATCH).expect("the payload is well formed");
         work(&mut Payload::new(bytes, arena));
     }
+}
+
+/// The rules alone, on spans that are scanned: what they cost where nothing changes.
+pub struct Rules {
+    arena: Arena,
+    memory: Memory,
+}
+
+impl Rules {
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut arena = Arena::new();
+        let interest = Rewriter::interest(Interest::none());
+        let payload = Payload::scan(bytes, &mut arena, &interest, OnMalformed::Repair);
+        payload.expect("the payload is well formed");
+        Self { arena, memory: Memory::default() }
+    }
+
+    /// Every span through `rewriter`; gives the number of changes, which must be none for a second call to be the same.
+    pub fn apply(&mut self, bytes: &[u8], rewriter: &Rewriter) -> bool {
+        let mut payload = Payload::new(bytes, &mut self.arena);
+        rewriter.apply(&mut payload, &mut self.memory);
+        payload.has_edits()
+    }
+
+    /// Every tag of every span through `rule`.
+    pub fn each_tag(&mut self, bytes: &[u8], mut rule: impl FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict) -> bool {
+        let mut payload = Payload::new(bytes, &mut self.arena);
+        let mut scratch = Vec::new();
+        each_span(&mut payload, &mut self.memory, |span| span.each_tag(&mut scratch, &mut rule));
+        payload.has_edits()
+    }
+}
+
+/// The settings of a packaged agent.
+pub fn obfuscator() -> Arc<Obfuscator> {
+    Arc::new(Obfuscator::new(&ObfuscationConfig::agent()).expect("the defaults are right"))
 }

@@ -1,5 +1,8 @@
 //! Group `wire`: forward, stages and the conversions, against the reference's decoders and encoders.
 
+use data_pipeline::format::{from_v1, from_v05};
+use data_pipeline::trace::OnMalformed;
+
 use crate::libdd;
 use crate::measure::{Bench, Case};
 use crate::ours::Engine;
@@ -79,16 +82,35 @@ fn same_spans(ours: &[u8], theirs: &[u8]) {
 
 fn from_v05(bench: &mut Bench, payload: &Payload, v05: &[u8]) {
     let room = payload.bytes.len();
+    let check = || from_v05::check(v05).expect("the payload is well formed").spans as usize;
     bench.run(
-        Case::per_span("v05_to_v05", payload).against("libdd", || libdd::encode_v05(&libdd::decode_v05(v05))),
+        Case::per_span("v05_to_v05", payload)
+            .ours(check)
+            .cold(check)
+            .against("libdd", || libdd::encode_v05(&libdd::decode_v05(v05))),
+    );
+    let mut decoder = from_v05::Decoder::default();
+    let rewrite = |d: &mut from_v05::Decoder| d.to_v04(v05, OnMalformed::Fail).expect("it is well formed").v04.len();
+    same_spans(
+        from_v05::Decoder::default().to_v04(v05, OnMalformed::Fail).expect("it is well formed").v04,
+        &libdd::encode_v04(&libdd::decode_v05(v05), room),
     );
     bench.run(
         Case::per_span("v05_to_v04", payload)
+            .ours(|| rewrite(&mut decoder))
+            .cold(|| rewrite(&mut from_v05::Decoder::default()))
             .against("libdd", || libdd::encode_v04(&libdd::decode_v05(v05), room)),
     );
 }
 
 fn from_v1(bench: &mut Bench, payload: &Payload, v1: &[u8]) {
     let room = payload.bytes.len();
-    bench.run(Case::per_span("v1_to_v04", payload).against("libdd", || libdd::v1_to_v04(v1, room)));
+    let mut decoder = from_v1::Decoder::default();
+    let rewrite = |d: &mut from_v1::Decoder| d.to_v04(v1, OnMalformed::Fail).expect("it is well formed").v04.len();
+    bench.run(
+        Case::per_span("v1_to_v04", payload)
+            .ours(|| rewrite(&mut decoder))
+            .cold(|| rewrite(&mut from_v1::Decoder::default()))
+            .against("libdd", || libdd::v1_to_v04(v1, room)),
+    );
 }

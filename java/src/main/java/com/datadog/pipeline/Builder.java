@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -320,6 +321,53 @@ public final class Builder {
       throw new IllegalArgumentException("ignoreResource: " + e.getMessage(), e);
     }
     return add("ignore_resources", regex);
+  }
+
+  /**
+   * Sets whether spans are normalized as the agent does it, and traces refused that it would
+   * refuse. Default: false, the agent does it.
+   */
+  public Builder normalize(boolean normalize) {
+    return put("normalize", normalize);
+  }
+
+  /**
+   * Sets whether spans are obfuscated as the agent does it. Default: true if {@link #obfuscation}
+   * says how, else false, the agent does it.
+   */
+  public Builder obfuscate(boolean obfuscate) {
+    return put("obfuscate", obfuscate);
+  }
+
+  /**
+   * Sets what is obfuscated and how, as JSON: the agent's {@code apm_config.obfuscation} ({@code
+   * credit_cards}, {@code elasticsearch}, {@code opensearch}, {@code mongodb}, {@code http}, {@code
+   * remove_stack_traces}, {@code redis}, {@code valkey}, {@code memcached}), with {@code sql} and
+   * {@code replace_tags} beside them. What is not named is as in a packaged agent. What is wrong in
+   * it is an error of {@link #build()} that names the place.
+   */
+  public Builder obfuscation(String json) {
+    return put("obfuscation", notNull("obfuscation", json));
+  }
+
+  /**
+   * As {@link #obfuscation}, from variables of the environment that the caller has read: the
+   * agent's {@code DD_APM_OBFUSCATION_*}, {@code DD_APM_SQL_OBFUSCATION_MODE} and {@code
+   * DD_APM_REPLACE_TAGS}, and {@code DD_OBFUSCATION_CONFIG}, which holds JSON. Others are left
+   * alone. {@link #obfuscation} wins, and obfuscation is not switched on by it.
+   */
+  public Builder obfuscationEnvironment(Map<String, String> environment) {
+    List<Object> variables = new ArrayList<>();
+    for (Map.Entry<String, String> e : notNull("environment", environment).entrySet()) {
+      String name = e.getKey();
+      if (name.startsWith("DD_APM_OBFUSCATION_")
+          || name.equals("DD_APM_SQL_OBFUSCATION_MODE")
+          || name.equals("DD_APM_REPLACE_TAGS")
+          || name.equals("DD_OBFUSCATION_CONFIG")) {
+        variables.add(Arrays.asList(name, e.getValue()));
+      }
+    }
+    return put("obfuscation_environment", variables);
   }
 
   private Builder rule(String key, String rule) {

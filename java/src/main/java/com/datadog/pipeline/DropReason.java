@@ -25,5 +25,10 @@ public enum DropReason {
   /** The exporter was collected without having been closed. */
   FORGOTTEN,
   /** A defect of this library. */
-  INTERNAL
+  INTERNAL,
+  /**
+   * Normalization refused the trace as the agent would: an id is 0, its spans are of several
+   * traces, it has none. Knob: {@link Builder#normalize}.
+   */
+  INVALID_TRACE
 }

@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -64,6 +65,27 @@ public final class Metrics {
 
   private static final int FIXED = 22;
 
+  private static final String[] CHANGES = {
+    "duplicate_span_id",
+    "service_empty",
+    "service_truncate",
+    "service_invalid",
+    "peer_service_truncate",
+    "peer_service_invalid",
+    "base_service_truncate",
+    "base_service_invalid",
+    "span_name_empty",
+    "span_name_truncate",
+    "span_name_invalid",
+    "resource_empty",
+    "type_truncate",
+    "invalid_start_date",
+    "invalid_duration",
+    "invalid_http_status_code",
+  };
+
+  private final Map<String, Long> normalized;
+
   /** The layout is written down at the native side's {@code account}. */
   Metrics(long[] numbers, int from) {
     this.numbers = java.util.Arrays.copyOfRange(numbers, from, from + FIXED);
@@ -74,6 +96,11 @@ public final class Metrics {
       at += 3;
     }
     this.dropped = Collections.unmodifiableMap(reasons);
+    Map<String, Long> changes = new LinkedHashMap<>();
+    for (String change : CHANGES) {
+      changes.put(change, numbers[at++]);
+    }
+    this.normalized = Collections.unmodifiableMap(changes);
   }
 
   private Counts counts(int at) {
@@ -147,6 +174,14 @@ public final class Metrics {
   /** Spans that the output format could not carry whole. */
   public long lostInConversion() {
     return numbers[20];
+  }
+
+  /**
+   * Changes that normalization has made, by the agent's names of the reasons ({@code
+   * service_empty}, {@code span_name_truncate}, ...); every reason is a key. Unmodifiable.
+   */
+  public Map<String, Long> normalized() {
+    return normalized;
   }
 
   /** Native memory that the exporter holds for payloads, in bytes. */

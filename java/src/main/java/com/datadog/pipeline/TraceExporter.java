@@ -290,6 +290,26 @@ public final class TraceExporter implements AutoCloseable {
     return new String(nativeShow(payload), StandardCharsets.UTF_8);
   }
 
+  /**
+   * One text as obfuscation would let it leave, for tools.
+   *
+   * @param type {@code sql}, {@code redis}, {@code memcached}, {@code mongo}, {@code es}, {@code
+   *     opensearch}, {@code http}, {@code card} or {@code ip}
+   * @param dbms for SQL: the dialect; may be empty
+   * @param mode for SQL: {@code obfuscate_only}, {@code obfuscate_and_normalize} or {@code
+   *     normalize_only}; empty for the agent's default
+   * @param preset {@code agent} or {@code all}; empty for {@code agent}
+   * @throws IllegalArgumentException for a name that is none
+   */
+  public static byte[] obfuscate(
+      String type, String dbms, String mode, String preset, byte[] text) {
+    if (UNAVAILABLE != null) {
+      throw UNAVAILABLE;
+    }
+    String request = type + '\0' + dbms + '\0' + mode + '\0' + preset;
+    return nativeObfuscate(request.getBytes(StandardCharsets.UTF_8), text);
+  }
+
   /** Closes with the limit of {@link Builder#closeTimeout}. May be called again, by any thread. */
   @Override
   public void close() {
@@ -414,4 +434,6 @@ public final class TraceExporter implements AutoCloseable {
   private static native byte[] nativeInfo(long handle, long millis);
 
   private static native byte[] nativeShow(byte[] payload);
+
+  private static native byte[] nativeObfuscate(byte[] request, byte[] text);
 }

@@ -20,6 +20,10 @@ public final class Main {
           + " FILE...\n"
           + "                                                 sends payload files (msgpack v0.4)\n"
           + "  show [--json] FILE...                          the spans of payload files\n"
+          + "  obfuscate --type sql|redis|memcached|mongo|es|opensearch|http|card|ip [--dbms NAME]"
+          + " [--mode MODE]\n"
+          + "            [--preset agent|all]                 one text on standard input as it"
+          + " would leave\n"
           + "  version\n"
           + "URL: http://host:port, unix:///path, windows:\\\\.\\pipe\\n"
           + "ame; default: DD_TRACE_AGENT_URL, else\n"
@@ -60,6 +64,10 @@ public final class Main {
               .run();
         case "show":
           return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
+        case "obfuscate":
+          return new Obfuscate(
+                  new Arguments(args, 1, "", "--type --dbms --mode --preset"), System.in, out, err)
+              .run();
         case "version":
         case "--version":
           out.println(TraceExporter.version());

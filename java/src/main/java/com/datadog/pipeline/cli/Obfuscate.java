@@ -1,0 +1,70 @@
+package com.datadog.pipeline.cli;
+
+import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.TraceExporterException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.util.Arrays;
+
+/** {@code obfuscate}: one text from standard input as it would leave. Not thread-safe. */
+final class Obfuscate {
+  private final Arguments args;
+  private final InputStream in;
+  private final PrintStream out;
+  private final PrintStream err;
+
+  Obfuscate(Arguments args, InputStream in, PrintStream out, PrintStream err) {
+    this.args = args;
+    this.in = in;
+    this.out = out;
+    this.err = err;
+  }
+
+  int run() throws Arguments.Bad {
+    if (args.get("--type") == null || !args.files().isEmpty()) {
+      throw new Arguments.Bad("obfuscate needs --type, and the text on standard input");
+    }
+    try {
+      byte[] text = withoutLineEnd(all());
+      byte[] hidden =
+          TraceExporter.obfuscate(
+              option("--type"), option("--dbms"), option("--mode"), option("--preset"), text);
+      out.write(hidden, 0, hidden.length);
+      out.println();
+      return 0;
+    } catch (IllegalArgumentException e) {
+      throw new Arguments.Bad(e.getMessage());
+    } catch (TraceExporterException e) {
+      err.println(e.getMessage());
+      return 1;
+    } catch (IOException e) {
+      err.println("standard input: " + e.getMessage());
+      return 1;
+    }
+  }
+
+  private String option(String name) {
+    String value = args.get(name);
+    return value == null ? "" : value;
+  }
+
+  /** The shell's line end is not part of the text. */
+  private static byte[] withoutLineEnd(byte[] text) {
+    int end = text.length;
+    if (end > 0 && text[end - 1] == '\n') {
+      end -= end > 1 && text[end - 2] == '\r' ? 2 : 1;
+    }
+    return Arrays.copyOf(text, end);
+  }
+
+  private byte[] all() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    byte[] buffer = new byte[1 << 16];
+    for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+      bytes.write(buffer, 0, n);
+    }
+    return bytes.toByteArray();
+  }
+}
