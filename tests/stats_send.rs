@@ -170,6 +170,8 @@ fn stats_that_did_not_arrive_are_kept_and_merged_and_those_that_may_have_are_not
     assert_eq!(hits(posts), [("GET /a".to_owned(), 2)].into());
 
     exporter.send(&array([trace(1.0, "GET /b", 0)])).unwrap();
+    // The first is taken for a kept connection that had grown old.
+    agent.push(Step::CloseAfterBody);
     agent.push(Step::CloseAfterBody);
     assert!(!exporter.flush_stats(2 * SECOND));
     let report = exporter.stats().unwrap();
