@@ -7,8 +7,8 @@
 
 use super::bucket::{Bounds, Bucket, Collapsed, Group, Sample, StatsLimits};
 use super::observe::Pending;
-use super::payload;
 use super::table::{self, Row};
+use super::{otlp_metrics, payload};
 use crate::config::Metadata;
 use parking_lot::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -187,6 +187,16 @@ impl Concentrator {
             bodies.push(body);
         }
         bodies
+    }
+
+    /// Takes out what is due, as the JSON of an OTLP metrics request; it counts as sent. `None`: nothing is due.
+    pub fn flush_otlp(&self, force: bool, metadata: &Metadata, tracer_tags: &[String]) -> Option<String> {
+        let parts = self.take_due(force);
+        if parts.is_empty() {
+            return None;
+        }
+        self.delivered(&parts);
+        Some(otlp_metrics::encode(&parts, self.size, metadata, tracer_tags).to_string())
     }
 
     /// The number of the next payload.

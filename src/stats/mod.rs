@@ -9,6 +9,7 @@ mod concentrator;
 mod grpc;
 mod key;
 mod observe;
+mod otlp_metrics;
 mod payload;
 mod sketch;
 mod table;
