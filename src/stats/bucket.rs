@@ -4,10 +4,9 @@
 //! with a limit of their own are looked at, and a value too many becomes `tracer_blocked_value`; when the bucket itself
 //! is full the span goes to the overflow group. So no span is lost to a limit.
 
-use super::key::{Blocked, Key, KeyWriter};
+use super::key::{Blocked, Key, KeyWriter, Seed};
 use super::sketch::Sketch;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, Hasher};
 
 /// How many different keys and values a bucket takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,20 +163,18 @@ pub(crate) struct Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Bounds {
     pub(crate) limits: StatsLimits,
-    pub(crate) hasher: foldhash::fast::RandomState,
+    pub(crate) seed: Seed,
     pub(crate) collapsed: Collapsed,
     scratch: KeyWriter,
 }
 
 impl Bounds {
-    pub(crate) fn new(limits: StatsLimits, hasher: foldhash::fast::RandomState) -> Self {
-        Self { limits, hasher, ..Self::default() }
+    pub(crate) fn new(limits: StatsLimits, seed: Seed) -> Self {
+        Self { limits, seed, ..Self::default() }
     }
 
     fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(bytes);
-        hasher.finish()
+        self.seed.hash(bytes)
     }
 }
 

@@ -6,6 +6,7 @@
 //! be delivered comes back, is merged by bucket and given out again; how much of that is kept is bounded.
 
 use super::bucket::{Bounds, Bucket, Collapsed, Group, Sample, StatsLimits};
+use super::key::Seed;
 use super::observe::Pending;
 use super::table::{self, Row};
 use super::{otlp_metrics, payload};
@@ -33,7 +34,7 @@ pub enum Clock {
 pub struct Concentrator {
     size: u64,
     clock: Clock,
-    hasher: foldhash::fast::RandomState,
+    seed: Seed,
     inner: Mutex<Inner>,
 }
 
@@ -81,18 +82,18 @@ pub(crate) struct Part {
 impl Concentrator {
     /// A concentrator whose buckets last `size`.
     pub fn new(size: Duration, limits: StatsLimits, clock: Clock) -> Self {
-        let hasher = foldhash::fast::RandomState::default();
+        let seed = Seed::default();
         let size = u64::try_from(size.as_nanos()).unwrap_or(u64::MAX).max(1);
         let oldest = if clock == Clock::Wall { align(now_ns(), size) } else { 0 };
         Self {
             size,
             clock,
-            hasher: hasher.clone(),
+            seed,
             inner: Mutex::new(Inner {
                 oldest,
                 buckets: Vec::new(),
                 kept: Vec::new(),
-                bounds: Bounds::new(limits, hasher),
+                bounds: Bounds::new(limits, seed),
                 told: Collapsed::default(),
                 sequence: 0,
                 counted: 0,
@@ -103,8 +104,8 @@ impl Concentrator {
     }
 
     /// Hashes keys; the rules that fill a [`Pending`] must use this one.
-    pub(crate) fn hasher(&self) -> foldhash::fast::RandomState {
-        self.hasher.clone()
+    pub(crate) fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// How long a bucket lasts, in ns.

@@ -4,6 +4,60 @@
 //! allocation: a head of fixed size (status codes, flags, lengths), eight texts, then the tags, each with its length and
 //! in the form `key:value` in which they are reported. Additional tags come first; peer tags reach to the end.
 
+/// Hashes keys and fields of keys. Both come from traffic, so places depend on a seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed([u64; 3]);
+
+impl Default for Seed {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, Hasher};
+        let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+        Self([word(), word(), word()])
+    }
+}
+
+impl Seed {
+    /// Four lanes, each taking 16 bytes a multiplication.
+    #[inline]
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+        let [a, b, c] = self.0;
+        let mut lanes = [a, b, a.rotate_left(32), b.rotate_left(32)];
+        let (pairs, rest) = bytes.as_chunks::<{ 2 * BLOCK }>();
+        for pair in pairs {
+            let words = pair.as_chunks::<8>().0;
+            let word = |i: usize| words.get(i).map_or(0, |w| u64::from_le_bytes(*w));
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                *lane = fold(*lane ^ word(2 * i), c ^ word(2 * i + 1));
+            }
+        }
+        let (blocks, rest) = rest.as_chunks::<BLOCK>();
+        for block in blocks {
+            Self::block(block, &mut lanes, c);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; BLOCK];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            Self::block(&last, &mut lanes, c);
+        }
+        let [d, e, f, g] = lanes;
+        fold(d ^ e.rotate_left(17) ^ bytes.len() as u64, c ^ f.rotate_left(29) ^ g.rotate_left(43))
+    }
+
+    #[inline(always)]
+    fn block(block: &[u8; BLOCK], lanes: &mut [u64; 4], c: u64) {
+        let words = block.as_chunks::<8>().0;
+        let word = |i: usize| words.get(i).map_or(0, |w| u64::from_le_bytes(*w));
+        lanes[0] = fold(lanes[0] ^ word(0), c ^ word(1));
+        lanes[1] = fold(lanes[1] ^ word(2), c ^ word(3));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
 /// What stands in for a value that a cardinality limit has blocked.
 pub(crate) const BLOCKED: &[u8] = b"tracer_blocked_value";
 
@@ -23,8 +77,11 @@ pub(crate) enum Text {
 
 /// How many texts there are.
 pub(crate) const TEXTS: usize = 8;
-/// Bytes before the first text: status (4), gRPC code plus one (2), flags, number of additional tags, lengths.
-const HEAD: usize = 8 + 4 * TEXTS;
+/// Bytes before the first text: status (4), gRPC code plus one (2), flags, number of additional tags, lengths, number of
+/// peer tags (4).
+const HEAD: usize = 12 + 4 * TEXTS;
+/// A key is filled with zeros to a multiple of this, so that it is hashed without a rest.
+const BLOCK: usize = 32;
 
 /// Whether a span is the root of its trace. The overflow group does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +113,7 @@ pub(crate) struct KeyWriter {
     start: usize,
     lengths: [u32; TEXTS],
     additional: u8,
+    tags: u32,
 }
 
 impl KeyWriter {
@@ -83,6 +141,7 @@ impl KeyWriter {
         self.pos += HEAD;
         self.lengths = [0; TEXTS];
         self.additional = 0;
+        self.tags = 0;
         if self.buf.len() < self.pos + TEXTS * STORE * 2 {
             self.grow(TEXTS * STORE * 2);
         }
@@ -101,11 +160,24 @@ impl KeyWriter {
         self.tag(prefix, value);
     }
 
+    /// A tag that was written before: [`KeyWriter::since`] has its bytes.
+    #[inline]
+    pub(crate) fn known_tag(&mut self, from: &[u8], at: usize, len: usize) {
+        self.tags += 1;
+        self.copy(from, at, len);
+    }
+
+    /// What was written since the position `at`.
+    pub(crate) fn since(&self, at: usize) -> &[u8] {
+        self.buf.get(at..self.pos).unwrap_or(&[])
+    }
+
     /// A tag. With an empty value it is the key alone.
     #[inline]
     pub(crate) fn tag(&mut self, prefix: &[u8], value: &[u8]) {
         let prefix = if value.is_empty() { prefix.strip_suffix(b":").unwrap_or(prefix) } else { prefix };
         let len = (prefix.len() + value.len()) as u32;
+        self.tags += 1;
         self.copy(&len.to_le_bytes(), 0, 4);
         self.copy(prefix, 0, prefix.len());
         self.copy(value, 0, value.len());
@@ -122,9 +194,17 @@ impl KeyWriter {
         for (to, len) in head[8..].as_chunks_mut::<4>().0.iter_mut().zip(self.lengths) {
             *to = len.to_le_bytes();
         }
+        head[HEAD - 4..].copy_from_slice(&(self.tags - u32::from(self.additional)).to_le_bytes());
         if let Some(to) = self.buf.get_mut(self.start..self.start + HEAD) {
             to.copy_from_slice(&head);
         }
+        if self.buf.len() < self.pos + BLOCK {
+            self.grow(BLOCK);
+        }
+        if let Some(to) = self.buf.get_mut(self.pos..self.pos + BLOCK) {
+            to.fill(0);
+        }
+        self.pos = self.start + (self.pos - self.start).next_multiple_of(BLOCK);
         self.start..self.pos
     }
 
@@ -133,6 +213,12 @@ impl KeyWriter {
         if len <= STORE
             && let Some(from) = src.get(at..at + STORE)
             && let Some(to) = self.buf.get_mut(self.pos..self.pos + STORE)
+        {
+            to.copy_from_slice(from);
+            self.pos += len;
+        } else if len <= 2 * STORE
+            && let Some(from) = src.get(at..at + 2 * STORE)
+            && let Some(to) = self.buf.get_mut(self.pos..self.pos + 2 * STORE)
         {
             to.copy_from_slice(from);
             self.pos += len;
@@ -200,7 +286,13 @@ impl<'k> Key<'k> {
         for _ in 0..self.0.get(7).copied().unwrap_or(0) {
             tags.next();
         }
-        all.split_at(all.len() - tags.0.len())
+        let (additional, rest) = all.split_at(all.len() - tags.0.len());
+        for _ in 0..self.length(TEXTS) {
+            if tags.next().is_none() {
+                break;
+            }
+        }
+        (additional, rest.get(..rest.len() - tags.0.len()).unwrap_or(&[]))
     }
 
     /// The additional tags, each `key:value`.

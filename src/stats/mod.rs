@@ -8,6 +8,7 @@ mod bucket;
 mod concentrator;
 mod grpc;
 mod key;
+mod memo;
 mod observe;
 mod otlp_metrics;
 mod payload;

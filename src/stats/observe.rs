@@ -8,10 +8,10 @@
 
 use super::concentrator::Concentrator;
 use super::grpc;
-use super::key::{BLOCKED, Facts, KeyWriter, Root, Text};
+use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
+use super::memo::Memo;
 use crate::msgpack::reader;
 use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
-use std::hash::{BuildHasher, Hasher};
 
 /// Keys that the scan must recognise for this stage, beside the configured tags.
 pub const STATS_SLOTS: &[Slot] = &[
@@ -64,7 +64,9 @@ pub struct Rules {
     /// `key:` of each additional tag, sorted.
     additional: Vec<Box<[u8]>>,
     quantize: Quantize,
-    hasher: foldhash::fast::RandomState,
+    seed: Seed,
+    /// Tells one list of tags from another.
+    id: u64,
 }
 
 /// One more than the index; 0: it is none.
@@ -96,7 +98,8 @@ impl Rules {
             peers: Vec::new(),
             additional: Vec::new(),
             quantize,
-            hasher: concentrator.hasher(),
+            seed: concentrator.seed(),
+            id: Seed::default().hash(&[]),
         };
         for key in peers.take(MAX_PEERS) {
             let next = rules.peers.len() as u16 + 1;
@@ -129,6 +132,7 @@ impl Rules {
     /// Records the spans of a batch that count. With `early` they may be counted there when many have come together, so
     /// that a large payload does not take memory by its size.
     pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending, early: Option<&Concentrator>) {
+        pending.memo.serve(self.id);
         for chunk in payload.chunks() {
             if chunk.state() != ChunkState::Kept {
                 continue;
@@ -149,10 +153,9 @@ impl Rules {
         let top_level = span.flags & flag::IS_TOP_LEVEL != 0
             || span.present & MARKS != 0 && is_marked(bytes, arena, span);
         let kind = slot_place(bytes, arena, span, Slot::SpanKind);
-        let kind_text = kind.text();
         let counts = top_level
             || arena.slot_number(bytes, span, Slot::Measured) == Some(1.0)
-            || (!kind_text.is_empty() && self.kinds.iter().any(|k| k.eq_ignore_ascii_case(kind_text)));
+            || kind.len > 0 && self.kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text()));
         if !counts || arena.slot_number(bytes, span, Slot::PartialVersion).is_some_and(|v| v >= 0.0) {
             return;
         }
@@ -164,10 +167,8 @@ impl Rules {
         let end = span.start.saturating_add(duration).max(0) as u64;
         let range = self.key(bytes, arena, span, kind, pending);
         let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
         pending.records.push(Record {
-            hash: hasher.finish(),
+            hash: self.seed.hash(key),
             key_at: range.start as u32,
             key_len: range.len() as u32,
             end,
@@ -211,7 +212,7 @@ impl Rules {
             w.text(which, place.from, place.at, place.len);
         }
         if span.hits_len > 0 || span.has(Slot::BaseService) {
-            self.tags(bytes, arena, span, kind.text(), pending);
+            self.tags(bytes, arena, span, kind, pending);
         }
         let facts = Facts {
             http_status: http_status(bytes, arena, span),
@@ -222,9 +223,8 @@ impl Rules {
         pending.keys.end(facts)
     }
 
-    fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: &[u8], pending: &mut Pending) {
-        let has_peers =
-            [&b"client"[..], b"producer", b"consumer"].iter().any(|k| k.eq_ignore_ascii_case(kind));
+    fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Place<'_>, pending: &mut Pending) {
+        let (has_peers, internal) = kind_of(kind);
         let hits =
             arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
         let mut additional = [0u32; MAX_ADDITIONAL];
@@ -256,33 +256,53 @@ impl Rules {
                 if pending.found.get(i + 1).is_some_and(|next| next.0 == peer) {
                     continue;
                 }
-                let prefix = self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p);
-                let value = place(bytes, arena, at).text();
-                if pending.memo.stays(value) {
-                    pending.keys.tag(prefix, value);
-                } else {
-                    self.quantized(prefix, value, pending);
+                let value = place(bytes, arena, at);
+                match pending.memo.find(peer, value.from, value.at, value.len) {
+                    Some((from, at, len)) => pending.keys.known_tag(from, at, len),
+                    None => self.peer_tag(peer, value.text(), pending),
                 }
             }
-        } else if !self.peers.is_empty() && (kind.is_empty() || kind.eq_ignore_ascii_case(b"internal")) {
-            let base = slot_place(bytes, arena, span, Slot::BaseService).text();
-            if !base.is_empty() {
-                pending.keys.tag(b"_dd.base_service:", base);
+        } else if internal && !self.peers.is_empty() {
+            let base = slot_place(bytes, arena, span, Slot::BaseService);
+            if base.len > 0 {
+                pending.keys.tag(b"_dd.base_service:", base.text());
             }
         }
     }
 
     #[inline(never)]
-    fn quantized(&self, prefix: &[u8], value: &[u8], pending: &mut Pending) {
+    fn peer_tag(&self, peer: u16, value: &[u8], pending: &mut Pending) {
+        let prefix = self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p);
+        let start = pending.keys.len();
         pending.scratch.clear();
         match (self.quantize)(value, &mut pending.scratch) {
             Verdict::Replace => pending.keys.tag(prefix, &pending.scratch),
-            _ => {
-                pending.memo.remember(value);
-                pending.keys.tag(prefix, value);
-            }
+            _ => pending.keys.tag(prefix, value),
         }
+        pending.memo.remember(peer, value, pending.keys.since(start));
     }
+}
+
+/// Whether spans of a kind have peer tags, and whether they may have a base service instead.
+#[inline]
+fn kind_of(kind: Place<'_>) -> (bool, bool) {
+    let fits = kind.len <= 8;
+    let bytes = kind.from.get(kind.at..).and_then(|b| b.first_chunk::<8>());
+    let word = match bytes {
+        Some(word) if fits => u64::from_le_bytes(*word),
+        _ if fits => kind.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
+        _ => return (false, false),
+    };
+    let mask = if kind.len == 8 { u64::MAX } else { (1 << (8 * kind.len)) - 1 };
+    // Of all bytes only the two cases of a letter become that letter.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    const fn text(of: &[u8; 8]) -> u64 {
+        u64::from_le_bytes(*of)
+    }
+    let lower = (word | LOWER) & mask;
+    let is = |len, of| kind.len == len && lower == text(of);
+    let peers = is(6, b"client\0\0") || is(8, b"producer") || is(8, b"consumer");
+    (peers, kind.len == 0 || is(8, b"internal"))
 }
 
 const fn mask(slots: &[Slot]) -> u32 {
@@ -424,52 +444,5 @@ impl Pending {
 
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.records.capacity() * size_of::<Record>() + self.keys.capacity_bytes()
-    }
-}
-
-/// Values of peer tags that hold no address, so that they need not be searched again. A place is taken over by whoever
-/// comes last.
-#[derive(Debug)]
-struct Memo {
-    places: Box<[[u8; MEMO_BYTES]]>,
-}
-
-/// Longer values are not remembered.
-const MEMO_BYTES: usize = 32;
-const MEMO_PLACES: usize = 256;
-
-impl Default for Memo {
-    fn default() -> Self {
-        Self { places: vec![[0; MEMO_BYTES]; MEMO_PLACES].into() }
-    }
-}
-
-impl Memo {
-    /// A value shorter than a place, filled up with its length: no two values look the same.
-    #[inline]
-    fn padded(value: &[u8]) -> Option<([u8; MEMO_BYTES], usize)> {
-        if value.is_empty() || value.len() >= MEMO_BYTES {
-            return None;
-        }
-        let mut place = [value.len() as u8; MEMO_BYTES];
-        place.get_mut(..value.len())?.copy_from_slice(value);
-        let word = |at: usize| place[at..at + 8].iter().rev().fold(0u64, |w, b| w << 8 | u64::from(*b));
-        let mix = (word(0) ^ word(8).rotate_left(29) ^ word(16).rotate_left(43))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add(value.len() as u64);
-        Some((place, (mix >> 56) as usize % MEMO_PLACES))
-    }
-
-    #[inline]
-    fn stays(&self, value: &[u8]) -> bool {
-        Self::padded(value).is_some_and(|(padded, at)| self.places.get(at) == Some(&padded))
-    }
-
-    fn remember(&mut self, value: &[u8]) {
-        if let Some((padded, at)) = Self::padded(value)
-            && let Some(place) = self.places.get_mut(at)
-        {
-            *place = padded;
-        }
     }
 }

@@ -50,7 +50,8 @@ impl Sketch {
         if ns == 0 {
             self.zeros += 1;
         } else {
-            self.add_to(table().bin(ns as f64), 1);
+            // The greatest two are the same as floating-point numbers; the last limit is the greatest.
+            self.add_to(table().bin(ns.min(u64::MAX - 1)), 1);
         }
     }
 
@@ -265,20 +266,20 @@ fn varint(mut v: u64, out: &mut [u8]) -> usize {
     out.len()
 }
 
-/// Bins of the values 1 to 2^64.
+/// Bins of the values 1 to 2^64, in fixed point: 32 bits behind the point.
 struct Table {
-    /// For the upper eight bits of a mantissa: their part of the bin number, a hair less.
-    parts: [f64; 256],
+    /// For the eight bits behind the first of a value: their part of the bin number, a hair less.
+    parts: [u64; 256],
     /// For a power of two: its part of the bin number.
-    powers: [f64; 65],
-    /// The smallest value of each bin.
-    limits: Vec<f64>,
+    powers: [u64; 64],
+    /// The smallest value of each bin, and one that no value reaches.
+    limits: Vec<u64>,
 }
 
 /// The bin of 1.
 const FIRST: i32 = 1338;
-/// The bin of 2^64, and one more to compare with.
-const LAST: i32 = 4200;
+/// The bin of 2^64 and one more.
+const LAST: i32 = 4202;
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
@@ -286,47 +287,49 @@ fn table() -> &'static Table {
 }
 
 impl Table {
+    #[cold]
     fn new() -> Self {
+        let fixed = |v: f64| (v * 4_294_967_296.0) as u64;
         let multiplier = multiplier();
-        let part = |m: usize| (1.0 + m as f64 / 256.0).ln() * multiplier - 1e-6;
+        let part = |m: usize| fixed(((1.0 + m as f64 / 256.0).ln() * multiplier - 1e-6).max(0.0));
+        let power = |e: usize| fixed(e as f64 * std::f64::consts::LN_2 * multiplier + INDEX_OFFSET - 1e-6);
         Self {
             parts: std::array::from_fn(part),
-            powers: std::array::from_fn(|e| e as f64 * std::f64::consts::LN_2 * multiplier + INDEX_OFFSET),
+            powers: std::array::from_fn(power),
             limits: (FIRST..=LAST).map(limit).collect(),
         }
     }
 
-    /// The bin of a value from 1 to 2^64. A step of the mantissa's upper bits is a quarter of a bin, so the first guess is
-    /// right or one too small.
+    /// The bin of a value above 0. A step of the eight bits is a quarter of a bin, so the first guess is right or one too
+    /// small.
     #[inline]
-    fn bin(&self, value: f64) -> i32 {
-        let bits = value.to_bits();
-        let power = ((bits >> 52) as usize).wrapping_sub(1023);
-        let part = (bits >> 44) as usize & 0xff;
-        let (Some(power), Some(part)) = (self.powers.get(power), self.parts.get(part)) else {
-            return bin_of(value);
-        };
-        let guess = (power + part) as i32;
-        match self.limits.get((guess + 1 - FIRST) as usize) {
-            Some(limit) => guess + i32::from(value >= *limit),
-            None => bin_of(value),
+    fn bin(&self, ns: u64) -> i32 {
+        let zeros = ns.leading_zeros();
+        let part = (ns << (zeros & 63)) >> 55 & 0xff;
+        let power = self.powers[63 - (zeros & 63) as usize];
+        let guess = ((power + self.parts[part as usize]) >> 32) as usize;
+        match self.limits.get((guess + 1).wrapping_sub(FIRST as usize)) {
+            Some(limit) => guess as i32 + i32::from(ns >= *limit),
+            None => bin_of(ns as f64),
         }
     }
 }
 
-/// The smallest value whose bin, by the formula, is `bin`.
-fn limit(bin: i32) -> f64 {
+/// The smallest value whose bin, by the formula, is `bin` or a later one.
+fn limit(bin: i32) -> u64 {
     let near = ((f64::from(bin) - INDEX_OFFSET) / multiplier()).exp();
-    let (mut low, mut high) = ((near * (1.0 - 1e-12)).to_bits(), (near * (1.0 + 1e-12)).to_bits());
-    while low + 1 < high {
+    let (mut low, mut high) =
+        ((near * (1.0 - 1e-12)) as u64, ((near * (1.0 + 1e-12)) as u64).saturating_add(2));
+    low = low.saturating_sub(2);
+    while high - low > 1 {
         let middle = low + (high - low) / 2;
-        if bin_of(f64::from_bits(middle)) < bin {
-            low = middle;
-        } else {
+        if middle > 0 && bin_of(middle as f64) >= bin {
             high = middle;
+        } else {
+            low = middle;
         }
     }
-    f64::from_bits(high)
+    high
 }
 
 #[cfg(test)]
@@ -363,7 +366,7 @@ mod tests {
             (1_000_000_000, 2675, 1_005_818_375.8),
             (60_000_000_000, 2939, 60_274_357_224.0),
         ] {
-            assert_eq!(table().bin(ns as f64), bin);
+            assert_eq!(table().bin(ns), bin);
             assert!((value_of(bin) / value - 1.0).abs() < 1e-5, "{ns}");
         }
     }
@@ -371,7 +374,7 @@ mod tests {
     #[test]
     fn the_table_agrees_with_the_formula_everywhere() {
         let mut seed = 0x1234_5678_9abc_def1u64;
-        let mut check = |v: u64| assert_eq!(table().bin(v as f64), bin_of(v as f64), "{v}");
+        let mut check = |v: u64| assert_eq!(table().bin(v), bin_of(v as f64), "{v}");
         for shift in 0..64 {
             for around in -3i64..=3 {
                 check((1u64 << shift).saturating_add_signed(around).max(1));
@@ -379,7 +382,7 @@ mod tests {
         }
         for bin in FIRST..4190 {
             for around in -2i64..=2 {
-                check((limit(bin) as u64).saturating_add_signed(around).max(1));
+                check(limit(bin).saturating_add_signed(around).max(1));
             }
         }
         for _ in 0..300_000 {
@@ -388,7 +391,7 @@ mod tests {
             seed ^= seed << 17;
             check((seed >> (seed & 63)).max(1));
         }
-        check(u64::MAX);
+        check(u64::MAX - 1);
     }
 
     #[test]
