@@ -4,7 +4,7 @@
 //! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
-use crate::config::{Config, Metadata, OutputFormat, StatsSettings};
+use crate::config::{Config, Metadata, OutputFormat, RawConfig, StatsSettings};
 use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
@@ -12,7 +12,7 @@ use crate::format::{Lost, v1, v04, v05};
 use crate::normalize::{self, Normalizer, Refusal};
 use crate::obfuscate;
 use crate::rewrite::{Memory, Rewriter};
-use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS};
+use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS, StatsReport};
 use crate::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
     TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
@@ -406,5 +406,40 @@ impl Tally {
         }
         self.received.bytes = bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// Counts payloads without an exporter: for the tool.
+pub(crate) struct Counting {
+    plan: Plan,
+    concentrator: Arc<Concentrator>,
+    workspace: Workspace,
+}
+
+impl Counting {
+    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it.
+    pub(crate) fn new(now: bool) -> Result<Self, Error> {
+        let raw = RawConfig {
+            compute_stats_ms: Some(10_000),
+            stats_replay: !now,
+            on_malformed: Some("FAIL".to_owned()),
+            ..RawConfig::default()
+        };
+        let config = Config::new(raw)?;
+        let Some(settings) = &config.stats else {
+            return Err(Error::new(ErrorKind::Internal, "stats are not computed"));
+        };
+        let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
+        let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[] };
+        let plan = Plan::new(&config, OutputFormat::V04, Some(&stats));
+        Ok(Self { plan, concentrator, workspace: Workspace::default() })
+    }
+
+    pub(crate) fn add(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.workspace.prepare(&self.plan, payload, &Metadata::default()).map(drop)
+    }
+
+    pub(crate) fn report(&self) -> StatsReport {
+        self.concentrator.report()
     }
 }

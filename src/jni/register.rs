@@ -53,6 +53,17 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             "([B[B)[B",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate
         ),
+        native!("nativeStats", "(J)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeStats),
+        native!(
+            "nativeFlushStats",
+            "(JJ)Z",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeFlushStats
+        ),
+        native!(
+            "nativeStatsOf",
+            "([Ljava/lang/Object;Z)[B",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
+        ),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
     ];
     // SAFETY: see `native!`.

@@ -72,6 +72,21 @@ pub struct StatsReport {
     pub rows: Vec<Row>,
 }
 
+impl StatsReport {
+    /// The report as one JSON object.
+    pub fn to_json(&self) -> String {
+        serde_json::json!({
+            "counted": self.counted,
+            "sent": self.sent,
+            "lost": self.lost,
+            "waiting": self.waiting,
+            "collapsed_spans": self.collapsed.total(),
+            "rows": self.rows,
+        })
+        .to_string()
+    }
+}
+
 /// Groups of one bucket, on their way.
 #[derive(Debug)]
 pub(crate) struct Part {

@@ -56,7 +56,11 @@ impl Memo {
         let load = |at: usize| Some(u64::from_le_bytes(*src.get(at..)?.first_chunk::<8>()?));
         match len {
             0 => None,
-            1..8 => Some((load(at)? & ((1 << (8 * len)) - 1), 0)),
+            1..8 => match load(at) {
+                Some(word) => Some((word & ((1 << (8 * len)) - 1), 0)),
+                // The last value of a payload.
+                None => Some((src.get(at..at + len)?.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)), 0)),
+            },
             8..=LONGEST => Some((load(at)?, load(at + len - 8)?)),
             _ => None,
         }
@@ -87,13 +91,7 @@ impl Memo {
 
     /// Remembers what [`Memo::find`] did not know.
     pub(super) fn remember(&mut self, peer: u16, value: &[u8], tag: &[u8]) {
-        let mut padded = [0; 8];
-        let words = if value.len() < 8 {
-            padded.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
-            if value.is_empty() { None } else { Some((u64::from_le_bytes(padded), 0)) }
-        } else {
-            Self::words(value, 0, value.len())
-        };
+        let words = Self::words(value, 0, value.len());
         let Some(words) = words else { return };
         if self.used + value.len() + tag.len() > MOST_BYTES {
             self.forget();

@@ -398,8 +398,8 @@ pub struct Pending {
     done: u64,
 }
 
-/// A payload that records more than this is counted in parts.
-const MANY_BYTES: usize = 512 << 10;
+/// A payload that records more than this is counted in parts: what is counted soon is still in the processor's cache.
+const MANY_BYTES: usize = 64 << 10;
 /// So many spans are recorded before that is looked at.
 const SPANS_AT_ONCE: usize = 512;
 
