@@ -109,9 +109,12 @@ impl Rules {
                 rules.peers.push(format!("{key}:").into_bytes().into());
             }
         }
-        let mut sorted: Vec<&String> = additional.iter().collect();
-        sorted.sort_unstable();
-        sorted.dedup();
+        let mut sorted: Vec<&String> = Vec::new();
+        for key in additional {
+            if let Err(at) = sorted.binary_search(&key) {
+                sorted.insert(at, key);
+            }
+        }
         for key in sorted.into_iter().take(MAX_ADDITIONAL) {
             let next = rules.additional.len() as u16 + 1;
             let Some(role) = rules.role(key, interest) else { break };
@@ -236,7 +239,7 @@ impl Rules {
                 *at = hit.value_at;
             }
             if has_peers && role.peer > 0 {
-                pending.found.push((role.peer, hit.value_at));
+                put(&mut pending.found, role.peer, hit.value_at);
             }
         }
         for (prefix, &at) in self.additional.iter().zip(&additional) {
@@ -248,14 +251,8 @@ impl Rules {
             }
         }
         if has_peers {
-            if !pending.found.is_sorted() {
-                pending.found.sort_unstable();
-            }
             for i in 0..pending.found.len() {
                 let Some(&(peer, at)) = pending.found.get(i) else { break };
-                if pending.found.get(i + 1).is_some_and(|next| next.0 == peer) {
-                    continue;
-                }
                 let value = place(bytes, arena, at);
                 match pending.memo.find(peer, value.from, value.at, value.len) {
                     Some((from, at, len)) => pending.keys.known_tag(from, at, len),
@@ -280,6 +277,20 @@ impl Rules {
             _ => pending.keys.tag(prefix, value),
         }
         pending.memo.remember(peer, value, pending.keys.since(start));
+    }
+}
+
+/// Puts a peer tag where its order wants it. Of two with one key the later counts.
+#[inline]
+fn put(found: &mut Vec<(u16, u32)>, peer: u16, value_at: u32) {
+    if found.last().is_none_or(|last| last.0 < peer) {
+        return found.push((peer, value_at));
+    }
+    // Few, as a rule, and nearly in order.
+    let at = found.iter().rposition(|known| known.0 <= peer).map_or(0, |at| at + 1);
+    match at.checked_sub(1).and_then(|before| found.get_mut(before)) {
+        Some(same) if same.0 == peer => same.1 = value_at,
+        _ => found.insert(at, (peer, value_at)),
     }
 }
 

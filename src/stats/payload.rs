@@ -79,15 +79,18 @@ fn bucket(part: &Part, bucket_ns: u64, sketch: &mut Vec<u8>, out: &mut Vec<u8>) 
     uint(out, "AgentTimeShift", 0);
 }
 
+#[inline(never)]
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     w::str(out, name.as_bytes());
     w::str(out, value.as_bytes());
 }
 
+#[inline(never)]
 fn lossy(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     text(out, name, &String::from_utf8_lossy(value));
 }
 
+#[inline(never)]
 fn uint(out: &mut Vec<u8>, name: &str, value: u64) {
     w::str(out, name.as_bytes());
     w::uint(out, value);
@@ -98,12 +101,14 @@ fn empty_list(out: &mut Vec<u8>, name: &str) {
     w::array_head(out, 0);
 }
 
+#[inline(never)]
 fn tags(out: &mut Vec<u8>, name: &str, list: Tags<'_>) {
     w::str(out, name.as_bytes());
     w::array_head(out, list.count() as u32);
     list.for_each(|tag| w::str(out, String::from_utf8_lossy(tag).as_bytes()));
 }
 
+#[inline(never)]
 fn summary(out: &mut Vec<u8>, name: &str, sketch: &Sketch, scratch: &mut Vec<u8>) {
     scratch.clear();
     sketch.encode(scratch);

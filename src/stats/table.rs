@@ -54,7 +54,7 @@ pub(crate) fn rows<'g>(groups: impl Iterator<Item = &'g Group>) -> Vec<Row> {
             }
         })
         .collect();
-    rows.sort_by(|a, b| {
+    rows.sort_unstable_by(|a, b| {
         b.hits.cmp(&a.hits).then_with(|| (&a.service, &a.resource).cmp(&(&b.service, &b.resource)))
     });
     rows

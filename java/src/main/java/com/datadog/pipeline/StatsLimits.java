@@ -15,8 +15,7 @@ public final class StatsLimits {
 
   private StatsLimits(
       long wholeKey, long resource, long httpEndpoint, long peerTags, long additionalTags) {
-    values =
-        Arrays.<Object>asList(wholeKey, resource, httpEndpoint, peerTags, additionalTags);
+    values = Arrays.<Object>asList(wholeKey, resource, httpEndpoint, peerTags, additionalTags);
   }
 
   /**

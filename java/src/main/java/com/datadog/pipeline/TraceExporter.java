@@ -366,8 +366,8 @@ public final class TraceExporter implements AutoCloseable {
 
   /**
    * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them;
-   * what is left of the limit goes to the stats of all buckets.
-   * Safe while other threads send; a later call returns the first one's result.
+   * what is left of the limit goes to the stats of all buckets. Safe while other threads send; a
+   * later call returns the first one's result.
    */
   public CloseResult close(Duration limit) {
     synchronized (closing) {
