@@ -67,7 +67,10 @@ fn theirs(payloads: &[&[u8]], limits: Option<StatsLimits>) -> Result<Groups, Str
             if span.start < 0 || span.duration < 0 || span.start.checked_add(span.duration).is_none() {
                 return Err("times that the reference gets wrong".to_owned());
             }
-            if ["http.request.method", "http.response.status_code"].iter().any(|k| span.meta.get(*k).is_some()) {
+            if ["http.request.method", "http.response.status_code"]
+                .iter()
+                .any(|k| span.meta.get(*k).is_some())
+            {
                 return Err("an OpenTelemetry name".to_owned());
             }
             concentrator.add_span(span);
@@ -77,8 +80,7 @@ fn theirs(payloads: &[&[u8]], limits: Option<StatsLimits>) -> Result<Groups, Str
 }
 
 fn ours(payloads: &[&[u8]], limits: Option<StatsLimits>) -> Groups {
-    let concentrator =
-        Concentrator::new(Duration::from_secs(10), limits.unwrap_or_default(), Clock::Replay);
+    let concentrator = Concentrator::new(Duration::from_secs(10), limits.unwrap_or_default(), Clock::Replay);
     let mut interest = Interest::none().slots(STATS_SLOTS).slots(TOP_LEVEL_SLOTS);
     let peers = PEER_TAGS.iter().map(|t| (*t).to_owned());
     let additional = ADDITIONAL.map(str::to_owned);
@@ -126,29 +128,29 @@ struct Span {
 
 fn span() -> impl Strategy<Value = Span> {
     let meta = prop_oneof![
-        3 => ("span.kind", prop::sample::select(vec!["client", "SERVER", "Producer", "consumer", "internal", "", "odd"])),
-        1 => ("http.status_code", prop::sample::select(vec!["200", "+404", "", "x", "-1", "4294967296"])),
-        1 => ("http.method", prop::sample::select(vec!["GET", "POST", ""])),
-        1 => ("http.endpoint", prop::sample::select(vec!["/e", "/f", ""])),
-        1 => ("http.route", prop::sample::select(vec!["/r", "/s", ""])),
-        1 => ("_dd.svc_src", prop::sample::select(vec!["m", "opt.x", ""])),
-        1 => ("_dd.origin", prop::sample::select(vec!["synthetics", "synthetics-browser", "rum", "lambda"])),
-        1 => ("_dd.base_service", prop::sample::select(vec!["base", ""])),
+        3 => (Just("span.kind"), prop::sample::select(vec!["client", "SERVER", "Producer", "consumer", "internal", "", "odd"])),
+        1 => (Just("http.status_code"), prop::sample::select(vec!["200", "+404", "", "x", "-1", "4294967296"])),
+        1 => (Just("http.method"), prop::sample::select(vec!["GET", "POST", ""])),
+        1 => (Just("http.endpoint"), prop::sample::select(vec!["/e", "/f", ""])),
+        1 => (Just("http.route"), prop::sample::select(vec!["/r", "/s", ""])),
+        1 => (Just("_dd.svc_src"), prop::sample::select(vec!["m", "opt.x", ""])),
+        1 => (Just("_dd.origin"), prop::sample::select(vec!["synthetics", "synthetics-browser", "rum", "lambda"])),
+        1 => (Just("_dd.base_service"), prop::sample::select(vec!["base", ""])),
         1 => (prop::sample::select(vec!["rpc.grpc.status_code", "grpc.code", "rpc.grpc.status.code", "grpc.status.code"]),
-              prop::sample::select(vec!["0", "14", "OK", "StatusCode.notfound", "DeadlineExceeded", "canceled", "256", "", "x"])).prop_map(|(k, v)| (k, v)),
-        1 => ("out.host", prop::sample::select(vec!["db-1", "10.0.0.1:5432", "10.0.0.1,10.0.0.2,db", "::1", "", "ip-10-1-2-3.ec2.internal"])),
-        1 => ("peer.service", prop::sample::select(vec!["orders", "127.0.0.1", "a name that is longer than thirty-two bytes"])),
-        1 => ("region", prop::sample::select(vec!["eu", "us", ""])),
-        1 => ("cell", prop::sample::select(vec!["1", "2"])),
-        1 => ("noise", prop::sample::select(vec!["1", "2"])),
+              prop::sample::select(vec!["0", "14", "OK", "StatusCode.notfound", "DeadlineExceeded", "canceled", "256", "", "x"])),
+        1 => (Just("out.host"), prop::sample::select(vec!["db-1", "10.0.0.1:5432", "10.0.0.1,10.0.0.2,db", "::1", "", "ip-10-1-2-3.ec2.internal"])),
+        1 => (Just("peer.service"), prop::sample::select(vec!["orders", "127.0.0.1", "a name that is longer than thirty-two bytes"])),
+        1 => (Just("region"), prop::sample::select(vec!["eu", "us", ""])),
+        1 => (Just("cell"), prop::sample::select(vec!["1", "2"])),
+        1 => (Just("noise"), prop::sample::select(vec!["1", "2"])),
     ];
     let metrics = prop_oneof![
-        ("_dd.measured", prop::sample::select(vec![1.0, 0.0, 2.0])),
-        ("_top_level", prop::sample::select(vec![1.0, 0.0])),
-        ("_dd.top_level", prop::sample::select(vec![1.0, 0.0])),
-        ("_dd.partial_version", prop::sample::select(vec![-1.0, 0.0, 5.0])),
-        ("http.status_code", prop::sample::select(vec![200.0, 503.0, -5.0, 1e12, f64::NAN, 200.7])),
-        ("grpc.code", prop::sample::select(vec![0.0, 16.0, 255.0, 256.0, 0.5])),
+        (Just("_dd.measured"), prop::sample::select(vec![1.0, 0.0, 2.0])),
+        (Just("_top_level"), prop::sample::select(vec![1.0, 0.0])),
+        (Just("_dd.top_level"), prop::sample::select(vec![1.0, 0.0])),
+        (Just("_dd.partial_version"), prop::sample::select(vec![-1.0, 0.0, 5.0])),
+        (Just("http.status_code"), prop::sample::select(vec![200.0, 503.0, -5.0, 1e12, f64::NAN, 200.7])),
+        (Just("grpc.code"), prop::sample::select(vec![0.0, 16.0, 255.0, 256.0, 0.5])),
     ];
     (
         prop::array::uniform4(0u8..3),
