@@ -21,6 +21,7 @@ $hits"
 forbidden src/msgpack trace format agent delivery exporter config error
 forbidden src/trace agent delivery exporter format jni
 forbidden src/format agent delivery exporter jni
+forbidden src/stats agent delivery exporter format jni normalize obfuscate pipeline
 forbidden src/agent trace format msgpack exporter jni
 forbidden src/delivery format exporter jni
 hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(ffi|jni)/|unsafe_code|unsafe_op|//' || true)

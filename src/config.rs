@@ -5,10 +5,12 @@
 //! library that do not belong together say so at `build`.
 
 mod builder;
+mod stats;
 mod statsd_url;
 mod url;
 
 pub use builder::Builder;
+pub use stats::StatsSettings;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
@@ -86,6 +88,11 @@ pub struct RawConfig {
     pub ignore_resources: Vec<String>,
     pub discovery: Option<bool>,
     pub agent_filters: bool,
+    pub compute_stats_ms: Option<u64>,
+    pub stats_replay: bool,
+    pub peer_tags: Vec<String>,
+    pub additional_metric_tags: Vec<String>,
+    pub stats_limits: Option<[u32; 5]>,
     pub normalize: Option<bool>,
     pub obfuscate: Option<bool>,
     pub obfuscation: Option<String>,
@@ -136,6 +143,8 @@ pub struct Config {
     pub output_auto: bool,
     pub discovery: bool,
     pub agent_filters: bool,
+    /// Stats are computed while the agent takes them.
+    pub stats: Option<StatsSettings>,
     pub normalize: bool,
     /// What hides secrets, if anything shall.
     pub obfuscator: Option<Arc<Obfuscator>>,
@@ -272,6 +281,7 @@ impl Config {
             output_auto: raw.output_format.as_deref() == Some(OUTPUT_AUTO),
             discovery: raw.discovery.unwrap_or(true),
             agent_filters: raw.agent_filters,
+            stats: stats::settings(&as_given)?,
             normalize: raw.normalize.unwrap_or(false),
             obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref(), &raw.obfuscation_environment)?,
             dogstatsd: match raw.dogstatsd.as_str() {

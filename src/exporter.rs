@@ -8,8 +8,10 @@ use crate::delivery::accounting::Metrics;
 use crate::delivery::dispatch::Dispatcher;
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
+use crate::delivery::stats::Turn;
 use crate::error::{Error, ErrorKind};
 use crate::health::{LogLine, explain};
+use crate::stats::StatsReport;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +118,18 @@ impl TraceExporter {
         self.dispatcher.fetch_info(limit.min(MAX_DURATION))
     }
 
+    /// What client-side stats have counted, and the groups of the current buckets as readable rows. `None` when stats are
+    /// not computed here.
+    pub fn stats(&self) -> Option<StatsReport> {
+        self.dispatcher.courses.concentrator.as_ref().map(|c| c.report())
+    }
+
+    /// Sends the stats of all buckets now, the current one included. Gives whether all of them arrived within `limit`;
+    /// what did not is kept for later, as far as that can be.
+    pub fn flush_stats(&self, limit: Duration) -> bool {
+        self.dispatcher.send_stats(Turn::All, Instant::now() + limit.min(MAX_DURATION))
+    }
+
     /// READY, DEGRADED or DOWN, for health endpoints.
     pub fn state(&self) -> AgentState {
         self.dispatcher.presence.state()
@@ -158,9 +172,12 @@ impl TraceExporter {
         self.close_within(self.config().close_timeout)
     }
 
-    /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them. May be called again.
+    /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them; what is left of `limit` goes
+    /// to the stats of all buckets. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
-        let complete = self.sends.end(Instant::now() + limit.min(MAX_DURATION));
+        let end = Instant::now() + limit.min(MAX_DURATION);
+        let complete = self.sends.end(end);
+        self.dispatcher.send_stats(Turn::Last, end);
         self.dispatcher.shutdown();
         if !complete {
             self.sends.end(Instant::now() + INTERRUPT_GRACE);

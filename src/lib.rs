@@ -34,6 +34,7 @@ pub mod obfuscate;
 mod pipeline;
 pub mod rewrite;
 pub mod show;
+pub mod stats;
 pub mod trace;
 
 pub use agent::{AgentState, Condition};

@@ -4,17 +4,20 @@
 //! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
-use crate::config::{Config, Metadata, OutputFormat};
+use crate::config::{Config, Metadata, OutputFormat, RawConfig, StatsSettings};
 use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
 use crate::normalize::{self, Normalizer, Refusal};
+use crate::obfuscate;
 use crate::rewrite::{Memory, Rewriter};
+use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS, StatsReport};
 use crate::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, Slot,
     TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
 };
+use std::sync::Arc;
 
 /// Spans worked through at a time.
 const BATCH: usize = 256;
@@ -22,7 +25,7 @@ const BATCH: usize = 256;
 const KEEP_BYTES: usize = 8 << 20;
 
 /// Which stages run, for one output format.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) input: InputFormat,
     pub(crate) format: OutputFormat,
@@ -33,21 +36,59 @@ pub(crate) struct Plan {
     /// Whether top-level spans are looked for, and then whether they get the mark.
     pub(crate) top_level: Option<TopLevel>,
     pub(crate) drop_p0: bool,
+    /// Where spans are counted. A plan for a payload that was counted before has none.
+    pub(crate) stats: Option<StatsStage>,
     interest: Interest,
+}
+
+/// The stats stage: what is read of a span, and where it is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct StatsStage {
+    rules: Rules,
+    concentrator: Arc<Concentrator>,
+}
+
+/// What stats follow from: the settings, and what the agent says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stats<'a> {
+    pub(crate) settings: &'a StatsSettings,
+    pub(crate) concentrator: &'a Arc<Concentrator>,
+    /// Peer tags that the agent names.
+    pub(crate) peer_tags: &'a [String],
+    /// Kinds that the agent names.
+    pub(crate) kinds: &'a [String],
+}
+
+impl Stats<'_> {
+    fn stage(&self, interest: &mut Interest) -> StatsStage {
+        let peers = self.peer_tags.iter().chain(&self.settings.peer_tags).cloned();
+        let additional = &self.settings.additional_metric_tags;
+        let quantize = obfuscate::quantize_peer_addresses;
+        StatsStage {
+            rules: Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest),
+            concentrator: Arc::clone(self.concentrator),
+        }
+    }
 }
 
 impl Plan {
     /// The stages that `config` asks for when the payload goes out as `format`.
-    pub(crate) fn new(config: &Config, format: OutputFormat) -> Self {
+    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
         let input = config.input_format;
         let converts = format != OutputFormat::V04 && !input.is(format);
-        let mark = !config.client_computed_top_level && (config.compute_top_level || converts);
+        let mark =
+            !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
         let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
         let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
-        let interest =
+        let mut interest =
             if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
-        let plan = Self::with(input, format, mark, false, interest);
-        Self { on_malformed: config.on_malformed, filters: filters(&config.filters).0, rewriter, ..plan }
+        let stats = stats.map(|stats| stats.stage(&mut interest));
+        if stats.is_some() {
+            interest = interest.slots(STATS_SLOTS);
+        }
+        let plan = Self::with(input, format, mark, stats.is_some(), interest);
+        let filters = filters(&config.filters).0;
+        Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
     }
 
     /// The stages of a conversion without an exporter.
@@ -79,6 +120,7 @@ impl Plan {
             top_level: mark.then_some(TopLevel { mark: true }),
             rewriter: None,
             drop_p0,
+            stats: None,
             interest: interest.slots(&slots),
         }
     }
@@ -89,6 +131,7 @@ impl Plan {
             && self.filters.is_empty()
             && self.rewriter.is_none()
             && self.top_level.is_none()
+            && self.stats.is_none()
             && !self.drop_p0
     }
 }
@@ -130,6 +173,7 @@ pub(crate) struct Workspace {
     v05: v05::Encoder,
     v1: v1::Encoder,
     rewriting: Memory,
+    pending: Pending,
 }
 
 /// What one pass over the payload has found.
@@ -161,7 +205,11 @@ impl Workspace {
             }
         }
         self.arena.repairs = Default::default();
+        self.pending.begin();
         let (tally, lost) = self.convert(plan, bytes)?;
+        if let Some(stats) = &plan.stats {
+            stats.concentrator.commit(&mut self.pending);
+        }
         let (body, traces, spans): (&[u8], u32, u64) = match plan.format {
             OutputFormat::V04 => {
                 let (t, s) = self.v04.counts();
@@ -199,13 +247,18 @@ impl Workspace {
     }
 
     /// The stages, in their order, on one batch.
-    fn stages(plan: &Plan, payload: &mut Payload<'_>, rewriting: &mut Memory) {
+    fn stages(plan: &Plan, payload: &mut Payload<'_>, rewriting: &mut Memory, pending: &mut Pending) {
         plan.filters.apply(payload);
         if let Some(rewriter) = &plan.rewriter {
             rewriter.apply(payload, rewriting);
         }
         if let Some(top_level) = plan.top_level {
             top_level.apply(payload);
+        }
+        if let Some(stats) = &plan.stats {
+            // With FAIL nothing counts before all of the payload is known to be good.
+            let early = (plan.on_malformed != OnMalformed::Fail).then_some(&*stats.concentrator);
+            stats.rules.observe(payload, pending, early);
         }
         if plan.drop_p0 {
             drop_p0(payload);
@@ -240,7 +293,7 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload, &mut self.rewriting);
+            Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
             match plan.format {
                 OutputFormat::V04 => self.v04.add(&mut payload),
                 // Only v0.4 is written by splicing; the others need the changes done first.
@@ -260,6 +313,7 @@ impl Workspace {
     #[cold]
     fn convert_in_two_steps(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
         self.arena.repairs = Default::default();
+        self.pending.restart();
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
         self.rewriting.begin();
@@ -267,7 +321,7 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
-            Self::stages(plan, &mut payload, &mut self.rewriting);
+            Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
             self.v04.add(&mut payload);
             tally.add(&self.arena);
         }
@@ -303,6 +357,7 @@ impl Workspace {
     /// Bytes of memory held.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.arena.capacity_bytes()
+            + self.pending.capacity_bytes()
             + self.v04.capacity_bytes()
             + self.v05.capacity_bytes()
             + self.v1.capacity_bytes()
@@ -351,5 +406,40 @@ impl Tally {
         }
         self.received.bytes = bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// Counts payloads without an exporter: for the tool.
+pub(crate) struct Counting {
+    plan: Plan,
+    concentrator: Arc<Concentrator>,
+    workspace: Workspace,
+}
+
+impl Counting {
+    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it.
+    pub(crate) fn new(now: bool) -> Result<Self, Error> {
+        let raw = RawConfig {
+            compute_stats_ms: Some(10_000),
+            stats_replay: !now,
+            on_malformed: Some("FAIL".to_owned()),
+            ..RawConfig::default()
+        };
+        let config = Config::new(raw)?;
+        let Some(settings) = &config.stats else {
+            return Err(Error::new(ErrorKind::Internal, "stats are not computed"));
+        };
+        let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
+        let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[] };
+        let plan = Plan::new(&config, OutputFormat::V04, Some(&stats));
+        Ok(Self { plan, concentrator, workspace: Workspace::default() })
+    }
+
+    pub(crate) fn add(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.workspace.prepare(&self.plan, payload, &Metadata::default()).map(drop)
+    }
+
+    pub(crate) fn report(&self) -> StatsReport {
+        self.concentrator.report()
     }
 }

@@ -227,6 +227,8 @@ impl Client {
                     (with_status(failure.error, failure.status), repeat, None)
                 }
             };
+            // A trace twice is a nuisance; stats twice are a wrong count.
+            let repeat = repeat && (method != Method::POST || !tries.possibly_arrived);
             let wait = if repeat { tries.schedule(end).next(Instant::now(), retry_after) } else { None };
             match wait {
                 Some(wait) if !self.gate.is_closed() => {

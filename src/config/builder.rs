@@ -186,7 +186,28 @@ impl Builder {
         self
     }
 
+    /// Computes stats in buckets of this length (1 s to 10 min; agents expect 10 s) while the agent takes them, and then
+    /// drops the p0 traces that sampling says to drop. Default: nobody computes stats here. Excludes
+    /// [`Builder::client_computed_stats`].
+    #[must_use]
+    pub fn compute_stats(mut self, bucket: Duration) -> Self {
+        self.raw.compute_stats_ms = Some(u64::try_from(bucket.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How many different groups and values a bucket of stats takes; what is beyond is counted as `tracer_blocked_value`.
+    #[must_use]
+    pub fn stats_limits(mut self, l: crate::stats::StatsLimits) -> Self {
+        self.raw.stats_limits =
+            Some([l.whole_key, l.resource, l.http_endpoint, l.peer_tags, l.additional_tags]);
+        self
+    }
+
     list_setters! {
+        /// One more tag that describes the peer of a client, producer or consumer span in stats, beside those of `/info`.
+        peer_tag => peer_tags;
+        /// One more tag that tells groups of stats apart; at most four.
+        additional_metric_tag => additional_metric_tags;
         /// Keeps only traces whose root has this tag: `KEY` or `KEY:VALUE`. Several must all be there.
         require_tag => require_tags;
         /// Leaves out traces whose root has this tag: `KEY` or `KEY:VALUE`.
@@ -236,6 +257,9 @@ impl Builder {
     }
 
     flag_setters! {
+        /// Every span is counted in the bucket in which it ended, however long ago, and buckets are sent at close: for old
+        /// payloads that are sent again. Default off: what ended before the present buckets goes to the oldest.
+        stats_replay;
         /// Applies the trace filters that the agent's `/info` names (`filter_tags`, `filter_tags_regex`, `ignore_resources`).
         agent_filters;
         /// Whether to read container and entity id from `/proc/self/cgroup` at build. Default off. An id that was set wins.

@@ -4,7 +4,8 @@
 use crate::agent::Info;
 use crate::config::{Config, OutputFormat};
 use crate::convert::InputFormat;
-use crate::pipeline::{self, Plan};
+use crate::pipeline::{self, Plan, Stats};
+use crate::stats::Concentrator;
 use crate::trace::{FilterRules, Filters};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -29,11 +30,28 @@ pub(crate) struct Course {
 
 impl Course {
     /// The course for these settings and this agent. `refused`: the agent answered 404 to the format wanted.
-    pub(crate) fn new(config: &Config, info: Option<Info>, refused: bool) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        info: Option<Info>,
+        refused: bool,
+        concentrator: Option<&Arc<Concentrator>>,
+    ) -> Self {
         let (format, why) = choose(config, info.as_ref(), refused);
-        let mut plan = Plan::new(config, format);
+        let capable = info.as_ref().filter(|info| info.offers_stats());
+        let stats = match (&config.stats, concentrator, capable) {
+            (Some(settings), Some(concentrator), Some(info)) => Some(Stats {
+                settings,
+                concentrator,
+                peer_tags: &info.fields.peer_tags,
+                kinds: &info.fields.span_kinds_stats_computed,
+            }),
+            _ => None,
+        };
+        let mut plan = Plan::new(config, format, stats.as_ref());
         let mut unusable = Vec::new();
-        if let Some(agent) = info.as_ref().filter(|_| config.agent_filters).map(agent_rules) {
+        // What the agent would reject must not be counted.
+        let filters = config.agent_filters || stats.is_some();
+        if let Some(agent) = info.as_ref().filter(|_| filters).map(agent_rules) {
             let mut rules = config.filters.clone();
             rules.extend(&agent);
             (plan.filters, unusable) = pipeline::filters(&rules);
@@ -45,20 +63,20 @@ impl Course {
     }
 
     /// The stages of this course, but v0.4 comes out: what is split is split as v0.4.
-    pub(crate) fn stages_to_v04(&self, config: &Config) -> Plan {
-        let mut plan = Plan::new(config, self.plan.format);
-        plan.filters = self.plan.filters.clone();
+    /// The payload went through the stages before, so nothing is counted again.
+    pub(crate) fn stages_to_v04(&self) -> Plan {
+        let mut plan = self.plan.clone();
         plan.format = OutputFormat::V04;
+        plan.stats = None;
         plan
     }
 
     /// Only the conversion to this course's format, for parts whose stages are done.
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
-        let mut plan = Plan::new(config, self.plan.format);
+        let mut plan = Plan::new(config, self.plan.format, None);
         plan.input = InputFormat::V04;
         plan.filters = Filters::default();
         plan.rewriter = None;
-        plan.drop_p0 = false;
         plan
     }
 }
@@ -102,14 +120,19 @@ pub(crate) fn agent_rules(info: &Info) -> FilterRules {
 #[derive(Debug)]
 pub(crate) struct Courses {
     current: RwLock<Arc<Course>>,
+    /// Where spans are counted while stats are on.
+    pub(crate) concentrator: Option<Arc<Concentrator>>,
     /// The agent's state (`None`: not known then) when it answered 404 to the format wanted.
     refused_at: Mutex<Option<Option<Arc<str>>>>,
 }
 
 impl Courses {
     pub(crate) fn new(config: &Config) -> Self {
+        let concentrator =
+            config.stats.as_ref().map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, s.clock)));
         Self {
-            current: RwLock::new(Arc::new(Course::new(config, None, false))),
+            current: RwLock::new(Arc::new(Course::new(config, None, false, concentrator.as_ref()))),
+            concentrator,
             refused_at: Mutex::new(None),
         }
     }
@@ -126,7 +149,7 @@ impl Courses {
         if refused_at.as_ref().is_some_and(|at| at.as_ref() != Some(&info.state_hash)) {
             *refused_at = None;
         }
-        self.swap(Course::new(config, Some(info), refused_at.is_some()))
+        self.swap(Course::new(config, Some(info), refused_at.is_some(), self.concentrator.as_ref()))
     }
 
     /// The agent answered 404 to the format of `course`. Gives the course to take instead.
@@ -138,7 +161,7 @@ impl Courses {
             return current;
         }
         *refused_at = Some(course.info.as_ref().map(|i| Arc::clone(&i.state_hash)));
-        self.swap(Course::new(config, current.info.clone(), true))
+        self.swap(Course::new(config, current.info.clone(), true, self.concentrator.as_ref()))
     }
 
     fn swap(&self, course: Course) -> Arc<Course> {
@@ -178,7 +201,7 @@ mod tests {
             ("AUTO", Some(WITHOUT), false, V04),
             ("AUTO", Some(WITH), true, V04),
         ] {
-            let course = Course::new(&config(setting), said.map(info), refused);
+            let course = Course::new(&config(setting), said.map(info), refused, None);
             assert_eq!(course.plan.format, format, "{setting} {said:?} {refused}");
             assert!(course.why.contains("outputFormat"), "{}", course.why);
         }
@@ -210,7 +233,7 @@ mod tests {
         let said = r#"{"filter_tags":{"reject":["a"]},"filter_tags_regex":{"require":["b:("]},"ignore_resources":["x"]}"#;
         for (on, empty) in [(false, true), (true, false)] {
             let config = Config::new(RawConfig { agent_filters: on, ..RawConfig::default() }).unwrap();
-            let course = Course::new(&config, Some(info(said)), false);
+            let course = Course::new(&config, Some(info(said)), false, None);
             assert_eq!(course.plan.filters.is_empty(), empty);
             assert_eq!(course.unusable.len(), usize::from(on), "{:?}", course.unusable);
         }
@@ -219,15 +242,16 @@ mod tests {
     #[test]
     fn the_largest_request_is_the_agents_or_its_default() {
         let config = config("V04");
-        assert_eq!(Course::new(&config, None, false).max_bytes, 25 << 20);
-        let course = Course::new(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false);
+        assert_eq!(Course::new(&config, None, false, None).max_bytes, 25 << 20);
+        let course =
+            Course::new(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false, None);
         assert_eq!((course.max_bytes, course.max_is_the_agents), (1000, true));
         let ours = |n| Config::new(RawConfig { max_request_bytes: Some(n), ..RawConfig::default() }).unwrap();
         let said = || Some(info(r#"{"config":{"max_request_bytes":5000}}"#));
         for (setting, said, limit, agents) in
             [(2000, said(), 2000, false), (9000, said(), 5000, true), (2000, None, 2000, false)]
         {
-            let course = Course::new(&ours(setting), said, false);
+            let course = Course::new(&ours(setting), said, false, None);
             assert_eq!((course.max_bytes, course.max_is_the_agents), (limit, agents), "{setting}");
         }
     }

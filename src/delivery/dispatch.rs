@@ -47,6 +47,8 @@ pub(crate) struct Dispatcher {
     pub(crate) journal: Journal,
     pub(crate) learned: Learned,
     pub(crate) statsd: Option<Statsd>,
+    /// Held while stats are sent.
+    pub(super) stats_turn: Mutex<()>,
     errands: Errands,
     timers: Mutex<Timers>,
     empty: Arc<[u8]>,
@@ -64,6 +66,8 @@ struct Run {
     started: Instant,
     end: Instant,
     dropped: DroppedP0,
+    /// The payload's spans were counted, so the agent must not count them.
+    counted: bool,
 }
 
 impl Dispatcher {
@@ -80,6 +84,7 @@ impl Dispatcher {
             journal: Journal::default(),
             learned: Learned::default(),
             statsd: config.dogstatsd.clone().map(Statsd::new),
+            stats_turn: Mutex::default(),
             errands: Errands::default(),
             timers: Mutex::default(),
             empty: Arc::from(&[][..]),
@@ -99,8 +104,9 @@ impl Dispatcher {
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
         let started = Instant::now();
-        let run = Run { started, end: started + self.config.send_budget, dropped };
         let course = self.courses.current();
+        let counted = course.plan.stats.is_some();
+        let run = Run { started, end: started + self.config.send_budget, dropped, counted };
         let prepared = match ws.prepare(&course.plan, payload, &self.config.metadata) {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.refuse(payload, error)),
@@ -119,7 +125,7 @@ impl Dispatcher {
             Err(error) => return Err(self.lose(entry, &outcome, error, &run, size, traces)),
         };
         let result = if size <= self.largest(&course, size, started) {
-            self.post(&course, prepared.body, traces, (p0_traces, p0_spans), self.config.send_budget)
+            self.post(&course, prepared.body, traces, (p0_traces, p0_spans), counted, self.config.send_budget)
         } else {
             // As if the agent had said so, but without asking it.
             Err(Error::new(ErrorKind::PayloadTooLarge, "the payload is larger than the agent takes"))
@@ -162,7 +168,7 @@ impl Dispatcher {
         } else {
             course = self.refused_format(&course);
         }
-        let prepared = match ws.prepare(&course.stages_to_v04(&self.config), payload, &self.config.metadata) {
+        let prepared = match ws.prepare(&course.stages_to_v04(), payload, &self.config.metadata) {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.lose(entry, &Outcome::default(), error, run, size, 0)),
         };
@@ -269,7 +275,7 @@ impl Dispatcher {
             );
             Err(Error::new(ErrorKind::TimedOut, text))
         } else {
-            self.post(course, body, chunks.len() as u64, p0, left)
+            self.post(course, body, chunks.len() as u64, p0, run.counted, left)
         };
         PartOutcome { result, size, lost }
     }
@@ -280,6 +286,7 @@ impl Dispatcher {
         body: &[u8],
         traces: u64,
         p0: (u64, u64),
+        counted: bool,
         budget: Duration,
     ) -> Result<Reply, Error> {
         let request = TraceRequest {
@@ -288,7 +295,7 @@ impl Dispatcher {
             trace_count: traces,
             dropped_p0_traces: p0.0,
             dropped_p0_spans: p0.1,
-            computed_stats: self.config.client_computed_stats,
+            computed_stats: self.config.client_computed_stats || counted,
             computed_top_level: self.config.client_computed_top_level
                 || course.plan.top_level.is_some_and(|t| t.mark),
             budget,
@@ -487,7 +494,7 @@ impl Dispatcher {
         reason
     }
 
-    fn tell(&self, first: bool) {
+    pub(super) fn tell(&self, first: bool) {
         if first {
             self.arrange(Errand::Health, Instant::now() + dogstatsd::INTERVAL);
         }
@@ -527,6 +534,7 @@ impl Dispatcher {
             for why in &course.unusable {
                 self.journal.note(Severity::Warning, format!("of the agent's trace filters, {why}"));
             }
+            self.arrange_stats(true);
         });
         if self.config.discovery {
             self.timers.lock().at[Errand::Info as usize] = None;
@@ -544,7 +552,7 @@ impl Dispatcher {
     }
 
     /// Has an errand done at `at`, or earlier if that is arranged already.
-    fn arrange(&self, errand: Errand, at: Instant) {
+    pub(super) fn arrange(&self, errand: Errand, at: Instant) {
         let mut timers = self.timers.lock();
         if timers.closed || timers.at[errand as usize].is_some_and(|known| known <= at) {
             return;
@@ -570,6 +578,9 @@ impl Dispatcher {
         self.discovery.close();
         self.client.shutdown();
         self.errands.close(Instant::now() + ERRAND_GRACE);
+        if let Some(concentrator) = &self.courses.concentrator {
+            self.lose_stats(concentrator);
+        }
         if let Some(statsd) = &self.statsd {
             statsd.flush_last();
         }
@@ -627,6 +638,7 @@ impl Runner for Dispatcher {
                     }
                 }
             }
+            Errand::Stats => self.stats_errand(),
             Errand::Health => {
                 if let Some(statsd) = &self.statsd {
                     statsd.flush(self.statsd_port());

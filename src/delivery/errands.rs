@@ -16,9 +16,11 @@ pub(crate) enum Errand {
     Probe,
     /// Send health metrics.
     Health,
+    /// Send stats.
+    Stats,
 }
 
-pub(crate) const ERRANDS: [Errand; 3] = [Errand::Info, Errand::Probe, Errand::Health];
+pub(crate) const ERRANDS: [Errand; 4] = [Errand::Info, Errand::Probe, Errand::Health, Errand::Stats];
 
 /// Who does it.
 pub(crate) trait Runner: Send + Sync + 'static {

@@ -11,3 +11,4 @@ pub(crate) mod errands;
 pub mod response;
 pub(crate) mod sends;
 pub(crate) mod split;
+pub(crate) mod stats;

@@ -7,6 +7,7 @@
 use crate::config::StatsdUrl;
 use crate::delivery::accounting::{Counts, DropReason};
 use crate::error::{Error, ErrorKind};
+use crate::stats::Collapsed;
 use parking_lot::Mutex;
 use std::fmt::Write;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
@@ -95,6 +96,26 @@ impl Statsd {
                         format_args!(",reason:{}", reason.name()),
                     );
                 }
+            }
+        })
+    }
+
+    /// Spans of stats lost a part of their key to a limit.
+    pub(crate) fn collapsed(&self, news: &Collapsed) -> bool {
+        self.append(|b| {
+            let mut point = |n: u64, fields: &[&str]| {
+                if n > 0 {
+                    let _ = write!(b, "datadog.tracer.stats.collapsed_spans:{n}|c{TAGS}");
+                    fields.iter().for_each(|field| {
+                        let _ = write!(b, ",collapsed_spans:{field}");
+                    });
+                    b.push('\n');
+                }
+            };
+            point(news.whole_key, &["whole_key"]);
+            for (bits, n) in news.fields.into_iter().enumerate() {
+                let names = Collapsed::FIELDS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+                point(n, &names.map(|(_, name)| *name).collect::<Vec<_>>());
             }
         })
     }

@@ -50,10 +50,26 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
         },
         "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.unusable },
         "health_metrics": d.statsd_status().map(|(to, sent, lost)| json!({ "to": to, "lines_sent": sent, "lines_lost": lost })),
+        "stats": stats(d),
         "memory_bytes": memory_bytes,
         "account": account(&d.account.snapshot()),
     })
     .to_string()
+}
+
+/// Whether stats are computed, and what became of them.
+fn stats(d: &Dispatcher) -> Value {
+    let Some(concentrator) = &d.courses.concentrator else { return Value::Null };
+    let report = concentrator.report();
+    json!({
+        "on": d.courses.current().plan.stats.is_some(),
+        "counted": report.counted,
+        "sent": report.sent,
+        "lost": report.lost,
+        "waiting": report.waiting,
+        "collapsed_spans": report.collapsed.total(),
+        "memory_bytes": concentrator.memory_bytes(),
+    })
 }
 
 fn failure(e: &Error, at: Option<SystemTime>) -> Value {
@@ -133,8 +149,12 @@ fn raw_field(setting: &str) -> String {
         field.push(c.to_ascii_lowercase());
     }
     match setting {
-        "connectTimeout" | "sendTimeout" | "sendBudget" | "maxIdleAge" | "closeTimeout" => field + "_ms",
-        "requireTag" | "rejectTag" | "ignoreResource" | "header" => field + "s",
+        "connectTimeout" | "sendTimeout" | "sendBudget" | "maxIdleAge" | "closeTimeout" | "computeStats" => {
+            field + "_ms"
+        }
+        "peerTag" | "additionalMetricTag" | "requireTag" | "rejectTag" | "ignoreResource" | "header" => {
+            field + "s"
+        }
         "requireTagRegex" | "rejectTagRegex" => field + "es",
         _ => field,
     }
@@ -194,6 +214,17 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("ignoreResource", json!(c.filters.ignore_resources)),
         ("discovery", json!(c.discovery)),
         ("agentFilters", json!(c.agent_filters)),
+        ("computeStats", c.stats.as_ref().map_or(Value::Null, |s| ms(s.bucket))),
+        ("statsReplay", json!(c.raw.stats_replay)),
+        (
+            "statsLimits",
+            json!(c.stats.as_ref().map(|s| {
+                let l = s.limits;
+                [l.whole_key, l.resource, l.http_endpoint, l.peer_tags, l.additional_tags]
+            })),
+        ),
+        ("peerTag", json!(c.raw.peer_tags)),
+        ("additionalMetricTag", json!(c.raw.additional_metric_tags)),
         ("normalize", json!(c.normalize)),
         ("obfuscate", json!(c.obfuscator.is_some())),
         ("obfuscation", json!(c.raw.obfuscation)),

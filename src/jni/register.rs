@@ -59,6 +59,17 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         ),
         native!("nativeAsk", "(JIJ)[B", questions::Java_com_datadog_pipeline_TraceExporter_nativeAsk),
         native!("nativeHasLines", "(J)Z", questions::Java_com_datadog_pipeline_TraceExporter_nativeHasLines),
+        native!("nativeStats", "(J)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeStats),
+        native!(
+            "nativeFlushStats",
+            "(JJ)Z",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeFlushStats
+        ),
+        native!(
+            "nativeStatsOf",
+            "([Ljava/lang/Object;Z)[B",
+            natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
+        ),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
     ];
     // SAFETY: see `native!`.

@@ -15,7 +15,7 @@ use crate::obfuscate::{Request, one_text};
 use jni::objects::{
     JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue,
 };
-use jni::sys::{jint, jlong};
+use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned, jni_sig, jni_str};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -244,6 +244,58 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'
 /// A limit that Java gives in milliseconds.
 pub(super) fn within(millis: jlong) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// What stats have counted, with the groups of the current buckets, as JSON.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStats<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        let report = exporter(handle)?.exporter.stats().unwrap_or_default();
+        Ok(env.byte_array_from_slice(report.to_json().as_bytes())?)
+    })
+}
+
+/// Sends the stats of all buckets; whether they arrived.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlushStats<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    millis: jlong,
+) -> jboolean {
+    enter(env, &class, |_| {
+        let limit = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        Ok(exporter(handle)?.exporter.flush_stats(limit))
+    })
+}
+
+/// The stats of payloads, as JSON.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    payloads: JObjectArray<'l>,
+    now: jboolean,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        if payloads.is_null() {
+            return Err(Failure::Null("payloads"));
+        }
+        let mut counting = crate::pipeline::Counting::new(now)?;
+        for i in 0..payloads.len(env)? {
+            let bytes = env.with_local_frame(8, |env| {
+                let payload = payloads.get_element(env, i)?;
+                let payload = env.cast_local::<JByteArray>(payload)?;
+                Ok::<_, Failure>(env.convert_byte_array(&payload)?)
+            })?;
+            counting.add(&bytes)?;
+        }
+        Ok(env.byte_array_from_slice(counting.report().to_json().as_bytes())?)
+    })
 }
 
 impl Exporter {

@@ -40,6 +40,7 @@ pub use malformed::OnMalformed;
 pub(crate) use malformed::{Fault, Place};
 pub use sampling::{P0_SLOTS, SampledOut, drop_p0};
 pub use scan::Scanner;
+pub(crate) use top_level::is_marked;
 pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 
 #[allow(unused_imports)] // stages and encoders

@@ -6,6 +6,8 @@ use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter, each_span};
+use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::stats::{self, Clock, Concentrator, Pending, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, SpanAccess,
     TOP_LEVEL_SLOTS, TopLevel, Verdict, drop_p0,
@@ -142,4 +144,76 @@ impl Rules {
 /// The settings of a packaged agent.
 pub fn obfuscator() -> Arc<Obfuscator> {
     Arc::new(Obfuscator::new(&ObfuscationConfig::agent()).expect("the defaults are right"))
+}
+
+/// Our concentrator with everything around it. Its clock keeps every span in its own bucket, as the opponent's does.
+pub struct Stats {
+    arena: Arena,
+    interest: Interest,
+    pending: Pending,
+    concentrator: Concentrator,
+    rules: stats::Rules,
+    v04: v04::Encoder,
+    v05: v05::Encoder,
+}
+
+impl Stats {
+    pub fn new(peer_tags: &[&str]) -> Self {
+        let concentrator =
+            Concentrator::new(std::time::Duration::from_secs(10), StatsLimits::default(), Clock::Replay);
+        let mut interest = Interest::none().slots(TOP_LEVEL_SLOTS).slots(P0_SLOTS).slots(STATS_SLOTS);
+        let peers = peer_tags.iter().map(|tag| (*tag).to_owned());
+        let rules = stats::Rules::new(&concentrator, &[], peers, &[], quantize_peer_addresses, &mut interest);
+        Self {
+            arena: Arena::new(),
+            interest,
+            pending: Pending::default(),
+            concentrator,
+            rules,
+            v04: v04::Encoder::default(),
+            v05: v05::Encoder::default(),
+        }
+    }
+
+    /// Scans a payload, so that [`Stats::add`] can count it again and again.
+    pub fn scan(&mut self, bytes: &[u8]) {
+        let mut payload = Payload::scan(bytes, &mut self.arena, &self.interest, OnMalformed::Repair)
+            .expect("the payload is well formed");
+        TopLevel { mark: true }.apply(&mut payload);
+    }
+
+    /// The stage alone.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.pending.begin();
+        self.rules.observe(&Payload::new(bytes, &mut self.arena), &mut self.pending, None);
+        self.concentrator.commit(&mut self.pending);
+    }
+
+    /// Scan, top level, stats, p0 drop, v0.4 out.
+    pub fn run_v04(&mut self, bytes: &[u8]) -> &[u8] {
+        self.v04.begin();
+        self.pending.begin();
+        batches(bytes, &mut self.arena, &self.interest, |payload| {
+            TopLevel { mark: true }.apply(payload);
+            self.rules.observe(payload, &mut self.pending, Some(&self.concentrator));
+            drop_p0(payload);
+            self.v04.add(payload);
+        });
+        self.concentrator.commit(&mut self.pending);
+        self.v04.finish()
+    }
+
+    /// The same with v0.5 out.
+    pub fn run_v05(&mut self, bytes: &[u8]) -> &[u8] {
+        self.v05.begin();
+        self.pending.begin();
+        batches(bytes, &mut self.arena, &self.interest, |payload| {
+            TopLevel { mark: true }.apply(payload);
+            self.rules.observe(payload, &mut self.pending, Some(&self.concentrator));
+            drop_p0(payload);
+            self.v05.add(payload);
+        });
+        self.concentrator.commit(&mut self.pending);
+        self.v05.finish()
+    }
 }

@@ -494,6 +494,56 @@ public final class Builder {
     return put("obfuscation_environment", variables);
   }
 
+  /**
+   * Computes stats in buckets of this length while the agent takes them ({@code client_drop_p0s}
+   * and {@code /v0.6/stats} of its {@code /info}), and then drops the traces that sampling says to
+   * drop. Excludes {@link #clientComputedStats}. Default: stats are not computed here.
+   *
+   * @param bucket 1 second to 10 minutes; agents expect 10 seconds
+   */
+  public Builder computeStats(Duration bucket) {
+    boolean valid =
+        notNull("bucket", bucket).compareTo(Duration.ofSeconds(1)) >= 0
+            && bucket.compareTo(LONGEST) <= 0;
+    check(valid, "computeStats is %s; it must be 1 second to 10 minutes", bucket);
+    return put("compute_stats_ms", bucket.toMillis());
+  }
+
+  /**
+   * Adds tags that describe the peer of a client, producer or consumer span in stats, beside those
+   * that the agent names.
+   */
+  public Builder peerTag(String... keys) {
+    for (String key : keys) {
+      check(!notNull("key", key).isEmpty(), "a peer tag needs a key");
+      add("peer_tags", key);
+    }
+    return this;
+  }
+
+  /** Adds tags that tell groups of stats apart, at most four in all. */
+  public Builder additionalMetricTag(String... keys) {
+    for (String key : keys) {
+      check(!notNull("key", key).isEmpty(), "an additional metric tag needs a key");
+      add("additional_metric_tags", key);
+    }
+    return this;
+  }
+
+  /** Sets how many different groups a bucket of stats takes. */
+  public Builder statsLimits(StatsLimits limits) {
+    return put("stats_limits", notNull("limits", limits).values());
+  }
+
+  /**
+   * Sets whether every span is counted in the bucket in which it ended, however long ago, and
+   * buckets are sent only by {@link TraceExporter#flushStats} and {@link TraceExporter#close()}:
+   * for old payloads that are sent again. Default: false, what ended long ago is counted now.
+   */
+  public Builder statsReplay(boolean replay) {
+    return put("stats_replay", replay);
+  }
+
   private Builder rule(String name, String key, String rule) {
     String trimmed = notNull(name, rule).trim();
     check(

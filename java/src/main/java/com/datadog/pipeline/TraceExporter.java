@@ -466,6 +466,54 @@ public final class TraceExporter implements AutoCloseable {
     return nativeObfuscate(request.getBytes(StandardCharsets.UTF_8), text);
   }
 
+  /**
+   * What client-side stats have counted, and the groups of the current buckets. All zero without
+   * {@link Builder#computeStats}.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public Stats stats() {
+    try {
+      return new Stats(new String(nativeStats(handle), StandardCharsets.UTF_8));
+    } finally {
+      stayReachable();
+    }
+  }
+
+  /**
+   * Sends the stats of all buckets now, the current one included. Gives whether all of them arrived
+   * within {@code limit}; what did not is kept for later, as far as that can be.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public boolean flushStats(Duration limit) {
+    try {
+      return nativeFlushStats(handle, millis(limit));
+    } finally {
+      stayReachable();
+    }
+  }
+
+  /**
+   * What client-side stats make of payloads (msgpack v0.4), without an agent.
+   *
+   * @param now whether spans that ended long ago are counted now, as an exporter does it; else
+   *     every span is counted in the bucket in which it ended
+   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
+   *     place
+   */
+  public static Stats stats(boolean now, List<byte[]> payloads) {
+    return new Stats(statsJson(now, payloads));
+  }
+
+  /** As {@link #stats(boolean, List)}, as JSON. */
+  public static String statsJson(boolean now, List<byte[]> payloads) {
+    if (UNAVAILABLE != null) {
+      throw UNAVAILABLE;
+    }
+    return new String(nativeStatsOf(payloads.toArray(), now), StandardCharsets.UTF_8);
+  }
+
   /** Closes with the limit of {@link Builder#closeTimeout}. May be called again, by any thread. */
   @Override
   public void close() {
@@ -473,8 +521,9 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /**
-   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them.
-   * Safe while other threads send; a later call returns the first one's result.
+   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them;
+   * what is left of the limit goes to the stats of all buckets. Safe while other threads send; a
+   * later call returns the first one's result.
    */
   public CloseResult close(Duration limit) {
     Object[] lines = new Object[1];
@@ -592,6 +641,12 @@ public final class TraceExporter implements AutoCloseable {
   private static native boolean nativeHasLines(long handle);
 
   private static native byte[] nativeShow(byte[] payload);
+
+  private static native byte[] nativeStats(long handle);
+
+  private static native boolean nativeFlushStats(long handle, long millis);
+
+  private static native byte[] nativeStatsOf(Object[] payloads, boolean now);
 
   private static native byte[] nativeObfuscate(byte[] request, byte[] text);
 }

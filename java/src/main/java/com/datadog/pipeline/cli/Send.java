@@ -6,6 +6,7 @@ import com.datadog.pipeline.DropReason;
 import com.datadog.pipeline.Metrics;
 import com.datadog.pipeline.OnMalformed;
 import com.datadog.pipeline.OutputFormat;
+import com.datadog.pipeline.Stats;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
@@ -26,6 +27,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * run on threads.
  */
 final class Send {
+  private static final Duration BUCKET = Duration.ofSeconds(10);
+
   private final Arguments args;
   private final PrintStream out;
   private final PrintStream err;
@@ -60,6 +63,11 @@ final class Send {
       if (most > 0) {
         builder.maxRequestBytes(most);
       }
+      if (args.has("--compute-stats")) {
+        builder.computeStats(BUCKET).statsReplay(!args.has("--now"));
+      } else if (args.has("--now")) {
+        throw new Arguments.Bad("--now says how --compute-stats counts");
+      }
     } catch (IllegalArgumentException e) {
       throw new Arguments.Bad(e.getMessage());
     }
@@ -67,6 +75,10 @@ final class Send {
       read(files);
       if ("auto".equals(args.get("--format"))) {
         await(exporter);
+      }
+      if (args.has("--compute-stats")) {
+        // What the agent takes is known when this returns, so the first payload is counted too.
+        exporter.fetchAgentInfo(Duration.ofMillis(Math.min(budget, 3000)));
       }
       if (rounds == 1 && threads == 1) {
         for (int i = 0; i < payloads.size(); i++) {
@@ -76,15 +88,36 @@ final class Send {
         load(exporter, rounds, threads);
       }
       Metrics metrics = exporter.metrics();
+      if (args.has("--compute-stats")) {
+        stats(exporter, budget);
+        metrics = exporter.metrics();
+      }
       account(metrics);
-      boolean all = metrics.sent().traces() == metrics.received().traces();
-      return failures.get() == 0 && all ? 0 : 1;
+      long accepted = metrics.sent().traces() + metrics.sampledOut().traces();
+      return failures.get() == 0 && accepted == metrics.received().traces() ? 0 : 1;
     } catch (TraceExporterException e) {
       err.println(e.getMessage());
       if (e.getCause() != null) {
         err.println(e.getCause().getMessage());
       }
       return 1;
+    }
+  }
+
+  /** Sends the stats of what was sent; they are part of what was asked for. */
+  private void stats(TraceExporter exporter, int budget) {
+    boolean complete = exporter.flushStats(Duration.ofMillis(budget));
+    Stats stats = exporter.stats();
+    out.printf(
+        Locale.ROOT,
+        "stats: counted %d spans, sent %d, lost %d%n",
+        stats.counted(),
+        stats.sent(),
+        stats.lost() + stats.waiting());
+    if (!complete) {
+      failed("not all stats arrived");
+    } else if (stats.counted() == 0 && exporter.metrics().sent().traces() > 0) {
+      failed("nothing was counted: the agent does not take stats, or no span counts");
     }
   }
 

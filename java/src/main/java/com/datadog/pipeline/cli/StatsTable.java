@@ -1,0 +1,50 @@
+package com.datadog.pipeline.cli;
+
+import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.TraceExporterException;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.List;
+
+/** {@code stats}: what client-side stats make of payload files. Not thread-safe. */
+final class StatsTable {
+  private final Arguments args;
+  private final PrintStream out;
+  private final PrintStream err;
+
+  StatsTable(Arguments args, PrintStream out, PrintStream err) {
+    this.args = args;
+    this.out = out;
+    this.err = err;
+  }
+
+  int run() throws Arguments.Bad {
+    List<byte[]> payloads = new ArrayList<>();
+    for (String file : args.someFiles()) {
+      try {
+        payloads.add(Files.readAllBytes(Paths.get(file)));
+      } catch (NoSuchFileException e) {
+        err.println(file + ": there is no such file");
+        return 1;
+      } catch (IOException e) {
+        err.println(file + ": " + e);
+        return 1;
+      }
+    }
+    try {
+      if (args.has("--json")) {
+        out.println(TraceExporter.statsJson(args.has("--now"), payloads));
+      } else {
+        out.println(TraceExporter.stats(args.has("--now"), payloads));
+      }
+      return 0;
+    } catch (TraceExporterException e) {
+      err.println(e.getMessage());
+      return 1;
+    }
+  }
+}

@@ -1,0 +1,154 @@
+//! How stats reach the agent: every bucket length the errand thread sends what is due; `close` sends the rest within its
+//! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent refuses,
+//! or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
+
+use super::dispatch::Dispatcher;
+use super::errands::Errand;
+use crate::agent::Condition;
+use crate::error::{Error, ErrorKind};
+use crate::health::journal::Severity;
+use crate::stats::{Concentrator, encode_payload, next_payload};
+use std::time::{Duration, Instant};
+
+/// One payload of stats takes no longer.
+const POST_LIMIT: Duration = Duration::from_secs(3);
+/// With less time left nothing is tried.
+const LEAST_TIME: Duration = Duration::from_millis(5);
+
+/// What a turn does with buckets that are still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// They stay.
+    Due,
+    /// They go out too.
+    All,
+    /// They go out too, and what does not arrive is lost.
+    Last,
+}
+
+impl Dispatcher {
+    /// Arranges the next turn, if stats are on or something is left from when they were. `at_once`: the agent says
+    /// something new of itself.
+    pub(crate) fn arrange_stats(&self, at_once: bool) {
+        let Some(concentrator) = &self.courses.concentrator else { return };
+        let on = self.courses.current().plan.stats.is_some();
+        let now = Instant::now();
+        if on {
+            self.arrange(Errand::Stats, now + Duration::from_nanos(concentrator.bucket_ns()));
+        } else if !concentrator.is_empty() {
+            // Switched off: what was counted is sent at once, since nothing is added to it.
+            let pause = if at_once { Duration::ZERO } else { Duration::from_nanos(concentrator.bucket_ns()) };
+            self.arrange(Errand::Stats, now + pause);
+        }
+    }
+
+    /// A turn on the errand thread.
+    pub(crate) fn stats_errand(&self) {
+        let on = self.courses.current().plan.stats.is_some();
+        // While the agent is away nothing is tried; what is due stays where it is.
+        if self.presence.state().condition != Condition::Down {
+            let turn = if on { Turn::Due } else { Turn::All };
+            self.send_stats(turn, Instant::now() + POST_LIMIT);
+        }
+        self.arrange_stats(false);
+    }
+
+    /// Sends stats until `end`. Gives whether nothing is left that should have gone.
+    pub(crate) fn send_stats(&self, turn: Turn, end: Instant) -> bool {
+        let Some(concentrator) = &self.courses.concentrator else { return true };
+        // One turn at a time, so that no bucket overtakes itself. The last one must not be kept waiting.
+        let Some(_turn) = self.stats_turn.try_lock_until(end) else {
+            return turn == Turn::Last && self.lose_stats(concentrator);
+        };
+        self.tell_collapsed(concentrator);
+        let mut parts = concentrator.take_due(turn != Turn::Due);
+        let mut body = Vec::new();
+        let mut failure = None;
+        let mut lost = 0;
+        while !parts.is_empty() {
+            let payload = next_payload(&mut parts);
+            body.clear();
+            encode_payload(
+                &payload,
+                concentrator.bucket_ns(),
+                &self.config.metadata,
+                concentrator.next_sequence(),
+                &mut body,
+            );
+            match self.post_stats(&body, end) {
+                Ok(()) => concentrator.delivered(&payload),
+                Err(error) if is_final(&error) => {
+                    lost += concentrator.lose(&payload);
+                    failure = Some(error);
+                }
+                Err(error) => {
+                    parts.extend(payload);
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let complete = parts.is_empty() && lost == 0;
+        if turn == Turn::Last {
+            lost += concentrator.lose(&parts);
+        } else {
+            lost += concentrator.give_back(parts);
+        }
+        if let Some(error) = failure {
+            self.note_stats(lost, &error);
+        }
+        complete
+    }
+
+    /// Nothing more will be sent: what is left is lost.
+    pub(crate) fn lose_stats(&self, concentrator: &Concentrator) -> bool {
+        let parts = concentrator.take_due(true);
+        concentrator.lose(&parts) == 0
+    }
+
+    fn post_stats(&self, body: &[u8], end: Instant) -> Result<(), Error> {
+        let left = end.saturating_duration_since(Instant::now()).min(POST_LIMIT);
+        if left < LEAST_TIME {
+            return Err(Error::new(ErrorKind::TimedOut, "no time was left to send stats (`closeTimeout`)"));
+        }
+        match self.client.post_stats(body, None, left) {
+            Ok(_) => Ok(()),
+            // The agent took it; only its words were lost.
+            Err(error) if error.status().is_some_and(|s| (200..300).contains(&s)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cold]
+    fn note_stats(&self, lost: u64, error: &Error) {
+        let text = if lost > 0 {
+            format!("the stats of {lost} spans are lost: {} (knob: `computeStats`)", error.message())
+        } else {
+            format!("stats could not be sent and are kept: {}", error.message())
+        };
+        self.journal.note(Severity::Warning, text);
+    }
+
+    fn tell_collapsed(&self, concentrator: &Concentrator) {
+        let news = concentrator.collapsed_news();
+        if news.total() == 0 {
+            return;
+        }
+        if let Some(statsd) = &self.statsd {
+            self.tell(statsd.collapsed(&news));
+        }
+        let text = format!(
+            "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field of their \
+             key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
+            news.whole_key,
+            news.fields.iter().sum::<u64>()
+        );
+        self.journal.note(Severity::Warning, text);
+    }
+}
+
+/// Whether sending again would be in vain, or might count spans twice.
+fn is_final(error: &Error) -> bool {
+    error.possibly_arrived()
+        || error.status().is_some_and(|s| (400..500).contains(&s) && ![401, 403, 404, 408, 429].contains(&s))
+}

@@ -1,0 +1,24 @@
+//! Client-side stats: every span that counts, counted once, in groups of ten-second buckets, as agent and backend take
+//! them (`/v0.6/stats`). Rules: `spec/reference-behaviour.md` 4.
+//!
+//! [`Rules::observe`] reads the spans of a batch into [`Pending`], without a lock; [`Concentrator::commit`] counts them
+//! once a payload; `payload` writes what is due. Nothing here talks to the agent.
+
+mod bucket;
+mod concentrator;
+mod grpc;
+mod key;
+mod memo;
+mod observe;
+mod otlp_metrics;
+mod payload;
+mod sketch;
+mod table;
+
+pub use bucket::{Collapsed, StatsLimits};
+pub(crate) use concentrator::next_payload;
+pub use concentrator::{Clock, Concentrator, MAX_GROUPS_PER_PAYLOAD, StatsReport};
+pub use observe::{DEFAULT_KINDS, MAX_ADDITIONAL, Pending, Quantize, Rules, STATS_SLOTS};
+pub(crate) use payload::encode as encode_payload;
+pub use sketch::{GAMMA, MAX_BINS, RELATIVE_ACCURACY, Sketch, value_of};
+pub use table::Row;

@@ -1,0 +1,459 @@
+//! What the stage takes from a payload: which spans count, their keys, their times. It works on the spans of one batch
+//! after the top-level stage and before the p0 drop, without a lock and without an allocation; the records it leaves in
+//! [`Pending`] are counted by [`super::Concentrator::commit`], once a payload.
+//!
+//! A span counts if it is top level, measured, or of an eligible kind, and is no partial snapshot
+//! (`spec/reference-behaviour.md` 4.2). Times are clamped: a negative duration is 0, an end is within 0 and the largest
+//! i64.
+
+use super::concentrator::Concentrator;
+use super::grpc;
+use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
+use super::memo::Memo;
+use crate::msgpack::reader;
+use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
+
+/// Keys that the scan must recognise for this stage, beside the configured tags.
+pub const STATS_SLOTS: &[Slot] = &[
+    Slot::SpanKind,
+    Slot::HttpStatusText,
+    Slot::HttpMethod,
+    Slot::HttpEndpoint,
+    Slot::HttpRoute,
+    Slot::ServiceSource,
+    Slot::Origin,
+    Slot::BaseService,
+    Slot::GrpcText0,
+    Slot::GrpcText1,
+    Slot::GrpcText2,
+    Slot::GrpcText3,
+    Slot::TracerTopLevel,
+    Slot::TopLevel,
+    Slot::Measured,
+    Slot::PartialVersion,
+    Slot::HttpStatusNumber,
+    Slot::GrpcNumber0,
+    Slot::GrpcNumber1,
+    Slot::GrpcNumber2,
+    Slot::GrpcNumber3,
+];
+
+const GRPC_TEXTS: [Slot; 4] = [Slot::GrpcText0, Slot::GrpcText1, Slot::GrpcText2, Slot::GrpcText3];
+const GRPC_NUMBERS: [Slot; 4] = [Slot::GrpcNumber0, Slot::GrpcNumber1, Slot::GrpcNumber2, Slot::GrpcNumber3];
+
+/// Kinds that count when the agent names none.
+pub const DEFAULT_KINDS: [&str; 4] = ["server", "client", "producer", "consumer"];
+/// So many additional tags are used; what is beyond is left out.
+pub const MAX_ADDITIONAL: usize = 4;
+/// Characters of an additional tag's value.
+const MAX_ADDITIONAL_CHARS: usize = 200;
+/// More peer tags are not asked for.
+const MAX_PEERS: usize = 20_000;
+
+/// Takes the addresses out of a peer tag's value (`spec/reference-behaviour.md` 6.9).
+pub type Quantize = fn(&[u8], &mut Vec<u8>) -> Verdict;
+
+/// What the stage looks at. Made anew when the agent says something new of itself.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    kinds: Vec<Box<[u8]>>,
+    /// By the number that the scan gives a configured key: what it is.
+    roles: Vec<Role>,
+    /// `key:` of each peer tag, in their order.
+    peers: Vec<Box<[u8]>>,
+    /// `key:` of each additional tag, sorted.
+    additional: Vec<Box<[u8]>>,
+    quantize: Quantize,
+    seed: Seed,
+    /// Tells one list of tags from another.
+    id: u64,
+}
+
+/// One more than the index; 0: it is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Role {
+    peer: u16,
+    additional: u16,
+}
+
+impl Rules {
+    /// The rules for these kinds (none: [`DEFAULT_KINDS`]), peer tags and additional tags, to fill a [`Pending`] for
+    /// `concentrator`. `interest` learns the configured keys; [`STATS_SLOTS`] come beside them.
+    pub fn new(
+        concentrator: &Concentrator,
+        kinds: &[String],
+        peers: impl Iterator<Item = String>,
+        additional: &[String],
+        quantize: Quantize,
+        interest: &mut Interest,
+    ) -> Self {
+        let lower = |kind: &str| kind.to_ascii_lowercase().into_bytes().into_boxed_slice();
+        let mut rules = Self {
+            kinds: if kinds.is_empty() {
+                DEFAULT_KINDS.map(lower).into()
+            } else {
+                kinds.iter().map(|k| lower(k)).collect()
+            },
+            roles: Vec::new(),
+            peers: Vec::new(),
+            additional: Vec::new(),
+            quantize,
+            seed: concentrator.seed(),
+            id: Seed::default().hash(&[]),
+        };
+        for key in peers.take(MAX_PEERS) {
+            let next = rules.peers.len() as u16 + 1;
+            let Some(role) = rules.role(&key, interest) else { break };
+            if role.peer == 0 {
+                role.peer = next;
+                rules.peers.push(format!("{key}:").into_bytes().into());
+            }
+        }
+        let mut sorted: Vec<&String> = Vec::new();
+        for key in additional {
+            if let Err(at) = sorted.binary_search(&key) {
+                sorted.insert(at, key);
+            }
+        }
+        for key in sorted.into_iter().take(MAX_ADDITIONAL) {
+            let next = rules.additional.len() as u16 + 1;
+            let Some(role) = rules.role(key, interest) else { break };
+            role.additional = next;
+            rules.additional.push(format!("{key}:").into_bytes().into());
+        }
+        rules
+    }
+
+    fn role(&mut self, key: &str, interest: &mut Interest) -> Option<&mut Role> {
+        let number = usize::from(interest.meta_key(key.as_bytes())?);
+        if self.roles.len() <= number {
+            self.roles.resize(number + 1, Role::default());
+        }
+        self.roles.get_mut(number)
+    }
+
+    /// Records the spans of a batch that count. With `early` they may be counted there when many have come together, so
+    /// that a large payload does not take memory by its size.
+    pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending, early: Option<&Concentrator>) {
+        pending.memo.serve(self.id);
+        for chunk in payload.chunks() {
+            if chunk.state() != ChunkState::Kept {
+                continue;
+            }
+            for spans in payload.chunk_spans(chunk).chunks(SPANS_AT_ONCE) {
+                for span in spans {
+                    self.span(payload.bytes, payload.arena, span, pending);
+                }
+                if let Some(concentrator) = early.filter(|_| pending.is_much()) {
+                    concentrator.commit(pending);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending) {
+        let top_level = span.flags & flag::IS_TOP_LEVEL != 0
+            || span.present & MARKS != 0 && is_marked(bytes, arena, span);
+        let kind = slot_place(bytes, arena, span, Slot::SpanKind);
+        let counts = top_level
+            || arena.slot_number(bytes, span, Slot::Measured) == Some(1.0)
+            || kind.len > 0 && self.kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text()));
+        if !counts || arena.slot_number(bytes, span, Slot::PartialVersion).is_some_and(|v| v >= 0.0) {
+            return;
+        }
+        pending.seen += 1;
+        if pending.seen <= pending.done {
+            return;
+        }
+        let duration = span.duration.max(0);
+        let end = span.start.saturating_add(duration).max(0) as u64;
+        let range = self.key(bytes, arena, span, kind, pending);
+        let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
+        pending.records.push(Record {
+            hash: self.seed.hash(key),
+            key_at: range.start as u32,
+            key_len: range.len() as u32,
+            end,
+            duration: duration as u64,
+            error: span.error != 0,
+            top_level,
+        });
+    }
+
+    #[inline]
+    fn key(
+        &self,
+        bytes: &[u8],
+        arena: &Arena,
+        span: &Span,
+        kind: Place<'_>,
+        pending: &mut Pending,
+    ) -> std::ops::Range<usize> {
+        let w = &mut pending.keys;
+        w.begin();
+        for (which, text) in [
+            (Text::Service, span.service),
+            (Text::Name, span.name),
+            (Text::Resource, span.resource),
+            (Text::Type, span.kind),
+        ] {
+            let from = if text.at & SIDE == 0 { bytes } else { &arena.side };
+            w.text(which, from, (text.at & !SIDE) as usize, text.len as usize);
+        }
+        let slot = |slot| slot_place(bytes, arena, span, slot);
+        let mut endpoint = slot(Slot::HttpEndpoint);
+        if endpoint.len == 0 {
+            endpoint = slot(Slot::HttpRoute);
+        }
+        for (which, place) in [
+            (Text::SpanKind, kind),
+            (Text::HttpMethod, slot(Slot::HttpMethod)),
+            (Text::HttpEndpoint, endpoint),
+            (Text::ServiceSource, slot(Slot::ServiceSource)),
+        ] {
+            w.text(which, place.from, place.at, place.len);
+        }
+        if span.hits_len > 0 || span.has(Slot::BaseService) {
+            self.tags(bytes, arena, span, kind, pending);
+        }
+        let facts = Facts {
+            http_status: http_status(bytes, arena, span),
+            grpc: if span.present & GRPC != 0 { grpc_status(bytes, arena, span) } else { None },
+            synthetics: slot(Slot::Origin).text().starts_with(b"synthetics"),
+            root: if span.parent_id == 0 { Root::Yes } else { Root::No },
+        };
+        pending.keys.end(facts)
+    }
+
+    fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Place<'_>, pending: &mut Pending) {
+        let (has_peers, internal) = kind_of(kind);
+        let hits =
+            arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
+        let mut additional = [0u32; MAX_ADDITIONAL];
+        pending.found.clear();
+        for hit in hits {
+            let role = self.roles.get(usize::from(hit.key)).copied().unwrap_or_default();
+            // With one key twice the last counts.
+            if let Some(at) = additional.get_mut(usize::from(role.additional).wrapping_sub(1)) {
+                *at = hit.value_at;
+            }
+            if has_peers && role.peer > 0 {
+                put(&mut pending.found, role.peer, hit.value_at);
+            }
+        }
+        for (prefix, &at) in self.additional.iter().zip(&additional) {
+            let value = if at == 0 { &[] } else { place(bytes, arena, at).text() };
+            if !value.is_empty() {
+                let long = value.len() > MAX_ADDITIONAL_CHARS
+                    && String::from_utf8_lossy(value).chars().nth(MAX_ADDITIONAL_CHARS).is_some();
+                pending.keys.additional(prefix, if long { BLOCKED } else { value });
+            }
+        }
+        if has_peers {
+            for i in 0..pending.found.len() {
+                let Some(&(peer, at)) = pending.found.get(i) else { break };
+                let value = place(bytes, arena, at);
+                match pending.memo.find(peer, value.from, value.at, value.len) {
+                    Some((from, at, len)) => pending.keys.known_tag(from, at, len),
+                    None => self.peer_tag(peer, value.text(), pending),
+                }
+            }
+        } else if internal && !self.peers.is_empty() {
+            let base = slot_place(bytes, arena, span, Slot::BaseService);
+            if base.len > 0 {
+                pending.keys.tag(b"_dd.base_service:", base.text());
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn peer_tag(&self, peer: u16, value: &[u8], pending: &mut Pending) {
+        let prefix = self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p);
+        let start = pending.keys.len();
+        pending.scratch.clear();
+        match (self.quantize)(value, &mut pending.scratch) {
+            Verdict::Replace => pending.keys.tag(prefix, &pending.scratch),
+            _ => pending.keys.tag(prefix, value),
+        }
+        pending.memo.remember(peer, value, pending.keys.since(start));
+    }
+}
+
+/// Puts a peer tag where its order wants it. Of two with one key the later counts.
+#[inline]
+fn put(found: &mut Vec<(u16, u32)>, peer: u16, value_at: u32) {
+    if found.last().is_none_or(|last| last.0 < peer) {
+        return found.push((peer, value_at));
+    }
+    // Few, as a rule, and nearly in order.
+    let at = found.iter().rposition(|known| known.0 <= peer).map_or(0, |at| at + 1);
+    match at.checked_sub(1).and_then(|before| found.get_mut(before)) {
+        Some(same) if same.0 == peer => same.1 = value_at,
+        _ => found.insert(at, (peer, value_at)),
+    }
+}
+
+/// Whether spans of a kind have peer tags, and whether they may have a base service instead.
+#[inline]
+fn kind_of(kind: Place<'_>) -> (bool, bool) {
+    let fits = kind.len <= 8;
+    let bytes = kind.from.get(kind.at..).and_then(|b| b.first_chunk::<8>());
+    let word = match bytes {
+        Some(word) if fits => u64::from_le_bytes(*word),
+        _ if fits => kind.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
+        _ => return (false, false),
+    };
+    let mask = if kind.len == 8 { u64::MAX } else { (1 << (8 * kind.len)) - 1 };
+    // Of all bytes only the two cases of a letter become that letter.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    const fn text(of: &[u8; 8]) -> u64 {
+        u64::from_le_bytes(*of)
+    }
+    let lower = (word | LOWER) & mask;
+    let is = |len, of| kind.len == len && lower == text(of);
+    let peers = is(6, b"client\0\0") || is(8, b"producer") || is(8, b"consumer");
+    (peers, kind.len == 0 || is(8, b"internal"))
+}
+
+const fn mask(slots: &[Slot]) -> u32 {
+    let (mut m, mut i) = (0, 0);
+    while i < slots.len() {
+        m |= 1 << slots[i] as u32;
+        i += 1;
+    }
+    m
+}
+
+const MARKS: u32 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
+const GRPC: u32 = mask(&GRPC_TEXTS) | mask(&GRPC_NUMBERS);
+
+/// A text: `from[at..at + len]`. Whoever copies it may copy more than its length.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    from: &'a [u8],
+    at: usize,
+    len: usize,
+}
+
+impl<'a> Place<'a> {
+    #[inline(always)]
+    fn text(self) -> &'a [u8] {
+        self.from.get(self.at..self.at + self.len).unwrap_or(&[])
+    }
+}
+
+/// The text whose head stands at `at`, in the payload or where a stage has replaced it.
+#[inline(always)]
+fn place<'a>(bytes: &'a [u8], arena: &'a Arena, at: u32) -> Place<'a> {
+    let (from, at) = arena.value(bytes, at);
+    match from.get(at) {
+        Some(&b) if b & 0xe0 == 0xa0 => Place { from, at: at + 1, len: usize::from(b & 0x1f) },
+        _ => match reader::text(from, at) {
+            Ok((text, end)) => Place { from, at: end - text.len(), len: text.len() },
+            Err(_) => Place { from, at: 0, len: 0 },
+        },
+    }
+}
+
+/// The text of a recognised tag; empty if the span has none.
+#[inline(always)]
+fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) -> Place<'a> {
+    match span.slot(slot) {
+        Some(at) => place(bytes, arena, at as u32),
+        None => Place { from: bytes, at: 0, len: 0 },
+    }
+}
+
+/// Number before text; what is neither is 0.
+#[inline]
+fn http_status(bytes: &[u8], arena: &Arena, span: &Span) -> u32 {
+    if let Some(v) = arena.slot_number(bytes, span, Slot::HttpStatusNumber) {
+        return v as u32;
+    }
+    grpc::number(slot_place(bytes, arena, span, Slot::HttpStatusText).text()).unwrap_or(0)
+}
+
+#[cold]
+fn grpc_status(bytes: &[u8], arena: &Arena, span: &Span) -> Option<u8> {
+    let mut texts =
+        GRPC_TEXTS.into_iter().filter_map(|slot| grpc::of_text(slot_place(bytes, arena, span, slot).text()));
+    let numbers = GRPC_NUMBERS.into_iter();
+    let mut numbers = numbers.filter_map(|slot| grpc::of_number(arena.slot_number(bytes, span, slot)?));
+    texts.next().or_else(|| numbers.next())
+}
+
+/// One span that counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) hash: u64,
+    key_at: u32,
+    key_len: u32,
+    pub(crate) end: u64,
+    pub(crate) duration: u64,
+    pub(crate) error: bool,
+    pub(crate) top_level: bool,
+}
+
+/// Spans of one payload that are recorded and not counted yet. Its memory is used again for the next payload.
+#[derive(Debug, Default)]
+pub struct Pending {
+    records: Vec<Record>,
+    keys: KeyWriter,
+    /// Peer tags of one span: their place in the order, and where the value is.
+    found: Vec<(u16, u32)>,
+    scratch: Vec<u8>,
+    memo: Memo,
+    /// Spans that count, met in this pass, and how many of them are counted already (in this pass or one before).
+    seen: u64,
+    done: u64,
+}
+
+/// A payload that records more than this is counted in parts: what is counted soon is still in the processor's cache.
+const MANY_BYTES: usize = 64 << 10;
+/// So many spans are recorded before that is looked at.
+const SPANS_AT_ONCE: usize = 512;
+
+impl Pending {
+    /// A new payload.
+    pub fn begin(&mut self) {
+        self.restart();
+        self.done = 0;
+    }
+
+    /// The same payload again, from its first chunk. What was counted is not counted twice.
+    pub(crate) fn restart(&mut self) {
+        self.records.clear();
+        self.keys.clear();
+        self.seen = 0;
+    }
+
+    /// Whether it is time to count what has come together.
+    pub(crate) fn is_much(&self) -> bool {
+        self.keys.len() + self.records.len() * size_of::<Record>() > MANY_BYTES
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records with their keys.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &[u8])> {
+        let keys = self.keys.written();
+        self.records.iter().map(move |r| {
+            let at = r.key_at as usize;
+            (r, keys.get(at..at + r.key_len as usize).unwrap_or(&[]))
+        })
+    }
+
+    /// What was recorded has been counted.
+    pub(crate) fn counted(&mut self) {
+        self.done = self.done.max(self.seen);
+        self.records.clear();
+        self.keys.clear();
+    }
+
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.records.capacity() * size_of::<Record>() + self.keys.capacity_bytes()
+    }
+}
