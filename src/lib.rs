@@ -42,3 +42,4 @@ pub use config::{Builder, RawConfig};
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
 pub use health::{LogLine, Severity};
+pub use pipeline::PayloadStats;

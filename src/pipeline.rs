@@ -409,16 +409,21 @@ impl Tally {
     }
 }
 
-/// Counts payloads without an exporter: for the tool.
-pub(crate) struct Counting {
+/// Stats of payloads (msgpack v0.4) without an exporter: for tools.
+#[derive(Debug)]
+pub struct PayloadStats {
     plan: Plan,
     concentrator: Arc<Concentrator>,
     workspace: Workspace,
 }
 
-impl Counting {
-    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it.
-    pub(crate) fn new(now: bool) -> Result<Self, Error> {
+impl PayloadStats {
+    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it; else every span in the
+    /// bucket in which it ended.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn new(now: bool) -> Result<Self, Error> {
         let raw = RawConfig {
             compute_stats_ms: Some(10_000),
             stats_replay: !now,
@@ -435,11 +440,16 @@ impl Counting {
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }
 
-    pub(crate) fn add(&mut self, payload: &[u8]) -> Result<(), Error> {
+    /// Counts the spans of a payload.
+    ///
+    /// # Errors
+    /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place; nothing of it is counted then.
+    pub fn add(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.workspace.prepare(&self.plan, payload, &Metadata::default()).map(drop)
     }
 
-    pub(crate) fn report(&self) -> StatsReport {
+    /// What was counted so far.
+    pub fn report(&self) -> StatsReport {
         self.concentrator.report()
     }
 }

@@ -285,7 +285,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>
         if payloads.is_null() {
             return Err(Failure::Null("payloads"));
         }
-        let mut counting = crate::pipeline::Counting::new(now)?;
+        let mut counting = crate::PayloadStats::new(now)?;
         for i in 0..payloads.len(env)? {
             let bytes = env.with_local_frame(8, |env| {
                 let payload = payloads.get_element(env, i)?;

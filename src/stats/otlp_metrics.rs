@@ -174,3 +174,139 @@ impl Attributes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bucket::StatsLimits;
+    use super::super::concentrator::{Clock, Concentrator};
+    use super::super::observe::{Pending, Rules, STATS_SLOTS};
+    use super::*;
+    use crate::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel, Verdict};
+    use std::time::Duration;
+
+    /// One span of 3 ms and one error of 20 s, both with every tag that becomes an attribute.
+    fn payload() -> Vec<u8> {
+        use crate::msgpack::writer as w;
+        let mut out = Vec::new();
+        w::array_head(&mut out, 2);
+        for (duration, error) in [(3_000_000i64, 0i64), (20_000_000_000, 1)] {
+            w::array_head(&mut out, 1);
+            w::map_head(&mut out, 8);
+            for (key, value) in [("service", "shop"), ("name", "op"), ("resource", "GET /a"), ("type", "web")]
+            {
+                w::str(&mut out, key.as_bytes());
+                w::str(&mut out, value.as_bytes());
+            }
+            for (key, value) in
+                [("start", 1_700_000_005_000_000_000 - duration), ("duration", duration), ("error", error)]
+            {
+                w::str(&mut out, key.as_bytes());
+                w::int(&mut out, value);
+            }
+            w::str(&mut out, b"meta");
+            let meta = [
+                ("span.kind", "client"),
+                ("http.method", "GET"),
+                ("http.route", "/a"),
+                ("http.status_code", "503"),
+                ("grpc.code", "NOT_FOUND"),
+                ("_dd.origin", "synthetics-browser"),
+                ("out.host", "db"),
+                ("region", "eu:1"),
+                ("span.name", "mine"),
+            ];
+            w::map_head(&mut out, meta.len() as u32);
+            for (key, value) in meta {
+                w::str(&mut out, key.as_bytes());
+                w::str(&mut out, value.as_bytes());
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_group_becomes_a_point_for_what_went_well_and_one_for_errors() {
+        let concentrator = Concentrator::new(Duration::from_secs(10), StatsLimits::default(), Clock::Replay);
+        let mut interest = Interest::none().slots(STATS_SLOTS).slots(TOP_LEVEL_SLOTS);
+        let peers = ["out.host".to_owned()].into_iter();
+        let more = ["region".to_owned(), "span.name".to_owned()];
+        let rules = Rules::new(&concentrator, &[], peers, &more, |_, _| Verdict::Keep, &mut interest);
+        let (mut arena, mut pending, bytes) = (Arena::new(), Pending::default(), payload());
+        let mut payload = Payload::scan(&bytes, &mut arena, &interest, OnMalformed::Fail).unwrap();
+        TopLevel { mark: false }.apply(&mut payload);
+        pending.begin();
+        rules.observe(&payload, &mut pending, None);
+        concentrator.commit(&mut pending);
+        let metadata = Metadata {
+            service: "process".into(),
+            env: "prod".into(),
+            process_tags: "a:b, c:d".into(),
+            ..Metadata::default()
+        };
+        let text = concentrator.flush_otlp(true, &metadata, &["t:1".to_owned()]).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let all = &json["resourceMetrics"][0];
+        let names = |list: &Value| -> Vec<String> {
+            list.as_array().unwrap().iter().map(|a| a["key"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(
+            names(&all["resource"]["attributes"]),
+            [
+                "service.name",
+                "deployment.environment.name",
+                "telemetry.sdk.name",
+                "datadog.process_tags",
+                "datadog.tracer_tags"
+            ]
+        );
+        let metric = &all["scopeMetrics"][0]["metrics"][0];
+        assert_eq!(metric["name"], "traces.span.sdk.metrics.duration");
+        assert_eq!(
+            (&metric["unit"], &metric["histogram"]["aggregationTemporality"]),
+            (&json!("s"), &json!(1))
+        );
+        let mut points = metric["histogram"]["dataPoints"].as_array().unwrap().clone();
+        assert_eq!(points.len(), 2);
+        points.sort_by_key(|p| p["sum"].as_f64().unwrap() as u64);
+        for (point, at, sum, status) in
+            [(&points[0], 1, 0.003, "STATUS_CODE_OK"), (&points[1], 16, 20.0, "STATUS_CODE_ERROR")]
+        {
+            assert_eq!(point["count"], "1");
+            assert_eq!(point["startTimeUnixNano"], "1700000000000000000");
+            assert_eq!(point["timeUnixNano"], "1700000010000000000");
+            for key in ["sum", "min", "max"] {
+                assert_eq!(point[key], json!(sum), "{key}");
+            }
+            let counts: Vec<_> = point["bucketCounts"].as_array().unwrap().iter().collect();
+            assert_eq!((counts.len(), counts[at]), (17, &json!("1")));
+            assert_eq!(
+                names(&point["attributes"]),
+                [
+                    "service.name",
+                    "status.code",
+                    "span.kind",
+                    "span.name",
+                    "http.request.method",
+                    "http.route",
+                    "rpc.response.status_code",
+                    "http.response.status_code",
+                    "datadog.operation.name",
+                    "datadog.span.type",
+                    "datadog.origin",
+                    "datadog.is_trace_root",
+                    "datadog.span.top_level",
+                    "datadog.peer_tags",
+                    "region"
+                ]
+            );
+            let value = |i: usize| &point["attributes"][i]["value"];
+            assert_eq!(value(1)["stringValue"], status);
+            assert_eq!(value(2)["stringValue"], "SPAN_KIND_CLIENT");
+            assert_eq!(value(6)["stringValue"], "NOT_FOUND");
+            assert_eq!(value(7)["intValue"], "503");
+            assert_eq!(value(13)["arrayValue"]["values"][0]["stringValue"], "out.host:db");
+            assert_eq!(value(14)["stringValue"], "eu:1");
+        }
+        assert_eq!(concentrator.flush_otlp(true, &metadata, &[]), None);
+    }
+}

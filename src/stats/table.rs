@@ -26,9 +26,12 @@ pub struct Row {
     pub p99: u64,
 }
 
+/// By service and resource: errors, and all durations.
+type Sums<'g> = HashMap<(&'g [u8], &'g [u8]), (u64, Sketch), foldhash::fast::RandomState>;
+
 /// The rows of these groups, the one with most hits first.
 pub(crate) fn rows<'g>(groups: impl Iterator<Item = &'g Group>) -> Vec<Row> {
-    let mut sums: HashMap<(&[u8], &[u8]), (u64, Sketch), foldhash::fast::RandomState> = HashMap::default();
+    let mut sums = Sums::default();
     for group in groups {
         let key = group.key();
         let sum = sums.entry((key.text(Text::Service), key.text(Text::Resource))).or_default();
