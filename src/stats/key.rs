@@ -18,7 +18,7 @@ impl Default for Seed {
 
 impl Seed {
     /// Four lanes, each taking 16 bytes a multiplication.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         let [a, b, c] = self.0;
         let mut lanes = [a, b, a.rotate_left(32), b.rotate_left(32)];

@@ -56,7 +56,9 @@ pub type Quantize = fn(&[u8], &mut Vec<u8>) -> Verdict;
 /// What the stage looks at. Made anew when the agent says something new of itself.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    kinds: Vec<Box<[u8]>>,
+    kinds: Vec<Kind>,
+    /// Kinds of more than eight bytes.
+    long_kinds: Vec<Box<[u8]>>,
     /// By the number that the scan gives a configured key: what it is.
     roles: Vec<Role>,
     /// `key:` of each peer tag, in their order.
@@ -67,6 +69,13 @@ pub struct Rules {
     seed: Seed,
     /// Tells one list of tags from another.
     id: u64,
+}
+
+/// A kind of up to eight bytes.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    len: usize,
+    word: u64,
 }
 
 /// One more than the index; 0: it is none.
@@ -87,13 +96,9 @@ impl Rules {
         quantize: Quantize,
         interest: &mut Interest,
     ) -> Self {
-        let lower = |kind: &str| kind.to_ascii_lowercase().into_bytes().into_boxed_slice();
         let mut rules = Self {
-            kinds: if kinds.is_empty() {
-                DEFAULT_KINDS.map(lower).into()
-            } else {
-                kinds.iter().map(|k| lower(k)).collect()
-            },
+            kinds: Vec::new(),
+            long_kinds: Vec::new(),
             roles: Vec::new(),
             peers: Vec::new(),
             additional: Vec::new(),
@@ -101,6 +106,14 @@ impl Rules {
             seed: concentrator.seed(),
             id: Seed::default().hash(&[]),
         };
+        let named = kinds.iter().map(String::as_str);
+        let default: &[&str] = if kinds.is_empty() { &DEFAULT_KINDS } else { &[] };
+        for kind in named.chain(default.iter().copied()) {
+            match lower_word(Place { from: kind.as_bytes(), at: 0, len: kind.len() }) {
+                Some(word) => rules.kinds.push(Kind { len: kind.len(), word }),
+                None => rules.long_kinds.push(kind.as_bytes().into()),
+            }
+        }
         for key in peers.take(MAX_PEERS) {
             let next = rules.peers.len() as u16 + 1;
             let Some(role) = rules.role(&key, interest) else { break };
@@ -158,7 +171,7 @@ impl Rules {
         let kind = slot_place(bytes, arena, span, Slot::SpanKind);
         let counts = top_level
             || arena.slot_number(bytes, span, Slot::Measured) == Some(1.0)
-            || kind.len > 0 && self.kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text()));
+            || kind.len > 0 && self.counts_kind(kind);
         if !counts || arena.slot_number(bytes, span, Slot::PartialVersion).is_some_and(|v| v >= 0.0) {
             return;
         }
@@ -192,27 +205,29 @@ impl Rules {
     ) -> std::ops::Range<usize> {
         let w = &mut pending.keys;
         w.begin();
-        for (which, text) in [
-            (Text::Service, span.service),
-            (Text::Name, span.name),
-            (Text::Resource, span.resource),
-            (Text::Type, span.kind),
-        ] {
+        // One by one: a loop would look up each length again.
+        let field = |w: &mut KeyWriter, which, text: crate::trace::Text| {
             let from = if text.at & SIDE == 0 { bytes } else { &arena.side };
             w.text(which, from, (text.at & !SIDE) as usize, text.len as usize);
-        }
+        };
+        field(w, Text::Service, span.service);
+        field(w, Text::Name, span.name);
+        field(w, Text::Resource, span.resource);
+        field(w, Text::Type, span.kind);
+        w.text(Text::SpanKind, kind.from, kind.at, kind.len);
         let slot = |slot| slot_place(bytes, arena, span, slot);
-        let mut endpoint = slot(Slot::HttpEndpoint);
-        if endpoint.len == 0 {
-            endpoint = slot(Slot::HttpRoute);
+        if span.present & HTTP != 0 {
+            let method = slot(Slot::HttpMethod);
+            w.text(Text::HttpMethod, method.from, method.at, method.len);
+            let mut endpoint = slot(Slot::HttpEndpoint);
+            if endpoint.len == 0 {
+                endpoint = slot(Slot::HttpRoute);
+            }
+            w.text(Text::HttpEndpoint, endpoint.from, endpoint.at, endpoint.len);
         }
-        for (which, place) in [
-            (Text::SpanKind, kind),
-            (Text::HttpMethod, slot(Slot::HttpMethod)),
-            (Text::HttpEndpoint, endpoint),
-            (Text::ServiceSource, slot(Slot::ServiceSource)),
-        ] {
-            w.text(which, place.from, place.at, place.len);
+        if span.has(Slot::ServiceSource) {
+            let source = slot(Slot::ServiceSource);
+            w.text(Text::ServiceSource, source.from, source.at, source.len);
         }
         if span.hits_len > 0 || span.has(Slot::BaseService) {
             self.tags(bytes, arena, span, kind, pending);
@@ -220,10 +235,19 @@ impl Rules {
         let facts = Facts {
             http_status: http_status(bytes, arena, span),
             grpc: if span.present & GRPC != 0 { grpc_status(bytes, arena, span) } else { None },
-            synthetics: slot(Slot::Origin).text().starts_with(b"synthetics"),
+            synthetics: span.has(Slot::Origin) && slot(Slot::Origin).text().starts_with(b"synthetics"),
             root: if span.parent_id == 0 { Root::Yes } else { Root::No },
         };
         pending.keys.end(facts)
+    }
+
+    /// Whether spans of this kind count.
+    #[inline]
+    fn counts_kind(&self, kind: Place<'_>) -> bool {
+        match lower_word(kind) {
+            Some(word) => self.kinds.iter().any(|k| k.len == kind.len && k.word == word),
+            None => self.long_kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text())),
+        }
     }
 
     fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Place<'_>, pending: &mut Pending) {
@@ -297,23 +321,26 @@ fn put(found: &mut Vec<(u16, u32)>, peer: u16, value_at: u32) {
 /// Whether spans of a kind have peer tags, and whether they may have a base service instead.
 #[inline]
 fn kind_of(kind: Place<'_>) -> (bool, bool) {
-    let fits = kind.len <= 8;
-    let bytes = kind.from.get(kind.at..).and_then(|b| b.first_chunk::<8>());
-    let word = match bytes {
-        Some(word) if fits => u64::from_le_bytes(*word),
-        _ if fits => kind.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
-        _ => return (false, false),
-    };
-    let mask = if kind.len == 8 { u64::MAX } else { (1 << (8 * kind.len)) - 1 };
-    // Of all bytes only the two cases of a letter become that letter.
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    const fn text(of: &[u8; 8]) -> u64 {
-        u64::from_le_bytes(*of)
-    }
-    let lower = (word | LOWER) & mask;
-    let is = |len, of| kind.len == len && lower == text(of);
+    let word = lower_word(kind);
+    let is = |len, of: &[u8; 8]| kind.len == len && word == Some(u64::from_le_bytes(*of));
     let peers = is(6, b"client\0\0") || is(8, b"producer") || is(8, b"consumer");
     (peers, kind.len == 0 || is(8, b"internal"))
+}
+
+/// A text of up to eight bytes as one word, letters in lower case.
+#[inline(always)]
+fn lower_word(text: Place<'_>) -> Option<u64> {
+    // Of all bytes only the two cases of a letter become that letter.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    if text.len > 8 {
+        return None;
+    }
+    let word = match text.from.get(text.at..).and_then(|b| b.first_chunk::<8>()) {
+        Some(word) => u64::from_le_bytes(*word),
+        None => text.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
+    };
+    let mask = if text.len == 8 { u64::MAX } else { (1 << (8 * text.len)) - 1 };
+    Some((word | LOWER) & mask)
 }
 
 const fn mask(slots: &[Slot]) -> u32 {
@@ -326,6 +353,7 @@ const fn mask(slots: &[Slot]) -> u32 {
 }
 
 const MARKS: u32 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
+const HTTP: u32 = mask(&[Slot::HttpMethod, Slot::HttpEndpoint, Slot::HttpRoute]);
 const GRPC: u32 = mask(&GRPC_TEXTS) | mask(&GRPC_NUMBERS);
 
 /// A text: `from[at..at + len]`. Whoever copies it may copy more than its length.
