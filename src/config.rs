@@ -5,11 +5,13 @@
 //! library that do not belong together say so at `build`.
 
 mod builder;
+mod queue;
 mod stats;
 mod statsd_url;
 mod url;
 
 pub use builder::Builder;
+pub use queue::{Overflow, QueueSettings};
 pub use stats::StatsSettings;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
@@ -99,6 +101,17 @@ pub struct RawConfig {
     /// Variables and their values; counts where `obfuscation` was not set.
     pub obfuscation_environment: Vec<(String, String)>,
     pub dogstatsd: String,
+    pub queue_bytes: Option<u64>,
+    pub queue_payloads: Option<u32>,
+    pub senders: Option<u32>,
+    pub batch_bytes: Option<u64>,
+    pub batch_age_ms: Option<u64>,
+    pub async_budget_ms: Option<u64>,
+    pub overflow: Option<String>,
+    pub block_wait_ms: Option<u64>,
+    /// A directory.
+    pub spool: Option<String>,
+    pub spool_bytes: Option<u64>,
     /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
     pub origins: Vec<(String, String)>,
 }
@@ -149,6 +162,8 @@ pub struct Config {
     /// What hides secrets, if anything shall.
     pub obfuscator: Option<Arc<Obfuscator>>,
     pub dogstatsd: Option<StatsdUrl>,
+    /// The asynchronous interface.
+    pub queue: QueueSettings,
     /// What the caller handed in.
     pub raw: RawConfig,
 }
@@ -288,6 +303,7 @@ impl Config {
                 "" => None,
                 url => Some(StatsdUrl::parse(url)?),
             },
+            queue: queue::settings(&as_given)?,
             on_malformed: choice("onMalformed", raw.on_malformed.as_deref(), &ON_MALFORMED)?,
             compute_top_level: raw.compute_top_level,
             filters: filters(FilterRules {

@@ -4,12 +4,12 @@
 use crate::agent::{AgentState, Info};
 use crate::config::{Builder, Config, MAX_DURATION};
 use crate::convert::Workspace;
-use crate::delivery::accounting::Metrics;
+use crate::delivery::accounting::{DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::health::{LogLine, explain};
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
@@ -38,10 +38,10 @@ pub struct CloseReport {
 /// ```
 #[derive(Debug)]
 pub struct TraceExporter {
-    dispatcher: Arc<Dispatcher>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
     #[allow(clippy::vec_box)] // one goes out and back in with every send
     workspaces: Mutex<Vec<Box<Workspace>>>,
-    sends: Sends,
+    pub(crate) sends: Sends,
 }
 
 /// How many workspaces are kept for concurrent senders.
@@ -82,10 +82,9 @@ impl TraceExporter {
     /// # Errors
     /// As [`TraceExporter::send`].
     pub fn send_with(&self, payload: &[u8], dropped: DroppedP0) -> Result<AgentResponse, Error> {
-        let Some(_running) = self.sends.begin() else {
-            return Err(self
-                .dispatcher
-                .refuse(payload, Error::new(ErrorKind::Closed, "the exporter is closed")));
+        let _running = match self.sends.begin(self.config().send_budget) {
+            Ok(running) => running,
+            Err(error) => return Err(self.dispatcher.refuse(payload, error)),
         };
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
         let result = self.dispatcher.process(&mut workspace, payload, dropped);
@@ -159,7 +158,8 @@ impl TraceExporter {
 
     /// Bytes of native memory that the exporter holds for payloads.
     pub fn memory_bytes(&self) -> usize {
-        self.workspaces.lock().iter().map(|w| w.capacity_bytes()).sum()
+        let workspaces: usize = self.workspaces.lock().iter().map(|w| w.capacity_bytes()).sum();
+        workspaces + self.dispatcher.queue.memory_bytes()
     }
 
     /// The settings in force.
@@ -172,16 +172,23 @@ impl TraceExporter {
         self.close_within(self.config().close_timeout)
     }
 
-    /// Takes no more payloads, waits up to `limit` for sends that run, then interrupts them; what is left of `limit` goes
-    /// to the stats of all buckets. May be called again.
+    /// Takes no more payloads, waits up to `limit` for sends that run and for what is queued, then interrupts and drops
+    /// the rest; what is left of `limit` goes to the stats of all buckets. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
         let end = Instant::now() + limit.min(MAX_DURATION);
-        let complete = self.sends.end(end);
+        let queue = &self.dispatcher.queue;
+        queue.begin_close();
+        self.dispatcher.start_senders();
+        let mut complete = self.sends.end(end);
+        complete &= queue.wait_settled(u64::MAX, end);
         self.dispatcher.send_stats(Turn::Last, end);
+        self.dispatcher.close_queue(DropReason::Closed);
         self.dispatcher.shutdown();
+        let grace = Instant::now() + INTERRUPT_GRACE;
         if !complete {
-            self.sends.end(Instant::now() + INTERRUPT_GRACE);
+            self.sends.end(grace);
         }
+        queue.wait_senders(grace);
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
     }
@@ -196,6 +203,7 @@ impl Drop for TraceExporter {
     /// An exporter that nobody closed ends its dialogue at once.
     fn drop(&mut self) {
         if !self.sends.is_closed() {
+            self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
         }
     }

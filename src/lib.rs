@@ -16,6 +16,7 @@
 //! **What it never does.** Print, install signal handlers, read the environment, or lose a trace without counting it.
 
 pub mod agent;
+mod asynchronous;
 pub mod config;
 pub mod convert;
 pub mod delivery;
@@ -38,7 +39,9 @@ pub mod stats;
 pub mod trace;
 
 pub use agent::{AgentState, Condition};
+pub use asynchronous::{FlushReport, PendingResponse};
 pub use config::{Builder, RawConfig};
+pub use delivery::queue::QueueStatus;
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
 pub use health::{LogLine, Severity};

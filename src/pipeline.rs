@@ -125,6 +125,11 @@ impl Plan {
         }
     }
 
+    /// The same stages for a payload whose spans were counted before.
+    pub(crate) fn without_stats(&self) -> Self {
+        Self { stats: None, ..self.clone() }
+    }
+
     /// Whether nothing is to be done to a well-formed payload that comes in this format.
     pub(crate) fn passes(&self, format: OutputFormat) -> bool {
         self.format == format

@@ -39,6 +39,8 @@ pub struct TraceRequest<'a> {
     pub computed_top_level: bool,
     /// How long the send may take, repetitions and waiting included.
     pub budget: Duration,
+    /// The setting that says so.
+    pub knob: &'static str,
 }
 
 /// Talks to one agent.
@@ -117,7 +119,7 @@ impl Client {
                 rates_version: Some(self.memory.rates_version()),
             })
         };
-        self.deliver(Method::PUT, request.path, headers, request.body, request.budget)
+        self.deliver(Method::PUT, request.path, headers, request.body, (request.budget, request.knob))
     }
 
     /// Posts a stats payload to `/v0.6/stats`. `obfuscation_version` says that we obfuscated its resources.
@@ -131,7 +133,7 @@ impl Client {
         budget: Duration,
     ) -> Result<Reply, Error> {
         let headers = || self.headers.for_stats(obfuscation_version);
-        self.deliver(Method::POST, "/v0.6/stats", headers, body, budget)
+        self.deliver(Method::POST, "/v0.6/stats", headers, body, (budget, "sendBudget"))
     }
 
     /// Reads `/info` once.
@@ -163,6 +165,12 @@ impl Client {
         }
     }
 
+    /// Waits a moment; `false` at once if the client was shut down.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        self.gate.wait_until(Instant::now() + time, || false);
+        !self.gate.is_closed()
+    }
+
     /// Ends everything: requests in flight, waits and name lookups are interrupted and fail with `CLOSED`, idle
     /// connections are closed, later calls fail at once. Idempotent.
     pub fn shutdown(&self) {
@@ -187,7 +195,7 @@ impl Client {
         path: &str,
         headers: impl Fn() -> HeaderMap,
         body: &[u8],
-        budget: Duration,
+        (budget, knob): (Duration, &'static str),
     ) -> Result<Reply, Error> {
         let uri = self.uri(path)?;
         let started = Instant::now();
@@ -200,7 +208,7 @@ impl Client {
                     .with_possibly_arrived(tries.possibly_arrived));
             }
             let exchange = Exchange { method: method.clone(), uri: &uri, headers: headers(), body };
-            let outcome = exchange.run(&self.http, self.call(end, budget, body), &self.address);
+            let outcome = exchange.run(&self.http, self.call(end, (budget, knob), body), &self.address);
             let (error, repeat, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
                     tries.attempts += 1;
@@ -235,7 +243,7 @@ impl Client {
                     self.gate.wait_until(Instant::now() + wait, || false);
                 }
                 _ if self.gate.is_closed() => {}
-                _ => return Err(tries.give_up(error, repeat, budget)),
+                _ => return Err(tries.give_up(error, repeat, (budget, knob))),
             }
         }
     }
@@ -256,12 +264,12 @@ impl Client {
         Ok(reply)
     }
 
-    fn call(&self, end: Instant, budget: Duration, body: &[u8]) -> Call {
+    fn call(&self, end: Instant, (budget, name): (Duration, &'static str), body: &[u8]) -> Call {
         let by_timeout = Instant::now() + self.send_timeout;
         let (deadline, limit, knob) = if by_timeout < end {
             (by_timeout, self.send_timeout, "sendTimeout")
         } else {
-            (end, budget, "sendBudget")
+            (end, budget, name)
         };
         let size = self.headers.size() + body.len();
         Call::new(deadline, limit, knob, self.connect_timeout, size, body.as_ptr().addr() % PAGE)
@@ -294,10 +302,10 @@ impl Tries {
         self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
     }
 
-    fn give_up(&self, error: Error, repeatable: bool, budget: Duration) -> Error {
+    fn give_up(&self, error: Error, repeatable: bool, (budget, knob): (Duration, &str)) -> Error {
         let error = if repeatable && self.attempts > 1 {
             error.note(&format!(
-                "; tried {} times within {} ms (`sendBudget`)",
+                "; tried {} times within {} ms (`{knob}`)",
                 self.attempts,
                 budget.as_millis()
             ))

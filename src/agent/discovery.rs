@@ -166,6 +166,11 @@ impl Discovery {
         result
     }
 
+    /// Whether [`Discovery::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
     /// Ends every wait.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;

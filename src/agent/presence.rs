@@ -218,6 +218,13 @@ impl Presence {
         }
     }
 
+    /// Whatever was known was known of another time (the process was frozen meanwhile).
+    pub(crate) fn forget(&self) {
+        let mut inner = self.inner.lock();
+        self.mode.store(READY, Ordering::Relaxed);
+        *inner = Inner { last_error: inner.last_error.take(), ..Inner::default() };
+    }
+
     /// A request for `/info`, begun at `began`, is over.
     pub(crate) fn discovered(&self, error: Option<&Error>, began: SystemTime) {
         let mut inner = self.inner.lock();

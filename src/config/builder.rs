@@ -1,6 +1,6 @@
 //! The fluent builder of the Rust face. The Java builder has the same setters in camel case.
 
-use super::{Config, OutputFormat, RawConfig};
+use super::{Config, OutputFormat, Overflow, RawConfig};
 use crate::convert::InputFormat;
 use crate::error::Error;
 use crate::exporter::TraceExporter;
@@ -203,6 +203,51 @@ impl Builder {
         self
     }
 
+    /// How many bytes of payloads wait for the senders at most, those on their way included; 64 KiB or more. Default 32 MiB.
+    #[must_use]
+    pub fn queue_bytes(mut self, value: u64) -> Self {
+        self.raw.queue_bytes = Some(value);
+        self
+    }
+
+    /// How many payloads wait for the senders at most. Default 4,096.
+    #[must_use]
+    pub fn queue_payloads(mut self, value: u32) -> Self {
+        self.raw.queue_payloads = Some(value);
+        self
+    }
+
+    /// How many native threads deliver what was offered, 1 to 64. Default 1. They start when needed and end when idle.
+    #[must_use]
+    pub fn senders(mut self, value: u32) -> Self {
+        self.raw.senders = Some(value);
+        self
+    }
+
+    /// Queued v0.4 payloads are merged into requests of up to so many bytes. Default 1 MiB; 0 merges nothing.
+    #[must_use]
+    pub fn batch_bytes(mut self, value: u64) -> Self {
+        self.raw.batch_bytes = Some(value);
+        self
+    }
+
+    /// What happens when the queue is full. Default: what is offered is refused.
+    #[must_use]
+    pub fn overflow(mut self, value: Overflow) -> Self {
+        self.raw.overflow =
+            Overflow::ALL.iter().find(|(_, policy)| *policy == value).map(|(name, _)| (*name).to_owned());
+        self
+    }
+
+    /// Keeps on disk, in this directory and within so many bytes (1 MiB or more), what the queue cannot hold while the
+    /// agent is away, also beyond the end of the process. Default off.
+    #[must_use]
+    pub fn spool(mut self, directory: impl Into<String>, bytes: u64) -> Self {
+        self.raw.spool = Some(directory.into());
+        self.raw.spool_bytes = Some(bytes);
+        self
+    }
+
     list_setters! {
         /// One more tag that describes the peer of a client, producer or consumer span in stats, beside those of `/info`.
         peer_tag => peer_tags;
@@ -283,5 +328,12 @@ impl Builder {
         max_idle_age => max_idle_age_ms;
         /// Limit of `close`; zero does not wait. Default 800 ms.
         close_timeout => close_timeout_ms;
+        /// How long a small payload waits in the queue for others to travel with. Default 200 ms; zero does not wait. What
+        /// somebody waits for (`send_async`, `flush`) never waits for this.
+        batch_age => batch_age_ms;
+        /// How long a queued payload is tried, from the moment it was offered. Default 60 s.
+        async_budget => async_budget_ms;
+        /// How long an offer waits for room with [`Overflow::Block`]. Default 1 s.
+        block_wait => block_wait_ms;
     }
 }

@@ -147,8 +147,10 @@ pub struct Metrics {
     pub filtered: Counts,
     /// What sampling dropped.
     pub sampled_out: Counts,
-    /// What is on its way.
+    /// What is on its way, or waits for it.
     pub queued: Counts,
+    /// What of `queued` lies on disk.
+    pub spooled: Counts,
     /// What was dropped, by the index of the reason in [`DropReason::ALL`].
     pub dropped: [Counts; DropReason::ALL.len()],
     /// Payloads that were accepted after an earlier attempt had got no answer, so that the agent may have them twice.
@@ -247,6 +249,34 @@ impl Account {
         Entry { account: self, rest: counts }
     }
 
+    /// A payload enters the queue. Its traces and bytes are known, its spans when a sender has looked.
+    pub(crate) fn enqueue(&self, counts: Counts) {
+        let mut m = self.metrics.lock();
+        m.payloads += 1;
+        m.received = m.received.plus(counts);
+        m.queued = m.queued.plus(counts);
+    }
+
+    /// Queued payloads set out.
+    pub(crate) fn set_out(&self, declared: Counts) -> Entry<'_> {
+        Entry { account: self, rest: declared }
+    }
+
+    /// What was queued is dropped before it set out. `spans` are those that somebody has counted, if anybody has.
+    pub(crate) fn drop_queued(&self, declared: Counts, spans: u64, reason: DropReason) {
+        let mut m = self.metrics.lock();
+        m.queued = m.queued.minus(declared);
+        m.received.spans += spans;
+        add(&mut m, reason, Counts { spans: declared.spans + spans, ..declared });
+    }
+
+    #[allow(dead_code)] // until the spool comes in
+    /// Queued payloads go to disk, or (`back`) come from there. They stay queued.
+    pub(crate) fn spool(&self, counts: Counts, back: bool) {
+        let mut m = self.metrics.lock();
+        m.spooled = if back { m.spooled.minus(counts) } else { m.spooled.plus(counts) };
+    }
+
     /// The account as it stands.
     pub fn snapshot(&self) -> Metrics {
         self.metrics.lock().clone()
@@ -264,6 +294,19 @@ impl Entry<'_> {
     /// What is still on its way.
     pub fn rest(&self) -> Counts {
         self.rest
+    }
+
+    /// What queued payloads really hold takes the place of what they declare.
+    pub(crate) fn reveal(&mut self, found: Counts) {
+        let mut m = self.account.metrics.lock();
+        m.received = m.received.minus(self.rest).plus(found);
+        m.queued = m.queued.minus(self.rest).plus(found);
+        self.rest = found;
+    }
+
+    /// They go back to where they were.
+    pub(crate) fn take_back(mut self) {
+        self.rest = Counts::default();
     }
 
     /// The payload leaves: parts as `outcome` says, the rest by its `fate`.

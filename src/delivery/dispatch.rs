@@ -8,20 +8,21 @@
 use super::accounting::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};
 use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
+use super::queue::{self, Queue};
 use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
 use crate::agent::discovery::Discovery;
-use crate::agent::presence::Presence;
+use crate::agent::presence::{Admitted, Presence};
 use crate::agent::{Client, Info, Reply, TraceRequest};
 use crate::config::{Config, OutputFormat};
-use crate::convert::Workspace;
+use crate::convert::{InputFormat, Workspace};
 use crate::error::{Error, ErrorKind};
 use crate::health::dogstatsd::{self, Sent, Statsd};
 use crate::health::journal::{Journal, Severity, Topic};
 use crate::housekeeping::{self, Duty, Ticket};
 use crate::pipeline::Prepared;
 use crate::trace::describe;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -31,6 +32,10 @@ use std::time::{Duration, Instant, SystemTime};
 const INFO_LIMIT: Duration = Duration::from_secs(3);
 /// With less time left a part of a split payload is not tried.
 const LEAST_TIME: Duration = Duration::from_millis(20);
+/// How long a suspension waits for senders that it has interrupted.
+const SUSPEND_GRACE: Duration = Duration::from_millis(200);
+/// How often what is queued looks whether the agent is back.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// How long a shutdown waits for an errand that it has interrupted.
 const ERRAND_GRACE: Duration = Duration::from_millis(30);
 
@@ -39,8 +44,12 @@ const ERRAND_GRACE: Duration = Duration::from_millis(30);
 pub(crate) struct Dispatcher {
     me: Weak<Self>,
     pub(crate) config: Config,
-    pub(crate) client: Client,
-    pub(crate) account: Account,
+    /// Another one after `resume`.
+    client: RwLock<Arc<Client>>,
+    /// The agent's address, as messages show it.
+    pub(crate) address: Arc<str>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) courses: Courses,
     pub(crate) discovery: Discovery,
     pub(crate) presence: Presence,
@@ -65,19 +74,61 @@ struct Timers {
 struct Run {
     started: Instant,
     end: Instant,
+    /// How long it may take, and the setting that says so.
+    budget: Duration,
+    knob: &'static str,
     dropped: DroppedP0,
     /// The payload's spans were counted, so the agent must not count them.
     counted: bool,
+    /// It comes from the queue.
+    held: Option<Held>,
+}
+
+/// Queued payloads on their way.
+pub(super) struct Held {
+    /// What stands in the account for them.
+    pub(super) declared: Counts,
+    /// How long they may be tried.
+    pub(super) end: Instant,
+    /// Stats have counted their spans before.
+    pub(super) counted: bool,
+    pub(super) state: HeldState,
+}
+
+/// What became of queued payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum HeldState {
+    /// The account says what.
+    #[default]
+    Settled,
+    /// They could not be read.
+    Unread,
+    /// They are to be tried later; this is what they hold.
+    Later(Counts),
+}
+
+/// As [`HeldState`], with what goes with it.
+pub(super) enum HeldResult {
+    /// Delivered or dropped.
+    Settled(Result<AgentResponse, Error>),
+    /// Not settled: each has to be tried alone.
+    Unread(Error),
+    /// Not settled: to be tried later, and whether stats have counted them.
+    Later { found: Counts, counted: bool },
 }
 
 impl Dispatcher {
     /// Opens nothing and waits for nothing; asks for `/info` on a thread of its own.
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, Error> {
         let client = Client::new(&config)?;
+        let account = Arc::new(Account::default());
+        let v04 = config.input_format == InputFormat::V04;
         let dispatcher = Arc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
-            client,
-            account: Account::default(),
+            address: client.address().into(),
+            client: RwLock::new(Arc::new(client)),
+            queue: Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)),
+            account,
             courses: Courses::new(&config),
             discovery: Discovery::default(),
             presence: Presence::default(),
@@ -96,7 +147,7 @@ impl Dispatcher {
         Ok(dispatcher)
     }
 
-    /// Takes one payload all the way.
+    /// Takes one payload all the way, on the caller's thread.
     pub(crate) fn process(
         &self,
         ws: &mut Workspace,
@@ -104,14 +155,85 @@ impl Dispatcher {
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
         let started = Instant::now();
-        let course = self.courses.current();
-        let counted = course.plan.stats.is_some();
-        let run = Run { started, end: started + self.config.send_budget, dropped, counted };
-        let prepared = match ws.prepare(&course.plan, payload, &self.config.metadata) {
-            Ok(prepared) => prepared,
-            Err(error) => return Err(self.refuse(payload, error)),
+        let budget = self.config.send_budget;
+        let run = &mut Run {
+            started,
+            end: started + budget,
+            budget,
+            knob: "sendBudget",
+            dropped,
+            counted: false,
+            held: None,
         };
-        let entry = self.account.enter(prepared.received);
+        self.take_all_the_way(ws, payload, run)
+    }
+
+    /// Takes queued payloads, perhaps merged into one, all the way.
+    pub(super) fn process_held(
+        &self,
+        ws: &mut Workspace,
+        payload: &[u8],
+        dropped: DroppedP0,
+        held: Held,
+    ) -> HeldResult {
+        let started = Instant::now();
+        let end = held.end;
+        let run = &mut Run {
+            started,
+            end,
+            budget: end.saturating_duration_since(started),
+            knob: "asyncBudget",
+            dropped,
+            counted: false,
+            held: Some(held),
+        };
+        let result = self.take_all_the_way(ws, payload, run);
+        match (result, run.held.take()) {
+            (Err(error), Some(held)) => match held.state {
+                HeldState::Settled => HeldResult::Settled(Err(error)),
+                HeldState::Unread => HeldResult::Unread(error),
+                HeldState::Later(found) => HeldResult::Later { found, counted: run.counted },
+            },
+            (result, _) => HeldResult::Settled(result),
+        }
+    }
+
+    fn take_all_the_way(
+        &self,
+        ws: &mut Workspace,
+        payload: &[u8],
+        run: &mut Run,
+    ) -> Result<AgentResponse, Error> {
+        let started = run.started;
+        let course = self.courses.current();
+        let uncounted;
+        let mut plan = &course.plan;
+        run.counted = plan.stats.is_some();
+        if run.held.as_ref().is_some_and(|held| held.counted) {
+            uncounted = plan.without_stats();
+            plan = &uncounted;
+            run.counted = true;
+        }
+        let counted = run.counted;
+        let mut entry = run.held.as_ref().map(|held| self.account.set_out(held.declared));
+        let prepared = match ws.prepare(plan, payload, &self.config.metadata) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let (Some(held), Some(entry)) = (&mut run.held, entry.take()) else {
+                    return Err(self.refuse(payload, error));
+                };
+                held.state = HeldState::Unread;
+                entry.take_back();
+                return Err(error);
+            }
+        };
+        let entry = match entry {
+            None => self.account.enter(prepared.received),
+            Some(mut entry) => {
+                entry.reveal(Counts { bytes: entry.rest().bytes, ..prepared.received });
+                entry
+            }
+        };
         self.notice(&prepared, started);
         let (p0_traces, p0_spans) = run.p0(&prepared.outcome);
         let (traces, spans, size, outcome) =
@@ -120,12 +242,20 @@ impl Dispatcher {
             entry.settle(&outcome, Fate::Sent, Effort::default());
             return Ok(AgentResponse { reply: self.no_reply(), traces: 0, spans: 0 });
         }
-        let admitted = match self.presence.admit(self.client.address()) {
+        let admitted = match self.admit(run) {
             Ok(admitted) => admitted,
-            Err(error) => return Err(self.lose(entry, &outcome, error, &run, size, traces)),
+            Err(error) if run.held.is_some() && self.tries_later(&error) => {
+                if let Some(held) = &mut run.held {
+                    held.state = HeldState::Later(entry.rest());
+                }
+                entry.take_back();
+                return Err(error);
+            }
+            Err(error) => return Err(self.lose(entry, &outcome, error, run, size, traces)),
         };
         let result = if size <= self.largest(&course, size, started) {
-            self.post(&course, prepared.body, traces, (p0_traces, p0_spans), counted, self.config.send_budget)
+            let left = run.left();
+            self.post(&course, prepared.body, traces, (p0_traces, p0_spans), counted, (left, run.knob))
         } else {
             // As if the agent had said so, but without asking it.
             Err(Error::new(ErrorKind::PayloadTooLarge, "the payload is larger than the agent takes"))
@@ -139,9 +269,16 @@ impl Dispatcher {
             Err(error)
                 if is_format_refusal(&course, &error) || error.kind() == ErrorKind::PayloadTooLarge =>
             {
-                self.otherwise(ws, payload, &course, entry, &run, error, size)
+                self.otherwise(ws, payload, &course, entry, run, error, size)
             }
-            Err(error) => Err(self.lose(entry, &outcome, error, &run, size, traces)),
+            Err(error) => match &mut run.held {
+                Some(held) if self.tries_later(&error) => {
+                    held.state = HeldState::Later(entry.rest());
+                    entry.take_back();
+                    Err(error)
+                }
+                _ => Err(self.lose(entry, &outcome, error, run, size, traces)),
+            },
         };
         drop(admitted);
         result
@@ -265,17 +402,18 @@ impl Dispatcher {
             }
         };
         let size = body.len();
-        let left = run.end.saturating_duration_since(Instant::now());
+        let left = run.left();
         let result = if size > course.max_bytes {
             Err(Error::new(ErrorKind::PayloadTooLarge, ""))
         } else if left < LEAST_TIME {
             let text = format!(
-                "the payload had to be split, and after its first parts nothing was left of {} ms (`sendBudget`)",
-                self.config.send_budget.as_millis()
+                "the payload had to be split, and after its first parts nothing was left of {} ms (`{}`)",
+                run.budget.as_millis(),
+                run.knob
             );
             Err(Error::new(ErrorKind::TimedOut, text))
         } else {
-            self.post(course, body, chunks.len() as u64, p0, run.counted, left)
+            self.post(course, body, chunks.len() as u64, p0, run.counted, (left, run.knob))
         };
         PartOutcome { result, size, lost }
     }
@@ -287,7 +425,7 @@ impl Dispatcher {
         traces: u64,
         p0: (u64, u64),
         counted: bool,
-        budget: Duration,
+        (budget, knob): (Duration, &'static str),
     ) -> Result<Reply, Error> {
         let request = TraceRequest {
             path: course.plan.format.path(),
@@ -299,8 +437,9 @@ impl Dispatcher {
             computed_top_level: self.config.client_computed_top_level
                 || course.plan.top_level.is_some_and(|t| t.mark),
             budget,
+            knob,
         };
-        match self.client.send(&request) {
+        match self.client().send(&request) {
             Err(error) if was_taken(&error) => {
                 self.presence.remember(&error);
                 Ok(Reply {
@@ -312,6 +451,31 @@ impl Dispatcher {
             }
             result => result,
         }
+    }
+
+    /// Whether what failed so is kept for later.
+    fn tries_later(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Closed && self.queue.is_suspended()
+    }
+
+    /// Whether the agent is to be tried. What is queued waits for it.
+    fn admit(&self, run: &Run) -> Result<Admitted<'_>, Error> {
+        loop {
+            match self.presence.admit(&self.address) {
+                Err(error) if run.held.is_some() && Instant::now() < run.end => {
+                    if !self.client().pause(PATIENCE) {
+                        return Err(if self.queue.is_suspended() { queue::closed() } else { error });
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// The client of the moment.
+    #[inline]
+    pub(super) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.read())
     }
 
     /// How large a request may be. `size` is what one is about to have.
@@ -487,7 +651,7 @@ impl Dispatcher {
         }
         // A refusal names the agent's state too.
         if error.status().is_some()
-            && let Some(state) = self.client.agent_state()
+            && let Some(state) = self.client().agent_state()
         {
             self.saw_state(&state);
         }
@@ -518,7 +682,7 @@ impl Dispatcher {
     pub(crate) fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
         let (now, began) = (Instant::now(), SystemTime::now());
         self.discovery.begin(now);
-        let result = self.client.fetch_info(limit);
+        let result = self.client().fetch_info(limit);
         self.presence.discovered(result.as_ref().err(), began);
         if let Err(error) = &result
             && error.kind() == ErrorKind::Closed
@@ -576,7 +740,7 @@ impl Dispatcher {
         };
         drop(ticket);
         self.discovery.close();
-        self.client.shutdown();
+        self.client().shutdown();
         self.errands.close(Instant::now() + ERRAND_GRACE);
         if let Some(concentrator) = &self.courses.concentrator {
             self.lose_stats(concentrator);
@@ -584,6 +748,57 @@ impl Dispatcher {
         if let Some(statsd) = &self.statsd {
             statsd.flush_last();
         }
+    }
+
+    /// What waits in the queue is dropped.
+    pub(crate) fn close_queue(&self, reason: DropReason) {
+        let lost = self.queue.abandon(reason);
+        if lost != Counts::default() {
+            let text = "the exporter was closed before what was queued could be sent";
+            self.journal.trouble(Topic::Closing, lost, text, Instant::now());
+        }
+    }
+
+    /// Ends every thread and closes every connection, so that the process can be frozen.
+    pub(crate) fn suspend(&self, end: Instant) {
+        let idle = self.queue.suspend(end);
+        let ticket = {
+            let mut timers = self.timers.lock();
+            timers.closed = true;
+            timers.ticket.take()
+        };
+        drop(ticket);
+        self.errands.close(end);
+        self.client().shutdown();
+        if !idle {
+            // What was interrupted goes back into the queue.
+            self.queue.suspend(Instant::now() + SUSPEND_GRACE);
+        }
+        self.errands.close(Instant::now() + ERRAND_GRACE);
+    }
+
+    /// As at the beginning: new connections, the container's id and `/info` read again.
+    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), Error> {
+        let client = Client::new(&self.config)?;
+        {
+            let mut timers = self.timers.lock();
+            if !timers.closed || self.discovery.is_closed() {
+                return Ok(());
+            }
+            timers.closed = false;
+            timers.at = Default::default();
+        }
+        *self.client.write() = Arc::new(client);
+        self.errands.reopen();
+        self.presence.forget();
+        if self.config.discovery {
+            Errands::want(self, Errand::Info);
+        }
+        self.arrange_stats(false);
+        if self.queue.resume() {
+            self.start_senders();
+        }
+        Ok(())
     }
 
     fn statsd_port(&self) -> Option<u16> {
@@ -627,7 +842,7 @@ impl Runner for Dispatcher {
             Errand::Info => drop(self.fetch_info(limit)),
             Errand::Probe => {
                 if self.presence.begin_probe(Instant::now()) {
-                    let result = self.client.fetch_info(limit);
+                    let result = self.client().fetch_info(limit);
                     let next = self.presence.probed(result.as_ref().err(), Instant::now());
                     if let Some(at) = next {
                         self.arrange(Errand::Probe, at);
@@ -653,6 +868,10 @@ impl Runner for Dispatcher {
 }
 
 impl Run {
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
     /// Chunks and spans that sampling dropped, here and at the tracer.
     fn p0(&self, outcome: &Outcome) -> (u64, u64) {
         let sampled = outcome.sampled_out;

@@ -69,6 +69,11 @@ impl Errands {
         while state.running && !self.idle.wait_until(&mut state, end).timed_out() {}
     }
 
+    /// Errands may start again.
+    pub(crate) fn reopen(&self) {
+        self.state.lock().closed = false;
+    }
+
     fn next(&self) -> Option<Errand> {
         let mut state = self.state.lock();
         let next = ERRANDS.into_iter().find(|e| state.wanted[*e as usize]);

@@ -2,13 +2,18 @@
 //!
 //! [`dispatch`] is the way of one payload: the course of the moment ([`course`]), the pipeline, the request, what is tried
 //! when the agent refuses, the account ([`accounting`]). A payload that is too large goes in parts ([`split`]). What runs
-//! beside sends, `/info` and probes, is an errand ([`errands`]).
+//! beside sends, `/info` and probes, is an errand ([`errands`]). What was offered waits in the [`queue`]; senders
+//! ([`courier`]) take it from there the same way.
 
 pub mod accounting;
+pub(crate) mod courier;
 pub(crate) mod course;
 pub(crate) mod dispatch;
 pub(crate) mod errands;
+pub(crate) mod parcel;
+pub(crate) mod queue;
 pub mod response;
 pub(crate) mod sends;
+pub(crate) mod shed;
 pub(crate) mod split;
 pub(crate) mod stats;

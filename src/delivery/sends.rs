@@ -1,7 +1,9 @@
 //! Which sends are running, and whether new ones may start.
 
-use parking_lot::{Condvar, Mutex};
-use std::time::Instant;
+use crate::asynchronous::suspended;
+use crate::error::{Error, ErrorKind};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// The sends of one exporter.
 #[derive(Debug, Default)]
@@ -14,6 +16,7 @@ pub(crate) struct Sends {
 struct State {
     running: usize,
     closed: bool,
+    suspended: bool,
 }
 
 /// A send that runs.
@@ -21,20 +24,49 @@ struct State {
 pub(crate) struct Running<'a>(&'a Sends);
 
 impl Sends {
-    /// A send starts, unless the exporter is closed.
-    pub(crate) fn begin(&self) -> Option<Running<'_>> {
+    /// A send starts. While sends are suspended it waits up to `limit`.
+    ///
+    /// # Errors
+    /// `CLOSED`; `TIMED_OUT` if nobody has resumed in time.
+    pub(crate) fn begin(&self, limit: Duration) -> Result<Running<'_>, Error> {
         let mut state = self.state.lock();
+        if state.suspended {
+            let end = Instant::now() + limit;
+            while state.suspended && !state.closed {
+                if self.idle.wait_until(&mut state, end).timed_out() {
+                    return Err(suspended());
+                }
+            }
+        }
         if state.closed {
-            return None;
+            return Err(Error::new(ErrorKind::Closed, "the exporter is closed"));
         }
         state.running += 1;
-        Some(Running(self))
+        Ok(Running(self))
+    }
+
+    /// Lets no send start until [`Sends::resume`], and waits until none runs; whether that came to be before `end`.
+    pub(crate) fn suspend(&self, end: Instant) -> bool {
+        let mut state = self.state.lock();
+        state.suspended = true;
+        self.wait(state, end)
+    }
+
+    /// Sends may start again.
+    pub(crate) fn resume(&self) {
+        self.state.lock().suspended = false;
+        self.idle.notify_all();
     }
 
     /// Lets no send start any more and waits until none runs; gives whether that came to be before `end`.
     pub(crate) fn end(&self, end: Instant) -> bool {
         let mut state = self.state.lock();
         state.closed = true;
+        self.idle.notify_all();
+        self.wait(state, end)
+    }
+
+    fn wait(&self, mut state: MutexGuard<'_, State>, end: Instant) -> bool {
         while state.running > 0 {
             if self.idle.wait_until(&mut state, end).timed_out() {
                 return state.running == 0;

@@ -111,7 +111,7 @@ impl Dispatcher {
         if left < LEAST_TIME {
             return Err(Error::new(ErrorKind::TimedOut, "no time was left to send stats (`closeTimeout`)"));
         }
-        match self.client.post_stats(body, None, left) {
+        match self.client().post_stats(body, None, left) {
             Ok(_) => Ok(()),
             // The agent took it; only its words were lost.
             Err(error) if error.status().is_some_and(|s| (200..300).contains(&s)) => Ok(()),

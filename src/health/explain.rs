@@ -21,7 +21,7 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
         "closed": closed,
         "configuration": configuration(&d.config),
         "agent": {
-            "url": d.client.address(),
+            "url": &*d.address,
             "state": state.condition.name(),
             "last_success": state.last_success.map(seconds),
             "last_error": state.last_error.as_ref().map(|(at, e)| failure(e, Some(*at))),
@@ -149,9 +149,8 @@ fn raw_field(setting: &str) -> String {
         field.push(c.to_ascii_lowercase());
     }
     match setting {
-        "connectTimeout" | "sendTimeout" | "sendBudget" | "maxIdleAge" | "closeTimeout" | "computeStats" => {
-            field + "_ms"
-        }
+        "connectTimeout" | "sendTimeout" | "sendBudget" | "maxIdleAge" | "closeTimeout" | "computeStats"
+        | "batchAge" | "asyncBudget" | "blockWait" => field + "_ms",
         "peerTag" | "additionalMetricTag" | "requireTag" | "rejectTag" | "ignoreResource" | "header" => {
             field + "s"
         }
@@ -229,6 +228,16 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("obfuscate", json!(c.obfuscator.is_some())),
         ("obfuscation", json!(c.raw.obfuscation)),
         ("obfuscationEnvironment", json!(c.raw.obfuscation_environment)),
+        ("queueBytes", json!(c.queue.bytes)),
+        ("queuePayloads", json!(c.queue.payloads)),
+        ("senders", json!(c.queue.senders)),
+        ("batchBytes", json!(c.queue.batch_bytes)),
+        ("batchAge", ms(c.queue.batch_age)),
+        ("asyncBudget", ms(c.queue.budget)),
+        ("overflow", json!(c.raw.overflow.as_deref().unwrap_or("DROP_NEWEST"))),
+        ("blockWait", ms(c.queue.block_wait)),
+        ("spool", json!(c.raw.spool)),
+        ("spoolBytes", json!(c.raw.spool_bytes)),
         ("dogstatsd", json!(c.dogstatsd.as_ref().map(ToString::to_string))),
     ]
 }

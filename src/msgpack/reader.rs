@@ -96,6 +96,12 @@ pub fn text(buf: &[u8], p: usize) -> Read<&[u8]> {
 /// Head of an array: number of elements, position of the first.
 #[inline(always)]
 pub fn array_head(buf: &[u8], p: usize) -> Read<u32> {
+    array_head_of(buf, p, buf.len())
+}
+
+/// As [`array_head`], of a value of which only the beginning is at hand; the whole has `size` bytes.
+#[inline(always)]
+pub fn array_head_of(buf: &[u8], p: usize, size: usize) -> Read<u32> {
     let b = byte(buf, p)?;
     let (n, q) = match b {
         0x90..=0x9f => (u32::from(b & 0x0f), p + 1),
@@ -103,7 +109,7 @@ pub fn array_head(buf: &[u8], p: usize) -> Read<u32> {
         0xdd => (be32(buf, p + 1)?, p + 5),
         _ => return Err(Bad::Type),
     };
-    if n as usize > buf.len().saturating_sub(q) {
+    if n as usize > size.saturating_sub(q) {
         return Err(Bad::Truncated);
     }
     Ok((n, q))

@@ -29,6 +29,7 @@ mod spliced;
 mod spliced_lists;
 mod spliced_maps;
 mod top_level;
+mod worth;
 
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
@@ -46,6 +47,7 @@ pub use top_level::{TOP_LEVEL_SLOTS, TopLevel};
 #[allow(unused_imports)] // stages and encoders
 pub(crate) use arena::{Edit, Hit, MapView, Range, SIDE, Text, With, flag};
 pub use spliced::Spliced;
+pub(crate) use worth::{Valued, Worth, worths};
 
 /// A scanned payload: the bytes, and what the arena knows of them.
 #[derive(Debug)]

@@ -1,0 +1,220 @@
+//! The asynchronous face of [`TraceExporter`]: offer and forget, send and wait later, flush, suspend and resume.
+//!
+//! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::queue`); native senders take it
+//! from there (`delivery::courier`) and try it until `asyncBudget` is over, so an agent that restarts costs nothing. What
+//! the queue cannot hold goes by [`Overflow`](crate::config::Overflow) and is counted with its reason.
+
+use crate::config::MAX_DURATION;
+use crate::delivery::accounting::{Counts, DropReason, Metrics};
+use crate::delivery::parcel::Completion;
+use crate::delivery::queue::{Offer, QueueStatus};
+use crate::delivery::stats::Turn;
+use crate::error::{Error, ErrorKind};
+use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
+use parking_lot::{Condvar, Mutex};
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// What became of the queue while [`TraceExporter::flush`] waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// Whether everything that was offered before has met its fate, and stats (if any) have arrived. What was dropped has
+    /// met its fate, too: see `dropped`.
+    pub complete: bool,
+    /// What the agent accepted meanwhile, other threads' sends included.
+    pub sent: Counts,
+    /// What still waits or is on its way.
+    pub pending: Counts,
+    /// What trace filters and sampling took out meanwhile.
+    pub left_out: Counts,
+    /// What was dropped meanwhile, by the index of the reason in [`DropReason::ALL`].
+    pub dropped: [Counts; DropReason::ALL.len()],
+}
+
+impl FlushReport {
+    fn between(before: &Metrics, after: &Metrics, complete: bool) -> Self {
+        let mut dropped = after.dropped;
+        for (now, was) in dropped.iter_mut().zip(before.dropped) {
+            *now = now.minus(was);
+        }
+        Self {
+            complete,
+            sent: after.sent.minus(before.sent),
+            pending: after.queued,
+            left_out: after.filtered.plus(after.sampled_out).minus(before.filtered.plus(before.sampled_out)),
+            dropped,
+        }
+    }
+
+    /// What was dropped for any reason.
+    pub fn dropped_total(&self) -> Counts {
+        self.dropped.iter().fold(Counts::default(), |sum, c| sum.plus(*c))
+    }
+}
+
+/// The answer to [`TraceExporter::send_async`], once it is there: wait for it, or await it.
+pub struct PendingResponse {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<Answer>,
+    there: Condvar,
+}
+
+#[derive(Default)]
+struct Answer {
+    result: Option<Result<AgentResponse, Error>>,
+    waker: Option<Waker>,
+}
+
+impl PendingResponse {
+    fn new() -> (Self, Completion) {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let completion: Completion = Box::new(move |result| {
+            let mut answer = theirs.state.lock();
+            answer.result = Some(result);
+            let waker = answer.waker.take();
+            drop(answer);
+            theirs.there.notify_all();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        });
+        (Self { shared }, completion)
+    }
+
+    /// Waits up to `limit`. `None`: it is not there yet.
+    pub fn wait(&self, limit: Duration) -> Option<Result<AgentResponse, Error>> {
+        let end = Instant::now() + limit.min(MAX_DURATION);
+        let mut answer = self.shared.state.lock();
+        while answer.result.is_none() {
+            if self.shared.there.wait_until(&mut answer, end).timed_out() {
+                break;
+            }
+        }
+        answer.result.clone()
+    }
+}
+
+impl Future for PendingResponse {
+    type Output = Result<AgentResponse, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = self.shared.state.lock();
+        match &answer.result {
+            Some(result) => Poll::Ready(result.clone()),
+            None => {
+                answer.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PendingResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingResponse").field("result", &self.shared.state.lock().result).finish()
+    }
+}
+
+impl TraceExporter {
+    /// Queues one payload and returns at once; nobody waits for the answer.
+    ///
+    /// # Errors
+    /// Why it was not taken: `QUEUE_FULL`, `EVICTED` (worth less than all that waits), `CLOSED`. It is counted as dropped.
+    pub fn offer(&self, payload: &[u8]) -> Result<(), Error> {
+        self.offer_with(payload, DroppedP0::default())
+    }
+
+    /// As [`TraceExporter::offer`], with what the tracer has dropped itself.
+    ///
+    /// # Errors
+    /// As [`TraceExporter::offer`].
+    pub fn offer_with(&self, payload: &[u8], dropped: DroppedP0) -> Result<(), Error> {
+        self.enqueue(payload, dropped, None)
+    }
+
+    /// Queues one payload; the answer comes later. Small payloads that are merged share one answer, with the counts of
+    /// their request.
+    pub fn send_async(&self, payload: &[u8]) -> PendingResponse {
+        self.send_async_with(payload, DroppedP0::default())
+    }
+
+    /// As [`TraceExporter::send_async`], with what the tracer has dropped itself.
+    pub fn send_async_with(&self, payload: &[u8], dropped: DroppedP0) -> PendingResponse {
+        let (pending, completion) = PendingResponse::new();
+        // If it is not taken the completion has heard why.
+        let _ = self.enqueue(payload, dropped, Some(completion));
+        pending
+    }
+
+    fn enqueue(&self, payload: &[u8], dropped: DroppedP0, done: Option<Completion>) -> Result<(), Error> {
+        let head = payload.get(..5).unwrap_or(payload);
+        let offer = Offer { size: payload.len(), head, dropped, done };
+        let copy = |to: &mut [u8]| {
+            to.copy_from_slice(payload);
+            Ok::<(), Infallible>(())
+        };
+        match self.dispatcher.offer(offer, copy) {
+            Ok(result) => result,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Sends what waits now, without waiting for batches to fill, and then the stats of all buckets. Waits up to `limit`.
+    pub fn flush(&self, limit: Duration) -> FlushReport {
+        let end = Instant::now() + limit.min(MAX_DURATION);
+        let before = self.metrics();
+        let mark = self.dispatcher.queue.hurry();
+        self.dispatcher.start_senders();
+        let settled = self.dispatcher.queue.wait_settled(mark, end);
+        let stats = self.dispatcher.send_stats(Turn::All, end);
+        FlushReport::between(&before, &self.metrics(), settled && stats)
+    }
+
+    /// Before a snapshot of the process (CRaC, SnapStart): sends what waits up to `limit`, then closes every connection and
+    /// ends every thread. Until [`TraceExporter::resume`] payloads may be offered and wait in the queue; `send` waits, too,
+    /// up to `sendBudget`.
+    ///
+    /// What could not be sent in time stays in the queue and is part of the snapshot.
+    pub fn suspend(&self, limit: Duration) -> FlushReport {
+        let end = Instant::now() + limit.min(MAX_DURATION);
+        let idle = self.sends.suspend(end);
+        let report = self.flush(end.saturating_duration_since(Instant::now()));
+        self.dispatcher.suspend(end);
+        FlushReport { complete: report.complete && idle, pending: self.metrics().queued, ..report }
+    }
+
+    /// After a snapshot was restored: reads the container's id (if `detectContainer`) and the agent's `/info` again, and
+    /// sends go on.
+    ///
+    /// # Errors
+    /// `INVALID_URL` as at build, which cannot happen to an exporter that was built.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.dispatcher.resume()?;
+        self.sends.resume();
+        Ok(())
+    }
+
+    /// How the queue stands.
+    pub fn queue(&self) -> QueueStatus {
+        self.dispatcher.queue.status()
+    }
+}
+
+/// What a send gets that waited in vain for the end of a suspension.
+pub(crate) fn suspended() -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        "the exporter is suspended and was not resumed in time (`sendBudget`, `resume`)",
+    )
+}
