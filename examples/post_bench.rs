@@ -104,6 +104,7 @@ fn send(client: &Client, body: &[u8]) {
             computed_stats: false,
             computed_top_level: false,
             budget: Duration::from_secs(10),
+            knob: "sendBudget",
         })
         .unwrap();
     assert_eq!(reply.body.len(), 39);

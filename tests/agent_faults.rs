@@ -39,6 +39,7 @@ fn send(client: &Client, body: &[u8], budget_ms: u64) -> Result<Reply, Error> {
         computed_stats: false,
         computed_top_level: false,
         budget: Duration::from_millis(budget_ms),
+        knob: "sendBudget",
     })
 }
 

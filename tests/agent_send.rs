@@ -31,6 +31,7 @@ fn request(body: &[u8]) -> TraceRequest<'_> {
         computed_stats: false,
         computed_top_level: false,
         budget: Duration::from_secs(5),
+        knob: "sendBudget",
     }
 }
 

@@ -33,6 +33,7 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
                 computed_stats: false,
                 computed_top_level: false,
                 budget: Duration::from_secs(10),
+                knob: "sendBudget",
             };
             client.send(&request).expect("the sink answers").status
         };
