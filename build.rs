@@ -9,6 +9,10 @@ fn main() {
     // A class loader that is collected must not unmap code whose thread-local destructors may still run.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
+    // `strip` of the profile is lost beside the package's own `opt-level`.
+    if is("PROFILE", "release") {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--strip-all");
+    }
     // The linker of this target is LLD since Rust 1.90; it folds functions that came out equal.
     if is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_ENV", "gnu") && is("PROFILE", "release")
     {

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)] // the one room where it is needed; each block says why it is sound
 #![allow(unreachable_pub)] // exported symbols are for the JVM, whatever their Rust path
 
+mod asynchronous;
 mod boundary;
 mod questions;
 mod register;

@@ -3,6 +3,7 @@
 //! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
 //! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
+use super::asynchronous;
 use super::questions;
 use super::trace_exporter as natives;
 use jni::objects::{JStackTraceElement, JThrowable};
@@ -70,6 +71,28 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             "([Ljava/lang/Object;Z)[B",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
         ),
+        native!(
+            "nativeOffer",
+            "(J[BIIJJJ)I",
+            asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeOffer
+        ),
+        native!(
+            "nativeOfferDirect",
+            "(JLjava/nio/ByteBuffer;IIJJJ)I",
+            asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect
+        ),
+        native!(
+            "nativeAwaitCompletion",
+            "(J)J",
+            asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeAwaitCompletion
+        ),
+        native!(
+            "nativeCompletion",
+            "(JLjava/lang/Object;J)Ljava/lang/Object;",
+            asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeCompletion
+        ),
+        native!("nativeFlush", "(JJZ)[J", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeFlush),
+        native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
     ];
     // SAFETY: see `native!`.

@@ -7,6 +7,7 @@
 use super::boundary::{Failure, enter};
 use crate::config::{Config, RawConfig};
 use crate::delivery::accounting::{Counts, Metrics};
+use crate::delivery::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
 use crate::ffi::handle::Handles;
@@ -183,7 +184,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
             lines.set_element(env, 0, &text)?;
         }
         let mut numbers = vec![i64::from(report.complete)];
-        account(&report.metrics, 0, &mut numbers);
+        account(&report.metrics, 0, e.exporter.queue(), &mut numbers);
         longs(env, &numbers)
     })
 }
@@ -198,7 +199,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>
     enter(env, &class, |env| {
         let e = exporter(handle)?;
         let mut numbers = Vec::new();
-        account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, &mut numbers);
+        account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, e.exporter.queue(), &mut numbers);
         longs(env, &numbers)
     })
 }
@@ -311,7 +312,7 @@ impl Exporter {
     }
 
     /// The answer as an object: the last one, one that shares with it, or a new one.
-    fn answer<'l>(
+    pub(super) fn answer<'l>(
         &self,
         env: &mut Env<'l>,
         class: &JClass<'l>,
@@ -388,7 +389,7 @@ fn same_answer(a: &AgentResponse, b: &AgentResponse) -> bool {
         && x.container_tags_hash == y.container_tags_hash
 }
 
-fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
+pub(super) fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
     DroppedP0 { traces: u64::try_from(traces).unwrap_or(0), spans: u64::try_from(spans).unwrap_or(0) }
 }
 
@@ -430,7 +431,7 @@ fn grow(buffer: &mut Vec<i8>, length: usize) -> Result<(), Failure> {
 }
 
 /// Checks offset and length against what they are a part of.
-fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failure> {
+pub(super) fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failure> {
     match (usize::try_from(offset), usize::try_from(length)) {
         (Ok(o), Ok(n)) if o.checked_add(n).is_some_and(|end| end <= of) => Ok((o, n)),
         _ => Err(Failure::Ours(Error::new(
@@ -441,7 +442,7 @@ fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failu
 }
 
 /// The bytes of a direct buffer.
-fn direct<'b>(
+pub(super) fn direct<'b>(
     env: &Env<'_>,
     buffer: &'b JByteBuffer<'_>,
     position: jint,
@@ -467,10 +468,17 @@ fn as_bytes(bytes: &[i8]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 
+/// Ours as Java's signed bytes.
+pub(super) fn as_bytes_mut(bytes: &mut [u8]) -> &mut [i8] {
+    // SAFETY: i8 and u8 have the same size, alignment and valid values, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
+}
+
 /// The account in the order that `Metrics.java` reads: payloads; received, sent, filtered, sampled out, queued as traces,
 /// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes, possibly
-/// arrived; then the dropped ones, reason by reason; then the changes of normalization, reason by reason.
-fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
+/// arrived; what is spooled, as traces, spans, bytes; of the queue payloads, bytes, age of the oldest in ms, refused, evicted and
+/// senders; then the dropped ones, reason by reason; then the changes of normalization, reason by reason.
+fn account(m: &Metrics, memory: u64, queue: QueueStatus, out: &mut Vec<i64>) {
     let counts =
         |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
     out.push(m.payloads as i64);
@@ -489,13 +497,18 @@ fn account(m: &Metrics, memory: u64, out: &mut Vec<i64>) {
         ]
         .map(|v| v as i64),
     );
+    counts(out, m.spooled);
+    let age = u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX);
+    out.extend(
+        [queue.payloads, queue.bytes, age, queue.refused, queue.evicted, queue.senders].map(|v| v as i64),
+    );
     for c in m.dropped {
         counts(out, c);
     }
     out.extend(Reason::ALL.map(|reason| m.normalized.get(reason) as i64));
 }
 
-fn longs<'l>(env: &mut Env<'l>, numbers: &[i64]) -> Native<'l, JLongArray<'l>> {
+pub(super) fn longs<'l>(env: &mut Env<'l>, numbers: &[i64]) -> Native<'l, JLongArray<'l>> {
     let array = JLongArray::new(env, numbers.len())?;
     array.set_region(env, 0, numbers)?;
     Ok(array)

@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Settings;
+import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -55,6 +56,7 @@ public final class Builder {
 
   private LogListener logListener;
   private boolean jmx;
+  private boolean shutdownHook;
 
   Builder() {}
 
@@ -74,7 +76,7 @@ public final class Builder {
       }
       values.put("origins", pairs);
     }
-    return new TraceExporter(values, logListener, jmx);
+    return new TraceExporter(values, logListener, jmx, shutdownHook);
   }
 
   /**
@@ -495,6 +497,90 @@ public final class Builder {
   }
 
   /**
+   * Sets how many bytes of payloads wait for the senders at most, those on their way included; 64
+   * KiB or more. Default: 32 MiB.
+   */
+  public Builder queueBytes(long bytes) {
+    check(bytes >= 65_536, "queueBytes is %s; it must be 65536 or more", bytes);
+    return put("queue_bytes", bytes);
+  }
+
+  /** Sets how many payloads wait for the senders at most, 1 to 1,048,576. Default: 4,096. */
+  public Builder queuePayloads(int payloads) {
+    check(
+        payloads > 0 && payloads <= 1 << 20,
+        "queuePayloads is %s; it must be 1 to 1048576",
+        payloads);
+    return put("queue_payloads", (long) payloads);
+  }
+
+  /**
+   * Sets how many native threads deliver what was offered, 1 to 64. They start when needed and end
+   * when idle. Default: 1.
+   */
+  public Builder senders(int senders) {
+    check(senders > 0 && senders <= 64, "senders is %s; it must be 1 to 64", senders);
+    return put("senders", (long) senders);
+  }
+
+  /**
+   * Sets up to how many bytes queued v0.4 payloads are merged into one request; 0 merges nothing.
+   * Default: 1 MiB.
+   */
+  public Builder batchBytes(long bytes) {
+    check(bytes >= 0, "batchBytes is %s; it must not be negative", bytes);
+    return put("batch_bytes", bytes);
+  }
+
+  /**
+   * Sets how long a small payload waits in the queue for others to travel with; zero does not wait.
+   * What somebody waits for ({@code sendAsync}, {@code flush}) never waits for this. Default: 200
+   * ms.
+   */
+  public Builder batchAge(Duration age) {
+    return durationOrZero("batchAge", "batch_age_ms", age);
+  }
+
+  /**
+   * Sets how long a queued payload is tried, from the moment it was offered: so long the agent may
+   * be away without a loss. More than zero, at most 10 minutes. Default: 60 seconds.
+   */
+  public Builder asyncBudget(Duration budget) {
+    return duration("asyncBudget", "async_budget_ms", budget);
+  }
+
+  /** Sets what happens when the queue is full. Default: {@link Overflow#DROP_NEWEST}. */
+  public Builder overflow(Overflow policy) {
+    return put("overflow", notNull("overflow", policy).name());
+  }
+
+  /** Sets how long an offer waits for room with {@link Overflow#BLOCK}. Default: 1 second. */
+  public Builder blockWait(Duration limit) {
+    return durationOrZero("blockWait", "block_wait_ms", limit);
+  }
+
+  /**
+   * Keeps on disk, in this directory and within so many bytes (1 MiB or more), what the queue
+   * cannot hold while the agent is away; it is sent when the agent is back, by a later process if
+   * need be. One process at a time may use a directory. Default: off.
+   */
+  public Builder spool(Path directory, long maxBytes) {
+    check(
+        maxBytes >= 1 << 20, "spool: the limit is %s bytes; it must be 1048576 or more", maxBytes);
+    put("spool_bytes", maxBytes);
+    return put("spool", notNull("spool", directory).toString());
+  }
+
+  /**
+   * Sets whether the exporter is closed when the JVM shuts down, within {@link #closeTimeout}.
+   * Default: false; who does not close then loses what is queued.
+   */
+  public Builder shutdownHook(boolean close) {
+    shutdownHook = close;
+    return this;
+  }
+
+  /**
    * Computes stats in buckets of this length while the agent takes them ({@code client_drop_p0s}
    * and {@code /v0.6/stats} of its {@code /info}), and then drops the traces that sampling says to
    * drop. Excludes {@link #clientComputedStats}. Default: stats are not computed here.
@@ -593,6 +679,10 @@ public final class Builder {
         !notNull(name, value).isNegative() && !value.isZero() && value.compareTo(LONGEST) <= 0;
     check(valid, "%s is %s; it must be more than zero and at most 10 minutes", name, value);
     return put(key, value.plusNanos(999_999).toMillis());
+  }
+
+  private Builder durationOrZero(String name, String key, Duration value) {
+    return notNull(name, value).isZero() ? put(key, 0L) : duration(name, key, value);
   }
 
   private Builder put(String key, Object value) {

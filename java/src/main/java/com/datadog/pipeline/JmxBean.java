@@ -126,6 +126,12 @@ final class JmxBean implements TraceExporterMXBean {
     account.put("possibly_duplicated", m.possiblyDuplicated());
     account.put("possibly_arrived", m.possiblyArrived());
     account.put("native_bytes", m.nativeBytes());
+    put(account, "spooled", m.spooled());
+    account.put("queue.payloads", m.queuePayloads());
+    account.put("queue.bytes", m.queueBytes());
+    account.put("queue.oldest_millis", m.queueOldestMillis());
+    account.put("queue.refused", m.queueRefused());
+    account.put("queue.evicted", m.queueEvicted());
     return account;
   }
 

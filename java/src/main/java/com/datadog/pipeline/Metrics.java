@@ -63,7 +63,7 @@ public final class Metrics {
   private final long[] numbers;
   private final Map<DropReason, Counts> dropped;
 
-  private static final int FIXED = 23;
+  private static final int FIXED = 32;
 
   private static final String[] CHANGES = {
     "duplicate_span_id",
@@ -195,6 +195,41 @@ public final class Metrics {
    */
   public long possiblyArrived() {
     return numbers[22];
+  }
+
+  /** What of {@link #queued()} lies on disk. */
+  public Counts spooled() {
+    return counts(23);
+  }
+
+  /** Payloads in the queue, those on their way included. */
+  public long queuePayloads() {
+    return numbers[26];
+  }
+
+  /** Their bytes. */
+  public long queueBytes() {
+    return numbers[27];
+  }
+
+  /** Age of the oldest payload that waits in the queue, in ms. */
+  public long queueOldestMillis() {
+    return numbers[28];
+  }
+
+  /** Payloads that the queue has refused. */
+  public long queueRefused() {
+    return numbers[29];
+  }
+
+  /** Payloads that the queue gave up to make room, whole or in part. */
+  public long queueEvicted() {
+    return numbers[30];
+  }
+
+  /** Native threads that deliver what is queued, at this moment. */
+  public long senders() {
+    return numbers[31];
   }
 
   @Override

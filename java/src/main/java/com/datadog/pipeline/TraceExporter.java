@@ -11,6 +11,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe:
@@ -23,7 +24,8 @@ import java.util.Map;
  * }</pre>
  *
  * <p>{@code send} works on the caller's thread and returns when the agent has answered. An
- * interrupt of the calling thread is kept for it and does not cut the send short.
+ * interrupt of the calling thread is kept for it and does not cut the send short. {@code offer} and
+ * {@code sendAsync} put the payload into a bounded queue and return at once.
  */
 public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
@@ -32,6 +34,7 @@ public final class TraceExporter implements AutoCloseable {
   private static final NativeLibrary LIBRARY = NativeLibrary.load();
   private static final TraceExporterException UNAVAILABLE = check();
   private static final Reaper REAPER = new Reaper();
+  private static final Completions COMPLETIONS = new Completions();
 
   /** No send returns this one. */
   private static final AgentResponse NEVER =
@@ -47,7 +50,8 @@ public final class TraceExporter implements AutoCloseable {
   private CloseResult closed;
   private volatile AgentResponse last;
 
-  TraceExporter(Map<String, Object> settings, LogListener listener, boolean jmx) {
+  TraceExporter(
+      Map<String, Object> settings, LogListener listener, boolean jmx, boolean shutdownHook) {
     if (UNAVAILABLE != null) {
       throw new TraceExporterException(UNAVAILABLE.code(), LIBRARY_MESSAGE, UNAVAILABLE);
     }
@@ -67,7 +71,9 @@ public final class TraceExporter implements AutoCloseable {
         throw e;
       }
     }
-    this.companions = listener == null && bean == null ? null : new Companions(listener, bean);
+    Thread hook = shutdownHook ? ShutdownHook.register(this) : null;
+    boolean alone = listener == null && bean == null && hook == null;
+    this.companions = alone ? null : new Companions(listener, bean, hook);
     entry.keep(companions);
   }
 
@@ -122,13 +128,16 @@ public final class TraceExporter implements AutoCloseable {
   private static final class Companions {
     final LogListener listener;
     final JmxBean bean;
+    final Thread hook;
 
-    Companions(LogListener listener, JmxBean bean) {
+    Companions(LogListener listener, JmxBean bean, Thread hook) {
       this.listener = listener;
       this.bean = bean;
+      this.hook = hook;
     }
 
     void closed(Object[] lines) {
+      ShutdownHook.remove(hook);
       if (bean != null) {
         bean.unregister();
       }
@@ -302,6 +311,200 @@ public final class TraceExporter implements AutoCloseable {
           nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
     } finally {
       tell();
+    }
+  }
+
+  /**
+   * Queues one payload and returns at once; it is sent by a native thread. Nobody waits for the
+   * answer. What is not taken is counted as dropped. Makes no garbage.
+   *
+   * <p>With {@link Overflow#BLOCK} it waits for room; an interrupt of the calling thread is kept
+   * for it and does not cut that short.
+   *
+   * @param payload msgpack v0.4; it is copied before the call returns
+   * @return whether it was taken; if not, the queue is full
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public boolean offer(byte[] payload) {
+    return offer(payload, 0, payload.length, 0, 0);
+  }
+
+  /**
+   * As {@link #offer(byte[])}, a part of an array.
+   *
+   * @throws IllegalArgumentException if the part does not lie within the array
+   */
+  public boolean offer(byte[] payload, int offset, int length) {
+    return offer(payload, offset, length, 0, 0);
+  }
+
+  /** As {@link #offer(byte[], int, int)}, with what the tracer has dropped itself. */
+  public boolean offer(
+      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
+    try {
+      return taken(
+          nativeOffer(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, 0));
+    } finally {
+      tell();
+      stayReachable();
+    }
+  }
+
+  /** As {@link #offer(byte[])}, what lies between position and limit of a buffer. */
+  public boolean offer(ByteBuffer payload) {
+    return offer(payload, 0, 0);
+  }
+
+  /** As {@link #offer(ByteBuffer)}, with what the tracer has dropped itself. */
+  public boolean offer(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
+    try {
+      return taken(offer(payload, droppedP0Traces, droppedP0Spans, 0));
+    } finally {
+      tell();
+      stayReachable();
+    }
+  }
+
+  private int offer(ByteBuffer payload, long droppedTraces, long droppedSpans, long ticket) {
+    int length = payload.remaining();
+    if (payload.isDirect()) {
+      int position = payload.position();
+      return nativeOfferDirect(
+          handle, payload, position, length, droppedTraces, droppedSpans, ticket);
+    }
+    boolean array = payload.hasArray();
+    byte[] bytes = array ? payload.array() : copy(payload);
+    int offset = array ? payload.arrayOffset() + payload.position() : 0;
+    return nativeOffer(handle, bytes, offset, length, droppedTraces, droppedSpans, ticket);
+  }
+
+  private static boolean taken(int code) {
+    if (code == ErrorCode.CLOSED.number()) {
+      throw new IllegalStateException("the exporter is closed");
+    }
+    return code == 0;
+  }
+
+  /**
+   * Queues one payload; the answer comes later. The future completes on a daemon thread of this
+   * library: what takes long belongs into {@code thenApplyAsync}. It fails with a {@link
+   * TraceExporterException} as {@link #send(byte[])} does, and with {@code QUEUE_FULL}, {@code
+   * EVICTED} or {@code CLOSED}. Cancelling it does not take the payload back. Small payloads that
+   * travel together share one answer, with the counts of their request.
+   *
+   * @param payload msgpack v0.4; it is copied before the call returns
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public CompletableFuture<AgentResponse> sendAsync(byte[] payload) {
+    return sendAsync(payload, 0, payload.length, 0, 0);
+  }
+
+  /** As {@link #sendAsync(byte[])}, a part of an array. */
+  public CompletableFuture<AgentResponse> sendAsync(byte[] payload, int offset, int length) {
+    return sendAsync(payload, offset, length, 0, 0);
+  }
+
+  /** As {@link #sendAsync(byte[], int, int)}, with what the tracer has dropped itself. */
+  public CompletableFuture<AgentResponse> sendAsync(
+      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
+    Completions.Pending future = COMPLETIONS.expect(this);
+    boolean queued = false;
+    try {
+      nativeOffer(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, future.ticket);
+      queued = true;
+    } finally {
+      if (!queued) {
+        COMPLETIONS.forget(future);
+      }
+      tell();
+    }
+    return future;
+  }
+
+  /** As {@link #sendAsync(byte[])}, what lies between position and limit of a buffer. */
+  public CompletableFuture<AgentResponse> sendAsync(ByteBuffer payload) {
+    return sendAsync(payload, 0, 0);
+  }
+
+  /** As {@link #sendAsync(ByteBuffer)}, with what the tracer has dropped itself. */
+  public CompletableFuture<AgentResponse> sendAsync(
+      ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
+    Completions.Pending future = COMPLETIONS.expect(this);
+    boolean queued = false;
+    try {
+      offer(payload, droppedP0Traces, droppedP0Spans, future.ticket);
+      queued = true;
+    } finally {
+      if (!queued) {
+        COMPLETIONS.forget(future);
+      }
+      tell();
+    }
+    return future;
+  }
+
+  /** Called by the thread that completes futures. Nothing that happens here may end it. */
+  void complete(Completions.Pending future) {
+    try {
+      AgentResponse before = last;
+      long id = before == null ? 0 : before.id;
+      future.complete(keep(before, nativeCompletion(future.ticket, before, id)));
+    } catch (IllegalStateException e) {
+      future.completeExceptionally(new TraceExporterException(ErrorCode.CLOSED, e.getMessage(), e));
+    } catch (Throwable t) {
+      future.completeExceptionally(t);
+    }
+    try {
+      tell();
+    } catch (RuntimeException e) {
+      // The log waits for the next call.
+      return;
+    }
+  }
+
+  /**
+   * Sends what waits in the queue now, without waiting for batches to fill, and then the stats of
+   * all buckets. Waits up to {@code limit}.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public FlushResult flush(Duration limit) {
+    return flush(limit, false);
+  }
+
+  /**
+   * Before a snapshot of the process (CRaC, SnapStart): sends what waits up to {@code limit}, then
+   * closes every connection and ends every native thread. Until {@link #resume()} payloads may be
+   * offered and wait in the queue; {@code send} waits, too, up to {@link Builder#sendBudget}. What
+   * could not be sent in time stays in the queue and is part of the snapshot.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public FlushResult suspend(Duration limit) {
+    return flush(limit, true);
+  }
+
+  private FlushResult flush(Duration limit, boolean suspend) {
+    try {
+      return new FlushResult(nativeFlush(handle, millis(limit), suspend));
+    } finally {
+      tell();
+      stayReachable();
+    }
+  }
+
+  /**
+   * After a snapshot was restored: reads the container's id (if {@link Builder#detectContainer})
+   * and the agent's {@code /info} again, and sends go on.
+   *
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public void resume() {
+    try {
+      nativeResume(handle);
+    } finally {
+      tell();
+      stayReachable();
     }
   }
 
@@ -522,9 +725,10 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /**
-   * Takes no more payloads, waits up to {@code limit} for sends that run, then interrupts them;
-   * what is left of the limit goes to the stats of all buckets. Safe while other threads send; a
-   * later call returns the first one's result.
+   * Takes no more payloads, waits up to {@code limit} for sends that run and for what is queued,
+   * then interrupts and drops the rest, which futures hear of; what is left of the limit goes to
+   * the stats of all buckets. Safe while other threads send; a later call returns the first one's
+   * result.
    */
   public CloseResult close(Duration limit) {
     Object[] lines = new Object[1];
@@ -632,6 +836,32 @@ public final class TraceExporter implements AutoCloseable {
       long droppedSpans,
       Object last,
       long lastId);
+
+  private static native int nativeOffer(
+      long handle,
+      byte[] payload,
+      int offset,
+      int length,
+      long droppedTraces,
+      long droppedSpans,
+      long ticket);
+
+  private static native int nativeOfferDirect(
+      long handle,
+      ByteBuffer payload,
+      int position,
+      int length,
+      long droppedTraces,
+      long droppedSpans,
+      long ticket);
+
+  static native long nativeAwaitCompletion(long millis);
+
+  private static native Object nativeCompletion(long ticket, Object last, long lastId);
+
+  private static native long[] nativeFlush(long handle, long millis, boolean suspend);
+
+  private static native void nativeResume(long handle);
 
   private static native long[] nativeClose(long handle, long millis, Object[] lines);
 

@@ -24,7 +24,9 @@ public interface TraceExporterMXBean {
    * received.bytes}, the same of {@code sent}, {@code filtered}, {@code sampled_out}, {@code
    * queued} and {@code dropped}, {@code dropped.reason.traces} of those that happened, and {@code
    * payloads}, {@code requests}, {@code repaired}, {@code possibly_duplicated}, {@code
-   * possibly_arrived}, {@code native_bytes}.
+   * possibly_arrived}, {@code native_bytes}; {@code spooled.traces} and so on, {@code
+   * queue.payloads}, {@code queue.bytes}, {@code queue.oldest_millis}, {@code queue.refused},
+   * {@code queue.evicted}.
    */
   Map<String, Long> getAccount();
 

@@ -46,6 +46,18 @@ class MemoryTest {
   }
 
   @Test
+  void anOfferAllocatesNothingAndAFutureLittle() throws Exception {
+    try (EmbeddedAgent agent = EmbeddedAgent.start();
+        TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
+      assertEquals(0, allocated(500, () -> exporter.offer(SendTest.ONE)));
+      exporter.flush(Duration.ofSeconds(5));
+      long future = allocated(500, () -> exporter.sendAsync(SendTest.ONE));
+      assertTrue(future <= 200, future + " bytes");
+      exporter.flush(Duration.ofSeconds(5));
+    }
+  }
+
+  @Test
   void countsAloneCostASmallObjectAndANewBodyItsBytes() throws Exception {
     try (EmbeddedAgent agent = EmbeddedAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {

@@ -1,0 +1,79 @@
+package com.datadog.pipeline;
+
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.Map;
+
+/** What became of the queue while {@link TraceExporter#flush} waited. Immutable and thread-safe. */
+public final class FlushResult {
+  private static final int FIXED = 10;
+
+  private final long[] numbers;
+  private final Map<DropReason, Metrics.Counts> dropped;
+
+  /** The layout is written down at the native side's {@code nativeFlush}. */
+  FlushResult(long[] numbers) {
+    this.numbers = numbers;
+    Map<DropReason, Metrics.Counts> reasons = new EnumMap<>(DropReason.class);
+    int at = FIXED;
+    for (DropReason reason : DropReason.values()) {
+      reasons.put(reason, counts(at));
+      at += 3;
+    }
+    this.dropped = Collections.unmodifiableMap(reasons);
+  }
+
+  private Metrics.Counts counts(int at) {
+    return new Metrics.Counts(numbers[at], numbers[at + 1], numbers[at + 2]);
+  }
+
+  /**
+   * Whether everything that was offered before has met its fate, and stats (if any) have arrived.
+   * What was dropped has met its fate, too: see {@link #dropped()}.
+   */
+  public boolean complete() {
+    return numbers[0] != 0;
+  }
+
+  /** What the agent accepted meanwhile, sends of other threads included. */
+  public Metrics.Counts sent() {
+    return counts(1);
+  }
+
+  /** What still waits or is on its way. */
+  public Metrics.Counts pending() {
+    return counts(4);
+  }
+
+  /** What trace filters and sampling took out meanwhile. */
+  public Metrics.Counts leftOut() {
+    return counts(7);
+  }
+
+  /** What was dropped meanwhile, by reason; every reason is a key. Unmodifiable. */
+  public Map<DropReason, Metrics.Counts> dropped() {
+    return dropped;
+  }
+
+  /** What was dropped meanwhile for any reason. */
+  public Metrics.Counts droppedTotal() {
+    Metrics.Counts sum = new Metrics.Counts(0, 0, 0);
+    for (Metrics.Counts c : dropped.values()) {
+      sum = sum.plus(c);
+    }
+    return sum;
+  }
+
+  @Override
+  public String toString() {
+    return "FlushResult{complete="
+        + complete()
+        + ", sent "
+        + sent()
+        + "; pending "
+        + pending()
+        + "; dropped "
+        + droppedTotal()
+        + '}';
+  }
+}

@@ -1,0 +1,338 @@
+package com.datadog.pipeline;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import java.io.File;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class AsyncTest {
+  private static final Duration SOON = Duration.ofSeconds(10);
+  private static final byte[] ONE = SendTest.ONE;
+
+  private EmbeddedAgent agent;
+
+  @BeforeEach
+  void start() throws IOException {
+    agent = EmbeddedAgent.start();
+  }
+
+  @AfterEach
+  void stop() throws IOException {
+    agent.close();
+  }
+
+  private Builder builder() {
+    return TraceExporter.builder().url(agent.url()).discovery(false);
+  }
+
+  private static void closed(Metrics m) {
+    Metrics.Counts out =
+        m.sent().plus(m.droppedTotal()).plus(m.filtered()).plus(m.sampledOut()).plus(m.queued());
+    assertEquals(m.received(), out, m.toString());
+  }
+
+  private static ByteBuffer direct(byte[] bytes) {
+    ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.length);
+    buffer.put(bytes).flip();
+    return buffer;
+  }
+
+  @Test
+  void whatIsOfferedInAnyFormArrivesMerged() {
+    byte[] padded = new byte[ONE.length + 4];
+    System.arraycopy(ONE, 0, padded, 3, ONE.length);
+    try (TraceExporter exporter = builder().build()) {
+      assertTrue(exporter.offer(ONE));
+      assertTrue(exporter.offer(padded, 3, ONE.length));
+      assertTrue(exporter.offer(direct(ONE)));
+      assertTrue(exporter.offer(ByteBuffer.wrap(ONE)));
+      assertTrue(exporter.offer(ByteBuffer.wrap(ONE).asReadOnlyBuffer()));
+      assertThrows(IllegalArgumentException.class, () -> exporter.offer(ONE, 1, ONE.length));
+      assertThrows(NullPointerException.class, () -> exporter.offer((byte[]) null));
+      FlushResult result = exporter.flush(SOON);
+      assertTrue(result.complete(), result.toString());
+      assertEquals(new Metrics.Counts(5, 5, 5 * ONE.length), result.sent());
+      assertEquals(0, result.pending().traces());
+      assertEquals(0, result.droppedTotal().traces());
+      assertEquals(1, agent.traces().size(), "one request");
+      assertEquals("5", agent.traces().get(0).header("X-Datadog-Trace-Count"));
+      closed(exporter.metrics());
+    }
+  }
+
+  @Test
+  void aFutureGetsTheAgentsAnswer() {
+    try (TraceExporter exporter = builder().build()) {
+      AgentResponse first = exporter.sendAsync(ONE).join();
+      assertEquals(200, first.status());
+      assertEquals(1, first.traces());
+      first = exporter.sendAsync(ONE).join();
+      assertSame(first, exporter.sendAsync(direct(ONE)).join(), "nothing new, no new object");
+      assertSame(first, exporter.send(ONE));
+    }
+  }
+
+  @Test
+  void aFutureFailsAsASendDoes() {
+    agent.answer(r -> Answer.json(400, "no"));
+    try (TraceExporter exporter = builder().build()) {
+      TraceExporterException e = failure(exporter.sendAsync(ONE));
+      assertEquals(ErrorCode.HTTP_STATUS, e.code());
+      assertEquals(400, e.httpStatus());
+      assertEquals(ErrorCode.MALFORMED_PAYLOAD, failure(exporter.sendAsync(new byte[] {1})).code());
+      assertThrows(IllegalArgumentException.class, () -> exporter.sendAsync(ONE, 1, ONE.length));
+      closed(exporter.metrics());
+    }
+  }
+
+  private static TraceExporterException failure(CompletableFuture<AgentResponse> future) {
+    CompletionException e = assertThrows(CompletionException.class, future::join);
+    return (TraceExporterException) e.getCause();
+  }
+
+  @Test
+  void aFullQueueRefusesAtOnceAndSaysSo() throws Exception {
+    CountDownLatch hold = new CountDownLatch(1);
+    agent.answer(
+        r -> {
+          await(hold);
+          return EmbeddedAgent.RATES;
+        });
+    try (TraceExporter exporter = builder().queuePayloads(2).build()) {
+      assertTrue(exporter.offer(ONE));
+      assertTrue(exporter.offer(ONE));
+      assertFalse(exporter.offer(ONE));
+      assertEquals(ErrorCode.QUEUE_FULL, failure(exporter.sendAsync(ONE)).code());
+      Metrics m = exporter.metrics();
+      assertEquals(2, m.dropped().get(DropReason.QUEUE_FULL).traces());
+      assertEquals(2, m.queuePayloads());
+      assertEquals(2 * ONE.length, m.queueBytes());
+      assertEquals(2, m.queueRefused());
+      closed(m);
+      hold.countDown();
+      assertTrue(exporter.flush(SOON).complete());
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await(20, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  @Test
+  void tenThousandFuturesComplete() {
+    try (TraceExporter exporter = builder().queuePayloads(20_000).build()) {
+      List<CompletableFuture<AgentResponse>> all = new ArrayList<>();
+      for (int i = 0; i < 10_000; i++) {
+        all.add(exporter.sendAsync(ONE));
+      }
+      CompletableFuture.allOf(all.toArray(new CompletableFuture<?>[0])).join();
+      assertEquals(10_000, exporter.metrics().sent().traces());
+    }
+  }
+
+  @Test
+  void closeCompletesEveryFutureWithAReason() throws Exception {
+    CountDownLatch hold = new CountDownLatch(1);
+    agent.answer(
+        r -> {
+          await(hold);
+          return EmbeddedAgent.RATES;
+        });
+    TraceExporter exporter = builder().build();
+    List<CompletableFuture<AgentResponse>> all = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      all.add(exporter.sendAsync(ONE));
+    }
+    long start = System.nanoTime();
+    CloseResult result = exporter.close(Duration.ofMillis(200));
+    long took = (System.nanoTime() - start) / 1_000_000;
+    assertFalse(result.complete());
+    assertTrue(took < 1_000, took + " ms");
+    for (CompletableFuture<AgentResponse> future : all) {
+      assertEquals(ErrorCode.CLOSED, failure(future).code());
+    }
+    assertEquals(100, result.metrics().dropped().get(DropReason.CLOSED).traces());
+    closed(result.metrics());
+    assertThrows(IllegalStateException.class, () -> exporter.offer(ONE));
+    assertThrows(IllegalStateException.class, () -> exporter.sendAsync(ONE));
+    assertThrows(IllegalStateException.class, () -> exporter.flush(SOON));
+    hold.countDown();
+  }
+
+  @Test
+  void closeSendsWhatIsQueued() {
+    TraceExporter exporter = builder().batchAge(Duration.ofMinutes(1)).build();
+    for (int i = 0; i < 20; i++) {
+      assertTrue(exporter.offer(ONE));
+    }
+    CloseResult result = exporter.close(SOON);
+    assertTrue(result.complete());
+    assertEquals(20, result.metrics().sent().traces());
+  }
+
+  @Test
+  void anAgentThatRestartsLosesNothing() throws Exception {
+    int port = agent.port();
+    try (TraceExporter exporter = builder().build()) {
+      assertTrue(exporter.offer(ONE));
+      assertTrue(exporter.flush(SOON).complete());
+      agent.close();
+      for (int i = 0; i < 300; i++) {
+        assertTrue(exporter.offer(ONE));
+        Thread.sleep(1);
+      }
+      agent = EmbeddedAgent.start(port);
+      FlushResult result = exporter.flush(Duration.ofSeconds(30));
+      assertTrue(result.complete(), result.toString());
+      assertEquals(301, exporter.metrics().sent().traces());
+    }
+  }
+
+  @Test
+  void anInterruptIsKeptWhileAnOfferWaitsForRoom() throws Exception {
+    CountDownLatch hold = new CountDownLatch(1);
+    agent.answer(
+        r -> {
+          await(hold);
+          return EmbeddedAgent.RATES;
+        });
+    try (TraceExporter exporter =
+        builder()
+            .queuePayloads(1)
+            .overflow(Overflow.BLOCK)
+            .blockWait(Duration.ofMillis(300))
+            .build()) {
+      assertTrue(exporter.offer(ONE));
+      Thread.currentThread().interrupt();
+      assertFalse(exporter.offer(ONE));
+      assertTrue(Thread.interrupted(), "the interrupt is the caller's");
+      hold.countDown();
+    }
+  }
+
+  @Test
+  void suspendedItHoldsWhatIsOffered() throws Exception {
+    try (TraceExporter exporter = builder().build()) {
+      assertTrue(exporter.offer(ONE));
+      assertTrue(exporter.suspend(SOON).complete());
+      for (int i = 0; i < 100 && agent.connections() > 0; i++) {
+        Thread.sleep(20);
+      }
+      assertEquals(0, agent.connections());
+      assertEquals(0, exporter.metrics().senders());
+      CompletableFuture<AgentResponse> meanwhile = exporter.sendAsync(ONE);
+      assertFalse(meanwhile.isDone());
+      exporter.resume();
+      assertEquals(200, meanwhile.join().status());
+      assertEquals(2, exporter.metrics().sent().traces());
+    }
+  }
+
+  @Test
+  void noThreadIsLeft() throws Exception {
+    try (TraceExporter exporter = builder().build()) {
+      exporter.sendAsync(ONE).join();
+    }
+    for (int i = 0; i < 100; i++) {
+      Set<Thread> all = Thread.getAllStackTraces().keySet();
+      if (all.stream().noneMatch(t -> t.getName().equals("data-pipeline-completions"))) {
+        return;
+      }
+      Thread.sleep(50);
+    }
+    throw new AssertionError("the completion thread is still there");
+  }
+
+  @Test
+  void aListenerHearsOfLossesOnTheCompletionThread() throws Exception {
+    agent.answer(r -> Answer.json(400, "no"));
+    CountDownLatch heard = new CountDownLatch(1);
+    try (TraceExporter exporter = builder().logListener(line -> heard.countDown()).build()) {
+      exporter.sendAsync(ONE);
+      assertTrue(heard.await(10, TimeUnit.SECONDS));
+    }
+  }
+
+  @Test
+  void settingsAreCheckedAtOnce() {
+    Builder b = TraceExporter.builder();
+    assertThrows(IllegalArgumentException.class, () -> b.queueBytes(1));
+    assertThrows(IllegalArgumentException.class, () -> b.queuePayloads(0));
+    assertThrows(IllegalArgumentException.class, () -> b.senders(65));
+    assertThrows(IllegalArgumentException.class, () -> b.batchBytes(-1));
+    assertThrows(IllegalArgumentException.class, () -> b.batchAge(Duration.ofMillis(-1)));
+    assertThrows(IllegalArgumentException.class, () -> b.asyncBudget(Duration.ZERO));
+    assertThrows(IllegalArgumentException.class, () -> b.spool(new File("x").toPath(), 1));
+    assertThrows(NullPointerException.class, () -> b.overflow(null));
+  }
+
+  /** A host that ends without closing: nothing of ours keeps its JVM. */
+  @Test
+  void theJvmEndsAtOnceWithAnExporterLeftOpen() throws Exception {
+    ChildJvm.Outcome o = host("open");
+    assertEquals(0, o.exit, o.toString());
+    long since = Long.parseLong(o.out.trim());
+    long took = System.currentTimeMillis() - since;
+    assertTrue(took < 1_500, took + " ms from the end of main to ours");
+  }
+
+  @Test
+  void aShutdownHookSendsWhatIsQueued() throws Exception {
+    ChildJvm.Outcome o = host("hook");
+    assertEquals(0, o.exit, o.toString());
+    assertEquals(1, agent.traces().size());
+    assertEquals("7", agent.traces().get(0).header("X-Datadog-Trace-Count"));
+  }
+
+  private ChildJvm.Outcome host(String how) throws Exception {
+    return new ChildJvm()
+        .run(
+            "-Xcheck:jni",
+            "-cp",
+            Jars.JAR + File.pathSeparator + System.getProperty("java.class.path"),
+            Host.class.getName(),
+            how,
+            agent.url());
+  }
+
+  /** A program that offers and ends. */
+  public static final class Host {
+    private Host() {}
+
+    /** Offers seven payloads; the first argument says whether there is a hook. */
+    public static void main(String[] args) {
+      boolean hook = args[0].equals("hook");
+      Builder b = TraceExporter.builder().url(args[1]).shutdownHook(hook);
+      TraceExporter exporter = b.batchAge(Duration.ofMinutes(1)).build();
+      for (int i = 0; i < 7; i++) {
+        exporter.offer(ONE);
+      }
+      if (!hook) {
+        exporter.sendAsync(ONE).join();
+        System.out.println(System.currentTimeMillis());
+      }
+    }
+  }
+}

@@ -1,0 +1,192 @@
+//! The natives of the asynchronous interface. Java pulls: a completed send waits here, by its number, until the one Java
+//! thread that exists while futures are outstanding fetches it. No native thread ever calls Java.
+
+use super::boundary::{Failure, enter};
+use super::trace_exporter::{Exporter, as_bytes_mut, bounds, direct, dropped, exporter, longs, within};
+use crate::delivery::accounting::Counts;
+use crate::delivery::parcel::Completion;
+use crate::delivery::queue::Offer;
+use crate::error::{Error, ErrorKind};
+use crate::exporter::{AgentResponse, DroppedP0};
+use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray, JObject};
+use jni::sys::{jboolean, jint, jlong};
+use jni::{Env, EnvUnowned};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What has completed and was not fetched yet.
+struct Completed {
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+struct State {
+    /// Numbers that nobody has been told of.
+    fresh: VecDeque<i64>,
+    results: BTreeMap<i64, (Arc<Exporter>, Result<AgentResponse, Error>)>,
+}
+
+static COMPLETED: Completed = Completed {
+    state: Mutex::new(State { fresh: VecDeque::new(), results: BTreeMap::new() }),
+    news: Condvar::new(),
+};
+
+/// What becomes of the send with this number goes to [`COMPLETED`].
+fn completion(exporter: &Arc<Exporter>, ticket: i64) -> Completion {
+    let exporter = Arc::clone(exporter);
+    Box::new(move |result| {
+        let mut state = COMPLETED.state.lock();
+        state.fresh.push_back(ticket);
+        state.results.insert(ticket, (exporter, result));
+        drop(state);
+        COMPLETED.news.notify_one();
+    })
+}
+
+/// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer is
+/// fetched by that number; then the result is always 0.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    payload: JByteArray<'l>,
+    offset: jint,
+    length: jint,
+    dropped_traces: jlong,
+    dropped_spans: jlong,
+    ticket: jlong,
+) -> jint {
+    enter(env, &class, |env| {
+        if payload.is_null() {
+            return Err(Failure::Null("payload"));
+        }
+        let e = exporter(handle)?;
+        let (offset, length) = bounds(offset, length, payload.len(env)?)?;
+        let mut head = [0_i8; 5];
+        let known = head.get_mut(..length.min(5)).unwrap_or(&mut []);
+        payload.get_region(env, offset as jint, known)?;
+        let head = head.map(|b| b as u8);
+        let head = head.get(..length.min(5)).unwrap_or(&[]);
+        let copy =
+            |to: &mut [u8]| payload.get_region(env, offset as jint, as_bytes_mut(to)).map_err(Failure::from);
+        offer(&e, head, length, dropped(dropped_traces, dropped_spans), ticket, copy)
+    })
+}
+
+/// As `nativeOffer`, a part of a direct buffer.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    payload: JByteBuffer<'l>,
+    position: jint,
+    length: jint,
+    dropped_traces: jlong,
+    dropped_spans: jlong,
+    ticket: jlong,
+) -> jint {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let bytes = direct(env, &payload, position, length)?;
+        let head = bytes.get(..5).unwrap_or(bytes);
+        let copy = |to: &mut [u8]| {
+            to.copy_from_slice(bytes);
+            Ok(())
+        };
+        offer(&e, head, bytes.len(), dropped(dropped_traces, dropped_spans), ticket, copy)
+    })
+}
+
+fn offer(
+    e: &Arc<Exporter>,
+    head: &[u8],
+    size: usize,
+    dropped: DroppedP0,
+    ticket: jlong,
+    copy: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
+) -> Result<jint, Failure> {
+    let done = (ticket != 0).then(|| completion(e, ticket));
+    let offer = Offer { size, head, dropped, done };
+    match e.exporter.dispatcher.offer(offer, copy)? {
+        Ok(()) => Ok(0),
+        // Whoever holds a ticket hears of it by that.
+        Err(_) if ticket != 0 => Ok(0),
+        Err(error) => Ok(error.kind().code() as jint),
+    }
+}
+
+/// The number of a send that has completed, waiting up to `millis`; 0 if none has.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAwaitCompletion<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    millis: jlong,
+) -> jlong {
+    enter(env, &class, |_| {
+        let end = Instant::now() + within(millis);
+        let mut state = COMPLETED.state.lock();
+        loop {
+            if let Some(ticket) = state.fresh.pop_front() {
+                return Ok(ticket);
+            }
+            if COMPLETED.news.wait_until(&mut state, end).timed_out() {
+                return Ok(0);
+            }
+        }
+    })
+}
+
+/// What became of the send with this number, once; as `nativeSend` gives it.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCompletion<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    ticket: jlong,
+    last: JObject<'l>,
+    last_id: jlong,
+) -> JObject<'l> {
+    enter(env, &class, |env: &mut Env<'l>| {
+        let found = COMPLETED.state.lock().results.remove(&ticket);
+        let Some((e, result)) = found else {
+            let text = format!("there is no completed send {ticket}");
+            return Err(Failure::Ours(Error::new(ErrorKind::InvalidArgument, text)));
+        };
+        e.answer(env, &class, result, last, last_id)
+    })
+}
+
+/// Flushes, or suspends: whether all was done; then what was sent, is pending and was left out, each as traces, spans
+/// and bytes; then what was dropped, reason by reason.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    millis: jlong,
+    suspend: jboolean,
+) -> JLongArray<'l> {
+    enter(env, &class, |env| {
+        let e = exporter(handle)?;
+        let limit = within(millis);
+        let report = if suspend { e.exporter.suspend(limit) } else { e.exporter.flush(limit) };
+        let mut numbers = vec![i64::from(report.complete)];
+        let mut counts = |c: Counts| numbers.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
+        [report.sent, report.pending, report.left_out].into_iter().for_each(&mut counts);
+        report.dropped.into_iter().for_each(&mut counts);
+        longs(env, &numbers)
+    })
+}
+
+/// Goes on after a suspension.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeResume<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+) {
+    enter(env, &class, |_| Ok(exporter(handle)?.exporter.resume()?))
+}
