@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Whether everything that was offered before has met its fate, and stats (if any) have arrived. What was dropped has
-    /// met its fate, too: see `dropped`.
+    /// Whether everything that was offered before has met its fate, stats (if any) have arrived, and nothing lies on disk.
+    /// What was dropped has met its fate, too: see `dropped`.
     pub complete: bool,
     /// What the agent accepted meanwhile, other threads' sends included.
     pub sent: Counts,
@@ -178,7 +178,9 @@ impl TraceExporter {
         self.dispatcher.start_senders();
         let settled = self.dispatcher.queue.wait_settled(mark, end);
         let stats = self.dispatcher.send_stats(Turn::All, end);
-        FlushReport::between(&before, &self.metrics(), settled && stats)
+        let after = self.metrics();
+        let all = settled && stats && after.spooled == Counts::default();
+        FlushReport::between(&before, &after, all)
     }
 
     /// Before a snapshot of the process (CRaC, SnapStart): sends what waits up to `limit`, then closes every connection and

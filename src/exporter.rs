@@ -189,6 +189,7 @@ impl TraceExporter {
             self.sends.end(grace);
         }
         queue.wait_senders(grace);
+        queue.close_spool();
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
     }
@@ -205,6 +206,7 @@ impl Drop for TraceExporter {
         if !self.sends.is_closed() {
             self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
+            self.dispatcher.queue.close_spool();
         }
     }
 }

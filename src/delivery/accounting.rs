@@ -101,6 +101,8 @@ reasons! {
     Internal = "internal";
     /// Normalization refused the trace as the agent would: an id is 0, its spans are of several traces, it has none.
     InvalidTrace = "invalid_trace";
+    /// What lay on disk could not be read. Knob: `spool`.
+    SpoolDamaged = "spool_damaged";
 }
 
 impl DropReason {
@@ -246,7 +248,7 @@ impl Account {
         m.payloads += 1;
         m.received = m.received.plus(counts);
         m.queued = m.queued.plus(counts);
-        Entry { account: self, rest: counts }
+        Entry { account: self, rest: counts, declared: None }
     }
 
     /// A payload enters the queue. Its traces and bytes are known, its spans when a sender has looked.
@@ -259,7 +261,7 @@ impl Account {
 
     /// Queued payloads set out.
     pub(crate) fn set_out(&self, declared: Counts) -> Entry<'_> {
-        Entry { account: self, rest: declared }
+        Entry { account: self, rest: declared, declared: Some(declared) }
     }
 
     /// What was queued is dropped before it set out. `spans` are those that somebody has counted, if anybody has.
@@ -270,7 +272,15 @@ impl Account {
         add(&mut m, reason, Counts { spans: declared.spans + spans, ..declared });
     }
 
-    #[allow(dead_code)] // until the spool comes in
+    /// An earlier process has left these on disk.
+    pub(crate) fn inherit(&self, payloads: u64, counts: Counts) {
+        let mut m = self.metrics.lock();
+        m.payloads += payloads;
+        m.received = m.received.plus(counts);
+        m.queued = m.queued.plus(counts);
+        m.spooled = m.spooled.plus(counts);
+    }
+
     /// Queued payloads go to disk, or (`back`) come from there. They stay queued.
     pub(crate) fn spool(&self, counts: Counts, back: bool) {
         let mut m = self.metrics.lock();
@@ -288,6 +298,8 @@ impl Account {
 pub struct Entry<'a> {
     account: &'a Account,
     rest: Counts,
+    /// What queued payloads declare.
+    declared: Option<Counts>,
 }
 
 impl Entry<'_> {
@@ -304,8 +316,11 @@ impl Entry<'_> {
         self.rest = found;
     }
 
-    /// They go back to where they were.
+    /// They go back to where they were, as if nobody had looked.
     pub(crate) fn take_back(mut self) {
+        if let Some(declared) = self.declared {
+            self.reveal(declared);
+        }
         self.rest = Counts::default();
     }
 

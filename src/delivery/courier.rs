@@ -5,9 +5,10 @@
 
 use super::accounting::{Counts, DropReason};
 use super::dispatch::{Dispatcher, Held, HeldResult, HeldState};
-use super::parcel::{Batch, Completion, Parcel};
+use super::parcel::{Batch, Parcel};
 use super::queue::{Offer, Offering, Queue, evicted};
 use super::response::DroppedP0;
+use super::spool::Record;
 use crate::convert::Workspace;
 use crate::error::{Error, ErrorKind};
 use crate::health::journal::Topic;
@@ -63,12 +64,38 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a batch; all of it is settled then.
+    /// Sends a batch. What is not settled then is in the queue or in the spool again.
     fn deliver(&self, ws: &mut Workspace, merged: &mut Vec<u8>, batch: &mut Batch<'_>) {
-        let budget = self.config.queue.budget;
-        let now = Instant::now();
-        let expired = |p: &Parcel| !p.spooled && p.offered + budget <= now;
-        for parcel in batch.parcels.iter_mut().filter(|p| expired(p)) {
+        if batch.is_from_spool() && !self.is_agent_there() {
+            batch.later = true;
+            return;
+        }
+        self.queue.lies_on_disk(batch, false);
+        self.expire(batch);
+        let mut why = None;
+        let mut together: Vec<&mut Parcel> = Vec::new();
+        for parcel in batch.parcels.iter_mut().filter(|p| p.is_open()) {
+            if !parcel.counted && traces_of(&parcel.payload).is_some() {
+                together.push(parcel);
+            } else {
+                self.deliver_alone(ws, parcel, &mut why);
+            }
+        }
+        if together.len() < 2 || self.are_unread_together(ws, merged, &mut together, &mut why) {
+            together.into_iter().filter(|p| p.is_open()).for_each(|p| self.deliver_alone(ws, p, &mut why));
+        }
+        if let Some(error) = why {
+            self.keep(batch, &error);
+        }
+    }
+
+    /// What has waited too long, and cannot be kept on disk, is dropped.
+    fn expire(&self, batch: &mut Batch<'_>) {
+        let (budget, now) = (self.config.queue.budget, Instant::now());
+        for parcel in batch.parcels.iter_mut().filter(|p| p.offered + budget <= now) {
+            if self.keep_on_disk(parcel) {
+                continue;
+            }
             let why = Error::new(
                 ErrorKind::TimedOut,
                 format!("the payload waited in the queue for {} ms (`asyncBudget`)", budget.as_millis()),
@@ -76,33 +103,12 @@ impl Dispatcher {
             self.lost_in_queue(&why, parcel.declared);
             self.queue.drop_parcel(parcel, &why);
         }
-        let mut together: Vec<&mut Parcel> = Vec::new();
-        for parcel in batch.parcels.iter_mut().filter(|p| p.declared != Counts::default()) {
-            if traces_of(&parcel.payload).is_some() {
-                together.push(parcel);
-            } else {
-                self.deliver_alone(ws, parcel);
-            }
-        }
-        if let [one] = together.as_mut_slice() {
-            return self.deliver_alone(ws, one);
-        }
-        if together.is_empty() || self.deliver_together(ws, merged, &mut together) {
-            return;
-        }
-        for parcel in together {
-            self.deliver_alone(ws, parcel);
-        }
     }
 
-    fn deliver_alone(&self, ws: &mut Workspace, parcel: &mut Parcel) {
+    fn deliver_alone(&self, ws: &mut Workspace, parcel: &mut Parcel, why: &mut Option<Error>) {
         let declared = std::mem::take(&mut parcel.declared);
-        let held = Held {
-            declared,
-            end: parcel.offered + self.config.queue.budget,
-            counted: parcel.counted,
-            state: HeldState::default(),
-        };
+        let end = parcel.offered + self.config.queue.budget;
+        let held = Held { declared, end, counted: parcel.counted, state: HeldState::default() };
         match self.process_held(ws, &parcel.payload, parcel.dropped, held) {
             HeldResult::Settled(result) => parcel.complete(result),
             HeldResult::Unread(error) => {
@@ -110,33 +116,25 @@ impl Dispatcher {
                 self.lost_in_queue(&error, declared);
                 self.queue.drop_parcel(parcel, &error);
             }
-            HeldResult::Later { found, counted } => {
-                self.queue.put_back(Parcel {
-                    payload: std::mem::take(&mut parcel.payload),
-                    declared: found,
-                    done: parcel.done.take(),
-                    values: None,
-                    counted,
-                    ..*parcel
-                });
+            HeldResult::Later { error, counted } => {
+                parcel.declared = declared;
+                parcel.counted |= counted;
+                *why = Some(error);
             }
         }
     }
 
-    /// Whether they could be read. What is merged shares one answer, with the counts of the whole.
-    fn deliver_together(
+    /// Sends payloads as one; whether that cannot be read. They share one answer, with the counts of the whole.
+    fn are_unread_together(
         &self,
         ws: &mut Workspace,
         merged: &mut Vec<u8>,
         parcels: &mut [&mut Parcel],
+        why: &mut Option<Error>,
     ) -> bool {
         merge(parcels, merged);
-        let mut held = Held {
-            declared: Counts::default(),
-            end: Instant::now(),
-            counted: false,
-            state: HeldState::default(),
-        };
+        let end = Instant::now();
+        let mut held = Held { declared: Counts::default(), end, counted: false, state: HeldState::default() };
         let mut dropped = DroppedP0::default();
         // From here on the account's entry answers for all of them.
         let mut declared = Vec::with_capacity(parcels.len());
@@ -147,45 +145,58 @@ impl Dispatcher {
             dropped.spans = dropped.spans.saturating_add(parcel.dropped.spans);
             declared.push(std::mem::take(&mut parcel.declared));
         }
-        match self.process_held(ws, merged, dropped, held) {
+        let (unread, counted) = match self.process_held(ws, merged, dropped, held) {
             HeldResult::Settled(result) => {
                 parcels.iter_mut().filter(|p| p.done.is_some()).for_each(|p| p.complete(result.clone()));
-            }
-            HeldResult::Unread(_) => {
-                for (parcel, declared) in parcels.iter_mut().zip(declared) {
-                    parcel.declared = declared;
-                }
                 return false;
             }
-            HeldResult::Later { found, counted } => {
-                self.put_back_merged(merged, parcels, dropped, found, counted)
+            HeldResult::Unread(_) => (true, false),
+            HeldResult::Later { error, counted } => {
+                *why = Some(error);
+                (false, counted)
             }
+        };
+        for (parcel, declared) in parcels.iter_mut().zip(declared) {
+            parcel.declared = declared;
+            parcel.counted |= counted;
         }
-        true
+        unread
     }
 
-    /// What was merged stays so.
-    fn put_back_merged(
-        &self,
-        merged: &mut Vec<u8>,
-        parcels: &mut [&mut Parcel],
-        dropped: DroppedP0,
-        found: Counts,
-        counted: bool,
-    ) {
-        let waiting: Vec<Completion> = parcels.iter_mut().filter_map(|p| p.done.take()).collect();
-        let done: Completion =
-            Box::new(move |result| waiting.into_iter().for_each(|done| done(result.clone())));
-        let Some(first) = parcels.first() else { return };
-        self.queue.put_back(Parcel {
-            payload: std::mem::take(merged),
-            declared: found,
-            dropped,
-            done: Some(done),
-            values: None,
-            counted,
-            ..**first
-        });
+    /// What could not be delivered for this reason waits for a better time.
+    fn keep(&self, batch: &mut Batch<'_>, why: &Error) {
+        if self.queue.is_suspended() && !batch.is_from_spool() {
+            return self.queue.put_back(batch);
+        }
+        let as_it_was = |(p, r): (&Parcel, &Record)| p.is_open() && p.counted == r.counted;
+        if batch.is_from_spool() && batch.parcels.iter().zip(&batch.records).all(as_it_was) {
+            batch.later = true;
+            return;
+        }
+        for parcel in batch.parcels.iter_mut().filter(|p| p.is_open()) {
+            if !self.keep_on_disk(parcel) {
+                self.lost_in_queue(why, parcel.declared);
+                self.queue.drop_parcel(parcel, why);
+            }
+        }
+    }
+
+    /// Puts a payload into the spool; whether there is one that takes it.
+    fn keep_on_disk(&self, parcel: &mut Parcel) -> bool {
+        if !self.queue.has_spool() {
+            return false;
+        }
+        let record = parcel.record();
+        let kept = self.queue.to_spool(&record).is_ok();
+        parcel.payload = record.payload;
+        if kept {
+            parcel.declared = Counts::default();
+            parcel.complete(Err(Error::new(
+                ErrorKind::AgentDown,
+                "the agent was away for longer than `asyncBudget`; the payload is kept in the spool and sent later",
+            )));
+        }
+        kept
     }
 }
 

@@ -13,7 +13,7 @@ use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
 use crate::agent::discovery::Discovery;
 use crate::agent::presence::{Admitted, Presence};
-use crate::agent::{Client, Info, Reply, TraceRequest};
+use crate::agent::{Client, Condition, Info, Reply, TraceRequest, retry};
 use crate::config::{Config, OutputFormat};
 use crate::convert::{InputFormat, Workspace};
 use crate::error::{Error, ErrorKind};
@@ -103,8 +103,8 @@ pub(super) enum HeldState {
     Settled,
     /// They could not be read.
     Unread,
-    /// They are to be tried later; this is what they hold.
-    Later(Counts),
+    /// They are to be tried later.
+    Later,
 }
 
 /// As [`HeldState`], with what goes with it.
@@ -114,7 +114,7 @@ pub(super) enum HeldResult {
     /// Not settled: each has to be tried alone.
     Unread(Error),
     /// Not settled: to be tried later, and whether stats have counted them.
-    Later { found: Counts, counted: bool },
+    Later { error: Error, counted: bool },
 }
 
 impl Dispatcher {
@@ -123,11 +123,12 @@ impl Dispatcher {
         let client = Client::new(&config)?;
         let account = Arc::new(Account::default());
         let v04 = config.input_format == InputFormat::V04;
+        let queue = Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)?);
         let dispatcher = Arc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
             address: client.address().into(),
             client: RwLock::new(Arc::new(client)),
-            queue: Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)),
+            queue,
             account,
             courses: Courses::new(&config),
             discovery: Discovery::default(),
@@ -144,6 +145,8 @@ impl Dispatcher {
         if dispatcher.config.discovery {
             Errands::want(&dispatcher, Errand::Info);
         }
+        // What an earlier process has left.
+        dispatcher.start_senders();
         Ok(dispatcher)
     }
 
@@ -192,7 +195,7 @@ impl Dispatcher {
             (Err(error), Some(held)) => match held.state {
                 HeldState::Settled => HeldResult::Settled(Err(error)),
                 HeldState::Unread => HeldResult::Unread(error),
-                HeldState::Later(found) => HeldResult::Later { found, counted: run.counted },
+                HeldState::Later => HeldResult::Later { error, counted: run.counted },
             },
             (result, _) => HeldResult::Settled(result),
         }
@@ -246,7 +249,7 @@ impl Dispatcher {
             Ok(admitted) => admitted,
             Err(error) if run.held.is_some() && self.tries_later(&error) => {
                 if let Some(held) = &mut run.held {
-                    held.state = HeldState::Later(entry.rest());
+                    held.state = HeldState::Later;
                 }
                 entry.take_back();
                 return Err(error);
@@ -273,7 +276,8 @@ impl Dispatcher {
             }
             Err(error) => match &mut run.held {
                 Some(held) if self.tries_later(&error) => {
-                    held.state = HeldState::Later(entry.rest());
+                    self.note_failure(&error, run.started);
+                    held.state = HeldState::Later;
                     entry.take_back();
                     Err(error)
                 }
@@ -455,7 +459,25 @@ impl Dispatcher {
 
     /// Whether what failed so is kept for later.
     fn tries_later(&self, error: &Error) -> bool {
-        error.kind() == ErrorKind::Closed && self.queue.is_suspended()
+        let closed = error.kind() == ErrorKind::Closed;
+        if !self.queue.has_spool() {
+            return closed && self.queue.is_suspended();
+        }
+        match error.status() {
+            Some(status) => retry::repeats_status(status),
+            None => closed || error.kind() == ErrorKind::AgentDown || retry::repeats_kind(error.kind()),
+        }
+    }
+
+    /// Waits for an agent that counts as gone, up to the time that a queued payload has.
+    pub(super) fn is_agent_there(&self) -> bool {
+        let end = Instant::now() + self.config.queue.budget;
+        while self.presence.state().condition == Condition::Down {
+            if Instant::now() >= end || self.queue.is_suspended() || !self.client().pause(PATIENCE) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the agent is to be tried. What is queued waits for it.
@@ -628,16 +650,22 @@ impl Dispatcher {
         error
     }
 
-    /// Everything about a loss but the account.
-    fn book_loss(&self, error: &Error, lost: Counts, run: &Run, size: usize, traces: u64) -> DropReason {
-        let now = Instant::now();
-        let reason = DropReason::of(error.kind(), error.status());
+    /// The agent did not do what was asked.
+    fn note_failure(&self, error: &Error, started: Instant) {
         if error.kind() != ErrorKind::PayloadTooLarge && error.kind() != ErrorKind::AgentDown {
-            let probe = self.presence.failed(error, now - run.started, self.config.send_budget, now);
+            let now = Instant::now();
+            let probe = self.presence.failed(error, now - started, self.config.send_budget, now);
             if let Some(at) = probe {
                 self.arrange(Errand::Probe, at);
             }
         }
+    }
+
+    /// Everything about a loss but the account.
+    fn book_loss(&self, error: &Error, lost: Counts, run: &Run, size: usize, traces: u64) -> DropReason {
+        let now = Instant::now();
+        let reason = DropReason::of(error.kind(), error.status());
+        self.note_failure(error, run.started);
         self.journal.trouble(Topic::of(reason), lost, error.message(), now);
         if let Some(statsd) = &self.statsd {
             let sent = Sent {

@@ -16,4 +16,5 @@ pub mod response;
 pub(crate) mod sends;
 pub(crate) mod shed;
 pub(crate) mod split;
+pub(crate) mod spool;
 pub(crate) mod stats;

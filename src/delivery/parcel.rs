@@ -1,8 +1,9 @@
 //! One payload in the queue, and a batch of them on its way.
 
-use super::accounting::Counts;
+use super::accounting::{Counts, DropReason};
 use super::queue::Queue;
 use super::response::{AgentResponse, DroppedP0};
+use super::spool::Record;
 use crate::error::{Error, ErrorKind};
 use crate::trace::Valued;
 use std::time::Instant;
@@ -22,13 +23,26 @@ pub(crate) struct Parcel {
     pub(crate) done: Option<Completion>,
     /// Its traces and their worth, once somebody has looked.
     pub(crate) values: Option<Vec<Valued>>,
-    /// Its spans were counted by stats before; it comes from the spool.
+    /// Its spans were counted by stats before.
     pub(crate) counted: bool,
-    /// It comes from the spool, which waits to hear of its fate.
-    pub(crate) spooled: bool,
 }
 
 impl Parcel {
+    /// As the spool keeps it.
+    pub(crate) fn record(&mut self) -> Record {
+        Record {
+            payload: std::mem::take(&mut self.payload),
+            counts: self.declared,
+            dropped: self.dropped,
+            counted: self.counted,
+        }
+    }
+
+    /// Whether its fate is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.declared != Counts::default()
+    }
+
     /// Tells whoever waits.
     pub(crate) fn complete(&mut self, result: Result<AgentResponse, Error>) {
         if let Some(done) = self.done.take() {
@@ -45,13 +59,26 @@ pub(crate) struct Batch<'q> {
     pub(super) first: u64,
     pub(super) bytes: usize,
     pub(super) count: usize,
+    /// What they are in the spool, if they come from there; it waits to hear of their fate.
+    pub(super) records: Vec<Record>,
+    /// The account takes them for on their way, not for lying on disk.
+    pub(super) set_out: bool,
+    /// They stay in the spool.
+    pub(super) later: bool,
+}
+
+impl Batch<'_> {
+    /// Whether it comes from the spool.
+    pub(crate) fn is_from_spool(&self) -> bool {
+        !self.records.is_empty()
+    }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for parcel in &mut self.parcels {
-            if parcel.declared != Counts::default() {
-                self.queue.lose(parcel);
+        for parcel in self.parcels.iter_mut().filter(|_| !self.later) {
+            if parcel.is_open() {
+                self.queue.lose(parcel, DropReason::Internal);
             }
             parcel.complete(Err(Error::new(
                 ErrorKind::Internal,

@@ -13,6 +13,7 @@ use super::accounting::{Account, Counts, DropReason};
 use super::parcel::{Batch, Completion, Parcel};
 use super::response::DroppedP0;
 use super::shed::shed;
+use super::spool::{Held, PushError, Record, Spool};
 use crate::config::{Overflow, QueueSettings};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
@@ -36,6 +37,8 @@ pub(crate) struct Queue {
     /// Whether payloads say how many traces they have, and may be merged: only v0.4 does.
     v04: bool,
     state: Mutex<State>,
+    /// What does not fit goes there. Gone once the exporter is closed. Never locked while `state` is.
+    spool: Mutex<Option<Spool>>,
     /// Something is due.
     work: Condvar,
     /// There may be room.
@@ -78,6 +81,11 @@ struct State {
     resting: usize,
     refused: u64,
     evicted: u64,
+    /// There is a spool; it holds something; a sender has taken of it; it is its turn.
+    has_spool: bool,
+    spool_waits: bool,
+    spool_busy: bool,
+    spool_turn: bool,
 }
 
 /// What became of an offer, and what the caller must do about it, outside the lock.
@@ -121,16 +129,23 @@ pub(crate) struct Offer<'a> {
 }
 
 impl Queue {
-    pub(crate) fn new(settings: QueueSettings, account: Arc<Account>, v04: bool) -> Self {
-        Self {
+    /// # Errors
+    /// `INVALID_CONFIGURATION` if the spool cannot be opened.
+    pub(crate) fn new(settings: QueueSettings, account: Arc<Account>, v04: bool) -> Result<Self, Error> {
+        let spool = settings.spool.as_ref().map(|(dir, bytes)| Spool::open(dir, *bytes)).transpose()?;
+        let held = spool.as_ref().map(Spool::held).unwrap_or_default();
+        account.inherit(held.payloads, held.counts);
+        let state = State { has_spool: spool.is_some(), spool_waits: held.payloads > 0, ..State::default() };
+        Ok(Self {
             settings,
             account,
             v04,
-            state: Mutex::default(),
+            state: Mutex::new(state),
+            spool: Mutex::new(spool),
             work: Condvar::new(),
             room: Condvar::new(),
             settled: Condvar::new(),
-        }
+        })
     }
 
     /// Takes a payload if there is room, or makes room as the policy says. `fill` copies it.
@@ -145,6 +160,15 @@ impl Queue {
         let mut offering = Offering::default();
         let declared = Counts { traces: self.traces(&offer), spans: 0, bytes: offer.size as u64 };
         let mut state = self.state.lock();
+        // Whoever waits for an answer does not wait for an agent that may be back tomorrow.
+        if state.has_spool
+            && offer.done.is_none()
+            && state.mode < Mode::Closing
+            && !self.fits(&state, offer.size)
+        {
+            drop(state);
+            return self.offer_to_spool(offer.size, declared, offer.dropped, fill);
+        }
         if let Err(error) = self.make_room(&mut state, &offer, &mut offering) {
             state.refused += 1;
             drop(state);
@@ -181,10 +205,75 @@ impl Queue {
             done: offer.done,
             values: None,
             counted: false,
-            spooled: false,
         };
         self.push(&mut state, parcel, &mut offering);
         Ok(offering)
+    }
+
+    /// The queue is full and the agent perhaps away.
+    #[cold]
+    fn offer_to_spool<E>(
+        &self,
+        size: usize,
+        declared: Counts,
+        dropped: DroppedP0,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Offering, E> {
+        let mut offering = Offering::default();
+        let Some(mut payload) = sized(Vec::new(), size) else {
+            self.refuse(no_memory(size), declared, None, &mut offering);
+            return Ok(offering);
+        };
+        fill(&mut payload)?;
+        self.account.enqueue(declared);
+        let record = Record { payload, counts: declared, dropped, counted: false };
+        match self.to_spool(&record) {
+            Ok(()) => offering.wants_sender = self.wants_sender(),
+            Err(error) => {
+                self.state.lock().refused += 1;
+                self.account.drop_queued(declared, 0, DropReason::QueueFull);
+                offering.lost = declared;
+                offering.refused = Some(error);
+            }
+        }
+        Ok(offering)
+    }
+
+    /// Puts what is in the account into the spool.
+    ///
+    /// # Errors
+    /// `QUEUE_FULL` if it has no room, the disk says no, or it is gone.
+    pub(crate) fn to_spool(&self, record: &Record) -> Result<(), Error> {
+        let refused = |why: &str| {
+            Error::new(
+                ErrorKind::QueueFull,
+                format!("the queue is full and the spool takes no more: {why} (`queueBytes`, `spool`)"),
+            )
+        };
+        let mut spool = self.spool.lock();
+        match spool.as_mut().map(|spool| spool.push(record)) {
+            Some(Ok(())) => self.account.spool(record.counts, false),
+            Some(Err(PushError::Full)) => return Err(refused("its limit is reached")),
+            Some(Err(PushError::Io(why))) => return Err(refused(&why)),
+            None => return Err(closed()),
+        }
+        drop(spool);
+        let mut state = self.state.lock();
+        state.spool_waits = true;
+        if state.resting > 0 {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Whether what cannot be delivered now can be kept for later.
+    pub(crate) fn has_spool(&self) -> bool {
+        self.state.lock().has_spool
+    }
+
+    fn wants_sender(&self) -> bool {
+        let state = self.state.lock();
+        state.senders == 0 && matches!(state.mode, Mode::Open)
     }
 
     fn push(&self, state: &mut State, parcel: Parcel, offering: &mut Offering) {
@@ -334,7 +423,24 @@ impl Queue {
         loop {
             let now = Instant::now();
             let gives = matches!(state.mode, Mode::Open | Mode::Closing);
-            if gives && self.is_due(&state, Some(now)) {
+            let due = gives && self.is_due(&state, Some(now));
+            // The spool takes turns with the queue. Who closes has no time for it.
+            if state.mode == Mode::Open
+                && state.spool_waits
+                && !state.spool_busy
+                && (state.spool_turn || !due)
+            {
+                state.spool_busy = true;
+                state.spool_turn = false;
+                drop(state);
+                if let Some(batch) = self.take_from_spool() {
+                    return Some(batch);
+                }
+                state = self.state.lock();
+                continue;
+            }
+            if due {
+                state.spool_turn = true;
                 return Some(self.cut(&mut state));
             }
             let until = match state.parcels.front() {
@@ -351,11 +457,72 @@ impl Queue {
         }
     }
 
+    fn take_from_spool(&self) -> Option<Batch<'_>> {
+        let mut batch = self.batch();
+        let mut spool = self.spool.lock();
+        let (records, lost) = match spool.as_mut() {
+            Some(spool) => (spool.take(self.settings.batch_bytes), spool.lost()),
+            None => (Vec::new(), Counts::default()),
+        };
+        drop(spool);
+        if lost != Counts::default() {
+            self.account.spool(lost, true);
+            self.account.drop_queued(lost, 0, DropReason::SpoolDamaged);
+        }
+        let mut state = self.state.lock();
+        batch.first = state.next_seq;
+        for mut record in records {
+            batch.bytes += record.payload.len();
+            batch.parcels.push(Parcel {
+                payload: std::mem::take(&mut record.payload),
+                declared: record.counts,
+                dropped: record.dropped,
+                offered: Instant::now(),
+                seq: batch.first,
+                done: None,
+                values: None,
+                counted: record.counted,
+            });
+            batch.records.push(record);
+        }
+        batch.count = batch.parcels.len();
+        if batch.count == 0 {
+            state.spool_busy = false;
+            state.spool_waits = false;
+            return None;
+        }
+        state.held += batch.count;
+        state.held_bytes += batch.bytes;
+        state.out.push(batch.first);
+        Some(batch)
+    }
+
+    /// Whether the account says of a batch from the spool that it lies on disk; not while it is delivered.
+    pub(crate) fn lies_on_disk(&self, batch: &mut Batch<'_>, lies: bool) {
+        if batch.set_out == lies {
+            batch.set_out = !lies;
+            batch.records.iter().for_each(|r| self.account.spool(r.counts, !lies));
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            queue: self,
+            parcels: Vec::new(),
+            first: 0,
+            bytes: 0,
+            count: 0,
+            records: Vec::new(),
+            set_out: false,
+            later: false,
+        }
+    }
+
     fn cut(&self, state: &mut State) -> Batch<'_> {
-        let mut batch = Batch { queue: self, parcels: Vec::new(), first: 0, bytes: 0, count: 0 };
+        let mut batch = self.batch();
         while let Some(next) = state.parcels.front() {
             let size = next.payload.len();
-            let alone = !self.v04 || next.spooled || self.settings.batch_bytes < size;
+            let alone = !self.v04 || next.counted || self.settings.batch_bytes < size;
             if !batch.parcels.is_empty() && (alone || batch.bytes + size > self.settings.batch_bytes) {
                 break;
             }
@@ -379,7 +546,22 @@ impl Queue {
 
     /// A batch has met its fate: its room is free, its buffers can be used again.
     pub(super) fn settle(&self, batch: &mut Batch<'_>) {
+        let from_spool = !batch.records.is_empty();
+        let mut waits = false;
+        if let Some(spool) = self.spool.lock().as_mut().filter(|_| from_spool) {
+            if batch.later {
+                spool.put_back(&batch.records);
+                self.lies_on_disk(batch, true);
+            } else {
+                spool.confirm();
+            }
+            waits = spool.held().payloads > 0;
+        }
         let mut state = self.state.lock();
+        if from_spool {
+            state.spool_busy = false;
+            state.spool_waits = waits;
+        }
         state.held -= batch.count;
         state.held_bytes -= batch.bytes;
         if let Some(i) = state.out.iter().position(|first| *first == batch.first) {
@@ -394,8 +576,8 @@ impl Queue {
     }
 
     /// A payload that nobody has settled.
-    pub(super) fn lose(&self, parcel: &mut Parcel) {
-        self.account.drop_queued(std::mem::take(&mut parcel.declared), 0, DropReason::Internal);
+    pub(super) fn lose(&self, parcel: &mut Parcel, reason: DropReason) {
+        self.account.drop_queued(std::mem::take(&mut parcel.declared), 0, reason);
     }
 
     /// Drops a payload that a sender has taken and that never sets out.
@@ -408,7 +590,8 @@ impl Queue {
     /// Whether one more sender may be started; the caller must do it, or say [`Queue::not_started`].
     pub(crate) fn claim_sender(&self) -> bool {
         let mut state = self.state.lock();
-        let wanted = state.mode != Mode::Suspended && !state.parcels.is_empty();
+        let wanted = state.mode != Mode::Suspended
+            && (!state.parcels.is_empty() || state.spool_waits && state.mode == Mode::Open);
         let free = state.senders == 0 || state.resting == 0 && state.senders < self.settings.senders;
         let claimed = wanted && free;
         state.senders += usize::from(claimed);
@@ -472,19 +655,33 @@ impl Queue {
         state.mode = Mode::Closed;
         let rest = std::mem::take(&mut state.parcels);
         state.bytes = 0;
-        for parcel in &rest {
-            self.account.drop_queued(parcel.declared, 0, reason);
-        }
         drop(state);
         self.work.notify_all();
         self.room.notify_all();
         self.settled.notify_all();
         let mut lost = Counts::default();
         for mut parcel in rest {
+            let record = parcel.record();
+            if self.to_spool(&record).is_ok() {
+                parcel.complete(Err(closed().note("; it is kept in the spool")));
+                continue;
+            }
             lost = lost.plus(parcel.declared);
+            self.lose(&mut parcel, reason);
             parcel.complete(Err(closed()));
         }
         lost
+    }
+
+    /// Leaves the spool to whoever comes next.
+    pub(crate) fn close_spool(&self) {
+        self.state.lock().has_spool = false;
+        *self.spool.lock() = None;
+    }
+
+    /// What the spool holds, if there is one.
+    pub(crate) fn spooled(&self) -> Option<Held> {
+        self.spool.lock().as_ref().map(Spool::held)
     }
 
     /// Gives no payloads until [`Queue::resume`]; waits up to `end` for senders to end. Whether they have.
@@ -502,17 +699,19 @@ impl Queue {
         self.state.lock().mode == Mode::Suspended
     }
 
-    /// A payload that a sender has taken comes back, as the first.
-    pub(crate) fn put_back(&self, parcel: Parcel) {
+    /// What of a batch is open comes back, before all others.
+    pub(crate) fn put_back(&self, batch: &mut Batch<'_>) {
         let mut state = self.state.lock();
         if state.mode == Mode::Closed {
-            drop(state);
-            let mut parcel = parcel;
-            self.drop_parcel(&mut parcel, &closed());
             return;
         }
-        state.bytes += parcel.payload.len();
-        state.parcels.push_front(parcel);
+        for mut parcel in batch.parcels.drain(..).rev() {
+            if parcel.is_open() {
+                parcel.values = None;
+                state.bytes += parcel.payload.len();
+                state.parcels.push_front(parcel);
+            }
+        }
     }
 
     /// Gives payloads again; whether a sender must be started.
@@ -521,7 +720,7 @@ impl Queue {
         if state.mode == Mode::Suspended {
             state.mode = Mode::Open;
         }
-        !state.parcels.is_empty()
+        !state.parcels.is_empty() || state.spool_waits
     }
 
     /// Waits until no sender runs.

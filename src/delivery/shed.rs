@@ -115,7 +115,6 @@ mod tests {
             done: None,
             values: None,
             counted: false,
-            spooled: false,
         }
     }
 

@@ -50,11 +50,31 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
         },
         "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.unusable },
         "health_metrics": d.statsd_status().map(|(to, sent, lost)| json!({ "to": to, "lines_sent": sent, "lines_lost": lost })),
+        "queue": queue(d),
         "stats": stats(d),
         "memory_bytes": memory_bytes,
         "account": account(&d.account.snapshot()),
     })
     .to_string()
+}
+
+/// How the queue stands, and the spool.
+fn queue(d: &Dispatcher) -> Value {
+    let q = d.queue.status();
+    json!({
+        "payloads": q.payloads,
+        "bytes": q.bytes,
+        "oldest_ms": q.oldest.as_millis() as u64,
+        "refused": q.refused,
+        "evicted": q.evicted,
+        "senders": q.senders,
+        "spool": d.queue.spooled().map(|held| json!({
+            "payloads": held.payloads,
+            "traces": held.counts.traces,
+            "disk_bytes": held.disk_bytes,
+            "damaged": held.damaged,
+        })),
+    })
 }
 
 /// Whether stats are computed, and what became of them.
@@ -103,6 +123,7 @@ fn account(m: &Metrics) -> Value {
         "filtered": counts(m.filtered),
         "sampled_out": counts(m.sampled_out),
         "queued": counts(m.queued),
+        "spooled": counts(m.spooled),
         "possibly_duplicated": m.possibly_duplicated,
         "possibly_arrived": m.possibly_arrived,
         "repaired": m.repaired,

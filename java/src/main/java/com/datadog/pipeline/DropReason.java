@@ -30,5 +30,7 @@ public enum DropReason {
    * Normalization refused the trace as the agent would: an id is 0, its spans are of several
    * traces, it has none. Knob: {@link Builder#normalize}.
    */
-  INVALID_TRACE
+  INVALID_TRACE,
+  /** What lay on disk could not be read. Knob: {@link Builder#spool}. */
+  SPOOL_DAMAGED
 }

@@ -1,0 +1,239 @@
+//! The spool in an exporter: what the queue cannot hold while the agent is away arrives later, from a later process if
+//! need be.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+#[path = "support/msgpack.rs"]
+mod msgpack;
+mod support;
+
+use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::{Builder, ErrorKind, TraceExporter};
+use msgpack::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{ScriptedAgent, socket_path};
+
+const LONG: Duration = Duration::from_secs(30);
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("dp-spool-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An exporter whose queue holds next to nothing.
+fn exporter(socket: &Path, dir: &Path) -> Builder {
+    TraceExporter::builder()
+        .url(format!("unix://{}", socket.display()))
+        .discovery(false)
+        .queue_payloads(10)
+        .send_timeout(Duration::from_millis(500))
+        .send_budget(Duration::from_millis(500))
+        .async_budget(Duration::from_millis(500))
+        .spool(dir.to_str().unwrap(), 8 << 20)
+}
+
+fn named(resource: &str) -> Vec<u8> {
+    payload([span_with("resource", s(resource))])
+}
+
+fn arrived(agent: &ScriptedAgent) -> BTreeMap<String, usize> {
+    let mut out = BTreeMap::new();
+    for request in agent.requests() {
+        for chunk in decode(&request.body).as_array().unwrap() {
+            let resource = chunk[0]["resource"].as_str().unwrap().to_owned();
+            *out.entry(resource).or_insert(0) += 1;
+        }
+    }
+    out
+}
+
+fn closed_account(exporter: &TraceExporter) {
+    let m = exporter.metrics();
+    assert_eq!(m.received, m.accounted_for(), "{m:#?}");
+    assert!(m.queued.traces >= m.spooled.traces);
+}
+
+fn until(what: impl Fn() -> bool) {
+    let end = Instant::now() + LONG;
+    while !what() {
+        assert!(Instant::now() < end, "it does not come to be");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_agent_that_is_away_for_long_costs_nothing() {
+    let (socket, dir) = (socket_path(), Dir::new("away"));
+    let exporter = exporter(&socket, &dir.0).build().unwrap();
+    for i in 0..400 {
+        exporter.offer(&named(&format!("{i}"))).unwrap();
+        if i % 100 == 0 {
+            // Longer than any budget.
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        closed_account(&exporter);
+    }
+    until(|| exporter.metrics().spooled.traces > 380);
+    let report = exporter.flush(Duration::from_millis(50));
+    assert!(!report.complete && report.pending.traces == 400, "{report:?}");
+    let agent = ScriptedAgent::unix(socket, []);
+    until(|| exporter.metrics().sent.traces == 400);
+    let m = exporter.metrics();
+    assert_eq!((m.queued, m.spooled, m.dropped_total()), Default::default());
+    assert_eq!(m.received.spans, 400);
+    closed_account(&exporter);
+    assert_eq!(arrived(&agent).len(), 400);
+    assert!(agent.requests().len() < 60, "what is small travels together: {}", agent.requests().len());
+    assert!(exporter.explain().contains("\"disk_bytes\":0"), "{}", exporter.explain());
+}
+
+#[test]
+fn what_is_left_at_close_is_sent_by_the_next_process() {
+    let (socket, dir) = (socket_path(), Dir::new("close"));
+    let first = exporter(&socket, &dir.0).queue_payloads(1000).build().unwrap();
+    for i in 0..50 {
+        first.offer(&named(&format!("{i}"))).unwrap();
+    }
+    let waiting = first.send_async(&named("future"));
+    let second = exporter(&socket, &dir.0).build().unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::InvalidConfiguration);
+    let report = first.close_within(Duration::from_millis(100));
+    assert!(!report.complete);
+    assert_eq!(report.metrics.spooled.traces, 51, "{:?}", report.metrics);
+    assert_eq!(report.metrics.received, report.metrics.accounted_for());
+    let error = waiting.wait(LONG).unwrap().unwrap_err();
+    assert!(error.message().contains("kept in the spool"), "{error}");
+    let agent = ScriptedAgent::unix(socket.clone(), []);
+    let second = exporter(&socket, &dir.0).build().unwrap();
+    until(|| second.metrics().sent.traces == 51);
+    assert_eq!(second.metrics().queued, Counts::default());
+    closed_account(&second);
+    assert_eq!(arrived(&agent).len(), 51);
+}
+
+#[test]
+fn stats_count_what_comes_from_the_spool_once() {
+    let (socket, dir) = (socket_path(), Dir::new("stats"));
+    let info = r#"{"endpoints":["/v0.4/traces","/v0.6/stats"],"client_drop_p0s":true}"#;
+    let agent = ScriptedAgent::unix(socket.clone(), []);
+    agent.set_info([support::say(200, info)]);
+    let bucket = Duration::from_secs(600);
+    let exporter = exporter(&socket, &dir.0).discovery(true).compute_stats(bucket).build().unwrap();
+    exporter.await_agent(LONG).unwrap();
+    drop(agent);
+    for i in 0..40 {
+        exporter.offer(&named(&format!("{i}"))).unwrap();
+        if i % 5 == 0 {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+    until(|| exporter.metrics().spooled.traces >= 35);
+    let agent = ScriptedAgent::unix(socket, []);
+    agent.set_info([support::say(200, info)]);
+    until(|| exporter.metrics().sent.traces == 40);
+    assert_eq!(exporter.stats().unwrap().counted, 40);
+    closed_account(&exporter);
+}
+
+#[test]
+fn a_full_spool_refuses_and_says_so() {
+    let (socket, dir) = (socket_path(), Dir::new("full"));
+    let exporter = exporter(&socket, &dir.0).spool(dir.0.to_str().unwrap(), 1 << 20).build().unwrap();
+    let large = payload([span_with("resource", s(&"x".repeat(100_000)))]);
+    let refused = (0..40).filter(|_| exporter.offer(&large).is_err()).count();
+    assert!((15..30).contains(&refused), "{refused}");
+    assert_eq!(exporter.metrics().dropped_for(DropReason::QueueFull).traces, refused as u64);
+    closed_account(&exporter);
+    exporter.close();
+    let disk: u64 = std::fs::read_dir(&dir.0).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    assert!(disk <= (1 << 20) + 100, "{disk}");
+}
+
+#[test]
+fn what_is_damaged_is_counted() {
+    let (socket, dir) = (socket_path(), Dir::new("damaged"));
+    let first = exporter(&socket, &dir.0).build().unwrap();
+    for i in 0..30 {
+        first.offer(&named(&format!("{i}"))).unwrap();
+    }
+    first.close_within(Duration::ZERO);
+    let segment = std::fs::read_dir(&dir.0).unwrap().map(|e| e.unwrap().path());
+    let segment = segment.filter(|p| p.extension().is_some_and(|e| e == "seg")).min().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let agent = ScriptedAgent::unix(socket.clone(), []);
+    let second = exporter(&socket, &dir.0).build().unwrap();
+    until(|| second.metrics().queued == Counts::default());
+    let m = second.metrics();
+    assert_eq!((m.sent.traces, m.dropped_for(DropReason::SpoolDamaged).traces), (29, 1), "{m:?}");
+    closed_account(&second);
+    assert_eq!(arrived(&agent).len(), 29);
+}
+
+/// Runs as a process of its own: offers until it is killed, and prints each number that was taken.
+#[test]
+#[ignore = "the process that another test kills"]
+fn a_process_that_is_killed() {
+    let (Ok(socket), Ok(dir)) = (std::env::var("SPOOL_SOCKET"), std::env::var("SPOOL_DIR")) else { return };
+    let exporter = exporter(Path::new(&socket), Path::new(&dir)).build().unwrap();
+    for i in 0.. {
+        if exporter.offer(&named(&format!("{i}"))).is_ok() && exporter.metrics().spooled.traces > 0 {
+            use std::io::Write;
+            let mut out = std::io::stdout().lock();
+            let _ = writeln!(out, "\ntaken {i}").and_then(|()| out.flush());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+fn after_a_kill_at_most_the_last_record_and_the_queue_are_lost() {
+    use std::io::{BufRead, BufReader};
+    let (socket, dir) = (socket_path(), Dir::new("killed"));
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_process_that_is_killed", "--ignored", "--nocapture"])
+        .env("SPOOL_SOCKET", &socket)
+        .env("SPOOL_DIR", &dir.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut taken = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let Ok(line) = line else { break };
+        if let Some(n) = line.strip_prefix("taken ") {
+            taken.push(n.parse::<u64>().unwrap());
+            if taken.len() == 300 {
+                child.kill().unwrap();
+            }
+        }
+    }
+    child.wait().unwrap();
+    let agent = ScriptedAgent::unix(socket.clone(), []);
+    let exporter = exporter(&socket, &dir.0).build().unwrap();
+    until(|| exporter.metrics().queued == Counts::default());
+    let arrived = arrived(&agent);
+    let missing: Vec<_> = taken.iter().filter(|n| !arrived.contains_key(&n.to_string())).collect();
+    // Ten payloads and what was on its way were in memory only; everything else was on disk.
+    assert!(missing.len() <= 21, "{} of {} are missing: {missing:?}", missing.len(), taken.len());
+    assert!(arrived.len() >= 280, "{}", arrived.len());
+    assert_eq!(exporter.metrics().dropped_total(), Counts::default());
+    closed_account(&exporter);
+}
