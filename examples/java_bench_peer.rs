@@ -2,7 +2,8 @@
 //! the senders that Java is compared with.
 //!
 //! - `java_bench_peer agent`: prints its URL and serves until stdin ends. It reads each request to its end, throws it away
-//!   and answers 200 with the same body; below `/alternate` with one body and another in turn.
+//!   and answers 200 with the same body; below `/alternate` with one body and another in turn, below
+//!   `/slow` after 2 ms.
 //! - `java_bench_peer send URL`: reads lines `WHO FILE CALLS` and answers each with the nanoseconds that the calls took,
 //!   after one that is not counted. WHO is `rust` (our exporter), `raw_post` (a bare ureq POST on a kept connection) or
 //!   `plain_socket` (a kept socket with one write and one read: the floor).
@@ -13,7 +14,7 @@ use data_pipeline::TraceExporter;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SAME: &str = r#"{"rate_by_service":{"service:,env:":1}}"#;
 const OTHER: &str = r#"{"rate_by_service":{"service:,env:":0}}"#;
@@ -53,7 +54,7 @@ fn serve(stream: TcpStream) -> Option<()> {
     let mut line = String::new();
     let mut served = 0;
     loop {
-        let (mut length, mut first, mut alternate) = (0u64, true, false);
+        let (mut length, mut first, mut alternate, mut slow) = (0u64, true, false, false);
         loop {
             line.clear();
             if requests.read_line(&mut line).ok()? == 0 {
@@ -61,6 +62,7 @@ fn serve(stream: TcpStream) -> Option<()> {
             }
             if first {
                 (first, alternate) = (false, line.contains(" /alternate/"));
+                slow = line.contains(" /slow/");
             }
             if line == "\r\n" {
                 break;
@@ -72,6 +74,9 @@ fn serve(stream: TcpStream) -> Option<()> {
             }
         }
         std::io::copy(&mut (&mut requests).take(length), &mut std::io::sink()).ok()?;
+        if slow {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         out.write_all(answers[if alternate { served % 2 } else { 0 }].as_bytes()).ok()?;
         served += 1;
     }

@@ -6,9 +6,11 @@ import com.datadog.pipeline.internal.Json;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Enumeration;
@@ -32,6 +34,9 @@ import java.util.zip.ZipFile;
 public final class JavaBench {
   private static final String SEPARATOR = System.lineSeparator();
   private static final double SLICE_NANOS = 10e6;
+
+  /** So many large payloads are offered before the queue is drained. */
+  private static final int OFFERS = 4;
 
   private final String payloads;
   private final String peerProgram;
@@ -63,6 +68,8 @@ public final class JavaBench {
         bench.sends("send_java_1", "web_1x1", exporter, peer, "raw_post", "rust", "plain_socket");
         bench.heap(exporter, url);
       }
+      bench.offers(url);
+      bench.throughput(url + "/slow");
     }
     bench.load();
     bench.sizes();
@@ -126,11 +133,87 @@ public final class JavaBench {
     }
   }
 
+  /** What an offer costs its caller, beside a bare copy of the same bytes to native memory. */
+  private void offers(String url) throws IOException {
+    for (String name : new String[] {"web_100x10", "web_1x1"}) {
+      byte[] payload = Files.readAllBytes(Paths.get(payloads, name + ".msgpack"));
+      ByteBuffer[] natives = new ByteBuffer[OFFERS];
+      for (int i = 0; i < OFFERS; i++) {
+        natives[i] = ByteBuffer.allocateDirect(payload.length);
+      }
+      try (TraceExporter exporter = TraceExporter.builder().url(url).discovery(false).build()) {
+        double[] ours = new double[2 * rounds];
+        double[] ratios = new double[2 * rounds];
+        for (int round = -20; round < ours.length; round++) {
+          long start = System.nanoTime();
+          for (int i = 0; i < OFFERS; i++) {
+            if (!exporter.offer(payload)) {
+              throw new IllegalStateException("the queue is full");
+            }
+          }
+          long offered = System.nanoTime() - start;
+          if (!exporter.flush(Duration.ofSeconds(10)).complete()) {
+            throw new IllegalStateException("the queue did not drain");
+          }
+          start = System.nanoTime();
+          for (ByteBuffer to : natives) {
+            to.clear();
+            to.put(payload);
+          }
+          long copied = System.nanoTime() - start;
+          if (round >= 0) {
+            ours[round] = offered / 1000.0 / OFFERS;
+            ratios[round] = copied / (double) offered;
+          }
+        }
+        row("offer_java", name, "us", median(ours), "copy", median(ratios));
+      }
+    }
+  }
+
+  /** Delivered traces a second: four threads that offer, beside one that sends, to a slow agent. */
+  private void throughput(String url) throws Exception {
+    byte[] payload = Files.readAllBytes(Paths.get(payloads, "web_1x1.msgpack"));
+    double one;
+    try (TraceExporter exporter = TraceExporter.builder().url(url).discovery(false).build()) {
+      nanos(exporter, payload, 100);
+      one = 1e9 / nanos(exporter, payload, 500);
+    }
+    try (TraceExporter exporter = TraceExporter.builder().url(url).discovery(false).build()) {
+      long start = System.nanoTime();
+      Thread[] threads = new Thread[4];
+      for (int i = 0; i < threads.length; i++) {
+        threads[i] =
+            new Thread(
+                () -> {
+                  while (System.nanoTime() - start < 2_000_000_000L) {
+                    exporter.offer(payload);
+                  }
+                });
+        threads[i].start();
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+      double seconds = (System.nanoTime() - start) / 1e9;
+      double delivered = exporter.metrics().sent().traces() / seconds;
+      row("offer_throughput", "web_1x1", "traces/s", delivered, "one_sender", one / delivered);
+    }
+  }
+
   private void heap(TraceExporter exporter, String url) throws IOException {
     byte[] payload = Files.readAllBytes(Paths.get(payloads, "web_100x10.msgpack"));
     byte[] other = Files.readAllBytes(Paths.get(payloads, "web_1x1.msgpack"));
     double unchanged = allocated(() -> exporter.send(payload));
     row("java_heap_unchanged", "web_100x10", "bytes", unchanged, null, 0);
+    try (TraceExporter quiet = TraceExporter.builder().url(url).queuePayloads(100_000).build()) {
+      double offer = allocated(() -> quiet.offer(other));
+      row("java_heap_offer", "web_1x1", "bytes", offer, null, 0);
+      quiet.flush(Duration.ofSeconds(10));
+      double future = allocated(() -> quiet.sendAsync(other));
+      row("java_heap_send_async", "web_1x1", "bytes", future, null, 0);
+      quiet.flush(Duration.ofSeconds(10));
+    }
     byte[][] both = {payload, other};
     int[] turn = new int[1];
     double counts = allocated(() -> exporter.send(both[turn[0]++ & 1]));
