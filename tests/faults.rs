@@ -240,6 +240,42 @@ fn play_closing(case: &Case, listen: Listen) -> Row {
     row
 }
 
+/// The same faults for what is queued: offers that nobody waits for, and futures.
+fn play_queued(case: &Case, listen: Listen) -> Row {
+    let name = format!("queued: {}", full_name(case));
+    let agent = ScriptedAgent::start(listen, std::iter::repeat_n(case.step.clone(), case.times));
+    let e = builder(&agent.url).async_budget(Duration::from_millis(1500)).discovery(false).build().unwrap();
+    let started = Instant::now();
+    e.offer(&body()).unwrap();
+    let future = e.send_async(&body());
+    let report = e.flush(Duration::from_millis(1500) + SLACK);
+    let took = started.elapsed();
+    assert!(report.complete, "{name} {listen:?}: {report:?} after {took:?}");
+    let result = future.wait(Duration::ZERO).expect("a flush that is complete leaves no future");
+    let m = e.metrics();
+    match case.fate {
+        Sent => assert_eq!(m.sent.traces, 4, "{name} {listen:?}: {result:?}"),
+        Lost(_) => assert_eq!(m.dropped_total().traces, 4, "{name} {listen:?}: {result:?} {m:#?}"),
+    }
+    assert_eq!(result.is_ok(), case.fate == Sent, "{name}");
+    assert_eq!((report.sent, report.dropped), (m.sent, m.dropped), "{name}: a flush tells the truth");
+    finish(&name, transport(listen), &e, arrived(&agent), took)
+}
+
+/// `close` while queued payloads meet the fault: every future completes, with an answer or the reason.
+fn play_queued_closing(case: &Case, listen: Listen) -> Row {
+    let name = format!("close during: queued: {}", full_name(case));
+    let agent = ScriptedAgent::start(listen, std::iter::repeat_n(case.step.clone(), case.times));
+    let e = builder(&agent.url).batch_bytes(0).discovery(false).build().unwrap();
+    let futures: Vec<_> = (0..10).map(|_| e.send_async(&body())).collect();
+    std::thread::sleep(Duration::from_millis(40));
+    let started = Instant::now();
+    let row = finish(&name, transport(listen), &e, 20, started.elapsed());
+    let sent = futures.iter().filter(|f| f.wait(Duration::ZERO).expect("it completes").is_ok()).count();
+    assert_eq!(2 * sent as u64, row.sent, "{name}");
+    Row { arrived: arrived(&agent), ..row }
+}
+
 /// Another process that is an agent, so that it can be killed and stopped like one.
 struct Agent {
     child: Child,
@@ -376,6 +412,36 @@ fn restarted_under_load(listen: Listen) -> Row {
     assert_eq!(m.dropped_total().traces, 0, "nothing is lost inside the budget: {m:#?}");
     let arrived = before + second.kill();
     finish("killed under load, down 5 s", transport(listen), &e, arrived, took)
+}
+
+/// The agent is away for 10 s while 2,000 spans a second are offered; with the default settings nothing is lost.
+fn restarted_under_offers(listen: Listen) -> Row {
+    let (address, url) = address(listen);
+    let first = Agent::start(&address);
+    let e = Arc::new(TraceExporter::builder().url(url).build().unwrap());
+    let started = Instant::now();
+    let payload = array([array((0..10).map(|_| good_span()))]);
+    let (mut before, mut agent) = (0, Some(first));
+    let mut next = Instant::now();
+    while started.elapsed() < Duration::from_secs(13) {
+        e.offer(&payload).unwrap();
+        next += Duration::from_millis(5);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        let at = started.elapsed().as_secs();
+        if at < 12 && agent.is_some() && at >= 2 {
+            before = agent.take().map_or(0, Agent::kill);
+        } else if at >= 12 && agent.is_none() {
+            agent = Some(Agent::start(&address));
+        }
+    }
+    let report = e.flush(Duration::from_secs(20));
+    let took = started.elapsed();
+    assert!(report.complete, "{report:?}");
+    std::thread::sleep(Duration::from_millis(100));
+    let m = e.metrics();
+    assert_eq!((m.dropped_total().traces, m.sent), (0, m.received), "nothing is lost: {m:#?}");
+    let arrived = before + agent.map_or(0, Agent::kill);
+    finish("queued: killed under load, down 10 s", transport(listen), &e, arrived, took)
 }
 
 fn stopped(listen: Listen) -> Row {
@@ -516,6 +582,7 @@ fn every_fault_is_survived_and_every_trace_accounted_for() {
     let mut jobs: Vec<Job> = Vec::new();
     for &listen in TRANSPORTS {
         jobs.push(Box::new(move || vec![restarted_under_load(listen)]));
+        jobs.push(Box::new(move || vec![restarted_under_offers(listen)]));
         jobs.push(Box::new(move || vec![stopped(listen)]));
         jobs.push(Box::new(move || vec![absent_then_up(listen)]));
         jobs.push(Box::new(move || vec![sixty_four_exporters(listen)]));
@@ -526,6 +593,12 @@ fn every_fault_is_survived_and_every_trace_accounted_for() {
         }
         for case in scripted_cases() {
             jobs.push(Box::new(move || vec![play_closing(&case, listen)]));
+        }
+        for case in scripted_cases() {
+            jobs.push(Box::new(move || vec![play_queued(&case, listen)]));
+        }
+        for case in scripted_cases() {
+            jobs.push(Box::new(move || vec![play_queued_closing(&case, listen)]));
         }
     }
     jobs.push(Box::new(addresses));
