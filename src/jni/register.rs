@@ -3,8 +3,8 @@
 //! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
 //! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
-use super::questions;
 use super::trace_exporter as natives;
+use super::{questions, tool};
 use jni::objects::{JStackTraceElement, JThrowable};
 use jni::strings::JNIString;
 use jni::{Env, NativeMethod, jni_sig, jni_str};
@@ -71,6 +71,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
         ),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
+        native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),
     ];
     // SAFETY: see `native!`.
     unsafe { env.register_native_methods(&class, &methods) }
