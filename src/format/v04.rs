@@ -35,6 +35,11 @@ impl Encoder {
     pub fn add(&mut self, payload: &mut Payload<'_>) {
         settle_marks(payload);
         payload.arena.sort_edits();
+        if self.chunks == 0 {
+            // Little is added to most payloads; growing step by step would end at up to twice the size.
+            let len = payload.bytes.len();
+            self.out.reserve_exact(len + len / 16);
+        }
         let mut splice = Splice {
             bytes: payload.bytes,
             side: &payload.arena.side,
