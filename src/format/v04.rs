@@ -35,11 +35,7 @@ impl Encoder {
     pub fn add(&mut self, payload: &mut Payload<'_>) {
         settle_marks(payload);
         payload.arena.sort_edits();
-        if self.chunks == 0 {
-            // Little is added to most payloads; growing step by step would end at up to twice the size.
-            let len = payload.bytes.len();
-            self.out.reserve_exact(len + len / 16);
-        }
+        self.make_room(payload);
         let mut splice = Splice {
             bytes: payload.bytes,
             side: &payload.arena.side,
@@ -70,6 +66,22 @@ impl Encoder {
             splice.to = chunk.end as usize;
         }
         splice.flush();
+    }
+
+    /// Little is added to most payloads, so room for all of one is made at once; where more is added, by half. Doubling would
+    /// end at up to twice what is needed.
+    fn make_room(&mut self, payload: &Payload<'_>) {
+        let len = payload.bytes.len();
+        if self.chunks == 0 {
+            self.out.reserve_exact(len + len / 16);
+            return;
+        }
+        let chunks = payload.chunks();
+        let (from, to) = (chunks.first().map_or(0, |c| c.at), chunks.last().map_or(0, |c| c.end));
+        let batch = to.saturating_sub(from) as usize + payload.spans().len() * 32;
+        if self.out.capacity() - self.out.len() < batch {
+            self.out.reserve_exact(batch.max(self.out.len() / 2));
+        }
     }
 
     /// Ends the body and gives it.
