@@ -106,9 +106,6 @@ impl Plan {
         if mark {
             slots.extend(TOP_LEVEL_SLOTS);
         }
-        if format == OutputFormat::V1 {
-            slots.extend(v1::V1_SLOTS);
-        }
         if drop_p0 {
             slots.extend(P0_SLOTS);
         }

@@ -85,10 +85,7 @@ impl Bench {
             )
             .unwrap(),
             memory: Memory::default(),
-            interest: Rewriter::interest(Interest::none())
-                .slots(v1::V1_SLOTS)
-                .slots(P0_SLOTS)
-                .slots(TOP_LEVEL_SLOTS),
+            interest: Rewriter::interest(Interest::none()).slots(P0_SLOTS).slots(TOP_LEVEL_SLOTS),
             metadata: Metadata { language: "java".into(), runtime_id: "r".into(), ..Metadata::default() },
             from_v05: from_v05::Decoder::default(),
             from_v1: from_v1::Decoder::default(),

@@ -106,6 +106,12 @@ impl Out {
         self.word(code.0, code.width());
     }
 
+    /// A byte and a number behind it.
+    #[inline(always)]
+    pub(super) fn byte_and_code(&mut self, b: u8, code: Code) {
+        self.word(code.0 << 8 | u64::from(b), code.width() + 1);
+    }
+
     /// A number and a byte behind it.
     #[inline(always)]
     pub(super) fn code_and(&mut self, code: Code, b: u8) {

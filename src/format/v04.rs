@@ -68,20 +68,23 @@ impl Encoder {
         splice.flush();
     }
 
-    /// Little is added to most payloads, so room for all of one is made at once; where more is added, by half. Doubling would
-    /// end at up to twice what is needed.
+    /// Little is added to most payloads, so room for all of one is made at once, if as much of it is kept as of the first batch;
+    /// where more is needed, by half. Doubling would end at up to twice of it.
     fn make_room(&mut self, payload: &Payload<'_>) {
-        let len = payload.bytes.len();
-        if self.chunks == 0 {
-            self.out.reserve_exact(len + len / 16);
+        let kept = payload.chunks().iter().filter(|c| c.state == ChunkState::Kept);
+        let kept = kept.map(|c| (c.end - c.at) as usize).sum::<usize>();
+        let batch = kept + payload.spans().len() * 32;
+        if self.out.capacity() - self.out.len() >= batch {
             return;
         }
-        let chunks = payload.chunks();
-        let (from, to) = (chunks.first().map_or(0, |c| c.at), chunks.last().map_or(0, |c| c.end));
-        let batch = to.saturating_sub(from) as usize + payload.spans().len() * 32;
-        if self.out.capacity() - self.out.len() < batch {
-            self.out.reserve_exact(batch.max(self.out.len() / 2));
-        }
+        let (from, to) = match payload.chunks() {
+            [first, .., last] | [first @ last] => (first.at as usize, last.end as usize),
+            [] => return,
+        };
+        let rest = payload.bytes.len().saturating_sub(from);
+        let expected = (rest as u64 * kept as u64 / (to - from).max(1) as u64) as usize;
+        let more = if self.out.len() == HEAD_ROOM { expected + expected / 16 } else { self.out.len() / 2 };
+        self.out.reserve_exact(batch.max(more));
     }
 
     /// Ends the body and gives it.
