@@ -20,7 +20,7 @@ use crate::trace::{
 use std::sync::Arc;
 
 /// Spans worked through at a time.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 /// An arena that grew beyond this for one unusual payload is given back.
 const KEEP_BYTES: usize = 8 << 20;
 

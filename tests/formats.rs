@@ -646,7 +646,10 @@ fn promoted_keys_are_found_wherever_and_however_they_stand() {
         everything([texts(), kind("producer")].concat(), vec![]),
         everything(vec![], vec![]),
         // Keys of meta as keys of metrics, and the other way round, are no such keys.
-        everything(vec![e("_sampling_priority_v1", s("2"))], vec![e("_dd.p.dm", int(1)), e("_dd.p.tid", int(1))]),
+        everything(
+            vec![e("_sampling_priority_v1", s("2"))],
+            vec![e("_dd.p.dm", int(1)), e("_dd.p.tid", int(1))],
+        ),
         everything(kind("consumer"), vec![e("_sampling_priority_v1", f64_(2.0)), e("_dd.origin", int(1))]),
         // Other heads of the same texts.
         everything(

@@ -15,7 +15,7 @@ use data_pipeline::trace::{
 use std::sync::Arc;
 
 /// Spans worked through at a time, as in the exporter.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 /// What an exporter keeps between payloads.
 #[derive(Default)]
