@@ -5,11 +5,12 @@
 
 use crate::config::{Metadata, OutputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::format::{from_v1, from_v05};
 use crate::msgpack::reader;
 use crate::pipeline::{self, Plan, Prepared};
 use crate::trace::{FilterRules, OnMalformed};
+use serde_json::json;
 
 /// What the tracer hands over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,10 @@ impl InputFormat {
     /// The names in settings.
     pub const ALL: [(&'static str, InputFormat); 4] =
         [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1), ("AUTO", Self::Auto)];
+
+    /// The names in the tool.
+    const NAMES: [(&'static str, InputFormat); 4] =
+        [("v0.4", Self::V04), ("v0.5", Self::V05), ("v1", Self::V1), ("auto", Self::Auto)];
 
     /// Whether payloads come in the format they go out in.
     pub(crate) fn is(self, format: OutputFormat) -> bool {
@@ -177,9 +182,50 @@ pub struct Conversion {
     pub on_malformed: OnMalformed,
 }
 
+impl Conversion {
+    /// Reads what a command line asks for: `from=` and `to=` with `v0.4`, `v0.5`, `v1` (or `from=auto`), `top-level`, `drop-p0`,
+    /// `filter=` with a rule ([`FilterRules::add`]).
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for anything else.
+    pub fn read<'t>(words: impl Iterator<Item = &'t str>) -> Result<Self, Error> {
+        let mut wanted = Self { from: InputFormat::Auto, ..Self::default() };
+        for word in words {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("from", name) => wanted.from = format_named(name, &InputFormat::NAMES)?,
+                ("to", name) => {
+                    wanted.to = match format_named(name, &InputFormat::NAMES[..3])? {
+                        InputFormat::V05 => OutputFormat::V05,
+                        InputFormat::V1 => OutputFormat::V1,
+                        _ => OutputFormat::V04,
+                    }
+                }
+                ("filter", rule) => wanted.filters.add(rule)?,
+                ("top-level", "") => wanted.top_level = true,
+                ("drop-p0", "") => wanted.drop_p0 = true,
+                _ => {
+                    return Err(Error::new(ErrorKind::InvalidArgument, format!("{word:?} is no option")));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+fn format_named(name: &str, known: &[(&str, InputFormat)]) -> Result<InputFormat, Error> {
+    let found = known.iter().find(|(known, _)| *known == name);
+    found.map(|(_, format)| *format).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let text = format!("the format {name:?} is none of {}", names.join(", "));
+        Error::new(ErrorKind::InvalidArgument, text)
+    })
+}
+
 /// What [`convert`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
+    /// The format that the payload had.
+    pub from: InputFormat,
     /// The payload in the format wanted.
     pub body: Vec<u8>,
     /// What the payload held.
@@ -192,6 +238,30 @@ pub struct Converted {
     pub outcome: Outcome,
     /// Place and reason of the first fault that was repaired or dropped.
     pub first_fault: Option<String>,
+}
+
+impl Converted {
+    /// What became of the payload, as one JSON object.
+    pub fn to_json(&self) -> String {
+        let from = InputFormat::NAMES.iter().find(|(_, format)| *format == self.from);
+        let o = &self.outcome;
+        json!({
+            "from": from.map(|(name, _)| *name),
+            "bytes": self.body.len(),
+            "traces": self.traces,
+            "spans": self.spans,
+            "received_bytes": self.received.bytes,
+            "received_traces": self.received.traces,
+            "received_spans": self.received.spans,
+            "filtered": o.filtered.traces,
+            "sampled_out": o.sampled_out.traces,
+            "malformed": o.malformed.traces,
+            "repaired": o.repaired,
+            "lost_in_conversion": o.lost_in_conversion,
+            "first_fault": self.first_fault,
+        })
+        .to_string()
+    }
 }
 
 /// Converts one payload.
@@ -216,6 +286,7 @@ pub fn convert(payload: &[u8], wanted: &Conversion) -> Result<Converted, Error> 
     let mut workspace = Workspace::default();
     let prepared = workspace.prepare(&plan, payload, &Metadata::default())?;
     Ok(Converted {
+        from: if wanted.from == InputFormat::Auto { detect(payload) } else { wanted.from },
         body: prepared.body.to_vec(),
         received: prepared.received,
         traces: prepared.traces,
@@ -228,6 +299,29 @@ pub fn convert(payload: &[u8], wanted: &Conversion) -> Result<Converted, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_is_read_or_named() {
+        let read = |words: &str| Conversion::read(words.split_terminator(' '));
+        let plain = read("to=v1").unwrap();
+        assert_eq!((plain.from, plain.to), (InputFormat::Auto, OutputFormat::V1));
+        assert!(!plain.top_level && !plain.drop_p0 && plain.filters.is_empty());
+        let all = read("to=v0.5 from=v0.4 top-level drop-p0 filter=reject:a=b filter=ignore:x").unwrap();
+        assert_eq!((all.from, all.to), (InputFormat::V04, OutputFormat::V05));
+        assert!(all.top_level && all.drop_p0);
+        assert_eq!((&all.filters.reject[0][..], &all.filters.ignore_resources[0][..]), ("a=b", "x"));
+        for (words, why) in [
+            ("to=auto", "the format \"auto\" is none of v0.4, v0.5, v1"),
+            ("to=V1", "the format \"V1\" is none of v0.4, v0.5, v1"),
+            ("from=", "the format \"\" is none of v0.4, v0.5, v1, auto"),
+            ("drop-p0=no", "\"drop-p0=no\" is no option"),
+            ("filter=keep:a", "the rule \"keep:a\" is none of require:KEY"),
+        ] {
+            let e = read(words).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::InvalidArgument);
+            assert!(e.message().starts_with(why), "{e}");
+        }
+    }
 
     #[test]
     fn a_payload_is_known_by_its_first_bytes() {

@@ -20,7 +20,7 @@ use crate::trace::{
 use std::sync::Arc;
 
 /// Spans worked through at a time.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 /// An arena that grew beyond this for one unusual payload is given back.
 const KEEP_BYTES: usize = 8 << 20;
 
@@ -105,9 +105,6 @@ impl Plan {
         let mut slots: Vec<Slot> = Vec::new();
         if mark {
             slots.extend(TOP_LEVEL_SLOTS);
-        }
-        if format == OutputFormat::V1 {
-            slots.extend(v1::V1_SLOTS);
         }
         if drop_p0 {
             slots.extend(P0_SLOTS);

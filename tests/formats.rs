@@ -20,10 +20,6 @@ use std::collections::BTreeMap;
 use support::msgpack::*;
 use support::wire::{self, Attribute, Chunks, Event, Link, Span, V1, V1Chunk, V1Span};
 
-fn interest() -> Interest {
-    Interest::none().slots(v1::V1_SLOTS)
-}
-
 /// The encoders of one test, used for many payloads.
 #[derive(Default)]
 struct Encoders {
@@ -39,7 +35,7 @@ impl Encoders {
         self.v04.begin();
         self.v05.begin();
         self.v1.begin();
-        let interest = interest();
+        let interest = Interest::none();
         let mut scanner = Scanner::new(bytes, OnMalformed::Fail).unwrap();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &interest, limit).unwrap_or_else(|e| panic!("{e}"));
@@ -358,7 +354,7 @@ fn the_worked_example_in_bytes() {
     // v1 keeps `env` and `_dd.p.tid` as attributes too, so the reference's 151 bytes become these.
     let mut encoder = v1::Encoder::default();
     let mut arena = Arena::new();
-    let scanned = Payload::scan(&input, &mut arena, &interest(), OnMalformed::Fail).unwrap();
+    let scanned = Payload::scan(&input, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap();
     encoder.begin();
     encoder.add(&scanned);
     let metadata = Metadata { language: "java".into(), tracer_version: "1.0".into(), ..Metadata::default() };
@@ -621,6 +617,67 @@ fn promotion_follows_the_agent_s_own_conversion() {
 }
 
 #[test]
+fn promoted_keys_are_found_wherever_and_however_they_stand() {
+    let mut encoders = Encoders::default();
+    let everything = |meta: Vec<Entry>, metrics: Vec<Entry>| {
+        map([
+            e("service", s("env")),
+            e("name", s("server")),
+            e("resource", s("_dd.p.tid")),
+            e("trace_id", u64_(7)),
+            e("span_id", u64_(8)),
+            e("parent_id", u64_(9)),
+            e("start", i64_(10)),
+            e("duration", i64_(11)),
+            e("error", int(1)),
+            e("meta", map(meta)),
+            e("metrics", map(metrics)),
+            e("type", s("version")),
+            e("span_links", array([map([e("trace_id", u64_(1)), e("span_id", u64_(2))])])),
+            e("span_events", array([map([e("name", s("consumer")), e("time_unix_nano", u64_(3))])])),
+        ])
+    };
+    let texts = || vec![e("env", s("span.kind")), e("version", s("env")), e("component", s("component"))];
+    let kind = |kind: &str| vec![e("span.kind", s(kind)), e("server", s("client"))];
+    let wide = |key: &str| [&[0xd9, key.len() as u8][..], key.as_bytes()].concat();
+    let binary = |key: &str| [&[0xc4, key.len() as u8][..], key.as_bytes()].concat();
+    let spans = [
+        // All sixteen keys of a span, so that its head takes three bytes; and a small one behind it.
+        everything([texts(), kind("producer")].concat(), vec![]),
+        everything(vec![], vec![]),
+        // Keys of meta as keys of metrics, and the other way round, are no such keys.
+        everything(
+            vec![e("_sampling_priority_v1", s("2"))],
+            vec![e("_dd.p.dm", int(1)), e("_dd.p.tid", int(1))],
+        ),
+        everything(kind("consumer"), vec![e("_sampling_priority_v1", f64_(2.0)), e("_dd.origin", int(1))]),
+        // Other heads of the same texts.
+        everything(
+            vec![
+                (wide("_dd.origin"), binary("rum")),
+                (binary("span.kind"), wide("server")),
+                (wide("_dd.p.dm"), s("-4")),
+                e("_dd.hostname", s("h")),
+            ],
+            vec![(wide("_sampling_priority_v1"), int(-1))],
+        ),
+        everything(kind("Client"), vec![]),
+        everything(
+            vec![e("_dd.p.tid", s("12ab")), e("_dd.git.commit.sha", s("c")), e("_dd.apm_mode", s(""))],
+            vec![],
+        ),
+        everything(vec![e("_dd.p.tid", s("nonsense")), e("env", s("")), e("version", nil())], vec![]),
+    ];
+    for limit in 1..=spans.len() {
+        let chunks: Vec<_> = spans.chunks(limit).map(|c| array(c.to_vec())).collect();
+        check(&mut encoders, &format!("{limit} spans a chunk"), &array(chunks));
+    }
+    for span in &spans {
+        check(&mut encoders, "one span", &array([array([span.clone()])]));
+    }
+}
+
+#[test]
 fn settings_come_before_what_spans_say() {
     let input =
         payload([span_with("meta", map([e("env", s("span's")), e("_dd.git.commit.sha", s("span's"))]))]);
@@ -639,7 +696,7 @@ fn settings_come_before_what_spans_say() {
         ..Metadata::default()
     };
     encoder.begin();
-    encoder.add(&Payload::scan(&input, &mut arena, &interest(), OnMalformed::Fail).unwrap());
+    encoder.add(&Payload::scan(&input, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap());
     let got = wire::v1(encoder.finish(&input, &metadata));
     let want =
         [(2, "cid"), (3, "java"), (4, "21"), (5, "1.2"), (6, "rid"), (7, "ours"), (8, "host"), (9, "v")];
@@ -843,7 +900,7 @@ fn dropped_chunks_and_spans_leave_no_trace_in_any_format() {
     let rules = FilterRules { reject: vec!["k:rejected".into()], ..FilterRules::default() };
     let (filters, bad) = Filters::new(&rules);
     assert!(bad.is_empty());
-    let interest = Interest::none().slots(v1::V1_SLOTS).slots(P0_SLOTS);
+    let interest = Interest::none().slots(P0_SLOTS);
     for (input, want) in orders {
         let input = array(input);
         let want = array(want);

@@ -21,8 +21,8 @@
 //! is counted.
 //!
 //! What belongs to a chunk stands behind its spans, what belongs to the payload behind its chunks. The head of a first
-//! span's maps is therefore wide enough for any count; the entries are put in at the end, in one more copy, and only when
-//! there are any.
+//! span's maps is therefore wide enough for any count; the entries are put in at the end of the chunk, while it is in the cache,
+//! and those of the payload at its end, only when there are any.
 
 use super::out::Out;
 use crate::error::Error;
@@ -61,7 +61,7 @@ pub struct Decoder {
     texts: Texts,
     out: Out,
     span: SpanParts,
-    /// Pieces that are put into first spans at the end: entries of `meta` and `metrics`.
+    /// Pieces that are put into first spans: entries of `meta` and `metrics`.
     side: Vec<u8>,
     firsts: Vec<First>,
 }
@@ -98,20 +98,66 @@ struct SpanParts {
     path: Vec<u8>,
 }
 
-/// The first span of a chunk, and what is to be put into it.
+/// The first span of a chunk: where the heads of its maps stand in the output, and how many entries they have.
 #[derive(Clone, Debug, Default)]
 struct First {
     metrics_at: usize,
     metrics: u32,
     meta_at: usize,
     metas: u32,
-    /// Ranges of `side` with the chunk's entries, and how many there are.
-    side_meta: std::ops::Range<usize>,
-    side_metas: u32,
-    side_metrics: std::ops::Range<usize>,
-    side_metric_count: u32,
+    /// Bytes of the chunk's entries at the front of `meta`.
+    of_chunk: usize,
+    /// What the payload's fields put behind those.
+    of_payload: Pieces,
     /// Keys that some span of the chunk has.
     seen: u32,
+}
+
+/// Entries that are to be put in: ranges of `side`, and how many entries.
+#[derive(Clone, Debug, Default)]
+struct Pieces {
+    meta: std::ops::Range<usize>,
+    metas: u32,
+    metrics: std::ops::Range<usize>,
+    metric_count: u32,
+}
+
+/// Opens gaps in what is written, from its end to its start, so that each byte moves once.
+struct Gaps<'o> {
+    out: &'o mut Out,
+    /// What stands behind here has moved to behind `write`.
+    read: usize,
+    write: usize,
+}
+
+impl<'o> Gaps<'o> {
+    /// Gaps of `more` bytes in all.
+    fn new(out: &'o mut Out, more: usize) -> Self {
+        let read = out.len();
+        let write = out.widen(more);
+        Self { out, read, write }
+    }
+
+    /// Moves what stands from `at` on.
+    fn keep_from(&mut self, at: usize) {
+        let len = self.read.saturating_sub(at);
+        self.write -= len;
+        self.out.shift(at, len, self.write);
+        self.read = at;
+    }
+
+    /// Fills a gap.
+    fn put(&mut self, bytes: &[u8]) {
+        self.write -= bytes.len();
+        self.out.patch(self.write, bytes);
+    }
+
+    /// Moves a wide map head and sets its count.
+    fn head(&mut self, count: u32) {
+        self.put(&count.to_be_bytes());
+        self.put(&[0xdf]);
+        self.read -= 5;
+    }
 }
 
 /// Keys that are looked for among the attributes; the number is the bit in `seen`, 0 is any other key.
@@ -288,11 +334,8 @@ struct PayloadFacts {
     env: Str,
     hostname: Str,
     version: Str,
-    /// Ranges of `side`.
-    meta: std::ops::Range<usize>,
-    metas: u32,
-    metrics: std::ops::Range<usize>,
-    metric_count: u32,
+    /// The attributes.
+    pieces: Pieces,
 }
 
 /// What a chunk says beside its spans.
@@ -347,10 +390,9 @@ impl Decoder {
         let chunks = run.chunks;
         let start = self.out.put_before(HEAD_ROOM, |out| out.array_head(chunks));
         self.chunk_pieces(buf, &facts);
-        let put_in = facts.metas + facts.metric_count > 0
-            || self.firsts.iter().any(|f| f.side_metas + f.side_metric_count > 0);
-        if put_in {
-            self.put_in(&facts);
+        let pieces = &facts.pieces;
+        if pieces.metas + pieces.metric_count > 0 || self.firsts.iter().any(|f| f.of_payload.metas > 0) {
+            self.put_in(pieces);
         }
         let v04 = self.out.written().get(start..).unwrap_or(&[]);
         Ok(Decoded {
@@ -390,9 +432,7 @@ impl Decoder {
                 10 => {
                     self.span.clear();
                     let (_, end) = self.span.attributes(&mut self.texts, buf, at)?;
-                    (facts.meta, facts.metas) = to_side(&mut self.side, &self.span.meta, self.span.metas);
-                    (facts.metrics, facts.metric_count) =
-                        to_side(&mut self.side, &self.span.metrics, self.span.metric_count);
+                    facts.pieces = self.span.to_side(&mut self.side);
                     end
                 }
                 _ => self.texts.pass(buf, at)?,
@@ -444,6 +484,8 @@ impl Decoder {
         let mut facts =
             ChunkFacts { priority: None, origin: EMPTY, mechanism: 0, trace_id: None, dropped: false };
         let mut first = First::default();
+        let side = self.side.len();
+        let mut pieces = Pieces::default();
         let mut spans = None;
         // Where trace ids stand that were written before the chunk's was known.
         let mut late: Option<(usize, usize)> = None;
@@ -459,10 +501,7 @@ impl Decoder {
                 3 => {
                     self.span.clear();
                     let (_, end) = self.span.attributes(&mut self.texts, buf, at)?;
-                    (first.side_meta, first.side_metas) =
-                        to_side(&mut self.side, &self.span.meta, self.span.metas);
-                    (first.side_metrics, first.side_metric_count) =
-                        to_side(&mut self.side, &self.span.metrics, self.span.metric_count);
+                    pieces = self.span.to_side(&mut self.side);
                     end
                 }
                 4 if spans.is_none() => {
@@ -503,15 +542,37 @@ impl Decoder {
         }
         run.spans += count;
         if count > 0 {
-            self.chunk_entries(buf, &facts, high, &mut first);
+            self.chunk_entries(buf, &facts, high, first.seen, &mut pieces);
+            self.put_in_chunk(&pieces, &mut first);
             self.firsts.push(first);
         }
+        self.side.truncate(side);
         Ok(p)
     }
 
+    /// Puts the chunk's entries before those of its first span, which count.
+    fn put_in_chunk(&mut self, pieces: &Pieces, first: &mut First) {
+        if pieces.metas + pieces.metric_count == 0 {
+            return;
+        }
+        let piece = |range: &std::ops::Range<usize>| self.side.get(range.clone()).unwrap_or(&[]);
+        let (meta, metrics) = (piece(&pieces.meta), piece(&pieces.metrics));
+        first.metas = first.metas.saturating_add(pieces.metas);
+        first.metrics = first.metrics.saturating_add(pieces.metric_count);
+        let mut gaps = Gaps::new(&mut self.out, meta.len() + metrics.len());
+        gaps.keep_from(first.meta_at + 5);
+        gaps.put(meta);
+        gaps.head(first.metas);
+        gaps.keep_from(first.metrics_at + 5);
+        gaps.put(metrics);
+        gaps.head(first.metrics);
+        first.meta_at += metrics.len();
+        first.of_chunk = meta.len();
+    }
+
     /// What the chunk says of its spans, as entries of the first one.
-    fn chunk_entries(&mut self, buf: &[u8], facts: &ChunkFacts, high: u64, first: &mut First) {
-        let missing = |key: u8| first.seen & (1 << key) == 0;
+    fn chunk_entries(&mut self, buf: &[u8], facts: &ChunkFacts, high: u64, seen: u32, pieces: &mut Pieces) {
+        let missing = |key: u8| seen & (1 << key) == 0;
         // The chunk's attributes stand at the end of `side`, metrics behind meta; what is added goes behind each.
         let priority = match facts.priority {
             Some(p) if facts.dropped && p > 0 => Some(-1),
@@ -520,18 +581,18 @@ impl Decoder {
         };
         if let Some(priority) = priority.filter(|_| missing(PRIORITY)) {
             let start = self.side.len();
-            self.side.extend_from_within(first.side_metrics.clone());
+            self.side.extend_from_within(pieces.metrics.clone());
             writer::str(&mut self.side, b"_sampling_priority_v1");
             writer::int(&mut self.side, priority);
-            first.side_metrics = start..self.side.len();
-            first.side_metric_count += 1;
+            pieces.metrics = start..self.side.len();
+            pieces.metric_count += 1;
         }
         let tid = high != 0 && missing(TID);
         let origin = facts.origin.len > 1 && missing(ORIGIN);
         let mechanism = facts.mechanism != 0 && missing(MECHANISM);
         if tid || origin || mechanism {
             let start = self.side.len();
-            self.side.extend_from_within(first.side_meta.clone());
+            self.side.extend_from_within(pieces.meta.clone());
             if tid {
                 writer::str(&mut self.side, b"_dd.p.tid");
                 self.side.push(0xa0 | 16);
@@ -553,8 +614,8 @@ impl Decoder {
                 }
                 writer::str(&mut self.side, digits.get(at - 1..).unwrap_or(&[]));
             }
-            first.side_meta = start..self.side.len();
-            first.side_metas += u32::from(tid) + u32::from(origin) + u32::from(mechanism);
+            pieces.meta = start..self.side.len();
+            pieces.metas += u32::from(tid) + u32::from(origin) + u32::from(mechanism);
         }
     }
 
@@ -571,52 +632,32 @@ impl Decoder {
             for first in &mut self.firsts {
                 if first.seen & (1 << key) == 0 {
                     let start = self.side.len();
-                    self.side.extend_from_within(first.side_meta.clone());
+                    self.side.extend_from_within(first.of_payload.meta.clone());
                     writer::str(&mut self.side, name);
                     self.side.extend_from_slice(text.raw(buf));
-                    first.side_meta = start..self.side.len();
-                    first.side_metas += 1;
+                    first.of_payload.meta = start..self.side.len();
+                    first.of_payload.metas += 1;
                 }
             }
         }
     }
 
-    /// Puts the entries that belong into first spans, from the last to the first, so that each byte moves once. What a span
-    /// says itself stands behind them.
-    fn put_in(&mut self, facts: &PayloadFacts) {
-        let side = &self.side;
-        let piece = |range: &std::ops::Range<usize>| side.get(range.clone()).unwrap_or(&[]);
-        let pieces = |first: &First| {
-            [
-                (
-                    first.meta_at,
-                    first.metas.saturating_add(facts.metas + first.side_metas),
-                    [piece(&facts.meta), piece(&first.side_meta)],
-                ),
-                (
-                    first.metrics_at,
-                    first.metrics.saturating_add(facts.metric_count + first.side_metric_count),
-                    [piece(&facts.metrics), piece(&first.side_metrics)],
-                ),
-            ]
-        };
-        let more: usize = self.firsts.iter().flat_map(pieces).flat_map(|(_, _, p)| p).map(<[u8]>::len).sum();
-        let mut read = self.out.len();
-        let mut write = self.out.widen(more);
+    /// Puts in what the payload says: its attributes before all others, its fields behind what the chunk says.
+    fn put_in(&mut self, all: &Pieces) {
+        let piece = |range: &std::ops::Range<usize>| self.side.get(range.clone()).unwrap_or(&[]);
+        let (meta, metrics) = (piece(&all.meta), piece(&all.metrics));
+        let more = |first: &First| meta.len() + metrics.len() + first.of_payload.meta.len();
+        let mut gaps = Gaps::new(&mut self.out, self.firsts.iter().map(more).sum());
         for first in self.firsts.iter().rev() {
-            for (at, count, [payload, chunk]) in pieces(first) {
-                let behind = read.saturating_sub(at + 5);
-                write -= behind;
-                self.out.shift(at + 5, behind, write);
-                for bytes in [chunk, payload] {
-                    write -= bytes.len();
-                    self.out.patch(write, bytes);
-                }
-                write -= 5;
-                self.out.patch(write, &[0xdf]);
-                self.out.patch(write + 1, &count.to_be_bytes());
-                read = at;
-            }
+            let own = &first.of_payload;
+            gaps.keep_from(first.meta_at + 5 + first.of_chunk);
+            gaps.put(piece(&own.meta));
+            gaps.keep_from(first.meta_at + 5);
+            gaps.put(meta);
+            gaps.head(first.metas.saturating_add(all.metas + own.metas));
+            gaps.keep_from(first.metrics_at + 5);
+            gaps.put(metrics);
+            gaps.head(first.metrics.saturating_add(all.metric_count));
         }
     }
 
@@ -858,6 +899,21 @@ impl SpanParts {
         self.links.clear();
         self.events.clear();
         (self.metas, self.metric_count, self.struct_count) = (0, 0, 0);
+    }
+
+    /// Copies `meta` and `metrics` to the end of `side`.
+    fn to_side(&self, side: &mut Vec<u8>) -> Pieces {
+        let mut copy = |from: &Out| {
+            let start = side.len();
+            side.extend_from_slice(from.written());
+            start..side.len()
+        };
+        Pieces {
+            meta: copy(&self.meta),
+            metas: self.metas,
+            metrics: copy(&self.metrics),
+            metric_count: self.metric_count,
+        }
     }
 
     /// Reads a flat list of key, type, value. Gives which of the keys that matter are there, and the position behind.
@@ -1347,13 +1403,6 @@ fn trace_id(buf: &[u8], p: usize) -> Read<((u64, u64), usize)> {
         }
         Err(_) => Err(Fault::new(p, Bad::Type, "a trace id of 16 bytes")),
     }
-}
-
-/// Copies what was collected to the end of `side`.
-fn to_side(side: &mut Vec<u8>, from: &Out, count: u32) -> (std::ops::Range<usize>, u32) {
-    let start = side.len();
-    side.extend_from_slice(from.written());
-    (start..side.len(), count)
 }
 
 /// The trace id came behind the spans: it is put into those that were written.

@@ -42,9 +42,19 @@ pub(crate) fn meta_has(buf: &[u8], span: &Span, key: &[u8]) -> bool {
     false
 }
 
+/// Place and length of the string at `p`; their sum is the position behind it. The scan has checked it.
+#[inline(always)]
+pub(crate) fn string_at(buf: &[u8], p: usize) -> (usize, usize) {
+    match buf.get(p..p + 2) {
+        Some(&[b, _]) if b & 0xe0 == 0xa0 => (p + 1, usize::from(b & 0x1f)),
+        Some(&[0xd9, len]) => (p + 2, usize::from(len)),
+        _ => odd_string(buf, p),
+    }
+}
+
 /// Text behind a longer head, binary, or nil. Gives place and length so that place + length is the position behind.
 #[inline(never)]
-pub(crate) fn odd_string(buf: &[u8], p: usize) -> (usize, usize) {
+fn odd_string(buf: &[u8], p: usize) -> (usize, usize) {
     match reader::text(buf, p) {
         Ok((text, end)) => (end - text.len(), text.len()),
         Err(_) => (buf.len(), 0),

@@ -75,7 +75,10 @@ impl Out {
 
     #[cold]
     fn grow(&mut self, n: usize) {
-        let size = (self.pos + n + SURPLUS).max(self.buf.len() * 2).max(4096);
+        // Large ones by half, so that a first payload does not hold twice what it needs.
+        let more = if self.buf.len() < 1 << 20 { self.buf.len() } else { self.buf.len() / 2 };
+        let size = (self.pos + n + SURPLUS).max(self.buf.len() + more).max(4096);
+        self.buf.reserve_exact(size - self.buf.len());
         self.buf.resize(size, 0);
     }
 
@@ -101,6 +104,12 @@ impl Out {
     #[inline(always)]
     pub(super) fn code(&mut self, code: Code) {
         self.word(code.0, code.width());
+    }
+
+    /// A byte and a number behind it.
+    #[inline(always)]
+    pub(super) fn byte_and_code(&mut self, b: u8, code: Code) {
+        self.word(code.0 << 8 | u64::from(b), code.width() + 1);
     }
 
     /// A number and a byte behind it.

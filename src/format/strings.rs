@@ -17,7 +17,8 @@ pub(super) struct StringTable {
     slots: Vec<Slot>,
     mask: usize,
     used: usize,
-    generation: u16,
+    /// In the bits of a slot's tag, so that a comparison needs no shift.
+    generation: u64,
     next_id: u32,
     seed: u64,
     hasher: foldhash::quality::RandomState,
@@ -31,24 +32,26 @@ pub(super) struct StringTable {
 struct Slot {
     lo: u64,
     hi: u64,
-    /// A [`Code`], and the generation in two bytes that a code does not use.
+    /// A [`Code`], and the generation in bits that a code does not use.
     tag: u64,
     at: u32,
     len: u32,
 }
 
-const GENERATION: u32 = 40;
+/// The lowest bit of the generation in a tag, and all of them.
+const GENERATION: u64 = 1 << 40;
+const GENERATIONS: u64 = 0xfff << 40;
 
 impl Slot {
     /// Whether it was filled since the table was cleared.
     #[inline(always)]
-    fn is_of(&self, generation: u16) -> bool {
-        (self.tag >> GENERATION) as u16 == generation
+    fn is_of(&self, generation: u64) -> bool {
+        (self.tag ^ generation) & GENERATIONS == 0
     }
 
     #[inline(always)]
     fn code(&self) -> Code {
-        Code(self.tag & !(0xffff << GENERATION))
+        Code(self.tag & !GENERATIONS)
     }
 }
 
@@ -57,8 +60,9 @@ const OWNED: u32 = 1 << 31;
 const PROBES: usize = 24;
 const FIRST_SIZE: usize = 1024;
 
-/// The number of a text as msgpack bytes (lowest byte first) with their count in the highest byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The number of a text as msgpack bytes (lowest byte first) with their count in the highest byte, and the text's [`mark_of`]
+/// in four bits below that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Code(pub(super) u64);
 
 impl Code {
@@ -79,6 +83,68 @@ impl Code {
     pub(super) fn width(self) -> usize {
         (self.0 >> 56) as usize
     }
+
+    /// The text's [`mark_of`].
+    #[inline(always)]
+    pub(super) fn mark(self) -> usize {
+        (self.0 >> 52) as usize & 15
+    }
+}
+
+/// Texts that encoders look out for. Asked once a distinct text, they cost nothing where they come again: the place of a text
+/// in this list, plus 1, comes with its number.
+pub(super) const MARKED: [&[u8]; 15] = [
+    b"env",
+    b"version",
+    b"component",
+    b"span.kind",
+    b"_dd.p.tid",
+    b"_dd.p.dm",
+    b"_dd.origin",
+    b"_dd.hostname",
+    b"_dd.git.commit.sha",
+    b"_dd.apm_mode",
+    b"_sampling_priority_v1",
+    b"server",
+    b"client",
+    b"producer",
+    b"consumer",
+];
+
+/// The mark of each hash of a text's first eight bytes; 0 is none.
+const MARKS: [u8; 64] = {
+    let mut marks = [0; 64];
+    let mut i = 0;
+    while i < MARKED.len() {
+        let (mut first, mut k) = (0, 0);
+        while k < MARKED[i].len() && k < 8 {
+            first |= (MARKED[i][k] as u64) << (8 * k);
+            k += 1;
+        }
+        assert!(marks[mark_place(first)] == 0, "two of these texts have one place: take another factor");
+        marks[mark_place(first)] = i as u8 + 1;
+        i += 1;
+    }
+    marks
+};
+
+/// Found by trying: no two of the texts have one place.
+const MARK_FACTOR: u64 = 0xcd61_3e30_d8f1_6adf;
+
+const fn mark_place(first: u64) -> usize {
+    (first.wrapping_mul(MARK_FACTOR) >> 58) as usize
+}
+
+/// The place of `text` in [`MARKED`], plus 1; else 0. `first` is its first eight bytes, missing ones as zeros.
+#[inline(always)]
+fn mark(first: u64, text: &[u8]) -> usize {
+    let mark = usize::from(MARKS[mark_place(first)]);
+    if mark != 0 && *text == *MARKED[mark - 1] { mark } else { 0 }
+}
+
+/// As [`mark`], for a text that has no number.
+pub(super) fn mark_of(text: &[u8]) -> usize {
+    mark(load_at_end(text, 0, text.len().min(8)).0, text)
 }
 
 /// A text's number, and where the text stands if it is new.
@@ -96,7 +162,7 @@ impl Default for StringTable {
             slots: vec![Slot::default(); FIRST_SIZE],
             mask: FIRST_SIZE - 1,
             used: 0,
-            generation: 1,
+            generation: GENERATION,
             next_id: 1,
             seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
             hasher: foldhash::quality::RandomState::default(),
@@ -145,13 +211,11 @@ fn load_at_end(src: &[u8], at: usize, len: usize) -> (u64, u64) {
 impl StringTable {
     /// Forgets every text but "".
     pub(super) fn clear(&mut self) {
-        self.generation = match self.generation.checked_add(1) {
-            Some(g) => g,
-            None => {
-                self.slots.fill(Slot::default());
-                1
-            }
-        };
+        self.generation += GENERATION;
+        if self.generation > GENERATIONS {
+            self.slots.fill(Slot::default());
+            self.generation = GENERATION;
+        }
         self.used = 0;
         self.next_id = 1;
         self.owned.clear();
@@ -249,7 +313,7 @@ impl StringTable {
         if !is_utf8(text) {
             return self.repaired(src, at, len);
         }
-        let code = Code::of(self.next_id);
+        let code = Code(Code::of(self.next_id).0 | (mark(lo, text) as u64) << 52);
         self.next_id += 1;
         self.put(self.slot(lo, hi, code, at as u32, len as u32), place);
         if self.used * 2 > self.mask {
@@ -259,7 +323,7 @@ impl StringTable {
     }
 
     fn slot(&self, lo: u64, hi: u64, code: Code, at: u32, len: u32) -> Slot {
-        Slot { lo, hi, tag: code.0 | u64::from(self.generation) << GENERATION, at, len }
+        Slot { lo, hi, tag: code.0 | self.generation, at, len }
     }
 
     fn put(&mut self, slot: Slot, place: usize) {
@@ -432,6 +496,24 @@ mod tests {
         assert_eq!(number(&mut t, src, 4, 3), (first.0, false));
         assert_eq!(number(&mut t, src, 8, 5), (first.0, false));
         assert_eq!(number(&mut t, src, 0, 3), (first.0, false));
+    }
+
+    #[test]
+    fn marked_texts_have_their_marks_and_no_others_do() {
+        let mut t = StringTable::default();
+        let others: [&[u8]; 5] = [b"environment", b"_dd.p.ti", b"_dd.p.tidy", b"_sampling_priority_v2", b"x"];
+        for round in 0..5000 {
+            for (i, text) in MARKED.iter().chain(&others).enumerate() {
+                let src = [text, &b"################"[..]].concat();
+                let want = if i < MARKED.len() { i + 1 } else { 0 };
+                assert_eq!(mark_of(text), want);
+                // Twice: new and known. The table knows texts by place, so each source is a payload of its own.
+                let Interned::New(new) = t.intern(&src, 0, text.len()) else { panic!("{round}: {text:?}") };
+                let Interned::Known(known) = t.intern(&src, 0, text.len()) else { panic!("{text:?}") };
+                assert_eq!((new, new.mark()), (known, want), "{text:?}");
+                t.clear();
+            }
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Encoder {
     pub fn add(&mut self, payload: &mut Payload<'_>) {
         settle_marks(payload);
         payload.arena.sort_edits();
+        self.make_room(payload);
         let mut splice = Splice {
             bytes: payload.bytes,
             side: &payload.arena.side,
@@ -65,6 +66,25 @@ impl Encoder {
             splice.to = chunk.end as usize;
         }
         splice.flush();
+    }
+
+    /// Little is added to most payloads, so room for all of one is made at once, if as much of it is kept as of the first batch;
+    /// where more is needed, by half. Doubling would end at up to twice of it.
+    fn make_room(&mut self, payload: &Payload<'_>) {
+        let kept = payload.chunks().iter().filter(|c| c.state == ChunkState::Kept);
+        let kept = kept.map(|c| (c.end - c.at) as usize).sum::<usize>();
+        let batch = kept + payload.spans().len() * 32;
+        if self.out.capacity() - self.out.len() >= batch {
+            return;
+        }
+        let (from, to) = match payload.chunks() {
+            [first, .., last] | [first @ last] => (first.at as usize, last.end as usize),
+            [] => return,
+        };
+        let rest = payload.bytes.len().saturating_sub(from);
+        let expected = (rest as u64 * kept as u64 / (to - from).max(1) as u64) as usize;
+        let more = if self.out.len() == HEAD_ROOM { expected + expected / 16 } else { self.out.len() / 2 };
+        self.out.reserve_exact(batch.max(more));
     }
 
     /// Ends the body and gives it.

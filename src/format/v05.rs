@@ -148,10 +148,7 @@ impl Encoder {
     /// Writes the number of the string at `p`.
     #[inline(always)]
     fn string(&mut self, buf: &[u8], p: usize) -> usize {
-        let (at, len) = match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => (p + 1, (b & 0x1f) as usize),
-            _ => super::odd_string(buf, p),
-        };
+        let (at, len) = super::string_at(buf, p);
         let code = self.text(buf, at, len);
         self.body.code(code);
         at + len

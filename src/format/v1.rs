@@ -11,25 +11,28 @@
 
 use super::Lost;
 use super::out::Out;
-use super::strings::{Code, Interned, StringTable};
+use super::strings::{Code, Interned, StringTable, mark_of};
 use crate::config::Metadata;
 use crate::msgpack::reader::{self, Bad};
-use crate::trace::{Arena, ChunkState, Payload, Slot, Span, Text, flag};
+use crate::trace::{ChunkState, Payload, Span, Text, flag};
 
-/// Keys that the scan must recognise for this encoder.
-pub const V1_SLOTS: &[Slot] = &[
-    Slot::SpanKind,
-    Slot::Env,
-    Slot::Version,
-    Slot::Component,
-    Slot::TraceIdHigh,
-    Slot::Origin,
-    Slot::DecisionMaker,
-    Slot::SamplingPriority,
-    Slot::Hostname,
-    Slot::GitCommit,
-    Slot::ApmMode,
-];
+// Marks of the string table: what a key that is looked out for is. The texts of `span.kind` follow.
+const ENV: usize = 1;
+const VERSION: usize = 2;
+const COMPONENT: usize = 3;
+const SPAN_KIND: usize = 4;
+const TRACE_ID_HIGH: usize = 5;
+const DECISION_MAKER: usize = 6;
+const ORIGIN: usize = 7;
+const HOSTNAME: usize = 8;
+const GIT_COMMIT: usize = 9;
+const APM_MODE: usize = 10;
+const PRIORITY: usize = 11;
+const SERVER: usize = 12;
+const CONSUMER: usize = 15;
+/// The keys whose value goes to the chunk or, through it, to the payload.
+const OF_CHUNKS: u32 =
+    1 << TRACE_ID_HIGH | 1 << DECISION_MAKER | 1 << ORIGIN | 1 << HOSTNAME | 1 << GIT_COMMIT | 1 << APM_MODE;
 
 /// The agent's mark for "no priority".
 const NO_PRIORITY: i32 = i8::MIN as i32;
@@ -52,6 +55,17 @@ pub struct Encoder {
     lost: Lost,
     promoted: Promoted,
     top_level: Option<Code>,
+    found: Found,
+}
+
+/// The values of marked keys of the span at hand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// Whose marks are there; older values stay where they stand.
+    present: u32,
+    values: [(Text, Code); 16],
+    /// Where the sampling priority stands, or 0.
+    priority_at: usize,
 }
 
 /// What the payload takes over from its spans: places of texts in the input.
@@ -64,13 +78,15 @@ struct Promoted {
     apm_mode: Text,
 }
 
-/// What a chunk takes over from its spans.
+/// What a chunk takes over from its spans. Of several the last span that has it decides.
 struct Origin {
     trace_id: u64,
     trace_id_high: u64,
     origin: Text,
     mechanism: u32,
     priority: i32,
+    root_priority: Option<i32>,
+    promoted: Promoted,
 }
 
 /// Room before the chunks: payload head, key 11, and the array's head.
@@ -97,27 +113,38 @@ impl Encoder {
                 continue;
             }
             let spans = payload.chunk_spans(chunk);
-            let facts = self.gather(payload.bytes, payload.arena, spans);
             let left_out = spans.iter().filter(|s| s.flags & (flag::DROPPED | flag::NIL) != 0).count() as u32;
             self.chunks += 1;
             self.spans += u64::from(chunk.len - left_out);
-            let entries = 3 + u32::from(facts.origin.len > 0) + u32::from(facts.mechanism != 0);
             self.out.room(64);
-            self.out.map_head(entries);
-            self.out.word(u64::from_le_bytes([6, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
-            self.out.word(facts.trace_id_high.swap_bytes(), 8);
-            self.out.word(facts.trace_id.swap_bytes(), 8);
+            // What the spans say is put in behind them.
+            let head = self.out.len();
+            self.out.word(u64::from_le_bytes([0x83, 6, 0xc4, 16, 0, 0, 0, 0]), 4);
+            let id = self.out.widen(16) - 16;
             self.out.byte(4);
             self.out.array_head(chunk.len - left_out);
+            let mut facts = Origin::default();
             for span in spans {
-                if span.flags & (flag::DROPPED | flag::NIL) == 0 {
-                    self.span(payload, span);
+                if span.flags & flag::NIL != 0 {
+                    continue;
                 }
+                self.found.present = 0;
+                self.found.priority_at = 0;
+                if span.flags & flag::DROPPED == 0 {
+                    self.span(payload.bytes, span);
+                } else {
+                    self.pass(payload.bytes, span);
+                }
+                facts.add(payload.bytes, span, &self.found);
             }
+            self.promoted.update(&facts.promoted);
+            let id_bytes = u128::from(facts.trace_id_high) << 64 | u128::from(facts.trace_id);
+            self.out.patch(id, &id_bytes.to_be_bytes());
+            let entries = 3 + u8::from(facts.origin.len > 0) + u8::from(facts.mechanism != 0);
+            self.out.patch(head, &[0x80 | entries]);
             self.out.room(64);
             if facts.origin.len > 0 {
-                self.out.byte(2);
-                self.view(payload.bytes, facts.origin);
+                self.view(payload.bytes, 2, facts.origin);
             }
             // Also when there is none: a chunk without this key has priority 0 to the agent, which drops it.
             self.out.byte(1);
@@ -160,8 +187,12 @@ impl Encoder {
             ] {
                 if !own.is_empty() || span.len > 0 {
                     self.own(bytes, key.as_bytes());
-                    self.out.byte(STRING);
-                    if own.is_empty() { self.view(bytes, span) } else { self.own(bytes, own.as_bytes()) }
+                    if own.is_empty() {
+                        self.view(bytes, STRING, span);
+                    } else {
+                        self.out.byte(STRING);
+                        self.own(bytes, own.as_bytes());
+                    }
                 }
             }
         }
@@ -189,76 +220,31 @@ impl Encoder {
         self.table.capacity_bytes() + self.out.capacity_bytes()
     }
 
-    /// Reads from the spans what belongs to the chunk and to the payload.
-    fn gather(&mut self, bytes: &[u8], arena: &Arena, spans: &[Span]) -> Origin {
-        let mut facts = Origin {
-            trace_id: 0,
-            trace_id_high: 0,
-            origin: Text::default(),
-            mechanism: 0,
-            priority: NO_PRIORITY,
-        };
-        let mut root_priority = None;
-        let mut present = 0;
-        for span in spans {
-            if span.flags & flag::NIL != 0 {
-                continue;
-            }
-            facts.trace_id = span.trace_id;
-            present |= span.present;
-            if let Some(v) = arena.slot_number(bytes, span, Slot::SamplingPriority) {
-                facts.priority = v as i32;
-            }
-            if span.parent_id == 0 && facts.priority != NO_PRIORITY {
-                root_priority = Some(facts.priority);
-            } else if let Some(priority) = root_priority {
-                facts.priority = priority;
-            }
+    /// Reads what a span says of its chunk although it is left out itself.
+    #[cold]
+    fn pass(&mut self, buf: &[u8], span: &Span) {
+        let mut p = span.meta.first as usize;
+        for _ in 0..span.meta.len {
+            let (at, len) = super::string_at(buf, p);
+            let (value_at, value_len) = super::string_at(buf, at + len);
+            let mark = mark_of(buf.get(at..at + len).unwrap_or(&[]));
+            self.found.set(mark, value_at, value_len, Code::EMPTY);
+            p = value_at + value_len;
         }
-        // The last span that has it decides.
-        let texts = |slot: Slot| {
-            let spans = if present & (1 << slot as u32) == 0 { &[] } else { spans };
-            let live = spans.iter().rev().filter(|s| s.flags & flag::NIL == 0);
-            live.filter_map(move |span| slot_text(bytes, span, slot))
-        };
-        if let Some(high) = texts(Slot::TraceIdHigh).find_map(|t| hex(arena.text(bytes, t))) {
-            facts.trace_id_high = high;
-        }
-        if let Some(n) = texts(Slot::DecisionMaker).find_map(|t| mechanism(arena.text(bytes, t))) {
-            facts.mechanism = n;
-        }
-        facts.origin = texts(Slot::Origin).next().unwrap_or_default();
-        let last = |slot| texts(slot).next().unwrap_or_default();
-        let promoted = Promoted {
-            env: last(Slot::Env),
-            version: last(Slot::Version),
-            hostname: last(Slot::Hostname),
-            git_commit: last(Slot::GitCommit),
-            apm_mode: last(Slot::ApmMode),
-        };
-        // An empty text of this chunk does not replace what an earlier chunk said.
-        let payload = &mut self.promoted;
-        for (to, from) in [
-            (&mut payload.env, promoted.env),
-            (&mut payload.version, promoted.version),
-            (&mut payload.hostname, promoted.hostname),
-            (&mut payload.git_commit, promoted.git_commit),
-            (&mut payload.apm_mode, promoted.apm_mode),
-        ] {
-            if from.len > 0 {
-                *to = from;
+        let mut p = span.metrics.first as usize;
+        for _ in 0..span.metrics.len {
+            let (at, len) = super::string_at(buf, p);
+            if mark_of(buf.get(at..at + len).unwrap_or(&[])) == PRIORITY {
+                self.found.priority_at = at + len;
             }
+            p = reader::skip(buf, at + len).unwrap_or(buf.len());
         }
-        facts
     }
 
-    fn span(&mut self, payload: &Payload<'_>, span: &Span) {
-        let buf = payload.bytes;
+    fn span(&mut self, buf: &[u8], span: &Span) {
         // Enough for common texts; a span of many tiny ones does not need that much.
         let texts = (span.meta.len as usize * 2 + span.metrics.len as usize) * 44;
         self.out.room(256 + texts.min((span.end - span.at) as usize * 7));
-        let slot = |slot| slot_text(buf, span, slot);
-        let (env, version, component) = (slot(Slot::Env), slot(Slot::Version), slot(Slot::Component));
         let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
         let structs = if span.meta_struct.at == 0 {
             None
@@ -268,7 +254,7 @@ impl Encoder {
         let attributes = span.meta.len + span.metrics.len + u32::from(mark) + structs.map_or(0, |(n, _)| n);
         let links = list_len(buf, span.links.at);
         let events = list_len(buf, span.events.at);
-        let entries = 4
+        let mut entries = 4
             + u32::from(span.service.len > 0)
             + u32::from(span.resource.len > 0)
             + u32::from(span.parent_id != 0)
@@ -277,16 +263,14 @@ impl Encoder {
             + u32::from(span.kind.len > 0)
             + u32::from(attributes > 0)
             + u32::from(links > 0)
-            + u32::from(events > 0)
-            + u32::from(env.is_some())
-            + u32::from(version.is_some())
-            + u32::from(component.is_some());
-        self.out.map_head(entries);
+            + u32::from(events > 0);
+        // How many entries there are is known when the attributes are written.
+        let head = self.out.len();
+        self.out.byte(0x80);
         for (key, text) in [(1, span.service), (2, span.name), (3, span.resource)] {
             // The name also when it is empty: not every agent takes a span without one.
             if text.len > 0 || key == 2 {
-                self.out.byte(key);
-                self.view(buf, text);
+                self.view(buf, key, text);
             }
         }
         if span.start < 0 || span.duration < 0 {
@@ -308,8 +292,7 @@ impl Encoder {
             self.out.word(u64::from_le_bytes([8, 0xc3, 0, 0, 0, 0, 0, 0]), 2);
         }
         if span.kind.len > 0 {
-            self.out.byte(10);
-            self.view(buf, span.kind);
+            self.view(buf, 10, span.kind);
         }
         if attributes > 0 {
             self.out.byte(9);
@@ -326,28 +309,44 @@ impl Encoder {
             let _ = self.events(buf, span.events.at as usize);
         }
         self.out.room(128);
-        for (key, text) in [(13, env), (14, version), (15, component)] {
-            if let Some(text) = text {
-                self.out.byte(key);
-                self.view(buf, text);
+        for (key, mark) in [(13, ENV), (14, VERSION), (15, COMPONENT)] {
+            if let Some((_, code)) = self.found.get(mark) {
+                entries += 1;
+                self.out.byte_and_code(key, code);
             }
         }
-        let kind = match slot(Slot::SpanKind).map(|t| payload.arena.text(buf, t)) {
-            Some(b"server") => 2,
-            Some(b"client") => 3,
-            Some(b"producer") => 4,
-            Some(b"consumer") => 5,
+        let kind = match self.found.get(SPAN_KIND).map(|(_, code)| code.mark()) {
+            Some(mark @ SERVER..=CONSUMER) => (mark - SERVER + 2) as u64,
             _ => 1,
         };
         self.out.word(16 | kind << 8, 2);
+        if entries <= 15 {
+            self.out.patch(head, &[0x80 | entries as u8]);
+        } else {
+            self.widen_head(head, entries);
+        }
+    }
+
+    /// A span that has everything: its head does not fit in the byte that was left for it.
+    #[cold]
+    fn widen_head(&mut self, head: usize, entries: u32) {
+        let len = self.out.len() - head - 1;
+        self.out.widen(2);
+        self.out.shift(head + 1, len, head + 3);
+        self.out.patch(head, &[0xde, (entries >> 8) as u8, entries as u8]);
     }
 
     #[inline(always)]
     fn attributes(&mut self, buf: &[u8], span: &Span, mark: bool, structs: Option<(u32, usize)>) {
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
-            p = self.key(buf, p, STRING);
-            p = self.string(buf, p);
+            let (key, value_at) = self.key(buf, p, STRING);
+            let (at, len) = super::string_at(buf, value_at);
+            let code = self.text(buf, at, len);
+            p = at + len;
+            if key.mark() != 0 {
+                self.found.set(key.mark(), at, len, code);
+            }
         }
         if mark {
             match self.top_level {
@@ -359,7 +358,11 @@ impl Encoder {
         }
         let mut p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
-            p = self.key(buf, p, DOUBLE);
+            let (key, value_at) = self.key(buf, p, DOUBLE);
+            p = value_at;
+            if key.mark() == PRIORITY {
+                self.found.priority_at = p;
+            }
             if buf.get(p) == Some(&0xcb) {
                 self.out.copy(buf, p, 9);
                 p += 9;
@@ -538,37 +541,53 @@ impl Encoder {
             return false;
         }
         self.out.room(64);
-        self.out.byte(key);
         if own.is_empty() {
-            self.view(bytes, span)
+            self.view(bytes, key, span)
         } else {
+            self.out.byte(key);
             self.own(bytes, own.as_bytes())
         }
         true
     }
 
+    /// Writes a small key and a text, or its number.
     #[inline(always)]
-    fn view(&mut self, buf: &[u8], text: Text) {
-        self.text(buf, text.at as usize, text.len as usize);
+    fn view(&mut self, buf: &[u8], key: u8, text: Text) {
+        let (at, len) = (text.at as usize, text.len as usize);
+        match self.table.intern(buf, at, len) {
+            Interned::Known(code) => self.out.byte_and_code(key, code),
+            new => {
+                self.out.byte(key);
+                self.new_text(buf, at, len, new);
+            }
+        }
     }
 
-    /// Writes a text of the payload, or its number.
+    /// Writes a text of the payload, or its number; gives the number.
     #[inline(always)]
-    fn text(&mut self, buf: &[u8], at: usize, len: usize) {
+    fn text(&mut self, buf: &[u8], at: usize, len: usize) -> Code {
         match self.table.intern(buf, at, len) {
-            Interned::Known(code) => self.out.code(code),
+            Interned::Known(code) => {
+                self.out.code(code);
+                code
+            }
             new => self.new_text(buf, at, len, new),
         }
     }
 
     #[inline(never)]
-    fn new_text(&mut self, buf: &[u8], at: usize, len: usize, new: Interned) {
-        if let Interned::NewOwned(_, range) = new {
-            self.out.str_head(range.len());
-            self.out.bytes(self.table.owned(range));
-        } else {
-            self.out.str_head(len);
-            self.out.copy(buf, at, len);
+    fn new_text(&mut self, buf: &[u8], at: usize, len: usize, new: Interned) -> Code {
+        match new {
+            Interned::NewOwned(code, range) => {
+                self.out.str_head(range.len());
+                self.out.bytes(self.table.owned(range));
+                code
+            }
+            Interned::New(code) | Interned::Known(code) => {
+                self.out.str_head(len);
+                self.out.copy(buf, at, len);
+                code
+            }
         }
     }
 
@@ -585,41 +604,125 @@ impl Encoder {
         }
     }
 
-    /// Writes an attribute's key and the type of its value in one store.
+    /// Writes an attribute's key and the type of its value in one store; gives the key's number and the value's place.
     #[inline(always)]
-    fn key(&mut self, buf: &[u8], p: usize, kind: u8) -> usize {
-        let (at, len) = match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => (p + 1, (b & 0x1f) as usize),
-            _ => super::odd_string(buf, p),
-        };
-        match self.table.intern(buf, at, len) {
-            Interned::Known(code) => self.out.code_and(code, kind),
-            new => {
-                self.new_text(buf, at, len, new);
-                self.out.byte(kind);
+    fn key(&mut self, buf: &[u8], p: usize, kind: u8) -> (Code, usize) {
+        let (at, len) = super::string_at(buf, p);
+        let code = match self.table.intern(buf, at, len) {
+            Interned::Known(code) => {
+                self.out.code_and(code, kind);
+                code
             }
-        }
-        at + len
+            new => {
+                let code = self.new_text(buf, at, len, new);
+                self.out.byte(kind);
+                code
+            }
+        };
+        (code, at + len)
     }
 
     /// Writes the string at `p`, which may be binary or nil; gives the position behind it.
     #[inline(always)]
     fn string(&mut self, buf: &[u8], p: usize) -> usize {
-        let (at, len) = match buf.get(p) {
-            Some(&b) if b & 0xe0 == 0xa0 => (p + 1, (b & 0x1f) as usize),
-            _ => super::odd_string(buf, p),
-        };
+        let (at, len) = super::string_at(buf, p);
         self.text(buf, at, len);
         at + len
     }
 }
 
-/// Place of the text behind a recognised key.
-#[inline(always)]
-fn slot_text(bytes: &[u8], span: &Span, slot: Slot) -> Option<Text> {
-    let at = span.slot(slot)?;
-    let (text, end) = reader::text(bytes, at).ok()?;
-    Some(Text { at: (end - text.len()) as u32, len: text.len() as u32 })
+impl Found {
+    /// The value of a marked key; of several the last one counts.
+    #[inline(always)]
+    fn set(&mut self, mark: usize, at: usize, len: usize, code: Code) {
+        self.present |= 1 << (mark & 15);
+        self.values[mark & 15] = (Text { at: at as u32, len: len as u32 }, code);
+    }
+
+    #[inline(always)]
+    fn get(&self, mark: usize) -> Option<(Text, Code)> {
+        if self.present & 1 << mark != 0 { Some(self.values[mark & 15]) } else { None }
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            trace_id: 0,
+            trace_id_high: 0,
+            origin: Text::default(),
+            mechanism: 0,
+            priority: NO_PRIORITY,
+            root_priority: None,
+            promoted: Promoted::default(),
+        }
+    }
+}
+
+impl Origin {
+    /// Takes over what one more span says.
+    #[inline(always)]
+    fn add(&mut self, buf: &[u8], span: &Span, found: &Found) {
+        self.trace_id = span.trace_id;
+        if found.priority_at != 0 {
+            // nil counts as 0, as with the agent.
+            self.priority = reader::number(buf, found.priority_at).map_or(0.0, |(v, _)| v) as i32;
+        }
+        if span.parent_id == 0 && self.priority != NO_PRIORITY {
+            self.root_priority = Some(self.priority);
+        } else if let Some(priority) = self.root_priority {
+            self.priority = priority;
+        }
+        if let Some((text, _)) = found.get(ENV) {
+            self.promoted.env = text;
+        }
+        if let Some((text, _)) = found.get(VERSION) {
+            self.promoted.version = text;
+        }
+        if found.present & OF_CHUNKS != 0 {
+            self.add_rare(buf, found);
+        }
+    }
+
+    #[inline(never)]
+    fn add_rare(&mut self, buf: &[u8], found: &Found) {
+        let text = |mark| found.get(mark).map(|(text, _)| text);
+        let bytes = |mark| text(mark).and_then(|t: Text| buf.get(t.at as usize..(t.at + t.len) as usize));
+        if let Some(high) = bytes(TRACE_ID_HIGH).and_then(hex) {
+            self.trace_id_high = high;
+        }
+        if let Some(n) = bytes(DECISION_MAKER).and_then(mechanism) {
+            self.mechanism = n;
+        }
+        let own = &mut self.promoted;
+        for (mark, to) in [
+            (ORIGIN, &mut self.origin),
+            (HOSTNAME, &mut own.hostname),
+            (GIT_COMMIT, &mut own.git_commit),
+            (APM_MODE, &mut own.apm_mode),
+        ] {
+            if let Some(text) = text(mark) {
+                *to = text;
+            }
+        }
+    }
+}
+
+impl Promoted {
+    /// What one more chunk says. An empty text does not replace what an earlier chunk said.
+    fn update(&mut self, chunk: &Self) {
+        for (to, from) in [
+            (&mut self.env, chunk.env),
+            (&mut self.version, chunk.version),
+            (&mut self.hostname, chunk.hostname),
+            (&mut self.git_commit, chunk.git_commit),
+            (&mut self.apm_mode, chunk.apm_mode),
+        ] {
+            if from.len > 0 {
+                *to = from;
+            }
+        }
+    }
 }
 
 /// How many elements of a list are not nil: the agent leaves out those that are.

@@ -1,5 +1,5 @@
-//! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`] and
-//! [`questions`].
+//! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`],
+//! [`questions`] and [`tool`].
 //!
 //! Native threads never attach and never call Java. Natives are few and coarse, and know no class by name: results and
 //! exceptions are made by two static methods of the class that calls, with signatures of `java.lang` only, so that a
@@ -12,6 +12,7 @@ mod asynchronous;
 mod boundary;
 mod questions;
 mod register;
+mod tool;
 mod trace_exporter;
 
 use jni::EnvUnowned;

@@ -3,9 +3,8 @@
 //! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
 //! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
-use super::asynchronous;
-use super::questions;
 use super::trace_exporter as natives;
+use super::{asynchronous, questions, tool};
 use jni::objects::{JStackTraceElement, JThrowable};
 use jni::strings::JNIString;
 use jni::{Env, NativeMethod, jni_sig, jni_str};
@@ -94,6 +93,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!("nativeFlush", "(JJZ)[J", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeFlush),
         native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
+        native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),
     ];
     // SAFETY: see `native!`.
     unsafe { env.register_native_methods(&class, &methods) }

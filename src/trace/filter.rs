@@ -7,6 +7,7 @@
 
 use super::arena::{Arena, ChunkState, Span};
 use super::{Payload, span_range};
+use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
 use regex::Regex;
 
@@ -29,6 +30,33 @@ impl FilterRules {
     /// Whether there is no rule at all.
     pub fn is_empty(&self) -> bool {
         self == &Self::default()
+    }
+
+    /// Adds one rule as a command line has it: `require:KEY[:VALUE]`, `reject:KEY[:VALUE]`, `require~:` and `reject~:` with a
+    /// regex as the value, `ignore:REGEX` for resources.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for anything else.
+    pub fn add(&mut self, rule: &str) -> Result<(), Error> {
+        let (kind, rest) = rule.split_once(':').unwrap_or((rule, ""));
+        let rules = match kind {
+            _ if rest.trim().is_empty() => None,
+            "require" => Some(&mut self.require),
+            "reject" => Some(&mut self.reject),
+            "require~" => Some(&mut self.require_regex),
+            "reject~" => Some(&mut self.reject_regex),
+            "ignore" => Some(&mut self.ignore_resources),
+            _ => None,
+        };
+        let wrong = || {
+            let rule = format!(
+                "the rule {rule:?} is none of require:KEY[:VALUE], reject:KEY[:VALUE], require~:KEY:REGEX, \
+                 reject~:KEY:REGEX, ignore:REGEX"
+            );
+            Error::new(ErrorKind::InvalidArgument, rule)
+        };
+        rules.ok_or_else(wrong)?.push(rest.to_owned());
+        Ok(())
     }
 
     /// These rules and those of `other`.
@@ -323,6 +351,28 @@ mod tests {
             };
             assert_eq!(kept(&rules, meta), *want, "{rules:?} on {meta:?}");
         }
+    }
+
+    #[test]
+    fn rules_of_a_command_line_go_to_their_lists() {
+        let mut rules = FilterRules::default();
+        for rule in ["require:a", "reject:b:1:2", "require~:c:^x", "reject~:d", "ignore:^GET /h:1"] {
+            rules.add(rule).unwrap();
+        }
+        let one = |rule: &str| vec![rule.to_owned()];
+        let want = FilterRules {
+            require: one("a"),
+            reject: one("b:1:2"),
+            require_regex: one("c:^x"),
+            reject_regex: one("d"),
+            ignore_resources: one("^GET /h:1"),
+        };
+        assert_eq!(rules, want);
+        for rule in ["", "require", "require:", "reject~: ", "require ~:a", "keep:a", "Require:a"] {
+            let e = rules.add(rule).unwrap_err();
+            assert!(e.message().starts_with(&format!("the rule {rule:?} is none of ")), "{e}");
+        }
+        assert_eq!(rules, want);
     }
 
     #[test]

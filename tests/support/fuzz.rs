@@ -25,7 +25,7 @@ pub const TARGETS: [Target; 6] =
 const READER_DEPTH: usize = 512;
 
 fn interest() -> Interest {
-    Interest::none().slots(v1::V1_SLOTS).slots(P0_SLOTS).slots(TOP_LEVEL_SLOTS)
+    Interest::none().slots(P0_SLOTS).slots(TOP_LEVEL_SLOTS)
 }
 
 /// How deep the values of a payload nest at most, by a look at container heads alone.

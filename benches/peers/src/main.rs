@@ -1,6 +1,6 @@
 //! `bench`: measures our crate beside the reference's crates and writes `build/bench/parts/<group>.json`.
 //!
-//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [GROUP...]`, groups: main wire dialogue flat stats obfuscation;
+//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [--only ROW] [GROUP...]`, groups: main wire dialogue flat stats obfuscation;
 //! none = all.
 //! `scripts/bench.sh` calls it and joins the parts (other programs add theirs) to `build/bench/results.json`.
 //! How a figure comes about: `measure.rs`. Which rows there are: `rows/`. The opponents: `libdd.rs`.
@@ -51,6 +51,7 @@ fn run() -> Result<(), String> {
     let mut payloads = PathBuf::from("build/bench/payloads");
     let mut out = PathBuf::from("build/bench/parts");
     let mut rounds = 15;
+    let mut only = None;
     let mut asked = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -58,6 +59,7 @@ fn run() -> Result<(), String> {
         match argument.as_str() {
             "--payloads" => payloads = value()?.into(),
             "--out" => out = value()?.into(),
+            "--only" => only = Some(value()?),
             "--rounds" => rounds = value()?.parse().map_err(|e| format!("--rounds: {e}"))?,
             group if GROUPS.iter().any(|(name, _)| *name == group) => asked.push(argument),
             other => return Err(format!("no group or option {other}")),
@@ -70,7 +72,7 @@ fn run() -> Result<(), String> {
         if !asked.is_empty() && !asked.iter().any(|name| name == group) {
             continue;
         }
-        let mut bench = Bench::new(rounds);
+        let mut bench = Bench::new(rounds, only.clone());
         run(&mut bench, &payloads);
         let rows = bench.rows();
         println!("-- {group}: ours, opponent, ratio = opponent / ours, allocations a call");

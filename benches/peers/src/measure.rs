@@ -81,6 +81,8 @@ impl<'a> Case<'a> {
 /// Runs cases and collects rows; the walk's figures come at the end, since every case adds to them.
 pub struct Bench {
     rounds: usize,
+    /// Only rows of this name are measured, if one is given.
+    only: Option<String>,
     walks: BTreeMap<String, Vec<f64>>,
     pending: Vec<Pending>,
 }
@@ -93,12 +95,15 @@ struct Pending {
 }
 
 impl Bench {
-    pub fn new(rounds: usize) -> Self {
-        Self { rounds, walks: BTreeMap::new(), pending: Vec::new() }
+    pub fn new(rounds: usize, only: Option<String>) -> Self {
+        Self { rounds, only, walks: BTreeMap::new(), pending: Vec::new() }
     }
 
     /// Measures a case beside the walk over its payload.
     pub fn run(&mut self, mut case: Case<'_>) {
+        if self.only.as_ref().is_some_and(|only| only != case.name) {
+            return;
+        }
         let bytes = &case.payload.bytes;
         let mut walk_once = || {
             black_box(walk(black_box(bytes)));

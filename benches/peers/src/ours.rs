@@ -15,7 +15,7 @@ use data_pipeline::trace::{
 use std::sync::Arc;
 
 /// Spans worked through at a time, as in the exporter.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 
 /// What an exporter keeps between payloads.
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     pub fn to_v1() -> Self {
-        Self { interest: Interest::none().slots(v1::V1_SLOTS), ..Self::default() }
+        Self { interest: Interest::none(), ..Self::default() }
     }
 
     pub fn run_forward<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {

@@ -37,7 +37,7 @@ pub fn to_v05(bytes: &[u8]) -> Result<Vec<u8>, String> {
 
 pub fn to_v1(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut arena = Arena::new();
-    let payload = scan(bytes, &mut arena, &Interest::none().slots(v1::V1_SLOTS))?;
+    let payload = scan(bytes, &mut arena, &Interest::none())?;
     let mut encoder = v1::Encoder::default();
     encoder.begin();
     encoder.add(&payload);

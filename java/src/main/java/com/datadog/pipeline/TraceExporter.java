@@ -651,6 +651,26 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /**
+   * A payload in another format, as the tool's {@code convert} makes it. What an agent would refuse
+   * is repaired or left out, and counted.
+   *
+   * @param options {@code to=v0.4}, {@code to=v0.5} or {@code to=v1}; {@code from=} the same or
+   *     {@code from=auto}, the default; {@code top-level}, {@code drop-p0}; {@code filter=RULE}
+   *     with {@code require:KEY[:VALUE]}, {@code reject:KEY[:VALUE]}, the same with {@code
+   *     require~:} and {@code reject~:} for regexes, and {@code ignore:REGEX} for resources
+   * @throws IllegalArgumentException for an option that is none
+   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
+   *     place; {@code INVALID_CONFIGURATION} for a regex that cannot be read
+   */
+  public static Converted convert(byte[] payload, List<String> options) {
+    if (UNAVAILABLE != null) {
+      throw UNAVAILABLE;
+    }
+    byte[] request = String.join("\0", options).getBytes(StandardCharsets.UTF_8);
+    return new Converted(nativeConvert(request, payload));
+  }
+
+  /**
    * One text as obfuscation would let it leave, for tools.
    *
    * @param type {@code sql}, {@code redis}, {@code memcached}, {@code mongo}, {@code es}, {@code
@@ -872,6 +892,8 @@ public final class TraceExporter implements AutoCloseable {
   private static native boolean nativeHasLines(long handle);
 
   private static native byte[] nativeShow(byte[] payload);
+
+  private static native byte[] nativeConvert(byte[] request, byte[] payload);
 
   private static native byte[] nativeStats(long handle);
 

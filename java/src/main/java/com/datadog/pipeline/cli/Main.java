@@ -22,6 +22,13 @@ public final class Main {
           + "  stats [--json] [--now] FILE...                 a table of services and resources:"
           + " hits, errors, p50, p95, p99\n"
           + "  show [--json] FILE...                          the spans of payload files\n"
+          + "  convert --to v0.4|v0.5|v1 [--from auto|v0.4|v0.5|v1] [--top-level] [--drop-p0]\n"
+          + "          [--filter RULE]... FILE -o OUT         a payload in another format; - is"
+          + " standard input or output;\n"
+          + "                                                 RULE: require:KEY[:VALUE],"
+          + " reject:KEY[:VALUE], require~:KEY:REGEX,\n"
+          + "                                                 reject~:KEY:REGEX, ignore:REGEX"
+          + " (resources)\n"
           + "  obfuscate --type sql|redis|memcached|mongo|es|opensearch|http|card|ip [--dbms NAME]"
           + " [--mode MODE]\n"
           + "            [--preset agent|all]                 one text on standard input as it"
@@ -72,6 +79,12 @@ public final class Main {
           return new StatsTable(new Arguments(args, 1, "--json --now", ""), out, err).run();
         case "show":
           return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
+        case "convert":
+          return new Convert(
+                  new Arguments(args, 1, "--top-level --drop-p0", "--to --from --filter -o"),
+                  out,
+                  err)
+              .run();
         case "obfuscate":
           return new Obfuscate(
                   new Arguments(args, 1, "", "--type --dbms --mode --preset"), System.in, out, err)

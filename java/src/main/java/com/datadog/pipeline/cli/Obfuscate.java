@@ -2,7 +2,6 @@ package com.datadog.pipeline.cli;
 
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
@@ -27,7 +26,7 @@ final class Obfuscate {
       throw new Arguments.Bad("obfuscate needs --type, and the text on standard input");
     }
     try {
-      byte[] text = withoutLineEnd(all());
+      byte[] text = withoutLineEnd(Input.all(in));
       byte[] hidden =
           TraceExporter.obfuscate(
               option("--type"), option("--dbms"), option("--mode"), option("--preset"), text);
@@ -57,14 +56,5 @@ final class Obfuscate {
       end -= end > 1 && text[end - 2] == '\r' ? 2 : 1;
     }
     return Arrays.copyOf(text, end);
-  }
-
-  private byte[] all() throws IOException {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    byte[] buffer = new byte[1 << 16];
-    for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-      bytes.write(buffer, 0, n);
-    }
-    return bytes.toByteArray();
   }
 }

@@ -4,11 +4,8 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.Json;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -33,9 +30,7 @@ public final class Show {
     int code = 0;
     for (String file : args.someFiles()) {
       try {
-        String lines =
-            TraceExporter.show(
-                file.equals("-") ? all(System.in) : Files.readAllBytes(Paths.get(file)));
+        String lines = TraceExporter.show(Input.of(file));
         if (args.has("--json")) {
           out.print(lines);
         } else {
@@ -50,15 +45,6 @@ public final class Show {
       }
     }
     return code;
-  }
-
-  private static byte[] all(InputStream in) throws IOException {
-    java.io.ByteArrayOutputStream bytes = new java.io.ByteArrayOutputStream();
-    byte[] buffer = new byte[1 << 16];
-    for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-      bytes.write(buffer, 0, n);
-    }
-    return bytes.toByteArray();
   }
 
   /** Prints JSON lines of spans as a tree: trace, then spans below their parents. */

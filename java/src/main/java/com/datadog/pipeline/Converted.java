@@ -1,0 +1,102 @@
+package com.datadog.pipeline;
+
+import com.datadog.pipeline.internal.Json;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Map;
+
+/** What {@link TraceExporter#convert} made of a payload. Immutable and thread-safe. */
+public final class Converted {
+  private final byte[] body;
+  private final Map<?, ?> facts;
+
+  /** Takes what the native side answers: a line of JSON, then the body. */
+  Converted(byte[] answer) {
+    int line = 0;
+    while (answer[line] != '\n') {
+      line++;
+    }
+    this.facts = (Map<?, ?>) Json.parse(new String(answer, 0, line, StandardCharsets.UTF_8));
+    this.body = Arrays.copyOfRange(answer, line + 1, answer.length);
+  }
+
+  /** The payload in the format wanted. A copy. */
+  public byte[] body() {
+    return body.clone();
+  }
+
+  /** The format that the payload had: {@code v0.4}, {@code v0.5} or {@code v1}. */
+  public String from() {
+    return (String) facts.get("from");
+  }
+
+  /** Traces of the body. */
+  public long traces() {
+    return number("traces");
+  }
+
+  /** Spans of the body. */
+  public long spans() {
+    return number("spans");
+  }
+
+  /** Traces that the rules left out. */
+  public long filtered() {
+    return number("filtered");
+  }
+
+  /** Traces left out because sampling had rejected them. */
+  public long sampledOut() {
+    return number("sampled_out");
+  }
+
+  /** Traces left out because they could not be read. */
+  public long malformed() {
+    return number("malformed");
+  }
+
+  /** Values repaired. */
+  public long repaired() {
+    return number("repaired");
+  }
+
+  /** Spans that the format could not carry whole. */
+  public long lostInConversion() {
+    return number("lost_in_conversion");
+  }
+
+  /** Place and reason of the first fault that was repaired or left out, or null. */
+  public String firstFault() {
+    return (String) facts.get("first_fault");
+  }
+
+  private long number(String key) {
+    return (Long) facts.get(key);
+  }
+
+  /** The counts, those that are not zero. */
+  @Override
+  public String toString() {
+    StringBuilder s = new StringBuilder("from ").append(from());
+    s.append(": ").append(number("received_traces")).append(" traces, ");
+    s.append(number("received_spans")).append(" spans, ");
+    s.append(number("received_bytes")).append(" bytes; made ");
+    s.append(traces()).append(" traces, ").append(spans()).append(" spans, ");
+    s.append(number("bytes")).append(" bytes");
+    count(s, filtered(), " traces filtered");
+    count(s, sampledOut(), " traces sampled out");
+    count(s, malformed(), " traces malformed");
+    count(s, repaired(), " values repaired");
+    count(s, lostInConversion(), " spans not carried whole");
+    if (firstFault() != null) {
+      s.append("; first fault: ").append(firstFault());
+    }
+    return s.toString();
+  }
+
+  private static void count(StringBuilder s, long n, String what) {
+    if (n != 0) {
+      s.append(", ").append(n).append(what);
+    }
+  }
+}
