@@ -93,6 +93,7 @@ pub struct RawConfig {
     pub peer_tags: Vec<String>,
     pub additional_metric_tags: Vec<String>,
     pub stats_limits: Option<[u32; 5]>,
+    pub obfuscate_stats: Option<bool>,
     pub normalize: Option<bool>,
     pub obfuscate: Option<bool>,
     pub obfuscation: Option<String>,
