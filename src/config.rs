@@ -95,6 +95,7 @@ pub struct RawConfig {
     pub peer_tags: Vec<String>,
     pub additional_metric_tags: Vec<String>,
     pub stats_limits: Option<[u32; 5]>,
+    pub obfuscate_stats: Option<bool>,
     pub normalize: Option<bool>,
     pub obfuscate: Option<bool>,
     pub obfuscation: Option<String>,
@@ -347,7 +348,7 @@ fn obfuscator(
     let on = on.unwrap_or(json.is_some());
     let config = match json {
         Some(json) => ObfuscationConfig::from_json(json)?,
-        None if !on => return Ok(None),
+        None if !on && variables.is_empty() => return Ok(None),
         None => ObfuscationConfig::from_environment(|name| {
             variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
         })?,

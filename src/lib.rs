@@ -16,6 +16,7 @@
 //! **What it never does.** Print, install signal handlers, read the environment, or lose a trace without counting it.
 
 pub mod agent;
+mod agreed;
 mod asynchronous;
 pub mod config;
 pub mod convert;

@@ -4,13 +4,14 @@
 //! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
 //! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
+use crate::agreed::{self, Terms};
 use crate::config::{Config, Metadata, OutputFormat, RawConfig, StatsSettings};
 use crate::convert::{Conversion, InputFormat};
 use crate::delivery::accounting::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Lost, v1, v04, v05};
 use crate::normalize::{self, Normalizer, Refusal};
-use crate::obfuscate;
+use crate::obfuscate::{self, Obfuscator};
 use crate::rewrite::{Memory, Rewriter};
 use crate::stats::{Concentrator, Pending, Rules, STATS_SLOTS, StatsReport};
 use crate::trace::{
@@ -44,7 +45,7 @@ pub(crate) struct Plan {
 /// The stats stage: what is read of a span, and where it is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct StatsStage {
-    rules: Rules,
+    pub(crate) rules: Rules,
     concentrator: Arc<Concentrator>,
 }
 
@@ -57,17 +58,20 @@ pub(crate) struct Stats<'a> {
     pub(crate) peer_tags: &'a [String],
     /// Kinds that the agent names.
     pub(crate) kinds: &'a [String],
+    /// How the agent wants resources, if it leaves that to us.
+    pub(crate) terms: Option<Terms<'a>>,
 }
 
 impl Stats<'_> {
-    fn stage(&self, interest: &mut Interest) -> StatsStage {
+    fn stage(&self, obfuscator: Option<&Obfuscator>, interest: &mut Interest) -> StatsStage {
         let peers = self.peer_tags.iter().chain(&self.settings.peer_tags).cloned();
         let additional = &self.settings.additional_metric_tags;
         let quantize = obfuscate::quantize_peer_addresses;
-        StatsStage {
-            rules: Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest),
-            concentrator: Arc::clone(self.concentrator),
+        let mut rules = Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest);
+        if let Some(resources) = self.terms.and_then(|terms| agreed::resources(terms, obfuscator)) {
+            rules = rules.with_resources(resources, interest);
         }
+        StatsStage { rules, concentrator: Arc::clone(self.concentrator) }
     }
 }
 
@@ -82,7 +86,7 @@ impl Plan {
         let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
         let mut interest =
             if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
-        let stats = stats.map(|stats| stats.stage(&mut interest));
+        let stats = stats.map(|stats| stats.stage(config.obfuscator.as_deref(), &mut interest));
         if stats.is_some() {
             interest = interest.slots(STATS_SLOTS);
         }
@@ -421,11 +425,11 @@ pub struct PayloadStats {
 
 impl PayloadStats {
     /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it; else every span in the
-    /// bucket in which it ended.
+    /// bucket in which it ended. `obfuscate`: resources as they would be agreed with an agent.
     ///
     /// # Errors
     /// None that a caller could cause.
-    pub fn new(now: bool) -> Result<Self, Error> {
+    pub fn new(now: bool, obfuscate: bool) -> Result<Self, Error> {
         let raw = RawConfig {
             compute_stats_ms: Some(10_000),
             stats_replay: !now,
@@ -437,7 +441,8 @@ impl PayloadStats {
             return Err(Error::new(ErrorKind::Internal, "stats are not computed"));
         };
         let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
-        let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[] };
+        let terms = obfuscate.then(Terms::default);
+        let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[], terms };
         let plan = Plan::new(&config, OutputFormat::V04, Some(&stats));
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }

@@ -11,6 +11,7 @@ mod msgpack;
 mod stats;
 
 use data_pipeline::stats::{Clock, Collapsed, StatsLimits};
+use data_pipeline::trace::Verdict;
 use msgpack::*;
 use proptest::prelude::*;
 use stats::{Counting, Group};
@@ -53,6 +54,52 @@ fn one(span: Bytes, peers: &[&str], additional: &[&str]) -> Group {
     let mut groups = counting.flush();
     assert_eq!(groups.len(), 1, "{groups:?}");
     groups.remove(0)
+}
+
+/// Obfuscates to the type, `db.type` and the resource in capitals.
+#[derive(Debug)]
+struct Capitals;
+
+impl data_pipeline::stats::Obfuscate for Capitals {
+    fn resource(&self, span_type: &[u8], resource: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+        for part in [span_type, b" ", db_type, b" ", resource] {
+            out.extend_from_slice(&part.to_ascii_uppercase());
+        }
+        Verdict::Replace
+    }
+}
+
+#[test]
+fn resources_are_obfuscated_by_type_and_dialect_and_then_cut() {
+    let long = "x".repeat(300);
+    for (span_type, resource, db_type, expected) in [
+        ("sql", "a", "mysql", "SQL MYSQL A"),
+        ("cassandra", "a", "", "CASSANDRA  A"),
+        ("redis", "a", "", "REDIS  A"),
+        ("valkey", "a", "", "VALKEY  A"),
+        ("SQL", "a", "mysql", "a"),
+        ("memcached", "a", "", "a"),
+        ("sql", "", "mysql", ""),
+        ("sql", &long, "", &format!("SQL  {}", &long.to_uppercase()[..195])),
+        ("web", &format!("{}é", &long[..199]), "", &long[..199]),
+        (&long, "a", "", "a"),
+    ] {
+        let mut counting = Counting::replay(&["out.host"]).obfuscating(std::sync::Arc::new(Capitals), 200);
+        let span = root([
+            e("resource", s(resource)),
+            e("type", s(span_type)),
+            e("name", s(&long)),
+            meta(&[("out.host", "h"), ("db.type", db_type), ("span.kind", "client")]),
+        ]);
+        // Twice, so that it is remembered.
+        (0..2).for_each(|_| counting.add(&array([array([span.clone()])])));
+        let groups = counting.flush();
+        assert_eq!((groups.len(), groups[0].hits), (1, 2));
+        assert_eq!(groups[0].get("Resource"), expected, "{span_type} {resource}");
+        assert_eq!(groups[0].get("Type"), &span_type[..span_type.len().min(100)]);
+        assert_eq!(groups[0].get("Name"), &long[..100]);
+        assert_eq!(groups[0].get("PeerTags"), "out.host:h");
+    }
 }
 
 fn meta(entries: &[(&str, &str)]) -> Entry {

@@ -272,3 +272,133 @@ fn old_spans_keep_their_buckets_only_in_a_replay() {
         assert_eq!(hits(&posts), [("GET /old".to_owned(), 5)].into());
     }
 }
+
+const AGREEING: &str = r#"{"version":"7.85.2","endpoints":["/v0.4/traces","/v0.6/stats"],"client_drop_p0s":true,
+    "obfuscation_version":1}"#;
+
+/// A root span of this type with a resource to hide.
+fn query(span_type: &str, resource: &str, db_type: &str) -> Bytes {
+    array([map([
+        e("service", s("shop")),
+        e("resource", s(resource)),
+        e("type", s(span_type)),
+        e("span_id", int(1)),
+        e("trace_id", int(1)),
+        e("start", i64_(now_ns() - 1000)),
+        e("duration", int(1000)),
+        e("meta", map([e("db.type", s(db_type)), e("db.statement", s(resource))])),
+    ])])
+}
+
+/// Resources of the bodies that claim to be obfuscated, and of those that do not.
+fn by_claim(agent: &ScriptedAgent) -> [Vec<String>; 2] {
+    let posts = stats_posts(agent);
+    let claimed = |post: &Recorded| match post.header("datadog-obfuscation-version") {
+        Some(version) => {
+            assert_eq!(version, "1");
+            true
+        }
+        None => false,
+    };
+    let (claimed, raw): (Vec<_>, Vec<_>) = posts.into_iter().partition(claimed);
+    [&claimed, &raw].map(|posts| hits(posts).into_keys().collect())
+}
+
+#[test]
+fn resources_are_obfuscated_only_if_the_agent_agrees_and_then_that_is_claimed() {
+    let queries = [
+        ("sql", "SELECT a FROM t WHERE a IN (1, 2)", "postgres"),
+        ("cassandra", "SELECT 'x'", ""),
+        ("redis", "SET k v", ""),
+        ("valkey", "GET k", ""),
+        ("web", "GET /1", ""),
+    ];
+    let raw: Vec<&str> =
+        vec!["GET /1", "GET k", "SELECT 'x'", "SELECT a FROM t WHERE a IN (1, 2)", "SET k v"];
+    let done = vec!["GET", "GET /1", "SELECT ?", "SELECT a FROM t WHERE a IN ( ? )", "SET"];
+    let only = vec!["GET", "GET /1", "SELECT ?", "SELECT a FROM t WHERE a IN (?, ?)", "SET"];
+    let none: Vec<&str> = vec![];
+    let mode = |mode: &str| format!(r#","config":{{"obfuscation":{{"sql_obfuscation_mode":"{mode}"}}}}"#);
+    for (version, more, wanted, expected) in [
+        ("1", String::new(), true, [&done, &none]),
+        ("1", mode(""), true, [&done, &none]),
+        ("1", mode("obfuscate_only"), true, [&only, &none]),
+        ("1", mode("obfuscate_and_more"), true, [&none, &raw]),
+        ("1", String::new(), false, [&none, &raw]),
+        ("0", String::new(), true, [&none, &raw]),
+        ("2", String::new(), true, [&none, &raw]),
+        ("99", String::new(), true, [&none, &raw]),
+        ("null", String::new(), true, [&none, &raw]),
+    ] {
+        let agent = ScriptedAgent::start(Listen::Tcp, []);
+        let version = format!("\"obfuscation_version\":{version}{more}");
+        agent.set_info([say(200, &AGREEING.replace("\"obfuscation_version\":1", &version))]);
+        let exporter = exporter(&agent, |b| b.obfuscate_stats(wanted));
+        let traces = queries.map(|(span_type, resource, db_type)| query(span_type, resource, db_type));
+        let payload = array(traces.clone().into_iter().chain(traces));
+        exporter.send(&payload).unwrap();
+        assert_eq!(exporter.explain().contains("\"resources_obfuscated\":true"), expected[1].is_empty());
+        exporter.close();
+        assert_eq!(
+            by_claim(&agent),
+            expected.map(|e| e.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>()),
+            "{version}"
+        );
+        assert_eq!(hits(&stats_posts(&agent)).into_values().collect::<Vec<_>>(), [2; 5]);
+        let sent = agent.requests().into_iter().find(|r| r.head.contains("/v0.4/traces")).unwrap();
+        assert!(sent.body.windows(9).any(|w| w == b"IN (1, 2)"), "spans stay as they are");
+    }
+}
+
+#[test]
+fn what_was_counted_under_another_agent_is_not_claimed_with_the_rest() {
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    agent.set_info([say(200, AGREEING)]);
+    let exporter = exporter(&agent, |b| b);
+    let send = |number: u32| {
+        exporter
+            .send(&array([query("sql", &format!("select {number}"), ""), trace(1.0, "GET /a", 0)]))
+            .unwrap();
+    };
+    send(1);
+    for (info, number) in [(CAPABLE, 2), (AGREEING, 3)] {
+        agent.set_info([say(200, info)]);
+        exporter.fetch_info(SECOND).unwrap();
+        send(number);
+    }
+    assert_eq!(exporter.stats().unwrap().counted, 6);
+    // What could not be sent keeps its state.
+    agent.push(Step::Say(answer(404, &[], b"")));
+    assert!(!exporter.flush_stats(2 * SECOND));
+    let failed = stats_posts(&agent).len();
+    exporter.close();
+    let posts = stats_posts(&agent).split_off(failed);
+    assert_eq!(posts.len(), 2);
+    for post in posts {
+        let expected = match post.header("datadog-obfuscation-version") {
+            Some(_) => [("GET /a".to_owned(), 2), ("select ?".to_owned(), 2)],
+            None => [("GET /a".to_owned(), 1), ("select 2".to_owned(), 1)],
+        };
+        assert_eq!(hits(&[post]), expected.into());
+    }
+}
+
+#[test]
+fn resources_of_spans_that_are_obfuscated_already_are_claimed_and_cut_but_not_obfuscated_again() {
+    // Obfuscated twice, this one would change twice.
+    let statement = format!("SELECT \"a\" FROM {}", "t, ".repeat(3000));
+    for (settings, claimed) in [("{}", true), (r#"{"sql":{"obfuscation_mode":"obfuscate_only"}}"#, false)] {
+        let agent = ScriptedAgent::start(Listen::Tcp, []);
+        agent.set_info([say(200, AGREEING)]);
+        let exporter = exporter(&agent, |b| b.obfuscation(settings));
+        exporter.send(&array([query("sql", &statement, "mysql")])).unwrap();
+        let sent = agent.requests().into_iter().find(|r| r.head.contains("/v0.4/traces")).unwrap();
+        let span = decode(&sent.body).as_array().unwrap()[0].as_array().unwrap()[0].clone();
+        let of_span = field(&span, "resource").as_str().unwrap().to_owned();
+        exporter.close();
+        let [done, raw] = by_claim(&agent);
+        let of_stats = if claimed { &of_span[..5000] } else { &of_span };
+        let (with, without) = if claimed { (&done, &raw) } else { (&raw, &done) };
+        assert_eq!((with, without.len()), (&vec![of_stats.to_owned()], 0), "{settings}");
+    }
+}

@@ -195,6 +195,14 @@ impl Builder {
         self
     }
 
+    /// Whether the resources of stats are obfuscated here when the agent agrees to that (`obfuscation_version` 1 of its
+    /// `/info`), in its SQL mode. Default: yes; else, and with any other agent, it does that itself.
+    #[must_use]
+    pub fn obfuscate_stats(mut self, value: bool) -> Self {
+        self.raw.obfuscate_stats = Some(value);
+        self
+    }
+
     /// How many different groups and values a bucket of stats takes; what is beyond is counted as `tracer_blocked_value`.
     #[must_use]
     pub fn stats_limits(mut self, l: crate::stats::StatsLimits) -> Self {

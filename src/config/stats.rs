@@ -18,6 +18,8 @@ pub struct StatsSettings {
     pub limits: StatsLimits,
     /// Which bucket a span belongs to.
     pub clock: Clock,
+    /// Whether resources are obfuscated here when the agent agrees.
+    pub obfuscate: bool,
 }
 
 /// A bucket lasts no longer.
@@ -31,6 +33,7 @@ pub(super) fn settings(raw: &RawConfig) -> Result<Option<StatsSettings>, Error> 
             ("additionalMetricTag", !raw.additional_metric_tags.is_empty()),
             ("statsLimits", raw.stats_limits.is_some()),
             ("statsReplay", raw.stats_replay),
+            ("obfuscateStats", raw.obfuscate_stats.is_some()),
         ];
         return match unused.iter().find(|(_, given)| *given) {
             Some((name, _)) => Err(invalid(format!("{name} has no effect without computeStats"))),
@@ -75,6 +78,7 @@ pub(super) fn settings(raw: &RawConfig) -> Result<Option<StatsSettings>, Error> 
         additional_metric_tags: raw.additional_metric_tags.clone(),
         limits,
         clock: if raw.stats_replay { Clock::Replay } else { Clock::Wall },
+        obfuscate: raw.obfuscate_stats.unwrap_or(true),
     }))
 }
 

@@ -2,6 +2,7 @@
 //! says of itself, is put together when one of them changes, and is swapped as a whole, so that a send sees one state.
 
 use crate::agent::Info;
+use crate::agreed::{OBFUSCATION_VERSION, Terms};
 use crate::config::{Config, OutputFormat};
 use crate::convert::InputFormat;
 use crate::pipeline::{self, Plan, Stats};
@@ -44,6 +45,7 @@ impl Course {
                 concentrator,
                 peer_tags: &info.fields.peer_tags,
                 kinds: &info.fields.span_kinds_stats_computed,
+                terms: settings.obfuscate.then(|| terms(info)).flatten(),
             }),
             _ => None,
         };
@@ -102,6 +104,15 @@ fn choose(config: &Config, info: Option<&Info>, refused: bool) -> (OutputFormat,
         }
         (false, _) => (wanted, "it is `outputFormat`".to_owned()),
     }
+}
+
+/// What the agent says of resources in stats. `None`: it obfuscates them itself, or in a way that is not known here.
+fn terms(info: &Info) -> Option<Terms<'_>> {
+    let f = &info.fields;
+    (f.obfuscation_version == OBFUSCATION_VERSION).then(|| Terms {
+        sql_mode: &f.config.obfuscation.sql_obfuscation_mode,
+        big_resource: info.has_flag("big_resource"),
+    })
 }
 
 /// The trace filters of `/info`.

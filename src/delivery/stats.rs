@@ -5,6 +5,7 @@
 use super::dispatch::Dispatcher;
 use super::errands::Errand;
 use crate::agent::Condition;
+use crate::agreed::OBFUSCATION_VERSION;
 use crate::error::{Error, ErrorKind};
 use crate::health::journal::Severity;
 use crate::stats::{Concentrator, encode_payload, next_payload};
@@ -75,7 +76,9 @@ impl Dispatcher {
                 concentrator.next_sequence(),
                 &mut body,
             );
-            match self.post_stats(&body, end) {
+            // Claimed only for bodies in which every resource was treated as the agent does it.
+            let claim = payload.iter().all(|part| part.agreed).then_some(OBFUSCATION_VERSION);
+            match self.post_stats(&body, claim, end) {
                 Ok(()) => concentrator.delivered(&payload),
                 Err(error) if is_final(&error) => {
                     lost += concentrator.lose(&payload);
@@ -106,12 +109,12 @@ impl Dispatcher {
         concentrator.lose(&parts) == 0
     }
 
-    fn post_stats(&self, body: &[u8], end: Instant) -> Result<(), Error> {
+    fn post_stats(&self, body: &[u8], claim: Option<u32>, end: Instant) -> Result<(), Error> {
         let left = end.saturating_duration_since(Instant::now()).min(POST_LIMIT);
         if left < LEAST_TIME {
             return Err(Error::new(ErrorKind::TimedOut, "no time was left to send stats (`closeTimeout`)"));
         }
-        match self.client().post_stats(body, None, left) {
+        match self.client().post_stats(body, claim, left) {
             Ok(_) => Ok(()),
             // The agent took it; only its words were lost.
             Err(error) if error.status().is_some_and(|s| (200..300).contains(&s)) => Ok(()),

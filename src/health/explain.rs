@@ -81,8 +81,11 @@ fn queue(d: &Dispatcher) -> Value {
 fn stats(d: &Dispatcher) -> Value {
     let Some(concentrator) = &d.courses.concentrator else { return Value::Null };
     let report = concentrator.report();
+    let course = d.courses.current();
+    let stage = course.plan.stats.as_ref();
     json!({
-        "on": d.courses.current().plan.stats.is_some(),
+        "on": stage.is_some(),
+        "resources_obfuscated": stage.is_some_and(|stage| stage.rules.agreed()),
         "counted": report.counted,
         "sent": report.sent,
         "lost": report.lost,
@@ -243,6 +246,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
                 [l.whole_key, l.resource, l.http_endpoint, l.peer_tags, l.additional_tags]
             })),
         ),
+        ("obfuscateStats", json!(c.stats.as_ref().is_some_and(|s| s.obfuscate))),
         ("peerTag", json!(c.raw.peer_tags)),
         ("additionalMetricTag", json!(c.raw.additional_metric_tags)),
         ("normalize", json!(c.normalize)),

@@ -67,7 +67,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         ),
         native!(
             "nativeStatsOf",
-            "([Ljava/lang/Object;Z)[B",
+            "([Ljava/lang/Object;ZZ)[B",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
         ),
         native!(

@@ -281,12 +281,13 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>
     class: JClass<'l>,
     payloads: JObjectArray<'l>,
     now: jboolean,
+    obfuscate: jboolean,
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
         if payloads.is_null() {
             return Err(Failure::Null("payloads"));
         }
-        let mut counting = crate::PayloadStats::new(now)?;
+        let mut counting = crate::PayloadStats::new(now, obfuscate)?;
         for i in 0..payloads.len(env)? {
             let bytes = env.with_local_frame(8, |env| {
                 let payload = payloads.get_element(env, i)?;

@@ -161,6 +161,11 @@ impl Obfuscator {
         self.replacer.span(span, &mut scratch.text);
     }
 
+    /// How SQL is obfuscated.
+    pub fn sql_config(&self) -> &SqlConfig {
+        &self.sql
+    }
+
     /// Whether [`replace`](Self::replace) does anything.
     pub fn has_replace_rules(&self) -> bool {
         !self.replacer.is_empty()

@@ -91,6 +91,8 @@ impl StatsReport {
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) start: u64,
+    /// The resources of its groups are as it was agreed with the agent.
+    pub(crate) agreed: bool,
     pub(crate) groups: Vec<Group>,
 }
 
@@ -320,30 +322,34 @@ fn put(buckets: &mut Vec<Bucket>, bucket: Bucket, bounds: &mut Bounds) {
     }
 }
 
-/// Cuts buckets so that no part has more groups than a payload may have.
+/// Cuts buckets so that no part has more groups than a payload may have, and what is claimed of one group holds for all.
 fn split(buckets: Vec<Bucket>) -> Vec<Part> {
     let mut parts = Vec::new();
-    for bucket in buckets {
-        let mut rest = bucket.groups;
-        while rest.len() > MAX_GROUPS_PER_PAYLOAD {
-            let tail = rest.split_off(MAX_GROUPS_PER_PAYLOAD);
-            parts.push(Part { start: bucket.start, groups: rest });
-            rest = tail;
-        }
-        if !rest.is_empty() {
-            parts.push(Part { start: bucket.start, groups: rest });
+    for Bucket { start, groups, .. } in buckets {
+        let (done, raw): (Vec<_>, Vec<_>) = groups.into_iter().partition(|g| g.key().facts().agreed);
+        for (agreed, mut rest) in [(false, raw), (true, done)] {
+            while rest.len() > MAX_GROUPS_PER_PAYLOAD {
+                let tail = rest.split_off(MAX_GROUPS_PER_PAYLOAD);
+                parts.push(Part { start, agreed, groups: rest });
+                rest = tail;
+            }
+            if !rest.is_empty() {
+                parts.push(Part { start, agreed, groups: rest });
+            }
         }
     }
+    parts.sort_by_key(|part| part.agreed);
     parts
 }
 
-/// Takes parts for one payload off the end of the list.
+/// Takes parts for one payload off the end of the list: all of them agreed, or none.
 pub(crate) fn next_payload(parts: &mut Vec<Part>) -> Vec<Part> {
     let mut taken: Vec<Part> = Vec::new();
     let mut groups = 0;
     while let Some(part) = parts.pop() {
         groups += part.groups.len();
-        if groups > MAX_GROUPS_PER_PAYLOAD && !taken.is_empty() {
+        let differs = taken.first().is_some_and(|first| first.agreed != part.agreed);
+        if differs || groups > MAX_GROUPS_PER_PAYLOAD && !taken.is_empty() {
             parts.push(part);
             break;
         }

@@ -99,9 +99,12 @@ pub(crate) struct Facts {
     pub(crate) grpc: Option<u8>,
     pub(crate) synthetics: bool,
     pub(crate) root: Root,
+    /// The resource is as it was agreed with the agent ([`super::Resources`]).
+    pub(crate) agreed: bool,
 }
 
 const SYNTHETICS: u8 = 4;
+const AGREED: u8 = 8;
 /// One store moves this much; what is too much is overwritten by the next.
 const STORE: usize = 32;
 
@@ -189,7 +192,9 @@ impl KeyWriter {
         let mut head = [0; HEAD];
         head[..4].copy_from_slice(&facts.http_status.to_le_bytes());
         head[4..6].copy_from_slice(&facts.grpc.map_or(0, |code| u16::from(code) + 1).to_le_bytes());
-        head[6] = facts.root as u8 | if facts.synthetics { SYNTHETICS } else { 0 };
+        head[6] = facts.root as u8
+            | if facts.synthetics { SYNTHETICS } else { 0 }
+            | if facts.agreed { AGREED } else { 0 };
         head[7] = self.additional;
         for (to, len) in head[8..].as_chunks_mut::<4>().0.iter_mut().zip(self.lengths) {
             *to = len.to_le_bytes();
@@ -270,6 +275,7 @@ impl<'k> Key<'k> {
             http_status: word(0) | word(1) << 8 | word(2) << 16 | word(3) << 24,
             grpc: grpc.checked_sub(1).map(|code| code as u8),
             synthetics: word(6) & u32::from(SYNTHETICS) != 0,
+            agreed: word(6) & u32::from(AGREED) != 0,
             root: match word(6) & 3 {
                 1 => Root::Yes,
                 2 => Root::No,
@@ -337,8 +343,10 @@ impl<'k> Key<'k> {
         } else {
             self.peers().for_each(|tag| out.tag(b"", tag));
         }
-        let nothing = Facts { http_status: 0, grpc: None, synthetics: false, root: Root::NotSet };
-        out.end(if what.all { nothing } else { self.facts() })
+        let facts = self.facts();
+        let Facts { agreed, .. } = facts;
+        let nothing = Facts { http_status: 0, grpc: None, synthetics: false, root: Root::NotSet, agreed };
+        out.end(if what.all { nothing } else { facts })
     }
 
     /// The fields with a limit of their own, as bytes to be told apart.
@@ -383,7 +391,8 @@ pub(crate) mod tests {
         w.begin();
         w.text(Text::Service, service.as_bytes(), 0, service.len());
         w.text(Text::Resource, resource.as_bytes(), 0, resource.len());
-        let range = w.end(Facts { http_status: 0, grpc: None, synthetics: false, root: Root::Yes });
+        let range =
+            w.end(Facts { http_status: 0, grpc: None, synthetics: false, root: Root::Yes, agreed: false });
         w.written()[range].to_vec()
     }
 
@@ -398,7 +407,8 @@ pub(crate) mod tests {
         w.additional(b"region:", b"eu");
         w.tag(b"db.name:", b"orders");
         w.tag(b"out.host:", b"");
-        let facts = Facts { http_status: 503, grpc: Some(255), synthetics: true, root: Root::No };
+        let facts =
+            Facts { http_status: 503, grpc: Some(255), synthetics: true, root: Root::No, agreed: true };
         let range = w.end(facts);
         let key = Key(&w.written()[range.clone()]);
         assert_eq!(key.facts(), facts);
@@ -415,6 +425,7 @@ pub(crate) mod tests {
         let over = key.blocked(Blocked { all: true, ..Blocked::default() }, &mut copy);
         let over = Key(&copy.written()[over]);
         assert_eq!((over.text(Text::Name), over.facts().root), (BLOCKED, Root::NotSet));
+        assert!(over.facts().agreed, "what is claimed of a body holds for its overflow group too");
         assert_eq!(over.additional().chain(over.peers()).collect::<Vec<_>>(), [BLOCKED, BLOCKED]);
     }
 

@@ -12,6 +12,7 @@ mod memo;
 mod observe;
 mod otlp_metrics;
 mod payload;
+mod resources;
 mod sketch;
 mod table;
 
@@ -20,5 +21,6 @@ pub(crate) use concentrator::next_payload;
 pub use concentrator::{Clock, Concentrator, MAX_GROUPS_PER_PAYLOAD, StatsReport};
 pub use observe::{DEFAULT_KINDS, MAX_ADDITIONAL, Pending, Quantize, Rules, STATS_SLOTS};
 pub(crate) use payload::encode as encode_payload;
+pub use resources::{MAX_BIG_RESOURCE, MAX_RESOURCE, Obfuscate, Resources};
 pub use sketch::{GAMMA, MAX_BINS, RELATIVE_ACCURACY, Sketch, value_of};
 pub use table::Row;

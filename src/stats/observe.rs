@@ -10,6 +10,7 @@ use super::concentrator::Concentrator;
 use super::grpc;
 use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
 use super::memo::Memo;
+use super::resources::{self, Known, MAX_NAME, Resources};
 use crate::msgpack::reader;
 use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
 
@@ -66,6 +67,10 @@ pub struct Rules {
     /// `key:` of each additional tag, sorted.
     additional: Vec<Box<[u8]>>,
     quantize: Quantize,
+    /// How resources are obfuscated and cut; `None`: they stay as the spans have them.
+    resources: Option<Resources>,
+    /// The number that the scan gives `db.type`, when resources are obfuscated.
+    db_type: Option<u16>,
     seed: Seed,
     /// Tells one list of tags from another.
     id: u64,
@@ -103,6 +108,8 @@ impl Rules {
             peers: Vec::new(),
             additional: Vec::new(),
             quantize,
+            resources: None,
+            db_type: None,
             seed: concentrator.seed(),
             id: Seed::default().hash(&[]),
         };
@@ -137,6 +144,19 @@ impl Rules {
         rules
     }
 
+    /// The same, but resources are obfuscated and cut as was agreed. Call it before the scan.
+    #[must_use]
+    pub fn with_resources(mut self, resources: Resources, interest: &mut Interest) -> Self {
+        self.db_type = resources.obfuscate.as_ref().and_then(|_| interest.meta_key(b"db.type"));
+        self.resources = Some(resources);
+        self
+    }
+
+    /// Whether keys say that their resources are as agreed.
+    pub fn agreed(&self) -> bool {
+        self.resources.is_some()
+    }
+
     fn role(&mut self, key: &str, interest: &mut Interest) -> Option<&mut Role> {
         let number = usize::from(interest.meta_key(key.as_bytes())?);
         if self.roles.len() <= number {
@@ -149,6 +169,7 @@ impl Rules {
     /// that a large payload does not take memory by its size.
     pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending, early: Option<&Concentrator>) {
         pending.memo.serve(self.id);
+        pending.known.serve(self.id);
         for chunk in payload.chunks() {
             if chunk.state() != ChunkState::Kept {
                 continue;
@@ -210,10 +231,15 @@ impl Rules {
             let from = if text.at & SIDE == 0 { bytes } else { &arena.side };
             w.text(which, from, (text.at & !SIDE) as usize, text.len as usize);
         };
-        field(w, Text::Service, span.service);
-        field(w, Text::Name, span.name);
-        field(w, Text::Resource, span.resource);
-        field(w, Text::Type, span.kind);
+        match &self.resources {
+            None => {
+                field(w, Text::Service, span.service);
+                field(w, Text::Name, span.name);
+                field(w, Text::Resource, span.resource);
+                field(w, Text::Type, span.kind);
+            }
+            Some(agreed) => self.agreed_texts(agreed, bytes, arena, span, w, &mut pending.known),
+        }
         w.text(Text::SpanKind, kind.from, kind.at, kind.len);
         let slot = |slot| slot_place(bytes, arena, span, slot);
         if span.present & HTTP != 0 {
@@ -237,8 +263,42 @@ impl Rules {
             grpc: if span.present & GRPC != 0 { grpc_status(bytes, arena, span) } else { None },
             synthetics: span.has(Slot::Origin) && slot(Slot::Origin).text().starts_with(b"synthetics"),
             root: if span.parent_id == 0 { Root::Yes } else { Root::No },
+            agreed: self.agreed(),
         };
         pending.keys.end(facts)
+    }
+
+    /// Service, name, resource and type of a span whose resource is to be as agreed: obfuscated, then cut.
+    fn agreed_texts(
+        &self,
+        agreed: &Resources,
+        bytes: &[u8],
+        arena: &Arena,
+        span: &Span,
+        w: &mut KeyWriter,
+        known: &mut Known,
+    ) {
+        let name = |w: &mut KeyWriter, which, text: crate::trace::Text| {
+            let len = resources::cut(arena.text(bytes, text), MAX_NAME);
+            let from = if text.at & SIDE == 0 { bytes } else { &arena.side };
+            w.text(which, from, (text.at & !SIDE) as usize, len);
+        };
+        name(w, Text::Service, span.service);
+        name(w, Text::Name, span.name);
+        let mut resource = arena.text(bytes, span.resource);
+        let span_type = arena.text(bytes, span.kind);
+        if let Some(by) = &agreed.obfuscate
+            && let Some(grammar) = resources::grammar(span_type)
+            && !resource.is_empty()
+        {
+            let db_type = self.db_type.map_or(&[][..], |number| hit(bytes, arena, span, number));
+            let kind = (grammar, span_type);
+            if let Some(new) = known.resource(&**by, &self.seed, kind, resource, db_type) {
+                resource = new;
+            }
+        }
+        w.text(Text::Resource, resource, 0, resources::cut(resource, agreed.max_bytes));
+        name(w, Text::Type, span.kind);
     }
 
     /// Whether spans of this kind count.
@@ -393,6 +453,13 @@ fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) ->
     }
 }
 
+/// The text of a configured tag. With one key twice the last counts.
+fn hit<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, number: u16) -> &'a [u8] {
+    let hits = arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
+    let found = hits.iter().rfind(|hit| hit.key == number);
+    found.map_or(&[], |hit| place(bytes, arena, hit.value_at).text())
+}
+
 /// Number before text; what is neither is 0.
 #[inline]
 fn http_status(bytes: &[u8], arena: &Arena, span: &Span) -> u32 {
@@ -432,6 +499,7 @@ pub struct Pending {
     found: Vec<(u16, u32)>,
     scratch: Vec<u8>,
     memo: Memo,
+    known: Known,
     /// Spans that count, met in this pass, and how many of them are counted already (in this pass or one before).
     seen: u64,
     done: u64,
@@ -482,6 +550,8 @@ impl Pending {
     }
 
     pub(crate) fn capacity_bytes(&self) -> usize {
-        self.records.capacity() * size_of::<Record>() + self.keys.capacity_bytes()
+        self.records.capacity() * size_of::<Record>()
+            + self.keys.capacity_bytes()
+            + self.known.capacity_bytes()
     }
 }

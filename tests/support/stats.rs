@@ -4,7 +4,9 @@
 
 use data_pipeline::config::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
-use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, StatsLimits};
+use data_pipeline::stats::{
+    Clock, Concentrator, Obfuscate, Pending, Resources, Rules, STATS_SLOTS, StatsLimits,
+};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Scanner, TOP_LEVEL_SLOTS, TopLevel};
 use rmpv::Value;
 use std::time::Duration;
@@ -45,6 +47,14 @@ impl Counting {
         let rules =
             Rules::new(&concentrator, &[], peers, &additional, quantize_peer_addresses, &mut interest);
         Self { concentrator, rules, interest, arena: Arena::new(), pending: Pending::default() }
+    }
+
+    /// The same, with resources as they would be agreed with an agent.
+    #[must_use]
+    pub fn obfuscating(mut self, by: std::sync::Arc<dyn Obfuscate>, max_bytes: usize) -> Self {
+        let resources = Resources { obfuscate: Some(by), max_bytes };
+        self.rules = self.rules.with_resources(resources, &mut self.interest);
+        self
     }
 
     pub fn replay(peers: &[&str]) -> Self {

@@ -177,6 +177,9 @@ public final class Builder {
 
   /** Says by header that the tracer computes stats itself. Default: false. */
   public Builder clientComputedStats(boolean computed) {
+    if (computed && origins.remove("compute_stats_ms") != null) {
+      settings.put("compute_stats_ms", null); // The environment's wish, not the caller's.
+    }
     return put("client_computed_stats", computed);
   }
 
@@ -359,6 +362,10 @@ public final class Builder {
    *   <li>{@code dogstatsd}: {@code DD_DOGSTATSD_URL}
    *   <li>{@code externalEnv}: {@code DD_EXTERNAL_ENV}; {@code gitCommitSha}: {@code
    *       DD_GIT_COMMIT_SHA}
+   *   <li>{@code computeStats} with buckets of 10 s, if {@code DD_TRACE_STATS_COMPUTATION_ENABLED}
+   *       is {@code true} or {@code 1} and {@link #clientComputedStats} was not set
+   *   <li>{@link #obfuscationEnvironment}: {@code DD_APM_OBFUSCATION_*}, {@code
+   *       DD_APM_SQL_OBFUSCATION_MODE}, {@code DD_APM_REPLACE_TAGS}, {@code DD_OBFUSCATION_CONFIG}
    * </ul>
    *
    * <p>A variable that is empty counts as absent. What was taken: {@link #takenFromEnvironment()},
@@ -485,15 +492,18 @@ public final class Builder {
   public Builder obfuscationEnvironment(Map<String, String> environment) {
     List<Object> variables = new ArrayList<>();
     for (Map.Entry<String, String> e : notNull("environment", environment).entrySet()) {
-      String name = e.getKey();
-      if (name.startsWith("DD_APM_OBFUSCATION_")
-          || name.equals("DD_APM_SQL_OBFUSCATION_MODE")
-          || name.equals("DD_APM_REPLACE_TAGS")
-          || name.equals("DD_OBFUSCATION_CONFIG")) {
-        variables.add(Arrays.asList(name, e.getValue()));
+      if (isObfuscation(e.getKey())) {
+        variables.add(Arrays.asList(e.getKey(), e.getValue()));
       }
     }
     return put("obfuscation_environment", variables);
+  }
+
+  static boolean isObfuscation(String variable) {
+    return variable.startsWith("DD_APM_OBFUSCATION_")
+        || variable.equals("DD_APM_SQL_OBFUSCATION_MODE")
+        || variable.equals("DD_APM_REPLACE_TAGS")
+        || variable.equals("DD_OBFUSCATION_CONFIG");
   }
 
   /**
@@ -628,6 +638,15 @@ public final class Builder {
    */
   public Builder statsReplay(boolean replay) {
     return put("stats_replay", replay);
+  }
+
+  /**
+   * Sets whether the resources of stats are obfuscated here when the agent agrees to that ({@code
+   * obfuscation_version} 1 of its {@code /info}), in its SQL mode. Default: true; else, and with
+   * any other agent, the agent does it.
+   */
+  public Builder obfuscateStats(boolean obfuscate) {
+    return put("obfuscate_stats", obfuscate);
   }
 
   private Builder rule(String name, String key, String rule) {

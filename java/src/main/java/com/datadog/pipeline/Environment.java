@@ -4,12 +4,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Takes settings from {@code DD_*} variables. The precedence is written down at {@link
  * Builder#fromEnvironment()}. Stateless, thread-safe.
  */
 final class Environment {
+  private static final String STATS = "DD_TRACE_STATS_COMPUTATION_ENABLED";
+  private static final Duration BUCKET = Duration.ofSeconds(10);
+
   static final String SOCKET = "/var/run/datadog/apm.socket";
 
   private Environment() {}
@@ -29,6 +33,8 @@ final class Environment {
     one(to, from, "dogstatsd", "dogstatsd", "DD_DOGSTATSD_URL", to::dogstatsd);
     one(to, from, "externalEnv", "external_env", "DD_EXTERNAL_ENV", to::externalEnv);
     one(to, from, "gitCommitSha", "git_commit_sha", "DD_GIT_COMMIT_SHA", to::gitCommitSha);
+    one(to, from, "computeStats", "compute_stats_ms", STATS, s -> computeStats(to, s));
+    obfuscation(to, from);
   }
 
   private static void url(Builder to, Map<String, String> from, Path socket) {
@@ -65,6 +71,37 @@ final class Environment {
     }
   }
 
+  /** "false" leaves stats off, as they are without it. */
+  private static void computeStats(Builder to, String enabled) {
+    boolean on = enabled.equalsIgnoreCase("true") || enabled.equals("1");
+    if (!on && !enabled.equalsIgnoreCase("false") && !enabled.equals("0")) {
+      throw new IllegalArgumentException("it is neither true nor false");
+    }
+    if (on && !Boolean.TRUE.equals(to.settings.get("client_computed_stats"))) {
+      to.computeStats(BUCKET);
+    }
+  }
+
+  /** What the variables say is checked at build, which names the variable too. */
+  private static void obfuscation(Builder to, Map<String, String> from) {
+    Map<String, String> variables = new TreeMap<>();
+    for (Map.Entry<String, String> e : from.entrySet()) {
+      if (Builder.isObfuscation(e.getKey()) && given(from, e.getKey())) {
+        variables.put(e.getKey(), e.getValue());
+      }
+    }
+    if (!variables.isEmpty()) {
+      String origin = String.join(", ", variables.keySet());
+      set(
+          to,
+          "obfuscationEnvironment",
+          "obfuscation_environment",
+          origin,
+          "",
+          s -> to.obfuscationEnvironment(variables));
+    }
+  }
+
   private static boolean given(Map<String, String> from, String variable) {
     String value = from.get(variable);
     return value != null && !value.trim().isEmpty();
@@ -87,6 +124,8 @@ final class Environment {
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException(origin + "=" + value + ": " + e.getMessage(), e);
     }
-    to.origins.put(key, new String[] {setting, origin});
+    if (to.settings.get(key) != null) {
+      to.origins.put(key, new String[] {setting, origin});
+    }
   }
 }

@@ -723,19 +723,26 @@ public final class TraceExporter implements AutoCloseable {
    *
    * @param now whether spans that ended long ago are counted now, as an exporter does it; else
    *     every span is counted in the bucket in which it ended
+   * @param obfuscate whether resources are obfuscated, as they are when an agent agrees to that
+   *     ({@link Builder#obfuscateStats})
    * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
    *     place
    */
-  public static Stats stats(boolean now, List<byte[]> payloads) {
-    return new Stats(statsJson(now, payloads));
+  public static Stats stats(boolean now, boolean obfuscate, List<byte[]> payloads) {
+    return new Stats(statsJson(now, obfuscate, payloads));
   }
 
-  /** As {@link #stats(boolean, List)}, as JSON. */
-  public static String statsJson(boolean now, List<byte[]> payloads) {
+  /** As {@link #stats(boolean, boolean, List)}, with resources as they are in the spans. */
+  public static Stats stats(boolean now, List<byte[]> payloads) {
+    return stats(now, false, payloads);
+  }
+
+  /** As {@link #stats(boolean, boolean, List)}, as JSON. */
+  public static String statsJson(boolean now, boolean obfuscate, List<byte[]> payloads) {
     if (UNAVAILABLE != null) {
       throw UNAVAILABLE;
     }
-    return new String(nativeStatsOf(payloads.toArray(), now), StandardCharsets.UTF_8);
+    return new String(nativeStatsOf(payloads.toArray(), now, obfuscate), StandardCharsets.UTF_8);
   }
 
   /** Closes with the limit of {@link Builder#closeTimeout}. May be called again, by any thread. */
@@ -899,7 +906,7 @@ public final class TraceExporter implements AutoCloseable {
 
   private static native boolean nativeFlushStats(long handle, long millis);
 
-  private static native byte[] nativeStatsOf(Object[] payloads, boolean now);
+  private static native byte[] nativeStatsOf(Object[] payloads, boolean now, boolean obfuscate);
 
   private static native byte[] nativeObfuscate(byte[] request, byte[] text);
 }

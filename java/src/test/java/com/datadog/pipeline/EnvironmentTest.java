@@ -8,6 +8,7 @@ import com.datadog.pipeline.internal.Json;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -95,6 +96,61 @@ class EnvironmentTest {
   }
 
   @Test
+  void statsAreSwitchedOnUnlessTheTracerComputesThem() {
+    String variable = "DD_TRACE_STATS_COMPUTATION_ENABLED";
+    for (String on : new String[] {"true", "1", "TRUE"}) {
+      Builder builder = take(TraceExporter.builder(), variable, on);
+      assertEquals(10_000L, builder.settings.get("compute_stats_ms"));
+      assertEquals(variable, builder.takenFromEnvironment().get("computeStats"));
+    }
+    for (String off : new String[] {"false", "0", "False", ""}) {
+      Builder builder = take(TraceExporter.builder(), variable, off);
+      assertEquals(null, builder.settings.get("compute_stats_ms"));
+      assertTrue(builder.takenFromEnvironment().isEmpty());
+    }
+    Builder before = take(TraceExporter.builder().clientComputedStats(true), variable, "true");
+    Builder after = take(TraceExporter.builder(), variable, "true").clientComputedStats(true);
+    for (Builder builder : new Builder[] {before, after}) {
+      assertEquals(null, builder.settings.get("compute_stats_ms"));
+      assertTrue(builder.takenFromEnvironment().isEmpty());
+      builder.discovery(false).build().close();
+    }
+    Duration mine = Duration.ofSeconds(20);
+    Builder set = take(TraceExporter.builder().computeStats(mine), variable, "true");
+    assertEquals(20_000L, set.settings.get("compute_stats_ms"));
+  }
+
+  @Test
+  void howToObfuscateIsTakenButNotThatItIsDone() {
+    Builder builder =
+        take(
+            TraceExporter.builder(),
+            "DD_APM_OBFUSCATION_REDIS_ENABLED",
+            "false",
+            "DD_APM_OBFUSCATION_HTTP_REMOVE_QUERY_STRING",
+            " ",
+            "DD_APM_REPLACE_TAGS",
+            "[]",
+            "DD_APM_OTHER",
+            "x");
+    assertEquals(
+        "DD_APM_OBFUSCATION_REDIS_ENABLED, DD_APM_REPLACE_TAGS",
+        builder.takenFromEnvironment().get("obfuscationEnvironment"));
+    try (TraceExporter exporter = builder.discovery(false).build()) {
+      assertTrue(
+          exporter.explain().contains("\"obfuscate\":{\"source\":\"default\",\"value\":false"));
+    }
+    Builder wrong =
+        take(TraceExporter.builder(), "DD_APM_OBFUSCATION_REDIS_ENABLED", "perhaps")
+            .discovery(false);
+    TraceExporterException e = assertThrows(TraceExporterException.class, wrong::build);
+    assertTrue(e.getMessage().contains("DD_APM_OBFUSCATION_REDIS_ENABLED"), e.getMessage());
+    Builder set = TraceExporter.builder().obfuscationEnvironment(variables());
+    take(set, "DD_APM_REPLACE_TAGS", "[]");
+    assertTrue(set.takenFromEnvironment().isEmpty(), set.toString());
+  }
+
+  @Test
   void aBadValueNamesItsVariable() {
     String[][] cases = {
       {"DD_TRACE_AGENT_URL", "ftp://x"},
@@ -102,6 +158,7 @@ class EnvironmentTest {
       {"DD_TRACE_AGENT_TIMEOUT", "1e99"},
       {"DD_TRACE_AGENT_PORT", "many"},
       {"DD_DOGSTATSD_URL", "http://x"},
+      {"DD_TRACE_STATS_COMPUTATION_ENABLED", "yes"},
     };
     for (String[] c : cases) {
       IllegalArgumentException e =

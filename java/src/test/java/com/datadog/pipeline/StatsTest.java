@@ -28,6 +28,7 @@ class StatsTest {
       new File(System.getProperty("fixtures"), "stats/pair-go/traces/002.msgpack");
 
   private final List<String> posts = Collections.synchronizedList(new ArrayList<>());
+  private final List<String> claims = Collections.synchronizedList(new ArrayList<>());
   private volatile int statsStatus = 200;
   private EmbeddedAgent agent;
   private byte[] payload;
@@ -42,6 +43,7 @@ class StatsTest {
             return EmbeddedAgent.RATES;
           }
           posts.add(request.header("Content-Type"));
+          claims.add(String.valueOf(request.header("Datadog-Obfuscation-Version")));
           return Answer.json(statsStatus, "");
         });
   }
@@ -130,6 +132,35 @@ class StatsTest {
         IllegalArgumentException.class, () -> builder.computeStats(Duration.ofMillis(999)));
     assertThrows(IllegalArgumentException.class, () -> builder.peerTag(""));
     assertThrows(IllegalArgumentException.class, () -> StatsLimits.of(10, 10, 1, 1, 1));
+  }
+
+  @Test
+  void resourcesAreObfuscatedByTheToolIfTheAgentAgrees() {
+    String[][] cases = {{"1", "1", ""}, {"2", "null", "obfuscation_version is 2"}};
+    for (String[] c : cases) {
+      claims.clear();
+      String info =
+          "{\"endpoints\":[\"/v0.4/traces\",\"/v0.6/stats\"],\"client_drop_p0s\":true,"
+              + "\"obfuscation_version\":"
+              + c[0]
+              + "}";
+      agent.info(request -> Answer.json(200, info));
+      String[] send = {"send", "--url", agent.url(), "--compute-stats", PAIR.getPath()};
+      assertEquals(0, ToolTest.tool(send).exit);
+      send = Arrays.copyOf(send, send.length + 1);
+      send[send.length - 1] = "--obfuscate-stats";
+      ChildJvm.Outcome sent = ToolTest.tool(send);
+      assertEquals(0, sent.exit, sent.err);
+      assertTrue(sent.err.contains(c[2]), sent.err);
+      assertEquals(Arrays.asList("null", c[1]), claims);
+    }
+    String raw = ToolTest.tool("stats", PAIR.getPath()).out;
+    String hidden = ToolTest.tool("stats", "--obfuscate-stats", PAIR.getPath()).out;
+    assertTrue(raw.contains("O''Brien"), raw);
+    assertFalse(hidden.contains("O''Brien"), hidden);
+    List<byte[]> payloads = Collections.singletonList(payload);
+    assertEquals(hidden.trim(), TraceExporter.stats(false, true, payloads).toString().trim());
+    assertEquals(2, ToolTest.tool("send", "--obfuscate-stats", PAIR.getPath()).exit);
   }
 
   @Test

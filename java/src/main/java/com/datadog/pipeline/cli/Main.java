@@ -18,8 +18,10 @@ public final class Main {
           + " and which knob helps\n"
           + "  send [--url URL] [--format v0.4|v0.5|v1|auto] [--repeat N] [--threads N]\n"
           + "       [--budget-ms N] [--max-bytes N] FILE...\n"
-          + "       [--compute-stats [--now]]                 sends payload files (msgpack v0.4)\n"
-          + "  stats [--json] [--now] FILE...                 a table of services and resources:"
+          + "       [--compute-stats [--now] [--obfuscate-stats]]\n"
+          + "                                                 sends payload files (msgpack v0.4)\n"
+          + "  stats [--json] [--now] [--obfuscate-stats] FILE...\n"
+          + "                                                 a table of services and resources:"
           + " hits, errors, p50, p95, p99\n"
           + "  show [--json] FILE...                          the spans of payload files\n"
           + "  convert --to v0.4|v0.5|v1 [--from auto|v0.4|v0.5|v1] [--top-level] [--drop-p0]\n"
@@ -70,13 +72,15 @@ public final class Main {
                   new Arguments(
                       args,
                       1,
-                      "--compute-stats --now",
+                      "--compute-stats --now --obfuscate-stats",
                       "--url --format --repeat --threads --budget-ms --max-bytes"),
                   out,
                   err)
               .run();
         case "stats":
-          return new StatsTable(new Arguments(args, 1, "--json --now", ""), out, err).run();
+          return new StatsTable(
+                  new Arguments(args, 1, "--json --now --obfuscate-stats", ""), out, err)
+              .run();
         case "show":
           return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
         case "convert":

@@ -1,5 +1,6 @@
 package com.datadog.pipeline.cli;
 
+import com.datadog.pipeline.AgentInfo;
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.Builder;
 import com.datadog.pipeline.DropReason;
@@ -64,9 +65,12 @@ final class Send {
         builder.maxRequestBytes(most);
       }
       if (args.has("--compute-stats")) {
-        builder.computeStats(BUCKET).statsReplay(!args.has("--now"));
-      } else if (args.has("--now")) {
-        throw new Arguments.Bad("--now says how --compute-stats counts");
+        builder
+            .computeStats(BUCKET)
+            .statsReplay(!args.has("--now"))
+            .obfuscateStats(args.has("--obfuscate-stats"));
+      } else if (args.has("--now") || args.has("--obfuscate-stats")) {
+        throw new Arguments.Bad("--now and --obfuscate-stats say how --compute-stats counts");
       }
     } catch (IllegalArgumentException e) {
       throw new Arguments.Bad(e.getMessage());
@@ -78,7 +82,13 @@ final class Send {
       }
       if (args.has("--compute-stats")) {
         // What the agent takes is known when this returns, so the first payload is counted too.
-        exporter.fetchAgentInfo(Duration.ofMillis(Math.min(budget, 3000)));
+        AgentInfo agent = exporter.fetchAgentInfo(Duration.ofMillis(Math.min(budget, 3000)));
+        if (args.has("--obfuscate-stats") && agent.obfuscationVersion() != 1) {
+          err.println(
+              "the agent's obfuscation_version is "
+                  + agent.obfuscationVersion()
+                  + ", not 1: it obfuscates the resources of stats itself");
+        }
       }
       if (rounds == 1 && threads == 1) {
         for (int i = 0; i < payloads.size(); i++) {

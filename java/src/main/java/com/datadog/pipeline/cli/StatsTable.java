@@ -35,11 +35,13 @@ final class StatsTable {
         return 1;
       }
     }
+    boolean now = args.has("--now");
+    boolean obfuscate = args.has("--obfuscate-stats");
     try {
       if (args.has("--json")) {
-        out.println(TraceExporter.statsJson(args.has("--now"), payloads));
+        out.println(TraceExporter.statsJson(now, obfuscate, payloads));
       } else {
-        out.println(TraceExporter.stats(args.has("--now"), payloads));
+        out.println(TraceExporter.stats(now, obfuscate, payloads));
       }
       return 0;
     } catch (TraceExporterException e) {
