@@ -83,6 +83,7 @@ pub struct RawConfig {
     pub output_format: Option<String>,
     pub on_malformed: Option<String>,
     pub compute_top_level: bool,
+    pub drop_p0: Option<bool>,
     pub require_tags: Vec<String>,
     pub reject_tags: Vec<String>,
     pub require_tag_regexes: Vec<String>,
@@ -152,6 +153,8 @@ pub struct Config {
     pub output_format: OutputFormat,
     pub on_malformed: OnMalformed,
     pub compute_top_level: bool,
+    /// `None`: while stats are computed.
+    pub drop_p0: Option<bool>,
     pub filters: FilterRules,
     /// The best format that the agent offers is used instead of `output_format`.
     pub output_auto: bool,
@@ -307,6 +310,7 @@ impl Config {
             queue: queue::settings(&as_given)?,
             on_malformed: choice("onMalformed", raw.on_malformed.as_deref(), &ON_MALFORMED)?,
             compute_top_level: raw.compute_top_level,
+            drop_p0: raw.drop_p0,
             filters: filters(FilterRules {
                 require: raw.require_tags,
                 reject: raw.reject_tags,

@@ -90,7 +90,8 @@ impl Plan {
         if stats.is_some() {
             interest = interest.slots(STATS_SLOTS);
         }
-        let plan = Self::with(input, format, mark, stats.is_some(), interest);
+        let drop_p0 = config.drop_p0.unwrap_or(stats.is_some());
+        let plan = Self::with(input, format, mark, drop_p0, interest);
         let filters = filters(&config.filters).0;
         Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
     }

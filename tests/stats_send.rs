@@ -402,3 +402,38 @@ fn resources_of_spans_that_are_obfuscated_already_are_claimed_and_cut_but_not_ob
         assert_eq!((with, without.len()), (&vec![of_stats.to_owned()], 0), "{settings}");
     }
 }
+
+#[test]
+fn what_sampling_rejects_is_dropped_with_stats_unless_the_caller_says_otherwise() {
+    let agent = capable([]);
+    for (stats, wanted, dropped) in [
+        (false, None, false),
+        (false, Some(true), true),
+        (true, None, true),
+        (true, Some(false), false),
+        (true, Some(true), true),
+    ] {
+        let before = agent.requests().len();
+        let mut builder = TraceExporter::builder().url(&agent.url).close_timeout(2 * SECOND);
+        if stats {
+            builder = builder.compute_stats(10 * SECOND);
+        }
+        if let Some(wanted) = wanted {
+            builder = builder.drop_p0(wanted);
+        }
+        let exporter = builder.build().unwrap();
+        exporter.await_agent(5 * SECOND).unwrap();
+        exporter
+            .send(&array([trace(1.0, "GET /a", 0), trace(0.0, "GET /a", 0), trace(0.0, "GET /a", 1)]))
+            .unwrap();
+        let m = exporter.metrics();
+        let expected = if dropped { (2, 1) } else { (3, 0) };
+        assert_eq!((m.sent.traces, m.sampled_out.traces), expected, "{stats} {wanted:?}");
+        let sent =
+            agent.requests().split_off(before).into_iter().find(|r| r.head.contains("/v0.4/traces")).unwrap();
+        let said = sent.header("datadog-client-dropped-p0-traces").map(|n| n.parse().unwrap());
+        assert_eq!(said, dropped.then_some(1));
+        let counted = exporter.stats().map_or(0, |report| report.counted);
+        assert_eq!(counted, if stats { 3 } else { 0 });
+    }
+}

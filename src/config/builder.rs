@@ -195,6 +195,14 @@ impl Builder {
         self
     }
 
+    /// Whether traces that sampling gave priority 0 or less are left out here and counted as sampled out; spans that are to
+    /// be kept all the same (errors, single-span sampling, analytics) stay. Default: while stats are computed.
+    #[must_use]
+    pub fn drop_p0(mut self, value: bool) -> Self {
+        self.raw.drop_p0 = Some(value);
+        self
+    }
+
     /// Whether the resources of stats are obfuscated here when the agent agrees to that (`obfuscation_version` 1 of its
     /// `/info`), in its SQL mode. Default: yes; else, and with any other agent, it does that itself.
     #[must_use]

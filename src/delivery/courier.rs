@@ -61,6 +61,7 @@ impl Dispatcher {
                 self.queue.not_started();
                 return;
             }
+            self.tell(self.statsd.is_some());
         }
     }
 

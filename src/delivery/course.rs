@@ -79,6 +79,7 @@ impl Course {
         plan.input = InputFormat::V04;
         plan.filters = Filters::default();
         plan.rewriter = None;
+        plan.drop_p0 = false;
         plan
     }
 }

@@ -884,7 +884,11 @@ impl Runner for Dispatcher {
             Errand::Stats => self.stats_errand(),
             Errand::Health => {
                 if let Some(statsd) = &self.statsd {
+                    let queue = self.queue.status();
+                    statsd.queue(&queue);
                     statsd.flush(self.statsd_port());
+                    // While the agent is away nothing else would come back here.
+                    self.tell(queue.payloads > 0);
                 }
             }
         }

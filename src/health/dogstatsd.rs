@@ -1,11 +1,12 @@
 //! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's exporter
-//! (`datadog.tracer.exporter.*`), plus the latency of a send. Datagrams may be lost and are never waited for.
+//! (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams may be lost and are never waited for.
 //!
 //! A send appends its lines to a bounded buffer; the exporter's errand thread sends what is there every ten seconds, and
 //! `close` sends the rest.
 
 use crate::config::StatsdUrl;
 use crate::delivery::accounting::{Counts, DropReason};
+use crate::delivery::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
 use crate::stats::Collapsed;
 use parking_lot::Mutex;
@@ -48,6 +49,8 @@ pub(crate) struct Statsd {
     resolved: Mutex<Option<SocketAddr>>,
     sent: AtomicU64,
     lost: AtomicU64,
+    /// Payloads refused and evicted that were told of.
+    told: Mutex<[u64; 2]>,
 }
 
 impl Statsd {
@@ -58,6 +61,7 @@ impl Statsd {
             resolved: Mutex::new(None),
             sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            told: Mutex::default(),
         }
     }
 
@@ -118,6 +122,27 @@ impl Statsd {
                 point(n, &names.map(|(_, name)| *name).collect::<Vec<_>>());
             }
         })
+    }
+
+    /// How the queue stands, if something is in it or was lost since the last time.
+    pub(crate) fn queue(&self, q: &QueueStatus) {
+        let now = [q.refused, q.evicted];
+        let before = std::mem::replace(&mut *self.told.lock(), now);
+        if q.payloads == 0 && q.senders == 0 && before == now {
+            return;
+        }
+        self.append(|b| {
+            let none = format_args!("");
+            line(b, "queue.payloads", q.payloads, "g", none);
+            line(b, "queue.bytes", q.bytes, "g", none);
+            line(b, "queue.oldest_ms", q.oldest.as_millis() as u64, "g", none);
+            for (name, (now, before)) in ["queue.refused", "queue.evicted"].iter().zip(now.iter().zip(before))
+            {
+                if *now > before {
+                    line(b, name, now - before, "c", none);
+                }
+            }
+        });
     }
 
     fn append(&self, write: impl FnOnce(&mut String)) -> bool {
@@ -302,6 +327,31 @@ mod tests {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }
         assert_eq!(statsd.status(Some(port)), (format!("udp://127.0.0.1:{port}"), 14, 0));
+    }
+
+    #[test]
+    fn the_queue_is_told_of_while_something_is_in_it_and_what_it_lost_once() {
+        let statsd = Statsd::new(StatsdUrl::parse("udp://127.0.0.1").unwrap());
+        let told = |q: &QueueStatus| {
+            statsd.queue(q);
+            let text = std::mem::take(&mut *statsd.buffer.lock());
+            let points = text.lines().map(|l| {
+                l.strip_prefix(PREFIX).and_then(|l| l.strip_suffix(TAGS)).unwrap_or("other").to_owned()
+            });
+            points.collect::<Vec<_>>().join(" ")
+        };
+        let empty = QueueStatus::default();
+        assert_eq!(told(&empty), "");
+        let some = QueueStatus { payloads: 2, bytes: 70, oldest: Duration::from_millis(5), ..empty };
+        assert_eq!(told(&some), "queue.payloads:2|g queue.bytes:70|g queue.oldest_ms:5|g");
+        let lossy = QueueStatus { refused: 3, evicted: 1, ..some };
+        let state = "queue.payloads:2|g queue.bytes:70|g queue.oldest_ms:5|g";
+        assert_eq!(told(&lossy), format!("{state} queue.refused:3|c queue.evicted:1|c"));
+        assert_eq!(told(&lossy), state);
+        let gone = QueueStatus { refused: 4, evicted: 1, ..empty };
+        let zero = "queue.payloads:0|g queue.bytes:0|g queue.oldest_ms:0|g";
+        assert_eq!(told(&gone), format!("{zero} queue.refused:1|c"));
+        assert_eq!(told(&gone), "");
     }
 
     #[test]

@@ -230,6 +230,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
             }),
         ),
         ("computeTopLevel", json!(c.compute_top_level)),
+        ("dropP0", json!(c.drop_p0.unwrap_or(c.stats.is_some()))),
         ("requireTag", json!(c.filters.require)),
         ("rejectTag", json!(c.filters.reject)),
         ("requireTagRegex", json!(c.filters.require_regex)),

@@ -197,6 +197,15 @@ public final class Builder {
   }
 
   /**
+   * Sets whether traces that sampling gave priority 0 or less are left out here and counted as
+   * sampled out; spans that are to be kept all the same (errors, single-span sampling, analytics)
+   * stay. The agent is told how many. Default: while {@link #computeStats} is in force.
+   */
+  public Builder dropP0(boolean drop) {
+    return put("drop_p0", drop);
+  }
+
+  /**
    * Sets how long opening one connection may take. Default: {@value
    * #DEFAULT_CONNECT_TIMEOUT_MILLIS} ms.
    *
