@@ -32,6 +32,10 @@ for part in $asked; do
       "$target/debug/generate" build/oracle/generated 200 "${ORACLE_SEED:-0}"
       python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" \
         --payloads build/oracle/generated || failed="$failed agent-generated"
+      for more in "" "--payloads build/oracle/generated"; do
+        # shellcheck disable=SC2086
+        python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" --rules $more || failed="$failed agent-rules"
+      done
       ;;
     rules)
       if ! command -v go > /dev/null; then

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Do our conversions leave the real trace-agent as the same spans as the v0.4 payload they were made from?
 
-usage: agent_compare.py AGENT CONVERT [--by ours|libdd] [--payloads DIR] [--verbose]
+usage: agent_compare.py AGENT CONVERT [--by ours|libdd] [--rules] [--payloads DIR] [--verbose]
 AGENT is the program of tests/oracle/go/agent, CONVERT the binary `convert` of tests/oracle. Every payload of
 tests/fixtures/traces (or DIR/*.msgpack) goes to an agent of its own as v0.4 as it was captured, and as our v0.4, v0.5 and v1.0; what reaches
 the agent's intake is compared, once with every trace kept (so all spans are seen) and once as the agent samples (so
-priority, mechanism and the decision are). Exit 0 if nothing differs but what the lists below name.
+priority, mechanism and the decision are).
+With --rules: the payload as captured through an agent that normalizes and obfuscates as a packaged one does, beside the
+payload that ours has normalized and obfuscated through an agent that obfuscates as little as it can. Exit 0 if nothing differs but what the lists below name.
 """
 import argparse
 import json
@@ -30,11 +32,14 @@ def main():
     parser.add_argument("convert")
     parser.add_argument("--by", choices=("ours", "libdd"), default="ours")
     parser.add_argument("--payloads", type=pathlib.Path)
+    parser.add_argument("--rules", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     agent, convert, by = options.agent, options.convert, options.by
     found = options.payloads.glob("*.msgpack") if options.payloads else FIXTURES.glob("*/*.msgpack")
     files = {f"{p.parent.name}/{p.stem}": p for p in sorted(found)}
+    if options.rules:
+        return rules(agent, convert, files, options.verbose)
     versions = {("v0.4", "captured"): {n: str(p) for n, p in files.items()}}
     for to in ("v0.4", "v0.5", "v1.0"):
         versions[to, by] = converted(convert, by, to, files)
@@ -45,6 +50,29 @@ def main():
     for line in failures if options.verbose else failures[:20]:
         print(line)
     print(f"{len(files)} payloads x 3 formats x 2 samplings: {len(failures)} differences")
+    return 1 if failures else 0
+
+
+def rules(agent, convert, files, verbose):
+    captured = ask(agent, "v0.4", {n: str(p) for n, p in files.items()}, True, "packaged")
+    ours = ask(agent, "v0.4", converted(convert, "ours", "rewritten", files), True, "off")
+    failures, spans = [], 0
+    for name, reference in captured.items():
+        if name in REFUSED_AS_CAPTURED:
+            continue
+        spans += sum(len(c["spans"]) for c in reference["chunks"])
+        chunks = reference["chunks"] + ours[name]["chunks"]
+        for c in chunks:
+            # The agent takes it from the tag before it cuts tags, ours can only cut the tag.
+            c["origin"] = c["origin"][:20_000]
+        for s in (s for c in chunks for s in c["spans"]):
+            # No agent can be kept from quantizing Redis resources, and twice leaves only the first command.
+            if s["type"] in ("redis", "valkey"):
+                s["resource"] = s["resource"].split(" ")[0]
+        failures += [f"{name}: {d}" for d in differences(reference, ours[name], "v0.4")]
+    for line in failures if verbose else failures[:20]:
+        print(line)
+    print(f"{len(files)} payloads, {spans} spans normalized and obfuscated there and here: {len(failures)} differences")
     return 1 if failures else 0
 
 
@@ -62,13 +90,14 @@ def converted(convert, by, to, files):
     return paths
 
 
-def ask(agent, form, paths, keep):
+def ask(agent, form, paths, keep, rules=""):
     cases = []
     for name, path in paths.items():
         captured = FIXTURES / f"{name}.headers.json"
         sent = json.loads(captured.read_text())["headers"] if captured.exists() else []
         headers = [[k, v] for k, v in sent if k.lower() in HEADERS]
-        cases.append(json.dumps({"id": name, "format": form, "file": path, "keep": keep, "headers": headers}))
+        cases.append(json.dumps({"id": name, "format": form, "file": path, "keep": keep, "headers": headers,
+                                 "rules": rules}))
     run = subprocess.run([agent], input="\n".join(cases), capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{agent} failed: {run.stderr[-2000:]}")

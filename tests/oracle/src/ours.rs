@@ -2,9 +2,13 @@
 
 use data_pipeline::config::Metadata;
 use data_pipeline::format::{v1, v04, v05};
+use data_pipeline::normalize::Normalizer;
+use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
+use data_pipeline::rewrite::{Memory, Rewriter};
 use data_pipeline::trace::{
     Arena, Interest, OnMalformed, P0_SLOTS, Payload, SampledOut, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };
+use std::sync::Arc;
 
 /// A v0.4 payload in the format `to` (`v0.4`, `v0.5`, `v1.0`), repaired as the default policy does.
 pub fn convert(bytes: &[u8], to: &str) -> Result<Vec<u8>, String> {
@@ -14,6 +18,20 @@ pub fn convert(bytes: &[u8], to: &str) -> Result<Vec<u8>, String> {
         "v1.0" => to_v1(&repaired(bytes)?),
         other => Err(format!("no format {other}")),
     }
+}
+
+/// v0.4 to v0.4, normalized and obfuscated as by a packaged agent.
+pub fn rewritten(bytes: &[u8], language: &str) -> Result<Vec<u8>, String> {
+    let obfuscator = Obfuscator::new(&ObfuscationConfig::agent()).map_err(|e| e.to_string())?;
+    let rewriter = Rewriter::new(Some(Normalizer::new(language.as_bytes())), Some(Arc::new(obfuscator)))
+        .ok_or("no rules")?;
+    let mut arena = Arena::new();
+    let mut payload = scan(bytes, &mut arena, &Rewriter::interest(Interest::none()))?;
+    rewriter.apply(&mut payload, &mut Memory::default());
+    let mut encoder = v04::Encoder::default();
+    encoder.begin();
+    encoder.add(&mut payload);
+    Ok(encoder.finish().to_vec())
 }
 
 /// v0.4 to v0.4. The other encoders take no payload with edits, so repairs are made first, in a pass of their own.

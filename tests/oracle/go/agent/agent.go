@@ -17,6 +17,7 @@ import (
 type options struct {
 	socket string // Unix socket beside the TCP port; empty: none
 	keep   bool   // keep every trace
+	rules  string // "off" or "packaged": spans stay v0.4, and what can be switched of obfuscation is off, or as packaged
 }
 
 // running is an agent that answers.
@@ -69,6 +70,15 @@ func configuration(intake string, port int, o options) *config.AgentConfig {
 	c.SynchronousFlushing = true
 	if o.keep {
 		c.ProbabilisticSamplerEnabled, c.ProbabilisticSamplerSamplingPercentage = true, 100
+	}
+	if o.rules != "" {
+		c.Features["disable-convert-traces"] = struct{}{}
+	}
+	if o.rules == "packaged" {
+		rules := c.Obfuscation
+		rules.Mongo.Enabled, rules.ES.Enabled, rules.OpenSearch.Enabled = true, true, true
+		rules.Redis.Enabled, rules.Valkey.Enabled = true, true
+		rules.Memcached.Enabled, rules.CreditCards.Enabled = true, true
 	}
 	return c
 }

@@ -14,6 +14,7 @@ type testCase struct {
 	File    string      `json:"file"`
 	Headers [][2]string `json:"headers"`
 	Keep    bool        `json:"keep"`
+	Rules   string      `json:"rules"`
 }
 
 type answer struct {
@@ -40,7 +41,7 @@ func (c *testCase) run() answer {
 		}
 	})
 	defer s.close()
-	a, err := start(s, options{keep: c.Keep})
+	a, err := start(s, options{keep: c.Keep, rules: c.Rules})
 	if err != nil {
 		return fail(err)
 	}

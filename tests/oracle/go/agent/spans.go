@@ -57,9 +57,19 @@ type event struct {
 	Attributes attributes `json:"attributes"`
 }
 
-// chunks resolves an intake payload. Agents from 7.84 on send the indexed form for every input.
+// chunks resolves an intake payload. Agents from 7.84 on send the indexed form for every input, unless told not to convert.
 func chunks(payload *pb.AgentPayload) []chunk {
 	all := []chunk{}
+	for _, p := range payload.TracerPayloads {
+		for _, c := range p.Chunks {
+			spans := make([]span, 0, len(c.Spans))
+			for _, s := range c.Spans {
+				spans = append(spans, classic(s))
+			}
+			all = append(all, chunk{Payload: attributes{"env": p.Env}, Priority: c.Priority, Origin: c.Origin,
+				Dropped: c.DroppedTrace, Attributes: texts(c.Tags), Spans: spans})
+		}
+	}
 	for _, p := range payload.IdxTracerPayloads {
 		r := resolver(p.Strings)
 		shared := attributes{
@@ -73,6 +83,40 @@ func chunks(payload *pb.AgentPayload) []chunk {
 		}
 	}
 	return all
+}
+
+// classic is a span that was not converted.
+func classic(s *pb.Span) span {
+	attributes := texts(s.Meta)
+	for key, value := range s.Metrics {
+		attributes["metrics "+key] = []any{"double", strconv.FormatFloat(value, 'g', -1, 64)}
+	}
+	for key, value := range s.MetaStruct {
+		attributes["meta_struct "+key] = []any{"bytes", base64.StdEncoding.EncodeToString(value)}
+	}
+	links, events := []link{}, []event{}
+	for _, l := range s.SpanLinks {
+		links = append(links, link{TraceID: unsigned(l.TraceID), SpanID: unsigned(l.SpanID), State: l.Tracestate,
+			Flags: l.Flags, Attributes: texts(l.Attributes)})
+	}
+	for _, e := range s.SpanEvents {
+		values := map[string]any{}
+		for key, value := range e.Attributes {
+			values[key] = []any{"event", value.String()}
+		}
+		events = append(events, event{Time: unsigned(e.TimeUnixNano), Name: e.Name, Attributes: values})
+	}
+	return span{Service: s.Service, Name: s.Name, Resource: s.Resource, Type: s.Type, SpanID: unsigned(s.SpanID),
+		ParentID: unsigned(s.ParentID), Start: strconv.FormatInt(s.Start, 10), Duration: strconv.FormatInt(s.Duration, 10),
+		Error: s.Error != 0, Attributes: attributes, Links: links, Events: events}
+}
+
+func texts(in map[string]string) attributes {
+	out := attributes{}
+	for key, value := range in {
+		out[key] = []any{"text", value}
+	}
+	return out
 }
 
 type resolver []string

@@ -1,6 +1,6 @@
 //! Converts v0.4 files for the agent oracle.
 //!
-//! usage: `convert --by ours|libdd --to v0.4|v0.5|v1.0 --out DIR FILE...`: writes `DIR/<folder>-<file>` for each file and
+//! usage: `convert --by ours|libdd --to v0.4|v0.5|v1.0|rewritten --out DIR FILE...`: writes `DIR/<folder>-<file>` for each file and
 //! prints one line `FILE<tab>OUT` each; a file that is refused gets `FILE<tab>-<tab>why`.
 
 use std::path::Path;
@@ -45,7 +45,11 @@ fn run() -> Result<(), String> {
         let folder =
             path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match convert(&bytes, &to) {
+        let converted = match to.as_str() {
+            "rewritten" => ours::rewritten(&bytes, &language(path)),
+            _ => convert(&bytes, &to),
+        };
+        match converted {
             Ok(converted) => {
                 let target = Path::new(&out).join(format!("{folder}-{name}"));
                 std::fs::write(&target, converted).map_err(|e| format!("{}: {e}", target.display()))?;
@@ -55,6 +59,16 @@ fn run() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What the tracer said when the payload was captured.
+fn language(payload: &Path) -> String {
+    let headers = std::fs::read_to_string(payload.with_extension("headers.json")).unwrap_or_default();
+    let captured: serde_json::Value = serde_json::from_str(&headers).unwrap_or_default();
+    let pairs = captured["headers"].as_array().into_iter().flatten();
+    let named =
+        |p: &&serde_json::Value| p[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case("datadog-meta-lang"));
+    pairs.clone().find(named).and_then(|p| p[1].as_str()).unwrap_or_default().to_owned()
 }
 
 fn by_libdd(bytes: &[u8], to: &str) -> Result<Vec<u8>, String> {
