@@ -54,14 +54,21 @@ pub(crate) fn first_below_or_of<const N: usize>(word: u64, below: u8, of: [u8; N
 /// that is empty or longer.
 #[inline(always)]
 pub(crate) fn upper_word(text: &[u8]) -> Option<u128> {
-    let len = text.len();
     let upper = |word: u64| word - (within(word, b'a', b'z') & !word) / 4;
+    let word = word(text)?;
+    Some(u128::from(upper(word as u64)) | u128::from(upper((word >> 64) as u64)) << 64)
+}
+
+/// A text of one to sixteen bytes as a number, its first byte the lowest.
+#[inline(always)]
+pub(crate) fn word(text: &[u8]) -> Option<u128> {
+    let len = text.len();
     match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) if len <= 16 => {
-            let [first, last] = [first, last].map(|c| u128::from(upper(u64::from_le_bytes(*c))));
+            let [first, last] = [first, last].map(|c| u128::from(u64::from_le_bytes(*c)));
             Some(first | last << (8 * (len - 8)))
         }
-        (None, _) if len > 0 => Some(u128::from(upper(short(text, 0)))),
+        (None, _) if len > 0 => Some(u128::from(short(text, 0))),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Which arguments hold values is the agent's table. Commands that it does not list keep theirs.
 
-use super::text;
+use super::{redis_lines, text};
 use crate::normalize::swar;
 use crate::trace::Verdict;
 use std::ops::Range;
@@ -66,6 +66,30 @@ pub fn raw_command(commands: &[u8], out: &mut Vec<u8>) -> Verdict {
     if trimmed.is_empty() {
         return if commands.is_empty() { Verdict::Keep } else { Verdict::Replace };
     }
+    let start = out.len();
+    let done = redis_lines::front(trimmed, out);
+    let rest = match trimmed.get(done.bytes..) {
+        Some(rest) if !rest.is_empty() => rest,
+        _ if done.changed || trimmed.len() != commands.len() => return Verdict::Replace,
+        _ => {
+            out.truncate(start);
+            return Verdict::Keep;
+        }
+    };
+    match slowly(rest, out) {
+        Verdict::Keep if done.bytes == 0 && trimmed.len() == commands.len() => return Verdict::Keep,
+        Verdict::Keep if !done.changed && trimmed.len() == commands.len() => {
+            out.truncate(start);
+            return Verdict::Keep;
+        }
+        Verdict::Keep => out.extend_from_slice(rest),
+        _ => {}
+    }
+    Verdict::Replace
+}
+
+/// Commands of any form, at the begin of a line.
+fn slowly(trimmed: &[u8], out: &mut Vec<u8>) -> Verdict {
     let mut kept = Kept::new(trimmed, out);
     let mut tokens = Tokens { text: trimmed, at: 0, in_command: false };
     let mut arguments = Arguments::none();
@@ -81,7 +105,7 @@ pub fn raw_command(commands: &[u8], out: &mut Vec<u8>) -> Verdict {
             }
         }
     }
-    kept.finish(trimmed.len() == commands.len())
+    kept.finish()
 }
 
 /// Copies tokens in runs: what stands in the text as it shall stand in the output is not copied until it has to be.
@@ -137,8 +161,8 @@ impl<'k> Kept<'k> {
         self.changed = true;
     }
 
-    fn finish(mut self, whole: bool) -> Verdict {
-        if whole && !self.changed && self.run == (0..self.text.len()) {
+    fn finish(mut self) -> Verdict {
+        if !self.changed && self.run == (0..self.text.len()) {
             return Verdict::Keep;
         }
         self.flush();
@@ -276,7 +300,7 @@ fn argument_end(text: &[u8], start: usize) -> usize {
 }
 /// Which arguments of a command hold values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Values {
+pub(super) enum Values {
     None,
     /// All of them, shown as one `?`.
     All,
@@ -294,8 +318,36 @@ enum Values {
     Zadd,
 }
 
+impl Values {
+    /// The same as the first argument hidden and the distance to the next, for a loop that asks no questions.
+    const fn stride(self) -> Stride {
+        let (first, step) = match self {
+            Self::None => (NEVER, NEVER),
+            Self::All => (0, 0),
+            Self::AfterFirst => (1, 0),
+            Self::Nth(n) => (n as u8, NEVER),
+            Self::Every(first, step) => (first as u8, step as u8),
+            Self::Config | Self::Bitfield => (NEVER, 1),
+            // Unless options come before the first score.
+            Self::Zadd => (2, 2),
+        };
+        Stride { first, step }
+    }
+}
+
+/// No argument, or no other one.
+pub(super) const NEVER: u8 = 4;
+
+/// Which arguments are hidden, at most [`NEVER`] each; with a `step` of 0 all from the first on as one. `first` is never
+/// and `step` is not: it depends on the arguments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stride {
+    pub(super) first: u8,
+    pub(super) step: u8,
+}
+
 /// What becomes of an argument.
-enum Shown {
+pub(super) enum Shown {
     Kept,
     Hidden,
     /// One `?` before it stands for it too.
@@ -303,7 +355,7 @@ enum Shown {
 }
 
 /// Goes through the arguments of one command.
-struct Arguments {
+pub(super) struct Arguments {
     values: Values,
     seen: u32,
     /// `BITFIELD`: index of the last `SET`; `ZADD`: index of the first score. 0 is none.
@@ -316,11 +368,15 @@ impl Arguments {
     }
 
     fn of(command: &[u8]) -> Self {
-        Self { values: values_of(command), ..Self::none() }
+        Self::with(values_of(command))
+    }
+
+    pub(super) fn with(values: Values) -> Self {
+        Self { values, ..Self::none() }
     }
 
     #[inline]
-    fn next(&mut self, argument: &[u8]) -> Shown {
+    pub(super) fn next(&mut self, argument: &[u8]) -> Shown {
         let i = self.seen;
         self.seen = self.seen.saturating_add(1);
         let hide = match self.values {
@@ -371,14 +427,20 @@ fn values_of(command: &[u8]) -> Values {
     if word & NOT_ASCII != 0 || command.last() == Some(&0) {
         return values_of_unusual(command);
     }
+    values_of_word(word).0
+}
+
+/// By a name in upper case, as [`swar::upper_word`] gives it.
+#[inline]
+pub(super) fn values_of_word(word: u128) -> (Values, Stride) {
     let mut slot = slot_of(word);
-    while let Some(&(name, values)) = COMMANDS.get(slot) {
+    while let Some(&(name, values, stride)) = COMMANDS.get(slot) {
         if name == word || name == 0 {
-            return values;
+            return (values, stride);
         }
         slot = (slot + 1) % SLOTS;
     }
-    Values::None
+    (Values::None, Values::None.stride())
 }
 
 /// The one long name, and names with letters beyond ASCII whose upper-case form is in it (`ſet` is `SET`).
@@ -468,8 +530,8 @@ const NAMES: [(&str, Values); 41] = [
 ];
 
 /// The names by their hash; a place that is taken sends on to the next.
-static COMMANDS: [(u128, Values); SLOTS] = {
-    let mut table = [(0, Values::None); SLOTS];
+static COMMANDS: [(u128, Values, Stride); SLOTS] = {
+    let mut table = [(0, Values::None, Values::None.stride()); SLOTS];
     let mut n = 0;
     while n < NAMES.len() {
         let word = match word_of(NAMES[n].0.as_bytes()) {
@@ -480,7 +542,7 @@ static COMMANDS: [(u128, Values); SLOTS] = {
         while table[slot].0 != 0 {
             slot = (slot + 1) % SLOTS;
         }
-        table[slot] = (word, NAMES[n].1);
+        table[slot] = (word, NAMES[n].1, NAMES[n].1.stride());
         n += 1;
     }
     table
@@ -535,6 +597,81 @@ mod tests {
             (" \n GET   k  \n", "GET k"),
         ] {
             assert_eq!(of(raw_command, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_usual_form_is_shown_as_any_other() {
+        let words = [
+            "SET",
+            "k",
+            "\"",
+            "\\",
+            " ",
+            " ",
+            " ",
+            "\n",
+            "?",
+            "ZADD",
+            "AUTH",
+            "hmset",
+            "CONFIG",
+            "vvvvvvvvvvvvvvvv",
+            "é",
+            "\t",
+            "\0",
+        ];
+        let mut seed = 1_u64;
+        let mut below = |n: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % n
+        };
+        for _ in 0..100_000 {
+            // Mostly usual lines, so that long runs of them are met as well.
+            let kinds = if below(4) == 0 { words.len() } else { 2 + below(3) };
+            let mut text = String::new();
+            for _ in 0..below(30) {
+                if kinds == words.len() {
+                    text += words[below(kinds)];
+                } else {
+                    let name = [
+                        "SET",
+                        "GET",
+                        "ZADD",
+                        "AUTH",
+                        "HMSET",
+                        "ACL",
+                        "BITFIELD",
+                        "CONFIG",
+                        "SETEXOFNOCOMMAND",
+                    ][below(9)];
+                    text += name;
+                    for _ in 0..below(6) {
+                        text += [
+                            " k",
+                            " NX",
+                            " SET",
+                            " \"v v\"",
+                            " ?",
+                            " 0.5",
+                            " aLongArgumentWithoutAnyMeaning",
+                        ][below(7)];
+                    }
+                    text += "\n";
+                }
+            }
+            let trimmed = text::trim(text.as_bytes());
+            let slow = |text: &str| {
+                let mut out = Vec::new();
+                let verdict = slowly(trimmed, &mut out);
+                if verdict == Verdict::Keep {
+                    text.trim().to_owned()
+                } else {
+                    String::from_utf8(out).unwrap()
+                }
+            };
+            let expected = if trimmed.is_empty() { String::new() } else { slow(&text) };
+            assert_eq!(of(raw_command, &text), expected, "{text:?}");
         }
     }
 
