@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench jar faults soak oracle fuzz clean
+.PHONY: help demo test lint bench jar faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -29,6 +29,9 @@ faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, 
 
 soak: ## the asynchronous interface for MINUTES (5): an agent that flaps, answers nothing, is away
 	@scripts/soak.sh $${MINUTES:-5}
+
+losses: ## spans lost while the agent is away for DOWN seconds (10): ours, libdd-data-pipeline, OpenTelemetry Java
+	@scripts/losses.sh
 
 oracle: ## our answers beside the reference's crates and a real trace-agent (needs Go for the latter)
 	@scripts/setup.sh python

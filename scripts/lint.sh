@@ -46,7 +46,7 @@ if [ -f $format ]; then
   opens=""
   for p in api code file parser tree util; do opens="$opens --add-exports=jdk.compiler/com.sun.tools.javac.$p=ALL-UNNAMED"; done
   # shellcheck disable=SC2086  # the exports are words
-  changed=$(java $opens -jar $format --dry-run $(git ls-files 'java/*.java' | grep -v module-info) 2> /dev/null || true)
+  changed=$(java $opens -jar $format --dry-run $(git ls-files 'java/*.java' 'examples/*.java' 'benches/*.java' | grep -v module-info) 2> /dev/null || true)
   [ -z "$changed" ] || fail "google-java-format: $changed"
 else
   echo "lint: google-java-format could not be fetched; Java formatting is not checked"

@@ -28,13 +28,14 @@ for part in $parts; do
       ;;
     java)
       scripts/setup.sh gradle
-      say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical"
+      say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical; the example of a checkpoint"
       out=$(quiet_gradle build -PskipCargoTest -x cargoTest) || { echo "$out"; exit 1; }
       echo "$out" | tail -1
       case "$out" in *"BUILD FAILED"*) echo "$out"; exit 1 ;; esac
       case "$out" in *WARNING*) echo "$out" | grep -B2 -A4 WARNING; exit 1 ;; esac
       passed=$((passed + $(echo "$out" | sed -n 's/^\([0-9]*\) passed, 0 failed.*/\1/p' | tail -1)))
       scripts/reproducible.sh
+      scripts/crac.sh
       ;;
     jvms)
       scripts/setup.sh gradle jvms

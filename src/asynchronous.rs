@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Whether everything that was offered before has met its fate, stats (if any) have arrived, and nothing lies on disk.
-    /// What was dropped has met its fate, too: see `dropped`.
+    /// Whether everything that was offered before has met its fate, stats (if any) have arrived, and nothing lies on disk
+    /// or is on its way from there. What was dropped has met its fate, too: see `dropped`.
     pub complete: bool,
     /// What the agent accepted meanwhile, other threads' sends included.
     pub sent: Counts,
@@ -179,7 +179,7 @@ impl TraceExporter {
         let settled = self.dispatcher.queue.wait_settled(mark, end);
         let stats = self.dispatcher.send_stats(Turn::All, end);
         let after = self.metrics();
-        let all = settled && stats && after.spooled == Counts::default();
+        let all = settled && stats && !self.dispatcher.queue.spool_holds();
         FlushReport::between(&before, &after, all)
     }
 

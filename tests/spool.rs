@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{ScriptedAgent, socket_path};
+use support::{ScriptedAgent, Step, ok, socket_path};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -124,6 +124,23 @@ fn what_is_left_at_close_is_sent_by_the_next_process() {
     assert_eq!(second.metrics().queued, Counts::default());
     closed_account(&second);
     assert_eq!(arrived(&agent).len(), 51);
+}
+
+#[test]
+fn a_flush_is_not_complete_while_something_from_the_spool_is_on_its_way() {
+    let (socket, dir) = (socket_path(), Dir::new("flush"));
+    let first = exporter(&socket, &dir.0).build().unwrap();
+    for i in 0..20 {
+        first.offer(&named(&format!("{i}"))).unwrap();
+    }
+    first.close_within(Duration::ZERO);
+    let agent = ScriptedAgent::unix(socket.clone(), [Step::Late(Duration::from_millis(300), ok())]);
+    let second = exporter(&socket, &dir.0).build().unwrap();
+    agent.await_requests(1);
+    let report = second.flush(Duration::from_millis(50));
+    assert!(!report.complete && report.pending.traces == 20, "{report:?}");
+    until(|| second.metrics().sent.traces == 20);
+    until(|| second.flush(Duration::from_millis(50)).complete);
 }
 
 #[test]

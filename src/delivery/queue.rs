@@ -464,12 +464,13 @@ impl Queue {
             Some(spool) => (spool.take(self.settings.batch_bytes), spool.lost()),
             None => (Vec::new(), Counts::default()),
         };
-        drop(spool);
         if lost != Counts::default() {
             self.account.spool(lost, true);
             self.account.drop_queued(lost, 0, DropReason::SpoolDamaged);
         }
+        // What is put into the spool from here on must not be overlooked.
         let mut state = self.state.lock();
+        drop(spool);
         batch.first = state.next_seq;
         for mut record in records {
             batch.bytes += record.payload.len();
@@ -546,21 +547,19 @@ impl Queue {
 
     /// A batch has met its fate: its room is free, its buffers can be used again.
     pub(super) fn settle(&self, batch: &mut Batch<'_>) {
-        let from_spool = !batch.records.is_empty();
-        let mut waits = false;
-        if let Some(spool) = self.spool.lock().as_mut().filter(|_| from_spool) {
+        let mut spool = (!batch.records.is_empty()).then(|| self.spool.lock());
+        if let Some(spool) = spool.as_deref_mut().and_then(Option::as_mut) {
             if batch.later {
                 spool.put_back(&batch.records);
                 self.lies_on_disk(batch, true);
             } else {
                 spool.confirm();
             }
-            waits = spool.held().payloads > 0;
         }
         let mut state = self.state.lock();
-        if from_spool {
+        if let Some(spool) = spool {
             state.spool_busy = false;
-            state.spool_waits = waits;
+            state.spool_waits = spool.as_ref().is_some_and(|s| s.held().payloads > 0);
         }
         state.held -= batch.count;
         state.held_bytes -= batch.bytes;
@@ -677,6 +676,12 @@ impl Queue {
     pub(crate) fn close_spool(&self) {
         self.state.lock().has_spool = false;
         *self.spool.lock() = None;
+    }
+
+    /// Whether something lies in the spool, or is on its way from there.
+    pub(crate) fn spool_holds(&self) -> bool {
+        let state = self.state.lock();
+        state.spool_waits || state.spool_busy
     }
 
     /// What the spool holds, if there is one.

@@ -297,7 +297,9 @@ impl Spool {
     pub(crate) fn confirm(&mut self) {
         let Some(end) = self.taken_to.take() else { return };
         self.read_to = end;
-        if self.segments.front().is_some_and(|s| s.records == 0 && s.size == end as u64) {
+        // What follows the last record of an earlier process is torn.
+        let torn = self.writer.is_none();
+        if self.segments.front().is_some_and(|s| s.records == 0 && (torn || s.size == end as u64)) {
             self.drop_first();
         } else {
             self.write_position();
@@ -558,6 +560,12 @@ mod tests {
             OpenOptions::new().write(true).open(&path).unwrap().set_len(size - cut as u64).unwrap();
             let mut spool = dir.open();
             assert_eq!(spool.held().payloads, 2, "cut {cut}");
+            if cut % 2 == 0 {
+                assert_eq!(spool.take(usize::MAX).len(), 2);
+                spool.confirm();
+                assert_eq!(dir.segments().len(), 0, "cut {cut}");
+                continue;
+            }
             spool.push(&record(7, 5)).unwrap();
             let all: Vec<_> = std::iter::from_fn(|| {
                 let next = one(&mut spool);

@@ -28,8 +28,9 @@ public final class FlushResult {
   }
 
   /**
-   * Whether everything that was offered before has met its fate, and stats (if any) have arrived.
-   * What was dropped has met its fate, too: see {@link #dropped()}.
+   * Whether everything that was offered before has met its fate, stats (if any) have arrived, and
+   * nothing lies in the spool or is on its way from there. What was dropped has met its fate, too:
+   * see {@link #dropped()}.
    */
   public boolean complete() {
     return numbers[0] != 0;

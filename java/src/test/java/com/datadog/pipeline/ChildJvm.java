@@ -48,19 +48,8 @@ final class ChildJvm {
 
   /** Runs {@code java ARGUMENTS}. */
   Outcome run(String... arguments) throws IOException, InterruptedException {
-    List<String> command = new ArrayList<>(before);
-    command.add(new File(System.getProperty("java.home"), "bin/java").getPath());
-    // Starting is most of what such a JVM does.
-    command.addAll(Arrays.asList("-Xshare:auto", "-XX:TieredStopAtLevel=1"));
-    if (feature() >= 24) {
-      command.add("--enable-native-access=ALL-UNNAMED");
-    }
-    command.addAll(Arrays.asList(arguments));
-    ProcessBuilder builder = new ProcessBuilder(command);
-    builder.environment().keySet().removeIf(name -> name.startsWith("DD_"));
-    builder.environment().remove("JAVA_TOOL_OPTIONS");
-    builder.environment().putAll(environment);
-    Process process = builder.start();
+    List<String> command = command(arguments);
+    Process process = process(command).start();
     process.getOutputStream().close();
     String[] err = new String[1];
     Thread reader = new Thread(() -> err[0] = read(process.getErrorStream()), "stderr");
@@ -72,6 +61,31 @@ final class ChildJvm {
       throw new IOException("the JVM did not end: " + command);
     }
     return new Outcome(process.exitValue(), out, err[0]);
+  }
+
+  /** Starts {@code java ARGUMENTS}; what it prints, on whichever stream, is its output. */
+  Process start(String... arguments) throws IOException {
+    return process(command(arguments)).redirectErrorStream(true).start();
+  }
+
+  private List<String> command(String... arguments) {
+    List<String> command = new ArrayList<>(before);
+    command.add(new File(System.getProperty("java.home"), "bin/java").getPath());
+    // Starting is most of what such a JVM does.
+    command.addAll(Arrays.asList("-Xshare:auto", "-XX:TieredStopAtLevel=1"));
+    if (feature() >= 24) {
+      command.add("--enable-native-access=ALL-UNNAMED");
+    }
+    command.addAll(Arrays.asList(arguments));
+    return command;
+  }
+
+  private ProcessBuilder process(List<String> command) {
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().keySet().removeIf(name -> name.startsWith("DD_"));
+    builder.environment().remove("JAVA_TOOL_OPTIONS");
+    builder.environment().putAll(environment);
+    return builder;
   }
 
   /** 8, 11, 17 and so on. */
