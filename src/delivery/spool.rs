@@ -673,7 +673,7 @@ mod tests {
     /// Root may write anywhere, so a full disk is played by a small file system where one can be mounted.
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_full_disk_refuses_and_harms_nothing() {
+    fn a_full_or_read_only_disk_refuses_and_harms_nothing() {
         let dir = Dir::new();
         fs::create_dir_all(&dir.0).unwrap();
         let mount = std::process::Command::new("mount")
@@ -702,6 +702,12 @@ mod tests {
             assert_eq!(one(&mut spool), None);
             spool.push(&record(3, 7_000)).unwrap();
             assert_eq!(one(&mut spool), Some(record(3, 7_000)));
+        }
+        let read_only = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(&dir.0).status();
+        if read_only.is_ok_and(|s| s.success()) {
+            let error = Spool::open(&dir.0, 2 << 20).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+            assert!(error.message().contains(&*dir.0.to_string_lossy()), "{error}");
         }
         let _ = std::process::Command::new("umount").arg(&dir.0).status();
     }

@@ -10,6 +10,7 @@ import com.datadog.pipeline.testkit.EmbeddedAgent;
 import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
 import java.io.File;
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -150,6 +151,40 @@ class AsyncTest {
       }
       CompletableFuture.allOf(all.toArray(new CompletableFuture<?>[0])).join();
       assertEquals(10_000, exporter.metrics().sent().traces());
+    }
+  }
+
+  /** From Java 21 on: more virtual threads wait than there are carriers, and others still run. */
+  @Test
+  void aVirtualThreadThatWaitsDoesNotPinItsCarrier() throws Exception {
+    if (ChildJvm.feature() < 21) {
+      return;
+    }
+    Method start = Thread.class.getMethod("startVirtualThread", Runnable.class);
+    int waiting = 2 * Runtime.getRuntime().availableProcessors();
+    CountDownLatch hold = new CountDownLatch(1);
+    CountDownLatch done = new CountDownLatch(waiting);
+    agent.answer(
+        r -> {
+          await(hold);
+          return EmbeddedAgent.RATES;
+        });
+    try (TraceExporter exporter = builder().build()) {
+      for (int i = 0; i < waiting; i++) {
+        Runnable wait =
+            () -> {
+              exporter.sendAsync(ONE).join();
+              done.countDown();
+            };
+        start.invoke(null, wait);
+      }
+      CountDownLatch other = new CountDownLatch(1);
+      Runnable run = other::countDown;
+      start.invoke(null, run);
+      assertTrue(other.await(5, TimeUnit.SECONDS));
+      assertEquals(waiting, done.getCount());
+      hold.countDown();
+      assertTrue(done.await(10, TimeUnit.SECONDS));
     }
   }
 
