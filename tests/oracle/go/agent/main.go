@@ -2,6 +2,9 @@
 // would have sent to the intake.
 //
 //	agent < cases.jsonl       one fresh agent a case: sends the file, stops, prints one JSON line a case
+//	agent stats < cases.jsonl what the agent's concentrator makes of a payload beside our stats of it, one JSON line a case
+//	agent retime DIR FILE...  copies payloads into DIR with times that every clock can live with
+//	agent peer-tags           the peer tags that the agent aggregates by, with commas
 //	agent serve               one agent until standard input ends: first line {"url":…,"socket":…}, then one JSON line
 //	                          for each payload that reaches the sink
 //
@@ -20,12 +23,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 func main() {
 	var err error
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		err = serve()
+	} else if len(os.Args) > 1 && os.Args[1] == "peer-tags" {
+		fmt.Println(strings.Join(peerTags(), ","))
+	} else if len(os.Args) > 3 && os.Args[1] == "retime" {
+		err = retime(os.Args[2], os.Args[3:])
+	} else if len(os.Args) > 1 && os.Args[1] == "stats" {
+		err = compareStats()
 	} else if len(os.Args) > 1 {
 		err = fmt.Errorf("unknown argument %s; see the head of main.go", os.Args[1])
 	} else {
