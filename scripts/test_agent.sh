@@ -13,4 +13,5 @@ exec python3 scripts/with_test_agent.py sh -c '
       java -jar "$JAR" send --url "$url" --format $format $files > build/test-agent.log 2>&1 || { cat build/test-agent.log; exit 1; }
       echo "$format over ${url%%:*}: $(tail -1 build/test-agent.log)"
     done
-  done'
+  done
+  cargo test --quiet --test test_agent stats -- --nocapture 2> build/test-agent.log | grep -E "hits|left out" || { cat build/test-agent.log; exit 1; }'

@@ -67,6 +67,44 @@ fn takes_every_captured_payload_in_every_format() {
     println!("{sent} payloads sent");
 }
 
+#[test]
+fn takes_stats_and_has_every_span_once() {
+    let Ok(url) = std::env::var("TEST_AGENT_URL") else {
+        println!("left out: no TEST_AGENT_URL");
+        return;
+    };
+    let token = "stats";
+    get(&url, &format!("/test/session/start?test_session_token={token}"));
+    let second = std::time::Duration::from_secs(1);
+    let exporter = TraceExporter::builder()
+        .url(&url)
+        .env("prod")
+        .language("java")
+        .tracer_version("1.0.0")
+        .test_session_token(token)
+        .compute_stats(10 * second)
+        .close_timeout(5 * second)
+        .build()
+        .unwrap();
+    exporter.await_agent(5 * second).unwrap();
+    for (name, bytes) in fixtures() {
+        if !refused(&name, OutputFormat::V04) {
+            exporter.send(&bytes).unwrap();
+        }
+    }
+    assert!(exporter.flush_stats(5 * second));
+    let report = exporter.stats().unwrap();
+    exporter.close();
+    let text = get(&url, &format!("/test/session/stats?test_session_token={token}"));
+    let bodies: Value = serde_json::from_str(&text).unwrap();
+    let of = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let groups = bodies.as_array().into_iter().flatten().flat_map(|body| of(body, "Stats"));
+    let hits: u64 = groups.flat_map(|bucket| of(&bucket, "Stats")).filter_map(|g| g["Hits"].as_u64()).sum();
+    assert_eq!((report.sent, report.lost), (report.counted, 0));
+    assert_eq!(hits, report.counted, "{}", &text[..text.len().min(500)]);
+    println!("{hits} hits in stats");
+}
+
 /// The agent decoded as many spans as we sent, each of them once.
 fn arrived(url: &str, token: &str, spans: u64) -> Result<(), String> {
     let text = get(url, &format!("/test/session/traces?test_session_token={token}"));
