@@ -176,6 +176,21 @@ impl Bench {
         }
     }
 
+    /// A figure that was found elsewhere.
+    pub fn fact(&mut self, name: &str, payload: &str, unit: &'static str, value: f64) {
+        if self.only.as_ref().is_some_and(|only| only != name) {
+            return;
+        }
+        let row = Row {
+            name: name.to_owned(),
+            payload: payload.to_owned(),
+            unit,
+            ours: Some(value),
+            ..Row::default()
+        };
+        self.pending.push(Pending { row, times_walk: None, ratio: None });
+    }
+
     /// A case in absolute time, in microseconds a call (network rows): the median over the rounds, paired with opponents.
     pub fn run_absolute(&mut self, mut case: Case<'_>) {
         let Some(work) = case.ours.as_mut() else { return };

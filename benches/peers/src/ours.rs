@@ -4,9 +4,9 @@
 use data_pipeline::config::Metadata;
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
+use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter, each_span};
-use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::stats::{self, Clock, Concentrator, Pending, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, SpanAccess,
@@ -133,7 +133,11 @@ impl Rules {
     }
 
     /// Every tag of every span through `rule`.
-    pub fn each_tag(&mut self, bytes: &[u8], mut rule: impl FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict) -> bool {
+    pub fn each_tag(
+        &mut self,
+        bytes: &[u8],
+        mut rule: impl FnMut(&[u8], &[u8], &mut Vec<u8>) -> Verdict,
+    ) -> bool {
         let mut payload = Payload::new(bytes, &mut self.arena);
         let mut scratch = Vec::new();
         each_span(&mut payload, &mut self.memory, |span| span.each_tag(&mut scratch, &mut rule));
@@ -151,7 +155,7 @@ pub struct Stats {
     arena: Arena,
     interest: Interest,
     pending: Pending,
-    concentrator: Concentrator,
+    concentrator: Arc<Concentrator>,
     rules: stats::Rules,
     v04: v04::Encoder,
     v05: v05::Encoder,
@@ -159,8 +163,12 @@ pub struct Stats {
 
 impl Stats {
     pub fn new(peer_tags: &[&str]) -> Self {
-        let concentrator =
-            Concentrator::new(std::time::Duration::from_secs(10), StatsLimits::default(), Clock::Replay);
+        let ten = std::time::Duration::from_secs(10);
+        Self::sharing(Arc::new(Concentrator::new(ten, StatsLimits::default(), Clock::Replay)), peer_tags)
+    }
+
+    /// For one of several threads that count into the same buckets.
+    pub fn sharing(concentrator: Arc<Concentrator>, peer_tags: &[&str]) -> Self {
         let mut interest = Interest::none().slots(TOP_LEVEL_SLOTS).slots(P0_SLOTS).slots(STATS_SLOTS);
         let peers = peer_tags.iter().map(|tag| (*tag).to_owned());
         let rules = stats::Rules::new(&concentrator, &[], peers, &[], quantize_peer_addresses, &mut interest);
@@ -173,6 +181,10 @@ impl Stats {
             v04: v04::Encoder::default(),
             v05: v05::Encoder::default(),
         }
+    }
+
+    pub fn concentrator(&self) -> &Arc<Concentrator> {
+        &self.concentrator
     }
 
     /// Scans a payload, so that [`Stats::add`] can count it again and again.

@@ -8,7 +8,8 @@ const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{\"rate_by_service\":{}}\n";
 
 /// What it offers, for exporters that ask; the hash is of this text.
-const INFO: &str = "{\"version\":\"7.99.0\",\"endpoints\":[\"/v0.4/traces\"],\"config\":{\"max_request_bytes\":26214400}}";
+const INFO: &str =
+    "{\"version\":\"7.99.0\",\"endpoints\":[\"/v0.4/traces\"],\"config\":{\"max_request_bytes\":26214400}}";
 
 /// Starts the sink and gives its base URL. Its threads end with the process.
 pub fn start() -> std::io::Result<String> {

@@ -90,7 +90,8 @@ fn from_v05(bench: &mut Bench, payload: &Payload, v05: &[u8]) {
             .against("libdd", || libdd::encode_v05(&libdd::decode_v05(v05))),
     );
     let mut decoder = from_v05::Decoder::default();
-    let rewrite = |d: &mut from_v05::Decoder| d.to_v04(v05, OnMalformed::Fail).expect("it is well formed").v04.len();
+    let rewrite =
+        |d: &mut from_v05::Decoder| d.to_v04(v05, OnMalformed::Fail).expect("it is well formed").v04.len();
     same_spans(
         from_v05::Decoder::default().to_v04(v05, OnMalformed::Fail).expect("it is well formed").v04,
         &libdd::encode_v04(&libdd::decode_v05(v05), room),
@@ -106,7 +107,8 @@ fn from_v05(bench: &mut Bench, payload: &Payload, v05: &[u8]) {
 fn from_v1(bench: &mut Bench, payload: &Payload, v1: &[u8]) {
     let room = payload.bytes.len();
     let mut decoder = from_v1::Decoder::default();
-    let rewrite = |d: &mut from_v1::Decoder| d.to_v04(v1, OnMalformed::Fail).expect("it is well formed").v04.len();
+    let rewrite =
+        |d: &mut from_v1::Decoder| d.to_v04(v1, OnMalformed::Fail).expect("it is well formed").v04.len();
     bench.run(
         Case::per_span("v1_to_v04", payload)
             .ours(|| rewrite(&mut decoder))
