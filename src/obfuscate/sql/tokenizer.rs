@@ -115,6 +115,11 @@ impl Scanner<'_, '_> {
                 }
                 b'\'' => self.string()?,
                 b'0'..=b'9' => self.number()?,
+                // These are no rarer in lists of values; another jump for them would be guessed wrong as often as this one.
+                b'?' => self.value(self.at + 1)?,
+                b'$' => self.dollar(byte(src, self.at + 1))?,
+                b'-' => self.minus(byte(src, self.at + 1))?,
+                b'=' => self.symbol(Kind::Equals, 1)?,
                 _ => self.rare(first)?,
             }
         }
@@ -138,10 +143,7 @@ impl Scanner<'_, '_> {
     fn rare(&mut self, first: u8) -> Result<(), Refused> {
         let next = byte(self.src, self.at + 1);
         match first {
-            b'=' => self.symbol(Kind::Equals, 1),
-            b'?' => self.value(self.at + 1),
             b'.' if is_digit(next) => self.number(),
-            b'-' => self.minus(next),
             b'"' => self.quoted_name(b'"', Kind::DoubleQuoted),
             b'`' => self.quoted_name(b'`', Kind::Name),
             b'/' if next == b'/' => self.line_comment(self.at + 2),
@@ -155,7 +157,6 @@ impl Scanner<'_, '_> {
             b'<' | b'>' | b'!' | b'~' => self.operator(first, next),
             b':' => self.colon(),
             b'%' => self.percent(next),
-            b'$' => self.dollar(next),
             b'{' => self.brace(),
             b'}' if self.braces > 0 => {
                 self.braces -= 1;
