@@ -17,6 +17,9 @@ final class Completions implements Runnable {
   private final AtomicLong next = new AtomicLong();
   private boolean running;
 
+  /** Nothing is outstanding, and the thread waits here: a JVM that ends waits for native code. */
+  private boolean idle;
+
   /** A future; it keeps its exporter from being collected before its answer is there. */
   static final class Pending extends CompletableFuture<AgentResponse> {
     final TraceExporter exporter;
@@ -54,25 +57,40 @@ final class Completions implements Runnable {
       thread.setContextClassLoader(null);
       thread.start();
       running = true;
+    } else if (idle) {
+      idle = false;
+      notifyAll();
     }
   }
 
-  private synchronized boolean ends() {
+  /** Waits until something is outstanding; false if nothing comes, and the thread is to end. */
+  private synchronized boolean awaitWork() {
+    long end = System.nanoTime() + PATIENCE_MILLIS * 1_000_000;
+    idle = pending.isEmpty();
+    while (idle) {
+      long left = (end - System.nanoTime()) / 1_000_000;
+      if (left <= 0) {
+        break;
+      }
+      try {
+        wait(left);
+      } catch (InterruptedException e) {
+        // Nobody has a reason to; waiting goes on.
+        continue;
+      }
+    }
+    idle = false;
     running = !pending.isEmpty();
-    return !running;
+    return running;
   }
 
   @Override
   public void run() {
-    while (true) {
+    while (!pending.isEmpty() || awaitWork()) {
       long ticket = TraceExporter.nativeAwaitCompletion(PATIENCE_MILLIS);
-      if (ticket != 0) {
-        Pending future = pending.remove(ticket);
-        if (future != null) {
-          future.exporter.complete(future);
-        }
-      } else if (ends()) {
-        return;
+      Pending future = ticket == 0 ? null : pending.remove(ticket);
+      if (future != null) {
+        future.exporter.complete(future);
       }
     }
   }
