@@ -6,6 +6,41 @@
 //! | [`v04`] | `/v0.4/traces` | array of chunks, each an array of spans, each a map of text keys |
 //! | [`v05`] | `/v0.5/traces` | a string table and arrays of twelve numbers |
 //! | [`v1`] | `/v1.0/traces` | maps of small integer keys, strings written once and then by number |
+//!
+//! A pipeline of one's own: scan, stages, encode. The keys that the stages look at must be known to the scan.
+//!
+//! ```
+//! use data_pipeline::format::{v04, v05};
+//! use data_pipeline::trace::{
+//!     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
+//! };
+//!
+//! // [[{"name": "op", "resource": "GET /"}], [{"name": "op", "resource": "GET /health"}]]
+//! let bytes = b"\x92\x91\x82\xa4name\xa2op\xa8resource\xa5GET /\x91\x82\xa4name\xa2op\xa8resource\xabGET /health";
+//! let mut rules = FilterRules::default();
+//! rules.add("ignore:/health$")?;
+//! let (filters, unusable) = Filters::new(&rules);
+//! assert!(unusable.is_empty());
+//!
+//! let mut arena = Arena::new();
+//! let interest = Interest::none().slots(TOP_LEVEL_SLOTS).slots(P0_SLOTS);
+//! let mut payload = Payload::scan(bytes, &mut arena, &interest, OnMalformed::Repair)?;
+//! filters.apply(&mut payload);
+//! TopLevel { mark: true }.apply(&mut payload);
+//! drop_p0(&mut payload);
+//!
+//! let mut same_format = v04::Encoder::default();
+//! same_format.begin();
+//! same_format.add(&mut payload);
+//! assert_eq!(same_format.finish()[..2], [0x91, 0x91]); // One trace is left.
+//! assert!(same_format.finish().windows(10).any(|w| w == b"_top_level"));
+//!
+//! let mut other_format = v05::Encoder::default();
+//! other_format.begin();
+//! other_format.add(&payload);
+//! assert_eq!(other_format.counts(), (1, 1));
+//! # Ok::<(), data_pipeline::Error>(())
+//! ```
 
 pub mod from_v05;
 pub mod from_v1;
