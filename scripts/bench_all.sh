@@ -3,6 +3,8 @@
 # Wants a quiet machine; the first run builds the reference's crates, which takes some minutes.
 set -eu
 cd "$(dirname "$0")/.."
+# The generators need msgpack, which `scripts/setup.sh python` puts here and nowhere else.
+[ -d build/venv ] && PATH="$PWD/build/venv/bin:$PATH"
 payloads=build/bench/payloads
 mkdir -p $payloads
 # The generator that the bounds were set with, if it lies beside the project; else the repository's, which writes the same

@@ -1,43 +1,32 @@
 //! Where bytes stand in a block of 64, as bits: the lowest bit is the first byte.
 
 use crate::normalize::swar;
+use wide::u8x16;
 
 /// A block.
-pub(super) type Block = [u8; 64];
+pub(super) type Block = [u8x16; 4];
 
-/// The first bytes of a text as a block; what it is too short for is 0. It is put together from whole stores, since a load
+/// The first bytes of a text as a block; what it is too short for is 0. It never goes through memory in parts, since a load
 /// that spans two stores waits for both.
 #[inline(always)]
 pub(super) fn block(text: &[u8]) -> Block {
-    let (whole, tail) = text.as_chunks::<16>();
-    let mut block = [0; 64];
-    let mut parts = block.as_chunks_mut::<16>().0.iter_mut();
-    for (chunk, part) in whole.iter().zip(parts.by_ref()) {
-        *part = *chunk;
-    }
-    if let Some(part) = parts.next().filter(|_| !tail.is_empty()) {
-        let tail = match text.last_chunk::<16>() {
-            Some(last) => u128::from_le_bytes(*last) >> (8 * (16 - tail.len())),
-            None => swar::word(tail).unwrap_or(0),
-        };
-        *part = tail.to_le_bytes();
-    }
-    block
+    let tail = match (text.as_chunks::<16>().1.len(), text.last_chunk::<16>()) {
+        (0, _) => 0,
+        (len, Some(last)) => u128::from_le_bytes(*last) >> (8 * (16 - len)),
+        (_, None) => swar::word(text).unwrap_or(0),
+    };
+    let part = |at: usize| match text.get(at..) {
+        None => u8x16::ZERO,
+        Some(rest) => u8x16::new(rest.first_chunk().copied().unwrap_or(tail.to_le_bytes())),
+    };
+    [part(0), part(16), part(32), part(48)]
 }
 
-/// The places of bytes of a kind. What is asked of each byte must be simple enough for vectors.
+/// The places where the highest bit of what `marks` makes of the bytes is set.
 #[inline(always)]
-pub(super) fn places(block: &Block, is: impl Fn(u8) -> bool) -> u64 {
-    let marks = block.map(|b| u8::from(is(b)));
-    let mut bits = [0; 8];
-    for (bits, eight) in bits.iter_mut().zip(marks.as_chunks::<8>().0) {
-        let mut word = u64::from_le_bytes(*eight);
-        for by in [7, 14, 28] {
-            word |= word >> by;
-        }
-        *bits = word as u8;
-    }
-    u64::from_le_bytes(bits)
+pub(super) fn places(block: &Block, marks: impl Fn(u8x16) -> u8x16) -> u64 {
+    let [a, b, c, d] = block.map(|part| u64::from(marks(part).to_bitmask()));
+    a | b << 16 | c << 32 | d << 48
 }
 
 /// Bits from 0 to below `n`, at most 64.
@@ -58,17 +47,19 @@ pub(super) fn between_pairs(mut bits: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wide::i8x16;
 
     #[test]
     fn every_byte_is_found_in_every_place() {
         for b in 0..=255u8 {
             for at in 0..64 {
-                let mut block = [b'a'; 64];
-                block[at] = b;
+                let mut text = [b'a'; 64];
+                text[at] = b;
+                let block = block(&text);
                 let bit = |is: bool| u64::from(is) << at;
-                assert_eq!(places(&block, |c| c == b'"'), bit(b == b'"'), "{b} at {at}");
+                assert_eq!(places(&block, |c| c.simd_eq(u8x16::splat(b'"'))), bit(b == b'"'), "{b} at {at}");
                 assert_eq!(
-                    places(&block, |c| (c as i8) < 0x20),
+                    places(&block, |c| c.cast_signed().simd_lt(i8x16::splat(0x20)).cast_unsigned()),
                     bit(!(0x20..0x80).contains(&b)),
                     "{b} at {at}"
                 );
@@ -82,7 +73,8 @@ mod tests {
         for len in 1..=text.len() {
             let mut expected = [0; 64];
             expected[..len.min(64)].copy_from_slice(&text[..len.min(64)]);
-            assert_eq!(block(&text[..len]), expected, "{len}");
+            let found = block(&text[..len]).map(u8x16::to_array);
+            assert_eq!(found.as_flattened(), expected.as_slice(), "{len}");
         }
     }
 

@@ -5,6 +5,7 @@
 use super::lanes;
 use super::redis::{Arguments, NEVER, Shown, Stride, Values, values_of_word};
 use crate::normalize::swar;
+use wide::{i8x16, u8x16};
 
 const BLOCK: usize = 64;
 /// Copies move so much at a time, and may read and write beyond what they are for.
@@ -63,18 +64,23 @@ impl Window {
     fn new(rest: &[u8]) -> Self {
         let block = lanes::block(rest);
         let mut text = [0; BLOCK + STEP];
-        if let Some(to) = text.first_chunk_mut::<BLOCK>() {
-            *to = block;
+        for (to, part) in text.as_chunks_mut::<16>().0.iter_mut().zip(block) {
+            *to = part.to_array();
         }
         let len = rest.len().min(BLOCK);
         let inside = lanes::below(len);
-        let mut spaces = lanes::places(&block, |b| b == b' ') & inside;
-        let mut ends = lanes::places(&block, |b| b == b'\n') & inside;
-        let special = |b: u8| ((b as i8) < b' ' as i8) | (b == b'"') | (b == b'\\');
+        let is = |b: u8| move |bytes: u8x16| bytes.simd_eq(u8x16::splat(b));
+        let mut spaces = lanes::places(&block, is(b' ')) & inside;
+        let mut ends = lanes::places(&block, is(b'\n')) & inside;
+        let special = |bytes: u8x16| {
+            let control_or_beyond_ascii =
+                bytes.cast_signed().simd_lt(i8x16::splat(b' ' as i8)).cast_unsigned();
+            control_or_beyond_ascii | is(b'"')(bytes) | is(b'\\')(bytes)
+        };
         let mut unusual = lanes::places(&block, special) & inside & !ends;
         let mut quotes = 0;
         if unusual != 0 {
-            quotes = lanes::places(&block, |b| b == b'"');
+            quotes = lanes::places(&block, is(b'"'));
             let quoted = lanes::between_pairs(quotes);
             // A line end in quotes is unusual.
             unusual = unusual & !quotes | ends & quoted;
