@@ -5,6 +5,7 @@
 use super::reason::{Counts, Reason};
 use super::{swar, truncate};
 use crate::trace::Verdict;
+use wide::u8x16;
 
 /// What an operation without a usable name is called.
 pub const UNNAMED: &[u8] = b"unnamed_operation";
@@ -57,11 +58,11 @@ fn class(b: u8) -> u8 {
 /// Whether every byte may stand where it does: no `_` before `_` or `.`.
 #[inline]
 fn is_valid(text: &[u8]) -> bool {
-    swar::words(text, b'a', |word| {
-        let (underscore, dot) = (swar::within(word, b'_', b'_'), swar::within(word, b'.', b'.'));
-        let alpha = swar::within(word | 0x2020_2020_2020_2020, b'a', b'z');
-        let known = alpha | swar::within(word, b'0', b'9') | underscore | dot;
-        word & swar::HIGH == 0 && known == swar::HIGH && underscore << 8 & (underscore | dot) == 0
+    swar::none_wrong(text, |bytes| {
+        let (underscore, dot) = (bytes.simd_eq(u8x16::splat(b'_')), bytes.simd_eq(u8x16::splat(b'.')));
+        let alpha = swar::range(bytes | u8x16::splat(0x20), b'a', b'z');
+        let known = alpha | swar::range(bytes, b'0', b'9') | underscore | dot;
+        !known.to_bitmask() | underscore.to_bitmask() << 1 & (underscore | dot).to_bitmask()
     })
 }
 

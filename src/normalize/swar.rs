@@ -1,5 +1,7 @@
-//! Eight bytes at a time: which bytes of a word are in a range. Text that is fine as it is must cost next to nothing, and
+//! Eight or sixteen bytes at a time: which bytes of a word are in a range. Text that is fine as it is must cost next to nothing, and
 //! a loop byte by byte also costs a wrong guess about its end.
+
+use wide::u8x16;
 
 /// The highest bit of every byte.
 pub(crate) const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -12,23 +14,31 @@ pub(crate) fn within(word: u64, first: u8, last: u8) -> u64 {
     (word + ONES * u64::from(0x80 - first)) & !(word + ONES * u64::from(0x7f - last)) & HIGH
 }
 
-/// Gives `each` the words of a text of at least one byte, filled up with `fill`, until it says no.
+/// Whether `wrong` finds nothing in a text. It gets sixteen bytes at a time and marks those that may not
+/// stand where they do; the lowest bit is the first byte, and those above the sixteenth
+/// do not count. A shorter text is filled up with 0, whose marks do not count either.
 #[inline(always)]
-pub(crate) fn words(text: &[u8], fill: u8, mut each: impl FnMut(u64) -> bool) -> bool {
+pub(crate) fn none_wrong(text: &[u8], wrong: impl Fn(u8x16) -> u32) -> bool {
     let len = text.len();
-    let Some(last) = text.last_chunk::<8>() else { return each(short(text, fill)) };
-    // Words overlap by at least one byte, so that every pair of neighbours stands in one of them.
+    let Some(last) = text.last_chunk::<16>() else {
+        let bytes = u8x16::new(word(text).unwrap_or(0).to_le_bytes());
+        return wrong(bytes) & ((1 << len) - 1) == 0;
+    };
+    // They overlap by at least one byte, so that every pair of neighbours stands in one of them.
     let mut at = 0;
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        if !each(u64::from_le_bytes(*chunk)) {
+    while let Some(bytes) = text.get(at..len - 1).and_then(|rest| rest.first_chunk::<16>()) {
+        if wrong(u8x16::new(*bytes)) & 0xffff != 0 {
             return false;
         }
-        if at + 8 == len {
-            return true;
-        }
-        at += 7;
+        at += 15;
     }
-    each(u64::from_le_bytes(*last))
+    wrong(u8x16::new(*last)) & 0xffff == 0
+}
+
+/// Which of sixteen bytes are in a range.
+#[inline(always)]
+pub(crate) fn range(bytes: u8x16, first: u8, last: u8) -> u8x16 {
+    (bytes - u8x16::splat(first)).simd_le(u8x16::splat(last - first))
 }
 
 /// Where the first byte of `word` stands that is one of `of`.
@@ -95,20 +105,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_and_every_pair_of_neighbours_is_in_some_word() {
-        let text: Vec<u8> = (1..=60).collect();
-        for len in 1..=text.len() {
-            let text = &text[..len];
-            let mut seen = Vec::new();
-            assert!(words(text, b'a', |word| {
-                seen.push(word.to_le_bytes());
-                true
-            }));
-            for pair in text.windows(2) {
-                assert!(seen.iter().any(|w| w.windows(2).any(|p| p == pair)), "{len}: {pair:?}");
+    fn every_byte_and_every_pair_of_neighbours_is_looked_at() {
+        let wrong_pair = |bytes: u8x16| {
+            let mark = bytes.simd_eq(u8x16::splat(b'_')).to_bitmask();
+            mark & mark << 1
+        };
+        let beyond = |bytes: u8x16| !range(bytes, b'A', b'_').to_bitmask();
+        for len in 1..=70 {
+            let fine = vec![b'A'; len];
+            assert!(none_wrong(&fine, wrong_pair) && none_wrong(&fine, beyond), "{len}");
+            for at in 0..len {
+                for b in [b'A' - 1, b'_' + 1, 0, 0xff] {
+                    let mut text = fine.clone();
+                    text[at] = b;
+                    assert!(!none_wrong(&text, beyond), "{b} at {at} of {len}");
+                }
+                if at > 0 {
+                    let mut text = fine.clone();
+                    text[at] = b'_';
+                    assert!(none_wrong(&text, wrong_pair), "{at} of {len}");
+                    text[at - 1] = b'_';
+                    assert!(!none_wrong(&text, wrong_pair), "{at} of {len}");
+                }
             }
-            assert!(seen.iter().all(|w| w.iter().all(|b| text.contains(b) || *b == b'a')), "{len}: {seen:?}");
-            assert!(seen.iter().any(|w| w.contains(&text[0])));
         }
     }
 

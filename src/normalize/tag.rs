@@ -6,6 +6,7 @@
 
 use super::{swar, unicode};
 use crate::trace::Verdict;
+use wide::u8x16;
 
 /// Most characters of a tag.
 const MAX_CHARS: usize = 200;
@@ -26,15 +27,14 @@ pub fn tag_value(text: &[u8], out: &mut Vec<u8>) -> Verdict {
 /// Whether an ASCII text needs no change: what may stand anywhere, and `_` between two of these or first. The usual case.
 #[inline]
 pub(crate) fn is_normal(text: &[u8]) -> bool {
-    if text.len() > MAX_CHARS || text.last() == Some(&b'_') {
-        return false;
-    }
-    text.is_empty()
-        || swar::words(text, b'a', |word| {
+    text.len() <= MAX_CHARS
+        && text.last() != Some(&b'_')
+        && swar::none_wrong(text, |bytes| {
+            let underscore = bytes.simd_eq(u8x16::splat(b'_'));
             // `-`, `.`, `/`, the digits and `:` follow one another.
-            let underscore = swar::within(word, b'_', b'_');
-            let known = swar::within(word, b'-', b':') | swar::within(word, b'a', b'z') | underscore;
-            word & swar::HIGH == 0 && known == swar::HIGH && underscore & underscore << 8 == 0
+            let known = swar::range(bytes, b'-', b':') | swar::range(bytes, b'a', b'z') | underscore;
+            let underscore = underscore.to_bitmask();
+            !known.to_bitmask() | underscore & underscore << 1
         })
 }
 
