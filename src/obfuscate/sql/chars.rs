@@ -3,7 +3,8 @@
 //! Both families of rules read characters through Go's `unicode` package, so its tables decide, not Rust's.
 
 use super::letters::{LETTERS, NUMBERS};
-use crate::normalize::swar::{HIGH, within};
+use crate::normalize::swar::{HIGH, range, within};
+use wide::u8x16;
 
 /// What stands for a character that cannot be decoded.
 pub(super) const REPLACEMENT: u32 = 0xFFFD;
@@ -89,9 +90,18 @@ pub(super) fn letters_end(src: &[u8], at: usize) -> usize {
 }
 
 /// Where the ASCII part of a name in the agent's tokenizer ends: letters, digits and `_ @ # . * $`.
-#[inline]
+#[inline(always)]
 pub(super) fn word_end(src: &[u8], at: usize) -> usize {
-    run_end(src, at, WORD)
+    let Some(bytes) = src.get(at..).and_then(|tail| tail.first_chunk::<16>()) else {
+        return run_end(src, at, WORD);
+    };
+    let bytes = u8x16::new(*bytes);
+    let usual = range(bytes | u8x16::splat(0x20), b'a', b'z')
+        | range(bytes, b'0', b'9')
+        | bytes.simd_eq(u8x16::splat(b'_'))
+        | bytes.simd_eq(u8x16::splat(b'.'));
+    let end = at + (!usual.to_bitmask()).trailing_zeros() as usize;
+    if CLASS[byte(src, end) as usize] & WORD == 0 { end } else { run_end(src, end, WORD) }
 }
 
 /// Where the ASCII part of a name in go-sqllexer ends: letters, digits and `_ " . ? $ # / @ !`.
