@@ -1,5 +1,5 @@
-//! Eight or sixteen bytes at a time: which bytes of a word are in a range. Text that is fine as it is must cost next to nothing, and
-//! a loop byte by byte also costs a wrong guess about its end.
+//! Eight or sixteen bytes at a time: which of them are in a range. Text that is fine as it is must cost next to nothing,
+//! and a loop byte by byte also costs a wrong guess about its end.
 
 use wide::u8x16;
 
@@ -14,9 +14,9 @@ pub(crate) fn within(word: u64, first: u8, last: u8) -> u64 {
     (word + ONES * u64::from(0x80 - first)) & !(word + ONES * u64::from(0x7f - last)) & HIGH
 }
 
-/// Whether `wrong` finds nothing in a text. It gets sixteen bytes at a time and marks those that may not
-/// stand where they do; the lowest bit is the first byte, and those above the sixteenth
-/// do not count. A shorter text is filled up with 0, whose marks do not count either.
+/// Whether `wrong` finds nothing in a text. It gets sixteen bytes at a time and marks those that may not stand where they
+/// do; the lowest bit is the first byte, and those above the sixteenth do not count. A shorter text is filled up with 0,
+/// whose marks do not count either.
 #[inline(always)]
 pub(crate) fn none_wrong(text: &[u8], wrong: impl Fn(u8x16) -> u32) -> bool {
     let len = text.len();
@@ -78,26 +78,24 @@ pub(crate) fn word(text: &[u8]) -> Option<u128> {
             let [first, last] = [first, last].map(|c| u128::from(u64::from_le_bytes(*c)));
             Some(first | last << (8 * (len - 8)))
         }
-        (None, _) if len > 0 => Some(u128::from(short(text, 0))),
+        (None, _) if len > 0 => Some(u128::from(short(text))),
         _ => None,
     }
 }
 
 /// A text of one to seven bytes.
 #[inline(always)]
-fn short(text: &[u8], fill: u8) -> u64 {
+fn short(text: &[u8]) -> u64 {
     let len = text.len();
-    let word = match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+    match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         (Some(first), Some(last)) => {
             u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
         }
         _ => {
-            let byte = |at: usize| u64::from(text.get(at).copied().unwrap_or(fill)) << (8 * at);
+            let byte = |at: usize| u64::from(text.get(at).copied().unwrap_or(0)) << (8 * at);
             byte(0) | byte(1) | byte(2)
         }
-    };
-    let filled = if len < 4 { 3 } else { len };
-    word | (ONES * u64::from(fill)) << (8 * filled)
+    }
 }
 
 #[cfg(test)]
