@@ -10,7 +10,7 @@ help: ## list the targets
 demo: ## real traces from a Java program through the JAR to an agent (DD_TRACE_AGENT_URL for a real one)
 	@scripts/demo.sh
 
-test: ## everything that must be green: Rust, Java through the JAR on five JREs, Gradle 8, the test agent
+test: ## everything that must be green: scripts, Rust, Java through the JAR on five JREs, Gradle 8, the test agent
 	@scripts/test.sh
 
 lint: ## formatting, clippy, Java formatting and warnings, import rules, generated lists

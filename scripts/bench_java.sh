@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh gradle
-gradle --no-daemon -q jar benchClasses 2>&1 | grep -vE '^(openjdk version|OpenJDK |$)' || true
+mkdir -p build
+gradle --no-daemon -q jar benchClasses > build/bench-gradle.log 2>&1 || { cat build/bench-gradle.log; exit 1; }
 # The opponents get the same compiler settings as the library in the JAR, in a directory of their own: an rlib beside the
 # library would replace it by one without link-time optimisation.
 cargo build --release --quiet --example java_bench_peer --target-dir build/bench/target

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Finds or installs what the targets use, and says so. usage: scripts/setup.sh PART...
 #   gradle   Gradle 4.4.1 or newer: the one on the PATH, else Debian's package
+#   maven    Maven, which fetches single artifacts
 #   python   build/venv with msgpack and ddapm-test-agent
 #   jvms     JREs 8, 11, 17, 21, 25 in build/jvms
+#   valgrind valgrind, for instruction counts and memory checks
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +22,14 @@ for part in "$@"; do
     gradle)
       command -v gradle > /dev/null || apt_install gradle
       ;;
+    maven)
+      command -v mvn > /dev/null || apt_install maven
+      ;;
+    valgrind)
+      command -v valgrind > /dev/null || apt_install valgrind
+      ;;
     python)
+      command -v python3 > /dev/null || apt_install python3
       if [ ! -x build/venv/bin/ddapm-test-agent ]; then
         echo "setup: Python packages in build/venv"
         mkdir -p build

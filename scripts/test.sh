@@ -1,54 +1,79 @@
 #!/bin/sh
 # Everything that must be green. Sets itself up; a line says what each part does. Parts may be named: scripts/test.sh rust java
+# What a program prints is for people: its exit status decides, and the first part that fails ends the run.
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-rust java jvms gradle8 testagent}"
+parts="${*:-scripts rust java jvms gradle8 testagent}"
 passed=0
+mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
 export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-20261123}"
+
 say() { printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - started))"; }
-quiet_gradle() { gradle --no-daemon -q "$@" 2>&1 | grep -vE '^(openjdk version|OpenJDK |$)'; }
+
+# Runs a command with its output in build/NAME.log; shows the log when the command fails, and ends the run.
+logged() { # NAME COMMAND...
+  log=build/$1.log
+  shift
+  "$@" > "$log" 2>&1 || {
+    status=$?
+    grep -nE 'panicked|FAILED|^error|^failures|WARNING' -A6 "$log" | head -80 || true
+    echo "... the end of $log:"
+    tail -40 "$log"
+    echo "test: failed with $status: $*"
+    exit 1
+  }
+}
+
+# Adds what an awk program counts in a log; a log without any count is a failure of its own.
+count() { # LOG PROGRAM
+  n=$(awk "$2 END { print n + 0 }" "$1")
+  [ "$n" -gt 0 ] || { echo "test: $1 tells of no test that passed"; exit 1; }
+  passed=$((passed + n))
+}
 
 for part in $parts; do
   case "$part" in
+    scripts)
+      say "scripts: a part that fails turns the run red"
+      scripts/test_scripts.sh
+      ;;
     rust)
       say "Rust: the crate without JNI has no JNI in its tree; all tests"
-      if cargo tree --no-default-features --edges normal 2> /dev/null | grep -q ' jni '; then
+      logged cargo-tree cargo tree --no-default-features --edges normal
+      if grep -q ' jni ' build/cargo-tree.log; then
         echo "jni is in the tree of --no-default-features"
         exit 1
       fi
-      cargo build --quiet --no-default-features
-      cargo test --quiet 2>&1 | tee build/cargo-test.log 2> /dev/null | grep -E '^(test result|failures|error|    )' || true
-      if grep -qE '^(error|test result: FAILED)|panicked' build/cargo-test.log; then
-        grep -E 'panicked|^error' -A6 build/cargo-test.log | head -80
-        exit 1
-      fi
-      passed=$((passed + $(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' build/cargo-test.log | paste -sd+ | bc)))
+      logged cargo-build cargo build --quiet --no-default-features
+      logged cargo-test cargo test --quiet --no-fail-fast
+      count build/cargo-test.log '/^test result: ok/ { n += $4 }'
+      echo "$n passed"
       ;;
     java)
-      scripts/setup.sh gradle
+      scripts/setup.sh gradle maven
       say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical; the example of a checkpoint"
-      out=$(quiet_gradle build -PskipCargoTest -x cargoTest) || { echo "$out"; exit 1; }
-      echo "$out" | tail -1
-      case "$out" in *"BUILD FAILED"*) echo "$out"; exit 1 ;; esac
-      case "$out" in *WARNING*) echo "$out" | grep -B2 -A4 WARNING; exit 1 ;; esac
-      passed=$((passed + $(echo "$out" | sed -n 's/^\([0-9]*\) passed, 0 failed.*/\1/p' | tail -1)))
+      logged gradle-build gradle --no-daemon -q build -PskipCargoTest -x cargoTest
+      if grep -B2 -A4 WARNING build/gradle-build.log; then exit 1; fi
+      count build/gradle-build.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
+      echo "$n passed"
       scripts/reproducible.sh
       scripts/crac.sh
       ;;
     jvms)
-      scripts/setup.sh gradle jvms
+      scripts/setup.sh gradle maven jvms
       say "Java: the same tests on JREs 8, 11, 17, 21, 25"
-      quiet_gradle testClassPath || true
+      logged gradle-classes gradle --no-daemon -q testClassPath
       scripts/test_jvms.sh
       ;;
     gradle8)
       say "the build on a real Gradle 8.11.1 that fails on deprecations"
-      scripts/setup.sh gradle
-      gradle/gradle8/gradle8.sh -p . build publishToMavenLocal -PskipCargoTest --warning-mode fail \
-        -Dmaven.repo.local="$PWD/build/m2" > build/gradle8.log 2>&1 || { tail -40 build/gradle8.log; exit 1; }
-      grep -E 'passed, 0 failed|BUILD SUCCESSFUL' build/gradle8.log
+      scripts/setup.sh gradle maven
+      logged gradle8 gradle/gradle8/gradle8.sh -p . build publishToMavenLocal -PskipCargoTest --warning-mode fail \
+        "-Dmaven.repo.local=$PWD/build/m2"
+      count build/gradle8.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
+      echo "$n passed"
       ;;
     testagent)
       scripts/setup.sh gradle python

@@ -4,7 +4,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version=//p' gradle.properties)
-[ -f "build/libs/data-pipeline-$version.jar" ] || gradle --no-daemon -q jar 2> /dev/null
+mkdir -p build
+[ -f "build/libs/data-pipeline-$version.jar" ] ||
+  gradle --no-daemon -q jar > build/test-agent.log 2>&1 || { cat build/test-agent.log; exit 1; }
 export JAR="build/libs/data-pipeline-$version.jar"
 exec python3 scripts/with_test_agent.py sh -c '
   files=$(ls tests/fixtures/traces/java/*.msgpack tests/fixtures/traces/python/*.msgpack tests/fixtures/traces/rust/*.msgpack)
@@ -14,4 +16,5 @@ exec python3 scripts/with_test_agent.py sh -c '
       echo "$format over ${url%%:*}: $(tail -1 build/test-agent.log)"
     done
   done
-  cargo test --quiet --test test_agent stats -- --nocapture 2> build/test-agent.log | grep -E "hits|left out" || { cat build/test-agent.log; exit 1; }'
+  cargo test --quiet --test test_agent stats -- --nocapture > build/test-agent.log 2>&1 || { cat build/test-agent.log; exit 1; }
+  grep -E "hits|left out" build/test-agent.log || { echo "the test of stats was not run"; exit 1; }'
