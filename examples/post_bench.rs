@@ -5,8 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use data_pipeline::agent::{Client, TraceRequest};
-use data_pipeline::config::{Config, RawConfig};
+use data_pipeline::destination::agent::{Client, TraceRequest};
+use data_pipeline::settings::{Config, RawConfig};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 use data_pipeline::TraceExporter;
-use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::account::{Counts, DropReason};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -144,7 +144,7 @@ fn flapping(time: Duration) {
         TraceExporter::builder()
             .url(format!("http://127.0.0.1:{port}"))
             .queue_bytes(4 << 20)
-            .overflow(data_pipeline::config::Overflow::Shed)
+            .overflow(data_pipeline::settings::Overflow::Shed)
             .send_budget(Duration::from_secs(2))
             .build()
             .unwrap(),

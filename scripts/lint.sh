@@ -18,14 +18,17 @@ forbidden() { # ROOM WORDS...
 $hits"
   done
 }
-forbidden src/msgpack trace format agent delivery exporter config error
-forbidden src/trace agent delivery exporter format jni
-forbidden src/format agent delivery exporter jni
-forbidden src/stats agent delivery exporter format jni normalize obfuscate pipeline
-forbidden src/agent trace format msgpack exporter jni
+forbidden src/msgpack trace format destination delivery exporter settings error
+forbidden src/settings exporter delivery destination pipeline format jni
+forbidden src/trace destination delivery exporter format jni
+forbidden src/format destination delivery exporter jni
+forbidden src/stats destination delivery exporter format jni normalize obfuscate pipeline
+forbidden src/transport trace format msgpack exporter jni delivery destination
+forbidden src/destination trace format msgpack exporter jni delivery
+forbidden src/pipeline delivery destination exporter jni
 forbidden src/delivery format exporter jni
-hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(ffi|jni)/|unsafe_code|unsafe_op|//' || true)
-[ -z "$hits" ] || fail "unsafe outside ffi and jni: $hits"
+hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(face|jni)/|unsafe_code|unsafe_op|//' || true)
+[ -z "$hits" ] || fail "unsafe outside face and jni: $hits"
 
 # One version everywhere; the error numbers of Java are those of Rust.
 version=$(sed -n 's/^version=//p' gradle.properties)
@@ -34,9 +37,9 @@ grep -q "VERSION = \"$version\"" java/src/main/java/com/datadog/pipeline/TraceEx
 rust=$(sed -nE 's/^    [A-Za-z]+ = ([0-9]+), "([A-Z_]+)";/\2 \1/p' src/error.rs | sort)
 java=$(sed -nE 's/^  ([A-Z_]+)\(([0-9]+)\)[,;]/\1 \2/p' java/src/main/java/com/datadog/pipeline/ErrorCode.java | sort)
 [ -n "$rust" ] && [ "$rust" = "$java" ] || fail "ErrorCode.java and error.rs differ"
-rust=$(sed -nE 's/^    [A-Za-z]+ = "([a-z_]+)";/\1/p' src/delivery/accounting.rs | tr a-z A-Z)
+rust=$(sed -nE 's/^    [A-Za-z]+ = "([a-z_]+)";/\1/p' src/account/mod.rs | tr a-z A-Z)
 java=$(sed -nE 's/^  ([A-Z_]+),?$/\1/p' java/src/main/java/com/datadog/pipeline/DropReason.java)
-[ -n "$rust" ] && [ "$rust" = "$java" ] || fail "DropReason.java and accounting.rs differ"
+[ -n "$rust" ] && [ "$rust" = "$java" ] || fail "DropReason.java and account/mod.rs differ"
 
 # Java: Google Java Format, if its JAR can be had; warnings are errors in the build.
 format=build/google-java-format.jar

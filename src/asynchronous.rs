@@ -2,15 +2,15 @@
 //!
 //! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::queue`); native senders take it
 //! from there (`delivery::courier`) and try it until `asyncBudget` is over, so an agent that restarts costs nothing. What
-//! the queue cannot hold goes by [`Overflow`](crate::config::Overflow) and is counted with its reason.
+//! the queue cannot hold goes by [`Overflow`](crate::settings::Overflow) and is counted with its reason.
 
-use crate::config::MAX_DURATION;
-use crate::delivery::accounting::{Counts, DropReason, Metrics};
+use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::parcel::Completion;
 use crate::delivery::queue::{Offer, QueueStatus};
 use crate::delivery::stats::Turn;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
+use crate::settings::MAX_DURATION;
 use parking_lot::{Condvar, Mutex};
 use std::convert::Infallible;
 use std::fmt;

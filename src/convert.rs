@@ -3,66 +3,13 @@
 //!
 //! A payload whose format is the one wanted, and that no stage has to look at, is checked and passed on as it came.
 
-use crate::config::{Metadata, OutputFormat};
-use crate::delivery::accounting::{Counts, Outcome};
-use crate::error::{Error, ErrorKind};
-use crate::format::{from_v1, from_v05};
-use crate::msgpack::reader;
+use crate::account::{Counts, Outcome};
+use crate::error::Error;
+use crate::format::{detect, from_v1, from_v05};
 use crate::pipeline::{self, Plan, Prepared};
-use crate::trace::{FilterRules, OnMalformed};
+pub use crate::settings::Conversion;
+use crate::settings::{InputFormat, Metadata, OnMalformed, OutputFormat};
 use serde_json::json;
-
-/// What the tracer hands over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InputFormat {
-    /// An array of traces, each an array of spans.
-    #[default]
-    V04,
-    /// A table of strings, and spans of twelve numbers.
-    V05,
-    /// Maps of small integer keys.
-    V1,
-    /// Looked at: see [`detect`].
-    Auto,
-}
-
-impl InputFormat {
-    /// The names in settings.
-    pub const ALL: [(&'static str, InputFormat); 4] =
-        [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1), ("AUTO", Self::Auto)];
-
-    /// The names in the tool.
-    const NAMES: [(&'static str, InputFormat); 4] =
-        [("v0.4", Self::V04), ("v0.5", Self::V05), ("v1", Self::V1), ("auto", Self::Auto)];
-
-    /// Whether payloads come in the format they go out in.
-    pub(crate) fn is(self, format: OutputFormat) -> bool {
-        matches!(
-            (self, format),
-            (Self::V04, OutputFormat::V04) | (Self::V05, OutputFormat::V05) | (Self::V1, OutputFormat::V1)
-        )
-    }
-}
-
-/// The format of a payload: a map is v1; an array of two whose first is an array that begins with a text is v0.5;
-/// anything else v0.4.
-pub fn detect(payload: &[u8]) -> InputFormat {
-    if reader::map_head(payload, 0).is_ok() {
-        return InputFormat::V1;
-    }
-    let table = match reader::array_head(payload, 0) {
-        Ok((2, at)) => at,
-        _ => return InputFormat::V04,
-    };
-    let first = match reader::array_head(payload, table) {
-        Ok((n, at)) if n > 0 => at,
-        _ => return InputFormat::V04,
-    };
-    match payload.get(first) {
-        Some(0xa0..=0xbf | 0xd9..=0xdb | 0xc4..=0xc6) => InputFormat::V05,
-        _ => InputFormat::V04,
-    }
-}
 
 /// The memory of one payload's way, from any format; used again for the next.
 #[derive(Debug, Default)]
@@ -165,62 +112,6 @@ fn passed(body: &[u8], traces: u64, spans: u64) -> Prepared<'_> {
     }
 }
 
-/// What [`convert`] shall do.
-#[derive(Clone, Debug, Default)]
-pub struct Conversion {
-    /// The format of the payload.
-    pub from: InputFormat,
-    /// The format wanted.
-    pub to: OutputFormat,
-    /// Mark top-level spans (`_top_level`).
-    pub top_level: bool,
-    /// Leave out what sampling has rejected.
-    pub drop_p0: bool,
-    /// Traces to leave out.
-    pub filters: FilterRules,
-    /// What becomes of input that an agent would refuse.
-    pub on_malformed: OnMalformed,
-}
-
-impl Conversion {
-    /// Reads what a command line asks for: `from=` and `to=` with `v0.4`, `v0.5`, `v1` (or `from=auto`), `top-level`, `drop-p0`,
-    /// `filter=` with a rule ([`FilterRules::add`]).
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` for anything else.
-    pub fn read<'t>(words: impl Iterator<Item = &'t str>) -> Result<Self, Error> {
-        let mut wanted = Self { from: InputFormat::Auto, ..Self::default() };
-        for word in words {
-            match word.split_once('=').unwrap_or((word, "")) {
-                ("from", name) => wanted.from = format_named(name, &InputFormat::NAMES)?,
-                ("to", name) => {
-                    wanted.to = match format_named(name, &InputFormat::NAMES[..3])? {
-                        InputFormat::V05 => OutputFormat::V05,
-                        InputFormat::V1 => OutputFormat::V1,
-                        _ => OutputFormat::V04,
-                    }
-                }
-                ("filter", rule) => wanted.filters.add(rule)?,
-                ("top-level", "") => wanted.top_level = true,
-                ("drop-p0", "") => wanted.drop_p0 = true,
-                _ => {
-                    return Err(Error::new(ErrorKind::InvalidArgument, format!("{word:?} is no option")));
-                }
-            }
-        }
-        Ok(wanted)
-    }
-}
-
-fn format_named(name: &str, known: &[(&str, InputFormat)]) -> Result<InputFormat, Error> {
-    let found = known.iter().find(|(known, _)| *known == name);
-    found.map(|(_, format)| *format).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        let text = format!("the format {name:?} is none of {}", names.join(", "));
-        Error::new(ErrorKind::InvalidArgument, text)
-    })
-}
-
 /// What [`convert`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
@@ -267,8 +158,8 @@ impl Converted {
 /// Converts one payload.
 ///
 /// ```
-/// use data_pipeline::config::OutputFormat;
-/// use data_pipeline::convert::{Conversion, InputFormat, convert};
+/// use data_pipeline::settings::{InputFormat, OutputFormat};
+/// use data_pipeline::convert::{Conversion, convert};
 ///
 /// let v04 = b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op";
 /// let wanted = Conversion { to: OutputFormat::V1, ..Conversion::default() };
@@ -294,51 +185,4 @@ pub fn convert(payload: &[u8], wanted: &Conversion) -> Result<Converted, Error> 
         outcome: prepared.outcome,
         first_fault: prepared.first_fault,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_line_is_read_or_named() {
-        let read = |words: &str| Conversion::read(words.split_terminator(' '));
-        let plain = read("to=v1").unwrap();
-        assert_eq!((plain.from, plain.to), (InputFormat::Auto, OutputFormat::V1));
-        assert!(!plain.top_level && !plain.drop_p0 && plain.filters.is_empty());
-        let all = read("to=v0.5 from=v0.4 top-level drop-p0 filter=reject:a=b filter=ignore:x").unwrap();
-        assert_eq!((all.from, all.to), (InputFormat::V04, OutputFormat::V05));
-        assert!(all.top_level && all.drop_p0);
-        assert_eq!((&all.filters.reject[0][..], &all.filters.ignore_resources[0][..]), ("a=b", "x"));
-        for (words, why) in [
-            ("to=auto", "the format \"auto\" is none of v0.4, v0.5, v1"),
-            ("to=V1", "the format \"V1\" is none of v0.4, v0.5, v1"),
-            ("from=", "the format \"\" is none of v0.4, v0.5, v1, auto"),
-            ("drop-p0=no", "\"drop-p0=no\" is no option"),
-            ("filter=keep:a", "the rule \"keep:a\" is none of require:KEY"),
-        ] {
-            let e = read(words).unwrap_err();
-            assert_eq!(e.kind(), ErrorKind::InvalidArgument);
-            assert!(e.message().starts_with(why), "{e}");
-        }
-    }
-
-    #[test]
-    fn a_payload_is_known_by_its_first_bytes() {
-        for (bytes, format) in [
-            (&b"\x80"[..], InputFormat::V1),
-            (b"\xdf\0\0\0\0", InputFormat::V1),
-            (b"\x92\x91\xa0\x90", InputFormat::V05),
-            (b"\x92\xdd\0\0\0\x01\xd9\x01a\x90", InputFormat::V05),
-            (b"\x92\x91\xc4\x01a\x90", InputFormat::V05),
-            (b"\x92\x90\x90", InputFormat::V04),
-            (b"\x92\x91\x80\x91\x80", InputFormat::V04),
-            (b"\x91\x91\xa0", InputFormat::V04),
-            (b"\x90", InputFormat::V04),
-            (b"\xc0", InputFormat::V04),
-            (b"", InputFormat::V04),
-        ] {
-            assert_eq!(detect(bytes), format, "{bytes:x?}");
-        }
-    }
 }

@@ -1,16 +1,17 @@
 //! The facade: build, send, ask how it goes, close. The way of a payload is in [`crate::delivery`]; what happens to it on
-//! that way in [`crate::pipeline`]; how it travels in [`crate::agent`].
+//! that way in [`crate::pipeline`]; how it travels in [`crate::destination::agent`].
 
-use crate::agent::{AgentState, Info};
-use crate::config::{Builder, Config, MAX_DURATION};
+use crate::account::{DropReason, Metrics};
 use crate::convert::Workspace;
-use crate::delivery::accounting::{DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::presence::AgentState;
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
+use crate::destination::agent::Info;
 use crate::error::Error;
 use crate::health::{LogLine, explain};
+use crate::settings::{Builder, Config, MAX_DURATION};
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -48,6 +49,16 @@ pub struct TraceExporter {
 const KEPT_WORKSPACES: usize = 4;
 /// How long `close` waits for sends that it has interrupted.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(40);
+
+impl Builder {
+    /// Checks the settings and makes the exporter. Opens no connection and waits for nothing.
+    ///
+    /// # Errors
+    /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
+    pub fn build(self) -> Result<TraceExporter, Error> {
+        TraceExporter::new(Config::new(self.into_raw())?)
+    }
+}
 
 impl TraceExporter {
     /// A builder with no setting made.

@@ -15,19 +15,17 @@
 //!
 //! **What it never does.** Print, install signal handlers, read the environment, or lose a trace without counting it.
 
-pub mod agent;
-mod agreed;
+pub mod account;
 mod asynchronous;
-pub mod config;
 pub mod convert;
 pub mod delivery;
+pub mod destination;
 pub mod error;
 pub mod exporter;
 #[cfg(feature = "jni")]
-mod ffi;
+mod face;
 pub mod format;
 pub mod health;
-mod housekeeping;
 #[cfg(feature = "jni")]
 mod jni;
 pub mod msgpack;
@@ -35,15 +33,18 @@ pub mod normalize;
 pub mod obfuscate;
 mod pipeline;
 pub mod rewrite;
+pub mod settings;
 pub mod show;
 pub mod stats;
+mod time;
 pub mod trace;
+pub mod transport;
 
-pub use agent::{AgentState, Condition};
 pub use asynchronous::{FlushReport, PendingResponse};
-pub use config::{Builder, RawConfig};
+pub use delivery::presence::{AgentState, Condition};
 pub use delivery::queue::QueueStatus;
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
 pub use health::{LogLine, Severity};
 pub use pipeline::PayloadStats;
+pub use settings::{Builder, RawConfig};

@@ -1,9 +1,10 @@
 //! A payload for people and scripts: one JSON object a span.
 
-use crate::convert::{InputFormat, detect};
 use crate::error::Error;
+use crate::format::detect;
 use crate::format::{from_v1, from_v05, json};
 use crate::msgpack::reader;
+use crate::settings::InputFormat;
 use crate::trace::{Arena, Interest, OnMalformed, Payload, Span};
 use std::fmt::Write;
 

@@ -5,8 +5,8 @@
 
 mod support;
 
-use data_pipeline::agent::{Client, Reply, TraceRequest};
-use data_pipeline::config::{Config, RawConfig};
+use data_pipeline::destination::agent::{Client, Reply, TraceRequest};
+use data_pipeline::settings::{Config, RawConfig};
 use data_pipeline::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -555,7 +555,7 @@ fn no_answer_makes_the_client_panic_or_hang() {
         raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
         raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody"),
     ];
-    let seed = data_pipeline::agent::retry::seed();
+    let seed = data_pipeline::transport::retry::seed();
     println!("seed {seed}");
     let mut state = seed | 1;
     let mut random = |n: usize| {

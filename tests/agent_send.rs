@@ -5,8 +5,8 @@
 mod support;
 
 use data_pipeline::ErrorKind;
-use data_pipeline::agent::{Client, TraceRequest};
-use data_pipeline::config::{Config, RawConfig};
+use data_pipeline::destination::agent::{Client, TraceRequest};
+use data_pipeline::settings::{Config, RawConfig};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{ScriptedAgent, Step, TRANSPORTS, answer, ok, say};

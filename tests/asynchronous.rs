@@ -6,8 +6,8 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::config::Overflow;
-use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::account::{Counts, DropReason};
+use data_pipeline::settings::Overflow;
 use data_pipeline::trace::OnMalformed;
 use data_pipeline::{Builder, ErrorKind, TraceExporter};
 use msgpack::*;

@@ -7,8 +7,8 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::config::OutputFormat;
-use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::account::{Counts, DropReason};
+use data_pipeline::settings::OutputFormat;
 use data_pipeline::trace::OnMalformed;
 use data_pipeline::{DroppedP0, ErrorKind, TraceExporter};
 use msgpack::*;

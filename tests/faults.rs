@@ -12,8 +12,8 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::config::OutputFormat;
-use data_pipeline::delivery::accounting::DropReason::{self, *};
+use data_pipeline::account::DropReason::{self, *};
+use data_pipeline::settings::OutputFormat;
 use data_pipeline::{Builder, TraceExporter};
 use msgpack::*;
 use std::io::{BufRead, BufReader};

@@ -13,8 +13,8 @@ mod support {
 
 use agent::{Listen, ScriptedAgent};
 use data_pipeline::TraceExporter;
-use data_pipeline::config::{Metadata, OutputFormat};
 use data_pipeline::format::{Lost, from_v1, from_v05, v1, v04, v05};
+use data_pipeline::settings::{Metadata, OutputFormat};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, Scanner};
 use std::collections::BTreeMap;
 use support::msgpack::*;

@@ -13,8 +13,10 @@ mod support {
 }
 
 use agent::{Listen, ScriptedAgent};
-use data_pipeline::config::OutputFormat;
-use data_pipeline::convert::{Conversion, InputFormat, convert, detect};
+use data_pipeline::convert::{Conversion, convert};
+use data_pipeline::format::detect;
+use data_pipeline::settings::InputFormat;
+use data_pipeline::settings::OutputFormat;
 use data_pipeline::trace::{FilterRules, OnMalformed};
 use data_pipeline::{ErrorKind, TraceExporter};
 use support::msgpack::*;

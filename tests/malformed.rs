@@ -7,7 +7,7 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::account::{Counts, DropReason};
 use data_pipeline::trace::{Arena, ChunkState, Interest, OnMalformed, Payload, Scanner};
 use data_pipeline::{ErrorKind, TraceExporter, format::v04};
 use msgpack::*;

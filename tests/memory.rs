@@ -11,7 +11,7 @@ mod msgpack;
 mod support;
 
 use data_pipeline::TraceExporter;
-use data_pipeline::config::OutputFormat;
+use data_pipeline::settings::OutputFormat;
 use msgpack::*;
 use std::time::Duration;
 use support::{Listen, ScriptedAgent, say};

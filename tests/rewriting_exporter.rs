@@ -7,9 +7,9 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::config::OutputFormat;
-use data_pipeline::delivery::accounting::DropReason;
+use data_pipeline::account::DropReason;
 use data_pipeline::normalize::Reason;
+use data_pipeline::settings::OutputFormat;
 use data_pipeline::{ErrorKind, TraceExporter};
 use msgpack::*;
 use support::{Listen, ScriptedAgent};

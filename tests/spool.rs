@@ -8,7 +8,7 @@
 mod msgpack;
 mod support;
 
-use data_pipeline::delivery::accounting::{Counts, DropReason};
+use data_pipeline::account::{Counts, DropReason};
 use data_pipeline::{Builder, ErrorKind, TraceExporter};
 use msgpack::*;
 use std::collections::BTreeMap;

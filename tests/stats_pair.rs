@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use data_pipeline::config::Metadata;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator, quantize_peer_addresses, resource_for_stats};
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{
     Clock, Concentrator, MAX_RESOURCE, Obfuscate, Pending, Resources, Rules, STATS_SLOTS, StatsLimits,
 };

@@ -193,7 +193,7 @@ fn with_fail_nothing_counts_of_a_payload_that_is_bad_at_its_end() {
 
 #[test]
 fn a_span_counts_once_whatever_happens_to_its_payload() {
-    use data_pipeline::config::OutputFormat;
+    use data_pipeline::settings::OutputFormat;
     // Split after a 413; repaired on its way to v0.5; sent again as v0.4 after a 404.
     let big: Vec<Bytes> = (0..300).map(|_| trace(1.0, "GET /a", 0)).collect();
     let mut repaired: Vec<Bytes> = (0..300).map(|_| trace(1.0, "GET /a", 0)).collect();

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use data_pipeline::TraceExporter;
-use data_pipeline::config::OutputFormat;
+use data_pipeline::settings::OutputFormat;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -14,12 +14,12 @@ mod alloc;
 #[path = "support/msgpack.rs"]
 mod msgpack;
 
-use data_pipeline::config::{Metadata, OutputFormat};
 use data_pipeline::convert::{Conversion, convert};
 use data_pipeline::format::{from_v1, from_v05, v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter};
+use data_pipeline::settings::{Metadata, OutputFormat};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Scanner, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };

@@ -1,11 +1,11 @@
 //! The course of the moment: which format, which filters, which size. It follows from the settings and from what the agent
 //! says of itself, is put together when one of them changes, and is swapped as a whole, so that a send sees one state.
 
-use crate::agent::Info;
-use crate::agreed::{OBFUSCATION_VERSION, Terms};
-use crate::config::{Config, OutputFormat};
-use crate::convert::InputFormat;
+use crate::destination::agent::Info;
+use crate::pipeline::stats_resources::{OBFUSCATION_VERSION, Terms};
 use crate::pipeline::{self, Plan, Stats};
+use crate::settings::InputFormat;
+use crate::settings::{Config, OutputFormat};
 use crate::stats::Concentrator;
 use crate::trace::{FilterRules, Filters};
 use parking_lot::{Mutex, RwLock};
@@ -186,8 +186,8 @@ impl Courses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::info::parse_for_tests as info;
-    use crate::config::RawConfig;
+    use crate::destination::agent::info::parse_for_tests as info;
+    use crate::settings::RawConfig;
 
     fn config(format: &str) -> Config {
         Config::new(RawConfig { output_format: Some(format.to_owned()), ..RawConfig::default() }).unwrap()

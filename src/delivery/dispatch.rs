@@ -5,23 +5,26 @@
 //! payload, only its words are lost (a web page is no such answer). A request that was written whole and never answered
 //! counts as dropped, and as `possibly_arrived`.
 
-use super::accounting::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};
 use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
 use super::queue::{self, Queue};
 use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
-use crate::agent::discovery::Discovery;
-use crate::agent::presence::{Admitted, Presence};
-use crate::agent::{Client, Condition, Info, Reply, TraceRequest, retry};
-use crate::config::{Config, OutputFormat};
-use crate::convert::{InputFormat, Workspace};
+use crate::account::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};
+use crate::convert::Workspace;
+use crate::delivery::discovery::Discovery;
+use crate::delivery::presence::Condition;
+use crate::delivery::presence::{Admitted, Presence};
+use crate::destination::agent::{Client, Info, Reply, TraceRequest};
 use crate::error::{Error, ErrorKind};
 use crate::health::dogstatsd::{self, Sent, Statsd};
 use crate::health::journal::{Journal, Severity, Topic};
-use crate::housekeeping::{self, Duty, Ticket};
 use crate::pipeline::Prepared;
+use crate::settings::InputFormat;
+use crate::settings::{Config, OutputFormat};
+use crate::time::{self, Duty, Ticket};
 use crate::trace::describe;
+use crate::transport::retry;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -754,7 +757,7 @@ impl Dispatcher {
             Some(ticket) => ticket.call_by(at),
             None => {
                 let me: Weak<dyn Duty> = self.me.clone();
-                timers.ticket = Some(housekeeping::register(me, Some(at)));
+                timers.ticket = Some(time::register(me, Some(at)));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! One payload in the queue, and a batch of them on its way.
 
-use super::accounting::{Counts, DropReason};
 use super::queue::Queue;
 use super::response::{AgentResponse, DroppedP0};
 use super::spool::Record;
+use crate::account::{Counts, DropReason};
 use crate::error::{Error, ErrorKind};
 use crate::trace::Valued;
 use std::time::Instant;

@@ -9,14 +9,14 @@
 //!
 //! Nothing here starts a thread or knows an agent: see `courier`.
 
-use super::accounting::{Account, Counts, DropReason};
 use super::parcel::{Batch, Completion, Parcel};
 use super::response::DroppedP0;
 use super::shed::shed;
 use super::spool::{Held, PushError, Record, Spool};
-use crate::config::{Overflow, QueueSettings};
+use crate::account::{Account, Counts, DropReason};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
+use crate::settings::{Overflow, QueueSettings};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! What goes in beside a payload, and what comes back for it.
 
-use crate::agent::Reply;
+use crate::destination::agent::Reply;
 use std::sync::Arc;
 
 /// What a tracer dropped itself before it handed over the payload; goes out as headers beside our own counts.

@@ -1,7 +1,7 @@
 //! Making room in a full queue by giving up the traces that are worth least (`overflow` = SHED).
 
-use super::accounting::Counts;
 use super::parcel::{Completion, Parcel};
+use crate::account::Counts;
 use crate::msgpack::writer;
 use crate::trace::{Valued, Worth, worths};
 use std::collections::VecDeque;

@@ -4,10 +4,10 @@
 
 use super::dispatch::Dispatcher;
 use super::errands::Errand;
-use crate::agent::Condition;
-use crate::agreed::OBFUSCATION_VERSION;
+use crate::delivery::presence::Condition;
 use crate::error::{Error, ErrorKind};
 use crate::health::journal::Severity;
+use crate::pipeline::stats_resources::OBFUSCATION_VERSION;
 use crate::stats::{Concentrator, encode_payload, next_payload};
 use std::time::{Duration, Instant};
 

@@ -42,6 +42,7 @@
 //! # Ok::<(), data_pipeline::Error>(())
 //! ```
 
+mod detect;
 pub mod from_v05;
 pub mod from_v1;
 pub(crate) mod json;
@@ -50,6 +51,8 @@ mod strings;
 pub mod v04;
 pub mod v05;
 pub mod v1;
+
+pub use detect::detect;
 
 use crate::msgpack::reader;
 use crate::trace::Span;

@@ -12,8 +12,8 @@
 use super::Lost;
 use super::out::Out;
 use super::strings::{Code, Interned, StringTable, mark_of};
-use crate::config::Metadata;
 use crate::msgpack::reader::{self, Bad};
+use crate::settings::Metadata;
 use crate::trace::{ChunkState, Payload, Span, Text, flag};
 
 // Marks of the string table: what a key that is looked out for is. The texts of `span.kind` follow.

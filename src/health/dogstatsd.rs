@@ -4,10 +4,10 @@
 //! A send appends its lines to a bounded buffer; the exporter's errand thread sends what is there every ten seconds, and
 //! `close` sends the rest.
 
-use crate::config::StatsdUrl;
-use crate::delivery::accounting::{Counts, DropReason};
+use crate::account::{Counts, DropReason};
 use crate::delivery::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
+use crate::settings::StatsdUrl;
 use crate::stats::Collapsed;
 use parking_lot::Mutex;
 use std::fmt::Write;

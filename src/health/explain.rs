@@ -1,11 +1,11 @@
 //! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never holds secrets:
 //! of headers and session tokens only the names.
 
-use crate::config::{Config, OutputFormat, RawConfig};
-use crate::delivery::accounting::{Counts, DropReason, Metrics};
+use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 use crate::error::Error;
 use crate::normalize::Reason;
+use crate::settings::{Config, OutputFormat, RawConfig};
 use crate::trace::OnMalformed;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -219,7 +219,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("inputFormat", json!(c.raw.input_format.as_deref().unwrap_or("V04"))),
         (
             "outputFormat",
-            json!(if c.output_auto { crate::config::OUTPUT_AUTO } else { format_name(c.output_format) }),
+            json!(if c.output_auto { crate::settings::OUTPUT_AUTO } else { format_name(c.output_format) }),
         ),
         (
             "onMalformed",

@@ -4,7 +4,7 @@
 //! Nothing is written anywhere: lines wait in a bounded ring until somebody takes them. While there is no trouble this
 //! costs a send one relaxed load.
 
-use crate::delivery::accounting::{Counts, DropReason};
+use crate::account::{Counts, DropReason};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,7 +3,7 @@
 
 use super::boundary::{Failure, enter};
 use super::trace_exporter::{Exporter, as_bytes_mut, bounds, direct, dropped, exporter, longs, within};
-use crate::delivery::accounting::Counts;
+use crate::account::Counts;
 use crate::delivery::parcel::Completion;
 use crate::delivery::queue::Offer;
 use crate::error::{Error, ErrorKind};

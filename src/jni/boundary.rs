@@ -1,7 +1,7 @@
 //! The only place where panics are caught, errors become exceptions and a pending exception is kept.
 
 use crate::error::{Error, ErrorKind};
-use crate::ffi::panic;
+use crate::face::panic;
 use jni::objects::{JClass, JObject, JString, JThrowable, JValue};
 use jni::{Env, EnvUnowned, errors::ErrorPolicy, jni_sig, jni_str};
 use std::any::Any;

@@ -23,7 +23,7 @@ use std::ffi::c_void;
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)] // the JVM's name
 pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
-    crate::ffi::panic::be_silent();
+    crate::face::panic::be_silent();
     if vm.is_null() {
         return jni::sys::JNI_ERR;
     }

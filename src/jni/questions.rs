@@ -13,7 +13,8 @@
 
 use super::boundary::{Failure, enter};
 use super::trace_exporter::{exporter, within};
-use crate::agent::{AgentState, Info};
+use crate::delivery::presence::AgentState;
+use crate::destination::agent::Info;
 use crate::error::{Error, ErrorKind};
 use crate::health::LogLine;
 use jni::EnvUnowned;

@@ -5,14 +5,14 @@
 //! differ, a small object that shares the rest with the last one.
 
 use super::boundary::{Failure, enter};
-use crate::config::{Config, RawConfig};
-use crate::delivery::accounting::{Counts, Metrics};
+use crate::account::{Counts, Metrics};
 use crate::delivery::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
-use crate::ffi::handle::Handles;
+use crate::face::handle::Handles;
 use crate::normalize::Reason;
 use crate::obfuscate::{Request, one_text};
+use crate::settings::{Config, RawConfig};
 use jni::objects::{
     JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue,
 };

@@ -1,7 +1,7 @@
 //! The rules for a whole chunk: which are refused, and what a chunk says of its trace (priority, origin, decision maker).
 
-use super::reason::{Counts, Reason, Refusal};
 use super::span::Normalizer;
+use crate::account::normalization::{Counts, Reason, Refusal};
 use crate::trace::{SpanAccess, Tag};
 
 /// What a chunk carries beside its spans.

@@ -7,7 +7,7 @@
 mod chunk;
 mod name;
 mod peer_service;
-mod reason;
+
 mod service;
 mod span;
 mod status_code;
@@ -18,11 +18,11 @@ pub mod truncate;
 pub(crate) mod unicode;
 mod unicode_tables;
 
+pub use crate::account::normalization::{Counts, Reason, Refusal};
 pub(crate) use chunk::duplicate_ids;
 pub use chunk::{ChunkTags, root, tags};
 pub use name::{UNNAMED, name};
 pub use peer_service::{base_service, peer_service};
-pub use reason::{Counts, Reason, Refusal};
 pub use service::{fallback, service};
 pub use span::Normalizer;
 pub use status_code::http_status_code;

@@ -2,8 +2,8 @@
 //!
 //! From the agent: an empty name, or one without any letter of ASCII, becomes `unnamed_operation`.
 
-use super::reason::{Counts, Reason};
 use super::{swar, truncate};
+use crate::account::normalization::{Counts, Reason};
 use crate::trace::Verdict;
 use wide::u8x16;
 

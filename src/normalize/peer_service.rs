@@ -1,7 +1,7 @@
 //! `peer.service` and `_dd.base_service`: like a service, but what has nothing left becomes empty.
 
-use super::reason::{Counts, Reason};
 use super::{service, tag};
+use crate::account::normalization::{Counts, Reason};
 use crate::trace::Verdict;
 
 /// Normalizes `peer.service`.

@@ -1,7 +1,7 @@
 //! Service names: a tag value of at most 100 bytes; a span without one gets the language's stand-in.
 
-use super::reason::{Counts, Reason};
 use super::{tag, truncate};
+use crate::account::normalization::{Counts, Reason};
 use crate::trace::Verdict;
 
 pub(crate) const MAX_BYTES: usize = 100;

@@ -1,7 +1,7 @@
 //! The rules for a whole span, in the agent's order.
 
-use super::reason::{Counts, Reason, Refusal};
 use super::{name, peer_service, service, status_code, tag, time, truncate};
+use crate::account::normalization::{Counts, Reason, Refusal};
 use crate::trace::{Entries, Field, SpanAccess, Tag, Verdict};
 
 /// Repairs spans and says which chunks cannot be repaired.

@@ -1,6 +1,6 @@
 //! `http.status_code` in `meta`: decimal digits from 100 to 599, else the tag is removed.
 
-use super::reason::{Counts, Reason};
+use crate::account::normalization::{Counts, Reason};
 use crate::trace::Verdict;
 
 /// Says whether the tag stays. A sign, a space or an empty text make it invalid; leading zeros do not.

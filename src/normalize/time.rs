@@ -1,7 +1,7 @@
 //! Start and duration, in ns. A duration that is negative or would overflow becomes 0; a start before the year 2000 is
 //! taken for garbage and becomes "now, less the duration".
 
-use super::reason::{Counts, Reason};
+use crate::account::normalization::{Counts, Reason};
 
 /// 2000-01-01T00:00:00Z in ns since 1970.
 pub const YEAR_2000_NS: i64 = 946_684_800_000_000_000;

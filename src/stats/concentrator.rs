@@ -10,7 +10,7 @@ use super::key::Seed;
 use super::observe::Pending;
 use super::table::{self, Row};
 use super::{otlp_metrics, payload};
-use crate::config::Metadata;
+use crate::settings::Metadata;
 use parking_lot::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -8,7 +8,7 @@ use super::concentrator::Part;
 use super::grpc;
 use super::key::{Root, Text};
 use super::sketch::value_of;
-use crate::config::Metadata;
+use crate::settings::Metadata;
 use serde_json::{Value, json};
 
 /// Upper bounds of the histogram in seconds; what is above the last has a bucket of its own.

@@ -5,8 +5,8 @@
 use super::concentrator::Part;
 use super::key::{Root, Tags, Text};
 use super::sketch::Sketch;
-use crate::config::Metadata;
 use crate::msgpack::writer as w;
+use crate::settings::Metadata;
 
 /// Appends a payload of these parts.
 pub(crate) fn encode(parts: &[Part], bucket_ns: u64, metadata: &Metadata, sequence: u64, out: &mut Vec<u8>) {

@@ -7,18 +7,7 @@ use super::arena::{Edit, With, push_edit};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader::{self, Bad};
 use crate::msgpack::writer;
-
-/// What becomes of input that the agent would refuse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnMalformed {
-    /// Repair what has one obvious meaning, leave out the entry otherwise, drop a chunk that cannot be read. Counted.
-    #[default]
-    Repair,
-    /// Drop the chunk that has the fault. Counted.
-    Drop,
-    /// Refuse the payload with the place of its first fault.
-    Fail,
-}
+use crate::settings::OnMalformed;
 
 /// What is wrong at an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,13 +31,14 @@ mod spliced_maps;
 mod top_level;
 mod worth;
 
+pub use crate::settings::{FilterRules, OnMalformed};
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
 pub(crate) use describe::describe;
 pub use fields::{Attribute, Event, SpanFields, Tags};
-pub use filter::{FilterRules, Filters, NormalizeEnv};
+pub use filter::{Filters, NormalizeEnv};
 pub use keys::{Interest, Slot};
-pub use malformed::OnMalformed;
+
 pub(crate) use malformed::{Fault, Place};
 pub use sampling::{P0_SLOTS, SampledOut, drop_p0};
 pub use scan::Scanner;

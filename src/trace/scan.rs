@@ -10,10 +10,11 @@
 
 use super::arena::{Arena, Chunk, ChunkState, Hit, MapView, Range, Span, Text, flag};
 use super::keys::{Found, Interest, KeyTable, META_SLOTS, METRICS_SLOTS, WORD_MASK, word_of};
-use super::malformed::{Fault, Fixer, OnMalformed, Place, Repairs, Why};
+use super::malformed::{Fault, Fixer, Place, Repairs, Why};
 use super::{Payload, extras};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader::{self, Bad};
+use crate::settings::OnMalformed;
 
 /// Reads a payload chunk by chunk into an arena, in batches that stay in the processor's cache.
 #[derive(Debug)]

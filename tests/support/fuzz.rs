@@ -6,9 +6,10 @@
 
 use super::msgpack::agent_accepts;
 use super::wire;
-use data_pipeline::config::{Metadata, OutputFormat};
-use data_pipeline::convert::{Conversion, InputFormat, convert};
+use data_pipeline::convert::{Conversion, convert};
 use data_pipeline::format::{v1, v04, v05};
+use data_pipeline::settings::InputFormat;
+use data_pipeline::settings::{Metadata, OutputFormat};
 use data_pipeline::trace::{
     Arena, ChunkState, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner,
     TOP_LEVEL_SLOTS, TopLevel, drop_p0,

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
-use data_pipeline::config::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{
     Clock, Concentrator, Obfuscate, Pending, Resources, Rules, STATS_SLOTS, StatsLimits,
 };

@@ -1,7 +1,7 @@
 //! Our side, put together by the public API as the exporter does it: everything that one payload leaves behind is kept
 //! for the next.
 
-use data_pipeline::config::Metadata;
+use data_pipeline::settings::Metadata;
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::quantize_peer_addresses;

@@ -1,6 +1,6 @@
 //! Our side of a conversion, by the crate's public API, as the exporter does it.
 
-use data_pipeline::config::Metadata;
+use data_pipeline::settings::Metadata;
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};

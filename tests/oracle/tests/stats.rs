@@ -4,7 +4,7 @@
 //! Left out because the reference is wrong there or the agreement says otherwise: negative times, and the OpenTelemetry
 //! names of method and status, which the agent's own stats do not read.
 
-use data_pipeline::config::Metadata;
+use data_pipeline::settings::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, Sketch, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};

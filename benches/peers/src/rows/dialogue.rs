@@ -4,8 +4,8 @@
 //! nothing around them.
 
 use data_pipeline::TraceExporter;
-use data_pipeline::agent::{Client, TraceRequest};
-use data_pipeline::config::{Config, RawConfig};
+use data_pipeline::destination::agent::{Client, TraceRequest};
+use data_pipeline::settings::{Config, RawConfig};
 use std::time::Duration;
 
 use crate::measure::{Bench, Case};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use data_pipeline::config::Metadata;
+use data_pipeline::settings::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};

@@ -4,8 +4,8 @@
 //! each burning its budget, while probes (one at a time, with growing pauses) look whether it is back. A probe that was
 //! answered lets one send try; when that succeeds, all may again.
 
-use super::retry;
 use crate::error::{Error, ErrorKind};
+use crate::transport::retry;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -4,9 +4,9 @@
 //! than the known one, and after failures with growing pauses. The request itself is somebody else's; this is memory and
 //! arithmetic. Belongs to one exporter: two exporters toward two agents know two things.
 
-use super::info::Info;
-use super::retry;
+use crate::destination::agent::Info;
 use crate::error::{Error, ErrorKind};
+use crate::transport::retry;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -95,7 +95,7 @@ pub(crate) fn lookup(host: &str, why: &str) -> Error {
 }
 
 /// Writing the request failed.
-pub(super) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
+pub(crate) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
     match e.kind() {
         K::TimedOut => {
@@ -116,7 +116,7 @@ pub(super) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
 }
 
 /// Reading the answer failed.
-pub(super) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
+pub(crate) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
     match e.kind() {
         K::TimedOut if call.answered => {
@@ -135,7 +135,7 @@ pub(super) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
 }
 
 /// The agent closed without a byte of an answer.
-pub(super) fn closed(address: &str) -> Error {
+pub(crate) fn closed(address: &str) -> Error {
     Error::new(ErrorKind::ConnectionReset, format!("{address} closed the connection before it had answered"))
 }
 

@@ -161,7 +161,7 @@ impl Info {
     ///
     /// # Errors
     /// Why it is not a JSON object.
-    pub(super) fn parse(body: &[u8], headers: &HeaderMap) -> Result<Self, String> {
+    pub(crate) fn parse(body: &[u8], headers: &HeaderMap) -> Result<Self, String> {
         let raw = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
         if !raw.trim_start().starts_with('{') {
             return Err("it is not a JSON object".to_owned());

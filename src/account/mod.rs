@@ -5,8 +5,9 @@
 //! lock, so no snapshot sees a payload half way; one that had to be split leaves part by part, each in one step. Bytes are bytes of the input. A payload that could not be read enters
 //! and leaves as dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
 
+pub mod normalization;
+
 use crate::error::ErrorKind;
-use crate::normalize;
 use parking_lot::Mutex;
 
 /// Traces, spans and bytes of the input.
@@ -168,7 +169,7 @@ pub struct Metrics {
     /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1).
     pub lost_in_conversion: u64,
     /// Changes that normalization has made, by the agent's reasons.
-    pub normalized: normalize::Counts,
+    pub normalized: normalization::Counts,
 }
 
 impl Metrics {
@@ -210,7 +211,7 @@ pub struct Outcome {
     /// Spans that the output format could not carry whole.
     pub lost_in_conversion: u64,
     /// Changes that normalization has made.
-    pub normalized: normalize::Counts,
+    pub normalized: normalization::Counts,
 }
 
 impl Outcome {

@@ -7,23 +7,26 @@
 
 mod buffers;
 mod call;
-pub(super) mod fault;
+pub(crate) mod exchange;
+pub(crate) mod fault;
+pub(crate) mod gate;
 mod lookup;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code))]
 mod pipe;
+pub mod retry;
 mod socket;
 mod tcp;
 #[cfg(unix)]
 mod unix;
 mod wire;
 
-pub(super) use buffers::PAGE;
-pub(super) use call::Call;
+pub(crate) use buffers::PAGE;
+pub(crate) use call::Call;
 
-use super::gate::Gate;
-use crate::config::AgentUrl;
 use crate::error::{Error, ErrorKind};
+use crate::settings::AgentUrl;
+use gate::Gate;
 use lookup::Lookup;
 use socket::{SharedSocket, SocketStream};
 use std::sync::{Arc, Weak};
@@ -34,7 +37,7 @@ use wire::Wire;
 
 /// Opens connections to one agent.
 #[derive(Debug)]
-pub(super) struct AgentConnector {
+pub(crate) struct AgentConnector {
     url: AgentUrl,
     address: Arc<str>,
     lookup: Arc<Lookup>,
@@ -42,7 +45,7 @@ pub(super) struct AgentConnector {
 }
 
 impl AgentConnector {
-    pub(super) fn new(url: &AgentUrl, gate: Arc<Gate>) -> Self {
+    pub(crate) fn new(url: &AgentUrl, gate: Arc<Gate>) -> Self {
         let host = match url {
             AgentUrl::Http { host, .. } => host.as_str(),
             _ => "",
@@ -100,13 +103,13 @@ impl Connector for AgentConnector {
 }
 
 /// What a send gets that a shutdown interrupted.
-pub(super) fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the exporter was closed before the payload could be delivered")
 }
 
 /// Answers nothing: names are looked up by the connector, and only when it opens a connection.
 #[derive(Debug)]
-pub(super) struct NoLookup;
+pub(crate) struct NoLookup;
 
 impl Resolver for NoLookup {
     fn resolve(

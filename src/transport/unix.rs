@@ -4,8 +4,8 @@
 use super::call::Call;
 use super::fault;
 use super::socket::SharedSocket;
-use crate::agent::gate::Gate;
 use crate::error::Error;
+use crate::transport::gate::Gate;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::path::Path;

@@ -176,8 +176,8 @@ mod open {
     use super::super::call::Call;
     use super::super::fault;
     use super::{Shared, WorkerStream};
-    use crate::agent::gate::Gate;
     use crate::error::{Error, ErrorKind};
+    use crate::transport::gate::Gate;
     use std::fs::OpenOptions;
     use std::io;
     use std::os::windows::fs::OpenOptionsExt;

@@ -3,8 +3,8 @@
 //! An address in the URL needs none of this.
 
 use super::fault;
-use crate::agent::gate::Gate;
 use crate::error::{Error, ErrorKind};
+use crate::transport::gate::Gate;
 use parking_lot::Mutex;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Looks up one host name, again for every connection.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub(crate) struct Lookup {
     host: String,
     literal: Option<IpAddr>,
     state: Mutex<State>,
@@ -30,12 +30,12 @@ struct State {
 }
 
 impl Lookup {
-    pub(super) fn new(host: &str) -> Arc<Self> {
+    pub(crate) fn new(host: &str) -> Arc<Self> {
         Arc::new(Self { host: host.to_owned(), literal: host.parse().ok(), state: Mutex::default() })
     }
 
     /// The addresses, or `None` if the deadline came first.
-    pub(super) fn addresses(
+    pub(crate) fn addresses(
         self: &Arc<Self>,
         deadline: Instant,
         gate: &Gate,

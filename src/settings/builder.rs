@@ -1,10 +1,6 @@
 //! The fluent builder of the Rust face. The Java builder has the same setters in camel case.
 
-use super::{Config, OutputFormat, Overflow, RawConfig};
-use crate::convert::InputFormat;
-use crate::error::Error;
-use crate::exporter::TraceExporter;
-use crate::trace::OnMalformed;
+use super::{InputFormat, OnMalformed, OutputFormat, Overflow, RawConfig};
 use std::time::Duration;
 
 /// Collects settings; `build` checks them.
@@ -58,14 +54,6 @@ macro_rules! flag_setters {
 }
 
 impl Builder {
-    /// Checks the settings and makes the exporter. Opens no connection and waits for nothing.
-    ///
-    /// # Errors
-    /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
-    pub fn build(self) -> Result<TraceExporter, Error> {
-        TraceExporter::new(Config::new(self.raw)?)
-    }
-
     /// What is handed over to `send`. Default v0.4.
     #[must_use]
     pub fn input_format(mut self, value: InputFormat) -> Self {

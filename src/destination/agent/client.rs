@@ -4,15 +4,15 @@
 //! of their own. What is tried again and when is `retry`'s matter, what an answer means `response`'s.
 
 use super::entity::{self, Entity};
-use super::exchange::{Answer, Exchange, Failure};
-use super::gate::Gate;
 use super::headers::{Headers, PerSend};
 use super::info::Info;
 use super::response::{self, Memory, Reply};
-use super::retry::{self, Schedule};
-use super::transport::{AgentConnector, Call, NoLookup, PAGE, closed, fault};
-use crate::config::{AgentUrl, Config};
 use crate::error::{Error, ErrorKind};
+use crate::settings::{AgentUrl, Config};
+use crate::transport::exchange::{Answer, Exchange, Failure};
+use crate::transport::gate::Gate;
+use crate::transport::retry::{self, Schedule};
+use crate::transport::{AgentConnector, Call, NoLookup, PAGE, closed, fault};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{HeaderMap, Method, Uri};

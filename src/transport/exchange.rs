@@ -1,60 +1,60 @@
 //! One request and its answer over ureq: no repetition, no policy. Says of a failure what the policy needs to know: was
 //! it a kept connection, was the request sent whole, did an answer begin.
 
-use super::transport::{Call, closed, fault};
+use super::{Call, closed, fault};
 use crate::error::{Error, ErrorKind};
 use std::io::Read;
 use ureq::http::response::Parts;
 use ureq::http::{HeaderMap, Method, Request, Uri};
 
 /// More of a body is not read. The largest honest answers are rates of thousands of services, far below.
-pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 /// What an ordinary answer fits into without a buffer of its own.
 const SMALL: usize = 2048;
 
 /// One request.
-pub(super) struct Exchange<'a> {
-    pub(super) method: Method,
-    pub(super) uri: &'a Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: &'a [u8],
+pub(crate) struct Exchange<'a> {
+    pub(crate) method: Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: &'a [u8],
 }
 
 /// An answer with its body.
-pub(super) struct Answer {
-    pub(super) parts: Parts,
+pub(crate) struct Answer {
+    pub(crate) parts: Parts,
     small: [u8; SMALL],
     len: usize,
     large: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.parts.status.as_u16()
     }
 
-    pub(super) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         if self.large.is_empty() { &self.small[..self.len] } else { &self.large }
     }
 }
 
 /// Why there is no usable answer.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: Error,
+pub(crate) struct Failure {
+    pub(crate) error: Error,
     /// The request went over a kept connection that turned out dead: nothing was wrong but its age.
-    pub(super) stale: bool,
+    pub(crate) stale: bool,
     /// The request was written whole and nothing says that it was refused.
-    pub(super) possibly_arrived: bool,
+    pub(crate) possibly_arrived: bool,
     /// The status of an answer whose body could not be read.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The answer began and broke off before its status was known to be one.
-    pub(super) broke_off: bool,
+    pub(crate) broke_off: bool,
 }
 
 impl Exchange<'_> {
     /// Makes the request; `call` limits it in time.
-    pub(super) fn run(self, agent: &ureq::Agent, call: Call, address: &str) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, agent: &ureq::Agent, call: Call, address: &str) -> Result<Answer, Failure> {
         let mut status = None;
         let (result, after) = call.run(|| self.talk(agent, &mut status));
         result.map_err(|e| {

@@ -26,7 +26,7 @@ const MAX_INPUT: usize = 128 * 1024;
 
 /// Output and input of one connection.
 #[derive(Debug, Default)]
-pub(super) struct HoldingBuffers {
+pub(crate) struct HoldingBuffers {
     output: Vec<u8>,
     /// Where the output begins in `output`.
     begin: usize,
@@ -41,18 +41,18 @@ pub(super) struct HoldingBuffers {
 
 impl HoldingBuffers {
     /// Keeps the first `amount` bytes of the output in front of the body, which is written next.
-    pub(super) fn hold(&mut self, amount: usize) {
+    pub(crate) fn hold(&mut self, amount: usize) {
         self.held += amount;
         self.source = Call::current().page_offset;
     }
 
     /// Whether so much is held that the rest of the buffer is not worth waiting for.
-    pub(super) fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.held > self.output.len() / 2
     }
 
     /// What was held and `amount` bytes behind it; nothing is held afterwards.
-    pub(super) fn take(&mut self, amount: usize) -> &[u8] {
+    pub(crate) fn take(&mut self, amount: usize) -> &[u8] {
         let end = (self.begin + self.held + amount).min(self.output.len());
         let out = &self.output[self.begin..end];
         (self.begin, self.held) = (0, 0);

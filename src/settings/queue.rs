@@ -109,7 +109,7 @@ pub(super) fn settings(raw: &RawConfig) -> Result<QueueSettings, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::settings::Config;
 
     #[test]
     fn defaults_are_the_documented_ones_and_nonsense_is_refused_by_name() {

@@ -5,7 +5,7 @@
 //! something to count. The caller's own headers come last and win over ours.
 
 use super::entity::Entity;
-use crate::config::Config;
+use crate::settings::Config;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header blocks of one exporter.
@@ -154,7 +154,7 @@ fn add_own(headers: &mut HeaderMap, own: &[(String, String)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawConfig;
+    use crate::settings::RawConfig;
 
     fn headers(raw: RawConfig, detected: &Entity) -> Headers {
         Headers::new(&Config::new(raw).unwrap(), detected)

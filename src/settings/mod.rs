@@ -5,21 +5,28 @@
 //! library that do not belong together say so at `build`.
 
 mod builder;
+mod conversion;
+mod filters;
+mod formats;
+mod on_malformed;
 mod queue;
 mod stats;
 mod statsd_url;
 mod url;
 
 pub use builder::Builder;
+pub use conversion::Conversion;
+pub use filters::FilterRules;
+pub use formats::{InputFormat, OutputFormat};
+pub use on_malformed::OnMalformed;
 pub use queue::{Overflow, QueueSettings};
 pub use stats::StatsSettings;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
-use crate::convert::InputFormat;
 use crate::error::{Error, ErrorKind};
 use crate::obfuscate::{ObfuscationConfig, Obfuscator};
-use crate::trace::{FilterRules, Filters, OnMalformed};
+use crate::trace::Filters;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,33 +177,6 @@ pub struct Config {
     pub queue: QueueSettings,
     /// What the caller handed in.
     pub raw: RawConfig,
-}
-
-/// What goes to the agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// `/v0.4/traces`.
-    #[default]
-    V04,
-    /// `/v0.5/traces`.
-    V05,
-    /// `/v1.0/traces`; v0.4 for agents that answer 404.
-    V1,
-}
-
-impl OutputFormat {
-    /// The names in settings.
-    pub const ALL: [(&'static str, OutputFormat); 3] =
-        [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
-
-    /// The agent's endpoint.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::V04 => "/v0.4/traces",
-            Self::V05 => "/v0.5/traces",
-            Self::V1 => "/v1.0/traces",
-        }
-    }
 }
 
 /// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.

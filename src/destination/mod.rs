@@ -1,0 +1,3 @@
+//! Where bodies go, one room a kind of peer: endpoints, headers, limits, what an answer means.
+
+pub mod agent;

@@ -1,0 +1,145 @@
+//! Which stages run for one output format, and what they need to know. Put together when settings or the agent's offer
+//! change, not for a payload.
+
+use super::stats_resources::{self, Terms};
+use crate::error::{Error, ErrorKind};
+use crate::normalize::{self, Normalizer};
+use crate::obfuscate::{self, Obfuscator};
+use crate::rewrite::Rewriter;
+use crate::settings::{
+    Config, Conversion, FilterRules, InputFormat, OnMalformed, OutputFormat, StatsSettings,
+};
+use crate::stats::{Concentrator, Rules, STATS_SLOTS};
+use crate::trace::{Filters, Interest, P0_SLOTS, Slot, TOP_LEVEL_SLOTS, TopLevel, Verdict};
+use std::sync::Arc;
+
+/// Which stages run, for one output format.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) input: InputFormat,
+    pub(crate) format: OutputFormat,
+    pub(crate) on_malformed: OnMalformed,
+    pub(crate) filters: Filters,
+    /// Normalization and obfuscation.
+    pub(crate) rewriter: Option<Rewriter>,
+    /// Whether top-level spans are looked for, and then whether they get the mark.
+    pub(crate) top_level: Option<TopLevel>,
+    pub(crate) drop_p0: bool,
+    /// Where spans are counted. A plan for a payload that was counted before has none.
+    pub(crate) stats: Option<StatsStage>,
+    pub(super) interest: Interest,
+}
+
+/// The stats stage: what is read of a span, and where it is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct StatsStage {
+    pub(crate) rules: Rules,
+    pub(super) concentrator: Arc<Concentrator>,
+}
+
+/// What stats follow from: the settings, and what the agent says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stats<'a> {
+    pub(crate) settings: &'a StatsSettings,
+    pub(crate) concentrator: &'a Arc<Concentrator>,
+    /// Peer tags that the agent names.
+    pub(crate) peer_tags: &'a [String],
+    /// Kinds that the agent names.
+    pub(crate) kinds: &'a [String],
+    /// How the agent wants resources, if it leaves that to us.
+    pub(crate) terms: Option<Terms<'a>>,
+}
+
+impl Stats<'_> {
+    fn stage(&self, obfuscator: Option<&Obfuscator>, interest: &mut Interest) -> StatsStage {
+        let peers = self.peer_tags.iter().chain(&self.settings.peer_tags).cloned();
+        let additional = &self.settings.additional_metric_tags;
+        let quantize = obfuscate::quantize_peer_addresses;
+        let mut rules = Rules::new(self.concentrator, self.kinds, peers, additional, quantize, interest);
+        if let Some(resources) = self.terms.and_then(|terms| stats_resources::resources(terms, obfuscator)) {
+            rules = rules.with_resources(resources, interest);
+        }
+        StatsStage { rules, concentrator: Arc::clone(self.concentrator) }
+    }
+}
+
+impl Plan {
+    /// The stages that `config` asks for when the payload goes out as `format`.
+    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
+        let input = config.input_format;
+        let converts = format != OutputFormat::V04 && !input.is(format);
+        let mark =
+            !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
+        let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
+        let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
+        let mut interest =
+            if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
+        let stats = stats.map(|stats| stats.stage(config.obfuscator.as_deref(), &mut interest));
+        if stats.is_some() {
+            interest = interest.slots(STATS_SLOTS);
+        }
+        let drop_p0 = config.drop_p0.unwrap_or(stats.is_some());
+        let plan = Self::with(input, format, mark, drop_p0, interest);
+        let filters = filters(&config.filters).0;
+        Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
+    }
+
+    /// The stages of a conversion without an exporter.
+    pub(crate) fn of_conversion(wanted: &Conversion) -> Result<Self, Error> {
+        let (filters, bad) = filters(&wanted.filters);
+        if let Some(why) = bad.into_iter().next() {
+            return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
+        }
+        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0, Interest::none());
+        Ok(Self { on_malformed: wanted.on_malformed, filters, ..plan })
+    }
+
+    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool, interest: Interest) -> Self {
+        let mut slots: Vec<Slot> = Vec::new();
+        if mark {
+            slots.extend(TOP_LEVEL_SLOTS);
+        }
+        if drop_p0 {
+            slots.extend(P0_SLOTS);
+        }
+        Self {
+            input,
+            format,
+            on_malformed: OnMalformed::default(),
+            filters: Filters::default(),
+            top_level: mark.then_some(TopLevel { mark: true }),
+            rewriter: None,
+            drop_p0,
+            stats: None,
+            interest: interest.slots(&slots),
+        }
+    }
+
+    /// The same stages for a payload whose spans were counted before.
+    pub(crate) fn without_stats(&self) -> Self {
+        Self { stats: None, ..self.clone() }
+    }
+
+    /// Whether nothing is to be done to a well-formed payload that comes in this format.
+    pub(crate) fn passes(&self, format: OutputFormat) -> bool {
+        self.format == format
+            && self.filters.is_empty()
+            && self.rewriter.is_none()
+            && self.top_level.is_none()
+            && self.stats.is_none()
+            && !self.drop_p0
+    }
+}
+
+/// The filters of these rules, and the rules that cannot be used. `env` is compared as the agent would have written it.
+pub(crate) fn filters(rules: &FilterRules) -> (Filters, Vec<String>) {
+    let (filters, unusable) = Filters::new(rules);
+    let normalized = |value: &[u8]| {
+        let mut out = Vec::new();
+        match normalize::tag_value(value, &mut out) {
+            Verdict::Keep => value.to_vec(),
+            Verdict::Replace | Verdict::Remove => out,
+        }
+    };
+    (filters.normalizing_env(normalized), unusable)
+}

@@ -1,0 +1,60 @@
+//! The formats that payloads come in and go out in, by name.
+
+/// What the tracer hands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputFormat {
+    /// An array of traces, each an array of spans.
+    #[default]
+    V04,
+    /// A table of strings, and spans of twelve numbers.
+    V05,
+    /// Maps of small integer keys.
+    V1,
+    /// Looked at: see `format::detect`.
+    Auto,
+}
+
+impl InputFormat {
+    /// The names in settings.
+    pub const ALL: [(&'static str, InputFormat); 4] =
+        [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1), ("AUTO", Self::Auto)];
+
+    /// The names in the tool.
+    pub(crate) const NAMES: [(&'static str, InputFormat); 4] =
+        [("v0.4", Self::V04), ("v0.5", Self::V05), ("v1", Self::V1), ("auto", Self::Auto)];
+
+    /// Whether payloads come in the format they go out in.
+    pub(crate) fn is(self, format: OutputFormat) -> bool {
+        matches!(
+            (self, format),
+            (Self::V04, OutputFormat::V04) | (Self::V05, OutputFormat::V05) | (Self::V1, OutputFormat::V1)
+        )
+    }
+}
+
+/// What goes to the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// `/v0.4/traces`.
+    #[default]
+    V04,
+    /// `/v0.5/traces`.
+    V05,
+    /// `/v1.0/traces`; v0.4 for agents that answer 404.
+    V1,
+}
+
+impl OutputFormat {
+    /// The names in settings.
+    pub const ALL: [(&'static str, OutputFormat); 3] =
+        [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
+
+    /// The agent's endpoint.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::V04 => "/v0.4/traces",
+            Self::V05 => "/v0.5/traces",
+            Self::V1 => "/v1.0/traces",
+        }
+    }
+}
