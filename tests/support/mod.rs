@@ -207,6 +207,10 @@ impl ScriptedAgent {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    pub fn request_count(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
+    }
+
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
