@@ -27,8 +27,8 @@ use support::{Listen, ScriptedAgent, say};
 
 /// All that this test uses of the library; what moves there, moves here.
 mod surface {
-    use data_pipeline::config::OutputFormat;
-    use data_pipeline::convert::{Conversion, InputFormat};
+    use data_pipeline::convert::Conversion;
+    use data_pipeline::settings::{InputFormat, OutputFormat};
     use data_pipeline::trace::{FilterRules, OnMalformed};
     use data_pipeline::{Builder, PayloadStats, TraceExporter};
     use std::time::Duration;
