@@ -2,7 +2,8 @@
 //! thread that exists while futures are outstanding fetches it. No native thread ever calls Java.
 
 use super::boundary::{Failure, enter};
-use super::trace_exporter::{Exporter, as_bytes_mut, bounds, direct, dropped, exporter, longs, within};
+use super::java;
+use super::trace_exporter::{Exporter, as_bytes_mut, bounds, direct, dropped, exporter, within};
 use crate::account::Counts;
 use crate::delivery::parcel::Completion;
 use crate::delivery::queue::Offer;
@@ -177,7 +178,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
         let mut counts = |c: Counts| numbers.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
         [report.sent, report.pending, report.left_out].into_iter().for_each(&mut counts);
         report.dropped.into_iter().for_each(&mut counts);
-        longs(env, &numbers)
+        java::long_array(env, &numbers)
     })
 }
 

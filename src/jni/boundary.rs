@@ -1,9 +1,10 @@
 //! The only place where panics are caught, errors become exceptions and a pending exception is kept.
 
+use super::java::{self, Argument, Exception};
 use crate::error::{Error, ErrorKind};
 use crate::face::panic;
-use jni::objects::{JClass, JObject, JString, JThrowable, JValue};
-use jni::{Env, EnvUnowned, errors::ErrorPolicy, jni_sig, jni_str};
+use jni::objects::JClass;
+use jni::{Env, EnvUnowned, errors::ErrorPolicy, jni_str};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,7 +16,9 @@ pub(super) enum Failure {
     Stale,
     /// An argument that must not be null is.
     Null(&'static str),
-    /// JNI failed; mostly an exception is pending then.
+    /// An exception of the JVM is pending, or it has no memory for one.
+    Pending,
+    /// JNI failed otherwise.
     Jni(jni::errors::Error),
 }
 
@@ -27,7 +30,7 @@ impl From<Error> for Failure {
 
 impl From<jni::errors::Error> for Failure {
     fn from(e: jni::errors::Error) -> Self {
-        Self::Jni(e)
+        if java::is_pending(&e) { Self::Pending } else { Self::Jni(e) }
     }
 }
 
@@ -49,91 +52,68 @@ pub(super) fn enter<'l, T: Default>(
     .resolve::<Silent>()
 }
 
-/// Runs something whose failure must not stop the library from loading. No exception is left behind.
-pub(super) fn quietly<'l>(
-    mut env: EnvUnowned<'l>,
+/// Runs a part of loading: whether it went well. No exception is left behind.
+pub(super) fn loading<'l>(
+    env: &mut EnvUnowned<'l>,
     body: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<()>,
-) {
-    env.with_env(|env| -> Result<(), jni::errors::Error> {
-        let _ = catch_unwind(AssertUnwindSafe(|| body(env)));
+) -> bool {
+    env.with_env(|env| -> Result<bool, jni::errors::Error> {
+        let result = catch_unwind(AssertUnwindSafe(|| body(env)));
         if env.exception_check() {
             env.exception_clear();
         }
-        Ok(())
+        Ok(matches!(result, Ok(Ok(()))))
     })
-    .resolve::<Silent>();
+    .resolve::<Silent>()
 }
 
-/// Throws unless an exception is already on its way; if the right one cannot be made, throws the next best.
+/// Throws unless an exception is already on its way; if the right one cannot be made, the JVM's own is pending or the ready
+/// one is thrown: no native returns without an answer and without an exception.
 #[cold]
-fn throw(env: &mut Env<'_>, class: &JClass<'_>, failure: Failure) {
+fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
     if env.exception_check() {
         return;
     }
     let thrown = match &failure {
-        Failure::Ours(e) if e.kind() == ErrorKind::Closed => simple(env, Kind::IllegalState, e.message()),
+        Failure::Ours(e) if e.kind() == ErrorKind::Closed => {
+            java::throw(env, Exception::IllegalState, e.message())
+        }
         Failure::Ours(e) if e.kind() == ErrorKind::InvalidArgument => {
-            simple(env, Kind::IllegalArgument, e.message())
+            java::throw(env, Exception::IllegalArgument, e.message())
         }
         Failure::Ours(e) => ours(env, class, e),
-        Failure::Stale => simple(env, Kind::IllegalState, "the exporter is closed"),
-        Failure::Null(what) => simple(env, Kind::NullPointer, what),
+        Failure::Stale => java::throw(env, Exception::IllegalState, "the exporter is closed"),
+        Failure::Null(what) => java::throw(env, Exception::NullPointer, what),
+        Failure::Pending => Ok(()),
         Failure::Jni(e) => ours(
             env,
             class,
             &Error::new(ErrorKind::Internal, format!("JNI call failed: {e}; please report this")),
         ),
     };
-    if thrown.is_err() && !env.exception_check() {
-        let _ = simple(env, Kind::Runtime, "the native library failed and could not say why");
-    }
-}
-
-enum Kind {
-    IllegalState,
-    IllegalArgument,
-    NullPointer,
-    Runtime,
-}
-
-fn simple(env: &mut Env<'_>, kind: Kind, message: &str) -> jni::errors::Result<()> {
-    let class = match kind {
-        Kind::IllegalState => jni_str!("java/lang/IllegalStateException"),
-        Kind::IllegalArgument => jni_str!("java/lang/IllegalArgumentException"),
-        Kind::NullPointer => jni_str!("java/lang/NullPointerException"),
-        Kind::Runtime => jni_str!("java/lang/RuntimeException"),
-    };
-    let message = JString::from_str(env, message)?;
-    let exception = env.new_object(class, jni_sig!("(Ljava/lang/String;)V"), &[JValue::Object(&message)])?;
-    raise(env, exception)
+    // An exception that could not be made has left the JVM's own behind.
+    drop(thrown);
+    java::out_of_memory(env);
 }
 
 /// A `TraceExporterException`, made by the calling class.
-fn ours(env: &mut Env<'_>, class: &JClass<'_>, error: &Error) -> jni::errors::Result<()> {
-    let message = JString::from_str(env, error.message())?;
-    let exception = env
-        .call_static_method(
+fn ours<'l>(env: &mut Env<'l>, class: &JClass<'l>, error: &Error) -> Result<(), Failure> {
+    let message = java::string(env, error.message())?;
+    // SAFETY: the signature is that of the four arguments, and gives an object.
+    let exception = unsafe {
+        java::call_static(
+            env,
             class,
-            jni_str!("newException"),
-            jni_sig!("(IIILjava/lang/String;)Ljava/lang/Throwable;"),
+            (jni_str!("newException"), jni_str!("(IIILjava/lang/String;)Ljava/lang/Throwable;")),
             &[
-                JValue::Int(error.kind().code() as i32),
-                JValue::Int(i32::from(error.status().unwrap_or(0))),
-                JValue::Int(error.attempts() as i32),
-                JValue::Object(&message),
+                Argument::Int(error.kind().code() as i32),
+                Argument::Int(i32::from(error.status().unwrap_or(0))),
+                Argument::Int(error.attempts() as i32),
+                Argument::Object(&message),
             ],
         )?
-        .l()?;
-    raise(env, exception)
-}
-
-fn raise(env: &mut Env<'_>, exception: JObject<'_>) -> jni::errors::Result<()> {
-    let exception = env.cast_local::<JThrowable>(exception)?;
-    // jni reports a successful throw as the error that stands for the pending exception.
-    match env.throw(exception) {
-        Err(jni::errors::Error::JavaException) | Ok(()) => Ok(()),
-        Err(e) => Err(e),
-    }
+    };
+    java::raise(env, &exception)
 }
 
 /// What is left for jni's own error path: nothing, since everything was handled inside.

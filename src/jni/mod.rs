@@ -10,6 +10,7 @@
 
 mod asynchronous;
 mod boundary;
+mod java;
 mod questions;
 mod register;
 mod tool;
@@ -37,8 +38,12 @@ pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_v
     };
     if code == jni::sys::JNI_OK && !raw.is_null() {
         // SAFETY: GetEnv said JNI_OK, so `raw` is this thread's environment, valid until this function returns.
-        let env = unsafe { EnvUnowned::from_raw(raw.cast()) };
-        boundary::quietly(env, register::natives_of_the_loading_class);
+        let mut env = unsafe { EnvUnowned::from_raw(raw.cast()) };
+        if !boundary::loading(&mut env, java::look_up) {
+            return jni::sys::JNI_ERR;
+        }
+        // If this fails the JVM finds the exported symbols.
+        boundary::loading(&mut env, register::natives_of_the_loading_class);
     }
     JNI_VERSION_1_8
 }

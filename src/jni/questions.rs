@@ -7,11 +7,13 @@
 //! | 2 | wait for the agent | the agent's, or null if it has no `/info` |
 //! | 3 | explain | JSON |
 //! | 4 | state | JSON |
+//! | -1 | what a panic becomes: a test asks it | an exception |
 //! | 5 | log lines | one line each: milliseconds, severity and text, with tabs between |
 //!
 //! The agent's: two lines, its hash of the container's tags (may be empty) and of its state; then the body as it came.
 
 use super::boundary::{Failure, enter};
+use super::java;
 use super::trace_exporter::{exporter, within};
 use crate::delivery::presence::AgentState;
 use crate::destination::agent::Info;
@@ -43,13 +45,14 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAsk<'l>(
             3 => Some(e.explain()),
             4 => Some(state(&e.state())),
             5 => Some(lines(&e.take_log_lines())),
+            -1 => panic!("asked for by question {question}"),
             _ => {
                 let text = format!("there is no question {question}");
                 return Err(Failure::Ours(Error::new(ErrorKind::InvalidArgument, text)));
             }
         };
         match answer {
-            Some(text) => Ok(env.byte_array_from_slice(text.as_bytes())?),
+            Some(text) => java::byte_array(env, text.as_bytes()),
             None => Ok(JByteArray::default()),
         }
     })

@@ -1,6 +1,7 @@
 //! What only the JAR as a tool asks for.
 
 use super::boundary::{Failure, enter};
+use super::java;
 use crate::convert::{Conversion, convert};
 use jni::EnvUnowned;
 use jni::objects::{JByteArray, JClass};
@@ -25,6 +26,6 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
         let mut answer = made.to_json().into_bytes();
         answer.push(b'\n');
         answer.extend_from_slice(&made.body);
-        Ok(env.byte_array_from_slice(&answer)?)
+        java::byte_array(env, &answer)
     })
 }

@@ -5,6 +5,7 @@
 //! differ, a small object that shares the rest with the last one.
 
 use super::boundary::{Failure, enter};
+use super::java::{self, Argument, Piece};
 use crate::account::{Counts, Metrics};
 use crate::delivery::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
@@ -13,11 +14,9 @@ use crate::face::handle::Handles;
 use crate::normalize::Reason;
 use crate::obfuscate::{Request, one_text};
 use crate::settings::{Config, RawConfig};
-use jni::objects::{
-    JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, JValue,
-};
+use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
 use jni::sys::{jboolean, jint, jlong};
-use jni::{Env, EnvUnowned, jni_sig, jni_str};
+use jni::{Env, EnvUnowned, jni_str};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +53,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeVersion<'l>
     env: EnvUnowned<'l>,
     class: JClass<'l>,
 ) -> JString<'l> {
-    enter(env, &class, |env| Ok(JString::from_str(env, env!("CARGO_PKG_VERSION"))?))
+    enter(env, &class, |env| java::string(env, env!("CARGO_PKG_VERSION")))
 }
 
 /// An exporter from the settings, one msgpack map.
@@ -180,12 +179,12 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
         let report = e.exporter.close_within(within(millis));
         if !lines.is_null() {
             let text = super::questions::lines(&e.exporter.take_log_lines());
-            let text = env.byte_array_from_slice(text.as_bytes())?;
+            let text = java::byte_array(env, text.as_bytes())?;
             lines.set_element(env, 0, &text)?;
         }
         let mut numbers = vec![i64::from(report.complete)];
         account(&report.metrics, 0, e.exporter.queue(), &mut numbers);
-        longs(env, &numbers)
+        java::long_array(env, &numbers)
     })
 }
 
@@ -200,7 +199,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>
         let e = exporter(handle)?;
         let mut numbers = Vec::new();
         account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, e.exporter.queue(), &mut numbers);
-        longs(env, &numbers)
+        java::long_array(env, &numbers)
     })
 }
 
@@ -217,7 +216,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
         }
         let mut text = String::new();
         crate::show::json_lines(&env.convert_byte_array(&payload)?, &mut text)?;
-        Ok(env.byte_array_from_slice(text.as_bytes())?)
+        java::byte_array(env, text.as_bytes())
     })
 }
 
@@ -238,7 +237,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'
         let mut next = || names.next().unwrap_or("");
         let request = Request { kind: next(), dbms: next(), mode: next(), preset: next() };
         let out = one_text(request, &env.convert_byte_array(&text)?)?;
-        Ok(env.byte_array_from_slice(&out)?)
+        java::byte_array(env, &out)
     })
 }
 
@@ -256,7 +255,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStats<'l>(
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
         let report = exporter(handle)?.exporter.stats().unwrap_or_default();
-        Ok(env.byte_array_from_slice(report.to_json().as_bytes())?)
+        java::byte_array(env, report.to_json().as_bytes())
     })
 }
 
@@ -291,12 +290,14 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>
         for i in 0..payloads.len(env)? {
             let bytes = env.with_local_frame(8, |env| {
                 let payload = payloads.get_element(env, i)?;
-                let payload = env.cast_local::<JByteArray>(payload)?;
-                Ok::<_, Failure>(env.convert_byte_array(&payload)?)
+                match java::piece(env, payload)? {
+                    Piece::Array(payload) => Ok(env.convert_byte_array(&payload)?),
+                    Piece::Direct(_) => Err(Failure::Null("payload")),
+                }
             })?;
             counting.add(&bytes)?;
         }
-        Ok(env.byte_array_from_slice(counting.report().to_json().as_bytes())?)
+        java::byte_array(env, counting.report().to_json().as_bytes())
     })
 }
 
@@ -344,33 +345,30 @@ impl Exporter {
             (JByteArray::default(), JByteArray::default(), JString::default())
         } else {
             let rates = match &reply.rates {
-                Some(rates) => env.byte_array_from_slice(rates)?,
+                Some(rates) => java::byte_array(env, rates)?,
                 None => JByteArray::default(),
             };
             let hash = match &reply.container_tags_hash {
-                Some(hash) => JString::from_str(env, &**hash)?,
+                Some(hash) => java::string(env, hash)?,
                 None => JString::default(),
             };
-            (env.byte_array_from_slice(&reply.body)?, rates, hash)
+            (java::byte_array(env, &reply.body)?, rates, hash)
         };
-        let object = env.call_static_method(
-            class,
-            jni_str!("newResponse"),
-            jni_sig!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;"),
-            &[
-                JValue::Long(id),
-                JValue::Object(if shares { &last } else { &none }),
-                JValue::Int(i32::from(reply.status)),
-                JValue::Object(&body),
-                JValue::Object(&rates),
-                JValue::Object(&hash),
-                JValue::Bool(reply.rates_changed),
-                JValue::Long(response.traces as i64),
-                JValue::Long(response.spans as i64),
-                JValue::Int(reply.attempts as i32),
-            ],
-        )?;
-        Ok(object.l()?)
+        let signature = jni_str!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;");
+        let arguments = [
+            Argument::Long(id),
+            Argument::Object(if shares { &last } else { &none }),
+            Argument::Int(i32::from(reply.status)),
+            Argument::Object(&body),
+            Argument::Object(&rates),
+            Argument::Object(&hash),
+            Argument::Bool(reply.rates_changed),
+            Argument::Long(response.traces as i64),
+            Argument::Long(response.spans as i64),
+            Argument::Int(reply.attempts as i32),
+        ];
+        // SAFETY: the signature is that of the ten arguments, and gives an object.
+        unsafe { java::call_static(env, class, (jni_str!("newResponse"), signature), &arguments) }
     }
 }
 
@@ -404,18 +402,19 @@ fn append(
 ) -> Result<(), Failure> {
     let piece = pieces.get_element(env, index)?;
     let start = buffer.len();
-    if env.is_instance_of(&piece, jni_str!("java/nio/ByteBuffer"))? {
-        let piece = env.cast_local::<JByteBuffer>(piece)?;
-        let bytes = direct(env, &piece, offset, length)?;
-        grow(buffer, start + bytes.len())?;
-        for (to, from) in buffer.iter_mut().skip(start).zip(bytes) {
-            *to = *from as i8;
+    match java::piece(env, piece)? {
+        Piece::Direct(piece) => {
+            let bytes = direct(env, &piece, offset, length)?;
+            grow(buffer, start + bytes.len())?;
+            for (to, from) in buffer.iter_mut().skip(start).zip(bytes) {
+                *to = *from as i8;
+            }
         }
-    } else {
-        let piece = env.cast_local::<JByteArray>(piece)?;
-        let (offset, length) = bounds(offset, length, piece.len(env)?)?;
-        grow(buffer, start + length)?;
-        piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
+        Piece::Array(piece) => {
+            let (offset, length) = bounds(offset, length, piece.len(env)?)?;
+            grow(buffer, start + length)?;
+            piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
+        }
     }
     Ok(())
 }
@@ -507,10 +506,4 @@ fn account(m: &Metrics, memory: u64, queue: QueueStatus, out: &mut Vec<i64>) {
         counts(out, c);
     }
     out.extend(Reason::ALL.map(|reason| m.normalized.get(reason) as i64));
-}
-
-pub(super) fn longs<'l>(env: &mut Env<'l>, numbers: &[i64]) -> Native<'l, JLongArray<'l>> {
-    let array = JLongArray::new(env, numbers.len())?;
-    array.set_region(env, 0, numbers)?;
-    Ok(array)
 }

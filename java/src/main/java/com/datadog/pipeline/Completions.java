@@ -2,38 +2,76 @@ package com.datadog.pipeline;
 
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The futures of asynchronous sends, and the one daemon thread that completes them. It is there
- * while futures are outstanding and half a second longer. Native threads never call Java: this one
- * asks. Thread-safe.
+ * The futures of asynchronous sends, and the one daemon thread that fetches their answers. Native
+ * threads never call Java: this one asks. It is there while futures are outstanding and half a
+ * second longer, and runs none of the caller's code: futures are completed by the exporter's
+ * executor, or else by {@link Continuations}. Thread-safe.
  */
 final class Completions implements Runnable {
   /** How long one question waits, in ms; so long the thread outlives the last future. */
   private static final long PATIENCE_MILLIS = 500;
 
   private final ConcurrentHashMap<Long, Pending> pending = new ConcurrentHashMap<>();
+  private final Continuations continuations = new Continuations();
   private final AtomicLong next = new AtomicLong();
   private boolean running;
 
   /** Nothing is outstanding, and the thread waits here: a JVM that ends waits for native code. */
   private boolean idle;
 
+  // Of the thread alone. Kept over an error: a full heap must not lose a future.
+  private long ticket;
+  private Pending current;
+
   /** A future; it keeps its exporter from being collected before its answer is there. */
-  static final class Pending extends CompletableFuture<AgentResponse> {
+  static final class Pending extends CompletableFuture<AgentResponse> implements Runnable {
+    private static final int TRIES = 1000;
+
     final TraceExporter exporter;
     final Long ticket;
+    private final Executor executor;
 
-    Pending(TraceExporter exporter, Long ticket) {
+    /** The answer or the reason of the failure, once it is known. */
+    private volatile Object outcome;
+
+    /** For {@link Continuations}: the one that waits behind this one. */
+    Pending behind;
+
+    Pending(TraceExporter exporter, Executor executor, Long ticket) {
       this.exporter = exporter;
+      this.executor = executor;
       this.ticket = ticket;
+    }
+
+    /**
+     * Completes the future, and with it runs what the caller has chained to it. What that throws
+     * stays in its own future; only a lack of memory gets here, and passes.
+     */
+    @Override
+    public void run() {
+      for (int i = 0; i < TRIES; i++) {
+        try {
+          if (outcome instanceof Throwable) {
+            completeExceptionally((Throwable) outcome);
+          } else {
+            complete((AgentResponse) outcome);
+          }
+          break;
+        } catch (Throwable t) {
+          pause();
+        }
+      }
+      exporter.tellQuietly();
     }
   }
 
   /** A future for a send that is about to be queued. */
-  Pending expect(TraceExporter exporter) {
-    Pending future = new Pending(exporter, next.incrementAndGet());
+  Pending expect(TraceExporter exporter, Executor executor) {
+    Pending future = new Pending(exporter, executor, next.incrementAndGet());
     pending.put(future.ticket, future);
     try {
       start();
@@ -51,16 +89,20 @@ final class Completions implements Runnable {
 
   private synchronized void start() {
     if (!running) {
-      Thread thread = new Thread(null, this, "data-pipeline-completions", 256 * 1024);
-      thread.setDaemon(true);
-      // It must not keep an application's classes alive.
-      thread.setContextClassLoader(null);
-      thread.start();
+      daemon(this, "dp-completions").start();
       running = true;
     } else if (idle) {
       idle = false;
       notifyAll();
     }
+  }
+
+  /** A thread that keeps no JVM from ending and no application's classes alive. */
+  static Thread daemon(Runnable body, String name) {
+    Thread thread = new Thread(null, body, name, 256 * 1024);
+    thread.setDaemon(true);
+    thread.setContextClassLoader(null);
+    return thread;
   }
 
   /** Waits until something is outstanding; false if nothing comes, and the thread is to end. */
@@ -86,12 +128,61 @@ final class Completions implements Runnable {
 
   @Override
   public void run() {
-    while (!pending.isEmpty() || awaitWork()) {
-      long ticket = TraceExporter.nativeAwaitCompletion(PATIENCE_MILLIS);
-      Pending future = ticket == 0 ? null : pending.remove(ticket);
-      if (future != null) {
-        future.exporter.complete(future);
+    while (true) {
+      try {
+        boolean waiting = continuations.relieve();
+        if (waiting && pending.isEmpty()) {
+          pause();
+        } else if (pending.isEmpty() && !awaitWork()) {
+          return;
+        } else {
+          fetch(waiting ? 1 : PATIENCE_MILLIS);
+        }
+      } catch (Throwable t) {
+        // A full heap, most likely. What is in hand is kept, and tried again.
+        pause();
       }
+    }
+  }
+
+  /** Hands one completed send on, if there is one within {@code millis}. */
+  private void fetch(long millis) {
+    if (ticket == 0) {
+      ticket = TraceExporter.nativeAwaitCompletion(millis);
+    }
+    if (ticket != 0 && current == null) {
+      current = pending.remove(ticket);
+    }
+    if (current != null) {
+      if (current.outcome == null) {
+        current.outcome = current.exporter.outcome(current);
+      }
+      hand(current);
+      current = null;
+    }
+    ticket = 0;
+  }
+
+  private void hand(Pending future) {
+    if (future.executor != null) {
+      try {
+        future.executor.execute(future);
+        return;
+      } catch (Throwable t) {
+        // It takes nothing more: the future completes all the same.
+        future.behind = null;
+      }
+    }
+    continuations.add(future);
+  }
+
+  /** A moment in which memory may become free or work get done. */
+  private static void pause() {
+    try {
+      Thread.sleep(1);
+    } catch (InterruptedException e) {
+      // Nobody has a reason to; the next round comes a little earlier.
+      return;
     }
   }
 }

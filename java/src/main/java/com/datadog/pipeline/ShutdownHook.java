@@ -10,7 +10,7 @@ final class ShutdownHook extends Thread {
   private final WeakReference<TraceExporter> exporter;
 
   private ShutdownHook(TraceExporter exporter) {
-    super("data-pipeline-shutdown");
+    super("dp-shutdown");
     this.exporter = new WeakReference<>(exporter);
   }
 

@@ -387,10 +387,10 @@ public final class TraceExporter implements AutoCloseable {
 
   /**
    * Queues one payload; the answer comes later. The future completes on a daemon thread of this
-   * library: what takes long belongs into {@code thenApplyAsync}. It fails with a {@link
-   * TraceExporterException} as {@link #send(byte[])} does, and with {@code QUEUE_FULL}, {@code
-   * EVICTED} or {@code CLOSED}. Cancelling it does not take the payload back. Small payloads that
-   * travel together share one answer, with the counts of their request.
+   * library; a continuation that blocks there delays no other future, as long as fewer than 256 do.
+   * It fails with a {@link TraceExporterException} as {@link #send(byte[])} does, and with {@code
+   * QUEUE_FULL}, {@code EVICTED} or {@code CLOSED}. Cancelling it does not take the payload back.
+   * Small payloads that travel together share one answer, with the counts of their request.
    *
    * @param payload msgpack v0.4; it is copied before the call returns
    * @throws IllegalStateException if the exporter is closed
@@ -407,7 +407,7 @@ public final class TraceExporter implements AutoCloseable {
   /** As {@link #sendAsync(byte[], int, int)}, with what the tracer has dropped itself. */
   public CompletableFuture<AgentResponse> sendAsync(
       byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    Completions.Pending future = COMPLETIONS.expect(this);
+    Completions.Pending future = COMPLETIONS.expect(this, null);
     boolean queued = false;
     try {
       nativeOffer(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, future.ticket);
@@ -429,7 +429,7 @@ public final class TraceExporter implements AutoCloseable {
   /** As {@link #sendAsync(ByteBuffer)}, with what the tracer has dropped itself. */
   public CompletableFuture<AgentResponse> sendAsync(
       ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    Completions.Pending future = COMPLETIONS.expect(this);
+    Completions.Pending future = COMPLETIONS.expect(this, null);
     boolean queued = false;
     try {
       offer(payload, droppedP0Traces, droppedP0Spans, future.ticket);
@@ -443,20 +443,32 @@ public final class TraceExporter implements AutoCloseable {
     return future;
   }
 
-  /** Called by the thread that completes futures. Nothing that happens here may end it. */
-  void complete(Completions.Pending future) {
+  /** What became of an asynchronous send: an {@link AgentResponse} or a {@link Throwable}. */
+  Object outcome(Completions.Pending future) {
     try {
       AgentResponse before = last;
       long id = before == null ? 0 : before.id;
-      future.complete(keep(before, nativeCompletion(future.ticket, before, id)));
+      return keep(before, nativeCompletion(future.ticket, before, id));
     } catch (IllegalStateException e) {
-      future.completeExceptionally(new TraceExporterException(ErrorCode.CLOSED, e.getMessage(), e));
+      return cutOff(e);
     } catch (Throwable t) {
-      future.completeExceptionally(t);
+      return t;
     }
+  }
+
+  private static Throwable cutOff(IllegalStateException closed) {
+    try {
+      return new TraceExporterException(ErrorCode.CLOSED, closed.getMessage(), closed);
+    } catch (Throwable t) {
+      return t;
+    }
+  }
+
+  /** As {@link #tell}, on threads that nothing may end. */
+  void tellQuietly() {
     try {
       tell();
-    } catch (RuntimeException e) {
+    } catch (Throwable t) {
       // The log waits for the next call.
       return;
     }
@@ -532,6 +544,10 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   private AgentResponse keep(AgentResponse before, Object response) {
+    if (response == null) {
+      String message = "the native library gave neither an answer nor a reason";
+      throw new TraceExporterException(ErrorCode.INTERNAL, message, null);
+    }
     if (response != before) {
       last = (AgentResponse) response;
     }
@@ -795,6 +811,11 @@ public final class TraceExporter implements AutoCloseable {
     }
     Settings.describe(s, settings);
     return s.append('}').toString();
+  }
+
+  /** For tests. */
+  long handle() {
+    return handle;
   }
 
   private String url() {

@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -293,12 +294,58 @@ class AsyncTest {
     }
     for (int i = 0; i < 100; i++) {
       Set<Thread> all = Thread.getAllStackTraces().keySet();
-      if (all.stream().noneMatch(t -> t.getName().equals("data-pipeline-completions"))) {
+      if (all.stream().noneMatch(t -> t.getName().startsWith("dp-co"))) {
         return;
       }
       Thread.sleep(50);
     }
     throw new AssertionError("the completion thread is still there");
+  }
+
+  /** The first continuation sends again and waits for it; others block, or throw what they like. */
+  @Test
+  void aContinuationThatBlocksDelaysNoOtherFuture() throws Exception {
+    // Every continuation is there before its future completes; else it would run here.
+    CountDownLatch chained = new CountDownLatch(1);
+    CountDownLatch release = new CountDownLatch(1);
+    CountDownLatch blocking = new CountDownLatch(5);
+    agent.answer(
+        r -> {
+          await(chained);
+          return EmbeddedAgent.RATES;
+        });
+    try (TraceExporter exporter = builder().build();
+        TraceExporter other = builder().build()) {
+      CompletableFuture<AgentResponse> again =
+          exporter.sendAsync(ONE).thenApply(r -> exporter.sendAsync(ONE).join());
+      List<CompletableFuture<Void>> blocked = new ArrayList<>();
+      for (int i = 0; i < 5; i++) {
+        CompletableFuture<AgentResponse> sent = exporter.sendAsync(ONE);
+        blocked.add(
+            sent.thenAccept(
+                r -> {
+                  blocking.countDown();
+                  await(release);
+                }));
+      }
+      CompletableFuture<Void> failed =
+          exporter
+              .sendAsync(ONE)
+              .thenAccept(
+                  r -> {
+                    throw new LinkageError("from a continuation");
+                  });
+      chained.countDown();
+      assertTrue(blocking.await(10, TimeUnit.SECONDS), "the later ones wait for the first");
+      assertEquals(200, again.get(10, TimeUnit.SECONDS).status());
+      assertThrows(ExecutionException.class, () -> failed.get(10, TimeUnit.SECONDS));
+      assertEquals(200, other.sendAsync(ONE).get(10, TimeUnit.SECONDS).status());
+      assertTrue(blocked.stream().noneMatch(CompletableFuture::isDone));
+      release.countDown();
+      for (CompletableFuture<Void> b : blocked) {
+        b.get(10, TimeUnit.SECONDS);
+      }
+    }
   }
 
   @Test
