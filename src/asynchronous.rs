@@ -1,12 +1,12 @@
 //! The asynchronous face of [`TraceExporter`]: offer and forget, send and wait later, flush, suspend and resume.
 //!
-//! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::queue`); native senders take it
-//! from there (`delivery::courier`) and try it until `asyncBudget` is over, so an agent that restarts costs nothing. What
+//! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::outbox::queue`); native senders take it
+//! from there (`delivery::outbox::courier`) and try it until `asyncBudget` is over, so an agent that restarts costs nothing. What
 //! the queue cannot hold goes by [`Overflow`](crate::settings::Overflow) and is counted with its reason.
 
 use crate::account::{Counts, DropReason, Metrics};
-use crate::delivery::parcel::Completion;
-use crate::delivery::queue::{Offer, QueueStatus};
+use crate::delivery::outbox::parcel::Completion;
+use crate::delivery::outbox::queue::{Offer, QueueStatus};
 use crate::delivery::stats::Turn;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};

@@ -41,8 +41,8 @@ pub mod trace;
 pub mod transport;
 
 pub use asynchronous::{FlushReport, PendingResponse};
+pub use delivery::outbox::queue::QueueStatus;
 pub use delivery::presence::{AgentState, Condition};
-pub use delivery::queue::QueueStatus;
 pub use error::{Error, ErrorKind};
 pub use exporter::{AgentResponse, DroppedP0, TraceExporter};
 pub use health::{LogLine, Severity};

@@ -7,7 +7,7 @@
 
 use super::course::{Course, Courses};
 use super::errands::{ERRANDS, Errand, Errands, Runner};
-use super::queue::{self, Queue};
+use super::outbox::queue::{self, Queue};
 use super::response::{AgentResponse, DroppedP0};
 use super::split::{self, Learned, Piece};
 use crate::account::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};

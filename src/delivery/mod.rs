@@ -2,20 +2,16 @@
 //!
 //! [`dispatch`] is the way of one payload: the course of the moment ([`course`]), the pipeline, the request, what is tried
 //! when the agent refuses, the account ([`crate::account`]). A payload that is too large goes in parts ([`split`]). What runs
-//! beside sends, `/info` and probes, is an errand ([`errands`]). What was offered waits in the [`queue`]; senders
-//! ([`courier`]) take it from there the same way.
+//! beside sends, `/info` and probes, is an errand ([`errands`]). What was offered waits in the [`outbox`]; senders
+//! take it from there the same way.
 
-pub(crate) mod courier;
 pub(crate) mod course;
 pub(crate) mod discovery;
 pub(crate) mod dispatch;
 pub(crate) mod errands;
-pub(crate) mod parcel;
+pub(crate) mod outbox;
 pub(crate) mod presence;
-pub(crate) mod queue;
 pub mod response;
 pub(crate) mod sends;
-pub(crate) mod shed;
 pub(crate) mod split;
-pub(crate) mod spool;
 pub(crate) mod stats;

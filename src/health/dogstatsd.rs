@@ -5,7 +5,7 @@
 //! `close` sends the rest.
 
 use crate::account::{Counts, DropReason};
-use crate::delivery::queue::QueueStatus;
+use crate::delivery::outbox::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
 use crate::settings::StatsdUrl;
 use crate::stats::Collapsed;

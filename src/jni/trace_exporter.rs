@@ -7,7 +7,7 @@
 use super::boundary::{Failure, enter};
 use super::java::{self, Argument, Piece};
 use crate::account::{Counts, Metrics};
-use crate::delivery::queue::QueueStatus;
+use crate::delivery::outbox::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
 use crate::face::handle::Handles;

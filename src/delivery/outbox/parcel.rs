@@ -1,9 +1,9 @@
 //! One payload in the queue, and a batch of them on its way.
 
 use super::queue::Queue;
-use super::response::{AgentResponse, DroppedP0};
 use super::spool::Record;
 use crate::account::{Counts, DropReason};
+use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::error::{Error, ErrorKind};
 use crate::trace::Valued;
 use std::time::Instant;
@@ -54,17 +54,17 @@ impl Parcel {
 /// Payloads that one sender has taken out of the queue. They keep their room there until the batch is dropped; what
 /// nobody has settled by then (a panic) is dropped for an internal reason.
 pub(crate) struct Batch<'q> {
-    pub(super) queue: &'q Queue,
+    pub(in crate::delivery) queue: &'q Queue,
     pub(crate) parcels: Vec<Parcel>,
-    pub(super) first: u64,
-    pub(super) bytes: usize,
-    pub(super) count: usize,
+    pub(in crate::delivery) first: u64,
+    pub(in crate::delivery) bytes: usize,
+    pub(in crate::delivery) count: usize,
     /// What they are in the spool, if they come from there; it waits to hear of their fate.
-    pub(super) records: Vec<Record>,
+    pub(in crate::delivery) records: Vec<Record>,
     /// The account takes them for on their way, not for lying on disk.
-    pub(super) set_out: bool,
+    pub(in crate::delivery) set_out: bool,
     /// They stay in the spool.
-    pub(super) later: bool,
+    pub(in crate::delivery) later: bool,
 }
 
 impl Batch<'_> {

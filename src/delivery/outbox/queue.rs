@@ -10,10 +10,10 @@
 //! Nothing here starts a thread or knows an agent: see `courier`.
 
 use super::parcel::{Batch, Completion, Parcel};
-use super::response::DroppedP0;
 use super::shed::shed;
 use super::spool::{Held, PushError, Record, Spool};
 use crate::account::{Account, Counts, DropReason};
+use crate::delivery::response::DroppedP0;
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
 use crate::settings::{Overflow, QueueSettings};
@@ -546,7 +546,7 @@ impl Queue {
     }
 
     /// A batch has met its fate: its room is free, its buffers can be used again.
-    pub(super) fn settle(&self, batch: &mut Batch<'_>) {
+    pub(in crate::delivery) fn settle(&self, batch: &mut Batch<'_>) {
         let mut spool = (!batch.records.is_empty()).then(|| self.spool.lock());
         if let Some(spool) = spool.as_deref_mut().and_then(Option::as_mut) {
             if batch.later {
@@ -575,7 +575,7 @@ impl Queue {
     }
 
     /// A payload that nobody has settled.
-    pub(super) fn lose(&self, parcel: &mut Parcel, reason: DropReason) {
+    pub(in crate::delivery) fn lose(&self, parcel: &mut Parcel, reason: DropReason) {
         self.account.drop_queued(std::mem::take(&mut parcel.declared), 0, reason);
     }
 
@@ -811,7 +811,7 @@ fn no_memory(size: usize) -> Error {
     Error::new(ErrorKind::QueueFull, format!("there is no native memory for a payload of {size} bytes"))
 }
 
-pub(super) fn closed() -> Error {
+pub(in crate::delivery) fn closed() -> Error {
     Error::new(
         ErrorKind::Closed,
         "the exporter was closed before the payload could be delivered (`closeTimeout`)",

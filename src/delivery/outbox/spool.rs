@@ -16,8 +16,8 @@
 //! The position is written after delivery, so that a killed process sends at most its last batch again. Nothing waits for
 //! the disk: the system's page cache survives the process, though not a power cut.
 
-use super::response::DroppedP0;
 use crate::account::Counts;
+use crate::delivery::response::DroppedP0;
 use crate::error::{Error, ErrorKind};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};

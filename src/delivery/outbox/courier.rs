@@ -3,13 +3,13 @@
 //! Senders are native threads that start when something is offered and end when nothing was for a while. They hold their
 //! exporter only while they deliver for it. A payload that cannot be read does not spoil its batch: each goes alone then.
 
-use super::dispatch::{Dispatcher, Held, HeldResult, HeldState};
 use super::parcel::{Batch, Parcel};
 use super::queue::{Offer, Offering, Queue, evicted};
-use super::response::DroppedP0;
 use super::spool::Record;
 use crate::account::{Counts, DropReason};
 use crate::convert::Workspace;
+use crate::delivery::dispatch::{Dispatcher, Held, HeldResult, HeldState};
+use crate::delivery::response::DroppedP0;
 use crate::error::{Error, ErrorKind};
 use crate::health::journal::Topic;
 use crate::msgpack::{reader, writer};
