@@ -4,6 +4,7 @@
 //! lists. New kinds get new numbers; numbers are never reused.
 
 use std::fmt;
+use std::time::Instant;
 
 macro_rules! error_kinds {
     ($( $(#[$doc:meta])* $name:ident = $code:literal, $text:literal; )*) => {
@@ -83,9 +84,25 @@ impl ErrorKind {
     pub const fn code(self) -> u32 {
         self as u32
     }
+
+    /// Whether what failed so may succeed when it is tried again, unless the error knows better.
+    const fn is_temporary(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectionRefused
+                | Self::NameNotResolved
+                | Self::Unreachable
+                | Self::SocketMissing
+                | Self::ConnectionReset
+                | Self::TimedOut
+                | Self::AgentDown
+                | Self::Io
+        )
+    }
 }
 
-/// An error with its kind, a sentence for a person, and the HTTP status where the agent answered one.
+/// An error with its kind, a sentence for a person, and the HTTP status where the agent answered one. Whoever makes it
+/// decides whether it is temporary; nobody guesses later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -93,12 +110,22 @@ pub struct Error {
     status: Option<u16>,
     attempts: u32,
     possibly_arrived: bool,
+    temporary: bool,
+    retry_at: Option<Instant>,
 }
 
 impl Error {
     /// An error of `kind`; `message` names the place and, where there is one, the setting that helps.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), status: None, attempts: 0, possibly_arrived: false }
+        Self {
+            kind,
+            message: message.into(),
+            status: None,
+            attempts: 0,
+            possibly_arrived: false,
+            temporary: kind.is_temporary(),
+            retry_at: None,
+        }
     }
 
     /// The same error with the HTTP status that the agent answered.
@@ -119,6 +146,20 @@ impl Error {
     #[must_use]
     pub fn with_possibly_arrived(mut self, possibly: bool) -> Self {
         self.possibly_arrived = possibly;
+        self
+    }
+
+    /// The same error, saying whether another try may succeed. Without it, its kind decides.
+    #[must_use]
+    pub fn with_temporary(mut self, temporary: bool) -> Self {
+        self.temporary = temporary;
+        self
+    }
+
+    /// The same error, saying that the peer does not want to be asked again before `at`.
+    #[must_use]
+    pub fn with_retry_at(mut self, at: Option<Instant>) -> Self {
+        self.retry_at = at;
         self
     }
 
@@ -152,6 +193,16 @@ impl Error {
     /// Whether the agent may have taken the payload: it was written whole, and no answer said that it was refused.
     pub fn possibly_arrived(&self) -> bool {
         self.possibly_arrived
+    }
+
+    /// Whether another try may succeed.
+    pub fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Before when the peer does not want to be asked again, if it said so.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
     }
 }
 

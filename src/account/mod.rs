@@ -6,8 +6,11 @@
 //! and leaves as dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
 
 pub mod normalization;
+mod verdict;
 
-use crate::error::ErrorKind;
+pub use verdict::{DroppedP0, Later, Past, Verdict};
+
+use crate::error::{Error, ErrorKind};
 use parking_lot::Mutex;
 
 /// Traces, spans and bytes of the input.
@@ -107,6 +110,11 @@ reasons! {
 }
 
 impl DropReason {
+    /// The reason that stands for an error.
+    pub fn of_error(error: &Error) -> Self {
+        Self::of(error.kind(), error.status())
+    }
+
     /// The reason that stands for an error; `status` is the agent's answer, if there was one.
     pub fn of(kind: ErrorKind, status: Option<u16>) -> Self {
         match kind {

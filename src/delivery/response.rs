@@ -1,16 +1,8 @@
 //! What goes in beside a payload, and what comes back for it.
 
+pub use crate::account::DroppedP0;
 use crate::destination::agent::Reply;
 use std::sync::Arc;
-
-/// What a tracer dropped itself before it handed over the payload; goes out as headers beside our own counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DroppedP0 {
-    /// Chunks of priority 0 and below.
-    pub traces: u64,
-    /// Their spans.
-    pub spans: u64,
-}
 
 /// What the agent answered, and what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
