@@ -13,7 +13,7 @@ demo: ## real traces from a Java program through the JAR to an agent (DD_TRACE_A
 test: ## everything that must be green: scripts, Rust, Java through the JAR on five JREs, Gradle 8, the test agent
 	@scripts/test.sh
 
-lint: ## formatting, clippy, Java formatting and warnings, import rules, generated lists
+lint: ## formatting, clippy, documentation, Java formatting, rooms and their imports, generated lists
 	@scripts/lint.sh
 
 bench: ## measure; writes build/bench/results.json and prints the table

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Formatting, clippy, import rules, generated lists, versions. Changes nothing.
+# Formatting, clippy, documentation, rooms and their imports, generated lists, versions. Changes nothing.
 set -eu
 cd "$(dirname "$0")/.."
+scripts/setup.sh python3 maven
+mkdir -p build
 bad=0
 fail() { echo "lint: $*"; bad=1; }
 
@@ -9,24 +11,11 @@ cargo fmt --check > /dev/null || fail "rustfmt: run cargo fmt"
 cargo clippy --quiet --all-targets -- -D warnings || fail "clippy"
 cargo clippy --quiet --lib --no-default-features -- -D warnings || fail "clippy without jni"
 
-# Who may import whom (ARCHITECTURE.md).
-forbidden() { # ROOM WORDS...
-  room=$1; shift
-  for word in "$@"; do
-    hits=$(grep -rnE "use crate::$word|crate::$word::" "$room" | grep -vE '^\S+:\s*//' || true)
-    [ -z "$hits" ] || fail "$room must not use $word:
-$hits"
-  done
-}
-forbidden src/msgpack trace format destination delivery exporter settings error
-forbidden src/settings exporter delivery destination pipeline format jni
-forbidden src/trace destination delivery exporter format jni
-forbidden src/format destination delivery exporter jni
-forbidden src/stats destination delivery exporter format jni normalize obfuscate pipeline
-forbidden src/transport trace format msgpack exporter jni delivery destination
-forbidden src/destination trace format msgpack exporter jni delivery
-forbidden src/pipeline delivery destination exporter jni
-forbidden src/delivery format exporter jni
+# Documentation: no broken link, nothing public without a line. Links to what is private are for us, and allowed.
+RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --quiet --no-deps || fail "cargo doc"
+
+# Who may import whom (ARCHITECTURE.md), circles, long files, wide lines, comments about files that are gone.
+scripts/rooms.py || fail "rooms"
 hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(face|jni)/|unsafe_code|unsafe_op|//' || true)
 [ -z "$hits" ] || fail "unsafe outside face and jni: $hits"
 
@@ -49,7 +38,8 @@ if [ -f $format ]; then
   opens=""
   for p in api code file parser tree util; do opens="$opens --add-exports=jdk.compiler/com.sun.tools.javac.$p=ALL-UNNAMED"; done
   # shellcheck disable=SC2086  # the exports are words
-  changed=$(java $opens -jar $format --dry-run $(git ls-files 'java/*.java' 'examples/*.java' 'benches/*.java' | grep -v module-info) 2> /dev/null || true)
+  changed=$(java $opens -jar $format --dry-run $(git ls-files 'java/*.java' 'examples/*.java' 'benches/*.java' | grep -v module-info) 2>&1) ||
+    fail "google-java-format did not run"
   [ -z "$changed" ] || fail "google-java-format: $changed"
 else
   echo "lint: google-java-format could not be fetched; Java formatting is not checked"

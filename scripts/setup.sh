@@ -2,6 +2,7 @@
 # Finds or installs what the targets use, and says so. usage: scripts/setup.sh PART...
 #   gradle   Gradle 4.4.1 or newer: the one on the PATH, else Debian's package
 #   maven    Maven, which fetches single artifacts
+#   python3  Python 3 alone
 #   python   build/venv with msgpack and ddapm-test-agent
 #   jvms     JREs 8, 11, 17, 21, 25 in build/jvms
 #   valgrind valgrind, for instruction counts and memory checks
@@ -27,6 +28,9 @@ for part in "$@"; do
       ;;
     valgrind)
       command -v valgrind > /dev/null || apt_install valgrind
+      ;;
+    python3)
+      command -v python3 > /dev/null || apt_install python3
       ;;
     python)
       command -v python3 > /dev/null || apt_install python3
