@@ -5,17 +5,16 @@
 
 use crate::account::{Counts, Outcome};
 use crate::error::Error;
-use crate::format::{detect, from_v1, from_v05};
+use crate::format::{Decoders, Encoding, SCANNED, detect};
 use crate::pipeline::{self, Plan, Prepared};
 pub use crate::settings::Conversion;
-use crate::settings::{InputFormat, Metadata, OnMalformed, OutputFormat};
+use crate::settings::{InputFormat, Metadata};
 use serde_json::json;
 
 /// The memory of one payload's way, from any format; used again for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    v05: from_v05::Decoder,
-    v1: from_v1::Decoder,
+    decoders: Decoders,
     stages: pipeline::Workspace,
 }
 
@@ -37,26 +36,16 @@ impl Workspace {
             InputFormat::Auto => detect(bytes),
             known => known,
         };
-        let decoded = match format {
-            InputFormat::V04 | InputFormat::Auto => return self.stages.prepare(plan, bytes, metadata),
-            InputFormat::V05 => {
-                if plan.passes(OutputFormat::V05) {
-                    match from_v05::check(bytes) {
-                        Ok(found) => return Ok(passed(bytes, u64::from(found.chunks), found.spans)),
-                        Err(error) if plan.on_malformed == OnMalformed::Fail => return Err(error),
-                        Err(_) => {}
-                    }
-                }
-                self.v05.to_v04(bytes, plan.on_malformed)?
-            }
-            InputFormat::V1 => self.v1.to_v04(bytes, plan.on_malformed)?,
-        };
-        let whole = decoded.malformed_chunks == 0 && decoded.clamped_times == 0;
-        if format == InputFormat::V1 && whole && plan.passes(OutputFormat::V1) {
-            return Ok(passed(bytes, u64::from(decoded.chunks), decoded.spans));
+        if plan.passes(format)
+            && let Some(found) = self.decoders.check(format, bytes, plan.on_malformed)?
+        {
+            return Ok(passed(bytes, u64::from(found.chunks), found.spans));
         }
+        let Some(decoded) = self.decoders.decode(format, bytes, plan.on_malformed)? else {
+            return self.stages.prepare(plan, bytes, metadata);
+        };
         let v04 = decoded.v04;
-        let mut prepared = if plan.passes(OutputFormat::V04) {
+        let mut prepared = if plan.passes(SCANNED) {
             passed(v04, u64::from(decoded.chunks), decoded.spans)
         } else {
             self.stages.prepare(plan, v04, metadata)?
@@ -86,15 +75,14 @@ impl Workspace {
 
     /// Bytes of memory held.
     pub(crate) fn capacity_bytes(&self) -> usize {
-        self.v05.capacity_bytes() + self.v1.capacity_bytes() + self.stages.capacity_bytes()
+        self.decoders.capacity_bytes() + self.stages.capacity_bytes()
     }
 
     /// Gives memory back after an unusually large payload.
     pub(crate) fn trim(&mut self) {
         self.stages.trim();
-        if self.v05.capacity_bytes() + self.v1.capacity_bytes() > KEEP_BYTES {
-            self.v05 = from_v05::Decoder::default();
-            self.v1 = from_v1::Decoder::default();
+        if self.decoders.capacity_bytes() > KEEP_BYTES {
+            self.decoders = Decoders::default();
         }
     }
 }
@@ -173,9 +161,23 @@ impl Converted {
 /// # Errors
 /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place; `INVALID_CONFIGURATION` for a rule that cannot be used.
 pub fn convert(payload: &[u8], wanted: &Conversion) -> Result<Converted, Error> {
-    let plan = Plan::of_conversion(wanted)?;
+    convert_to(payload, &wanted.to.into(), wanted, &Metadata::default())
+}
+
+/// Converts one payload into any format, also one of the caller's own; `wanted.to` has no say. `metadata` is for what a
+/// payload does not say itself.
+///
+/// # Errors
+/// As [`convert`], and what the format's encoder has.
+pub fn convert_to(
+    payload: &[u8],
+    format: &Encoding,
+    wanted: &Conversion,
+    metadata: &Metadata,
+) -> Result<Converted, Error> {
+    let plan = Plan::of_conversion(wanted, format)?;
     let mut workspace = Workspace::default();
-    let prepared = workspace.prepare(&plan, payload, &Metadata::default())?;
+    let prepared = workspace.prepare(&plan, payload, metadata)?;
     Ok(Converted {
         from: if wanted.from == InputFormat::Auto { detect(payload) } else { wanted.from },
         body: prepared.body.to_vec(),

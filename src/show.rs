@@ -1,8 +1,7 @@
 //! A payload for people and scripts: one JSON object a span.
 
 use crate::error::Error;
-use crate::format::detect;
-use crate::format::{from_v1, from_v05, json};
+use crate::format::{Decoders, json};
 use crate::msgpack::reader;
 use crate::settings::InputFormat;
 use crate::trace::{Arena, Interest, OnMalformed, Payload, Span};
@@ -15,12 +14,9 @@ use std::fmt::Write;
 /// # Errors
 /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place.
 pub fn json_lines(payload: &[u8], out: &mut String) -> Result<(), Error> {
-    let (mut v05, mut v1) = (from_v05::Decoder::default(), from_v1::Decoder::default());
-    let payload = match detect(payload) {
-        InputFormat::V05 => v05.to_v04(payload, OnMalformed::Fail)?.v04,
-        InputFormat::V1 => v1.to_v04(payload, OnMalformed::Fail)?.v04,
-        _ => payload,
-    };
+    let mut decoders = Decoders::default();
+    let decoded = decoders.decode(InputFormat::Auto, payload, OnMalformed::Fail)?;
+    let payload = decoded.map_or(payload, |decoded| decoded.v04);
     let mut arena = Arena::new();
     let payload = Payload::scan(payload, &mut arena, &Interest::none(), OnMalformed::Fail)?;
     for (index, chunk) in payload.chunks().iter().enumerate() {

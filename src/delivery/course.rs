@@ -18,6 +18,7 @@ pub(crate) const DEFAULT_MAX_BYTES: usize = 25 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Course {
     pub(crate) plan: Plan,
+    pub(crate) format: OutputFormat,
     /// Why it is this format, for people.
     pub(crate) why: String,
     /// What the agent said.
@@ -61,21 +62,18 @@ impl Course {
         let said = info.as_ref().and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
         let theirs = said.unwrap_or(DEFAULT_MAX_BYTES);
         let max_bytes = config.max_request_bytes.map_or(theirs, |ours| ours.min(theirs));
-        Self { plan, why, max_bytes, max_is_the_agents: said == Some(max_bytes), info, unusable }
+        Self { plan, format, why, max_bytes, max_is_the_agents: said == Some(max_bytes), info, unusable }
     }
 
     /// The stages of this course, but v0.4 comes out: what is split is split as v0.4.
     /// The payload went through the stages before, so nothing is counted again.
     pub(crate) fn stages_to_v04(&self) -> Plan {
-        let mut plan = self.plan.clone();
-        plan.format = OutputFormat::V04;
-        plan.stats = None;
-        plan
+        self.plan.for_splitting()
     }
 
     /// Only the conversion to this course's format, for parts whose stages are done.
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
-        let mut plan = Plan::new(config, self.plan.format, None);
+        let mut plan = Plan::new(config, self.format, None);
         plan.input = InputFormat::V04;
         plan.filters = Filters::default();
         plan.rewriter = None;
@@ -168,7 +166,7 @@ impl Courses {
     pub(crate) fn refused(&self, config: &Config, course: &Arc<Course>) -> Arc<Course> {
         let mut refused_at = self.refused_at.lock();
         let current = self.current();
-        if current.plan.format == OutputFormat::V04 {
+        if current.format == OutputFormat::V04 {
             // Another send has found out before.
             return current;
         }
@@ -214,7 +212,7 @@ mod tests {
             ("AUTO", Some(WITH), true, V04),
         ] {
             let course = Course::new(&config(setting), said.map(info), refused, None);
-            assert_eq!(course.plan.format, format, "{setting} {said:?} {refused}");
+            assert_eq!(course.format, format, "{setting} {said:?} {refused}");
             assert!(course.why.contains("outputFormat"), "{}", course.why);
         }
     }
@@ -223,7 +221,7 @@ mod tests {
     fn a_refusal_is_remembered_until_the_agent_says_otherwise() {
         let config = config("V1");
         let courses = Courses::new(&config);
-        let format = |c: &Arc<Course>| c.plan.format;
+        let format = |c: &Arc<Course>| c.format;
         assert_eq!(format(&courses.refused(&config, &courses.current())), OutputFormat::V04);
         assert_eq!(
             format(&courses.informed(&config, info(WITH))),

@@ -397,7 +397,7 @@ impl Dispatcher {
         run: &Run,
     ) -> PartOutcome {
         let mut lost = 0;
-        let body = if course.plan.format == OutputFormat::V04 {
+        let body = if !course.plan.encodes_parts() {
             v04
         } else {
             match converter.prepare(&course.conversion(&self.config), v04, &self.config.metadata) {
@@ -435,7 +435,7 @@ impl Dispatcher {
         (budget, knob): (Duration, &'static str),
     ) -> Result<Reply, Error> {
         let request = TraceRequest {
-            path: course.plan.format.path(),
+            path: course.format.path(),
             body,
             trace_count: traces,
             dropped_p0_traces: p0.0,
@@ -552,8 +552,8 @@ impl Dispatcher {
         let instead = self.courses.refused(&self.config, course);
         let text = format!(
             "the agent answered 404 to {}; {} is used instead (knob: `outputFormat`)",
-            course.plan.format.path(),
-            instead.plan.format.path()
+            course.format.path(),
+            instead.format.path()
         );
         self.journal.note(Severity::Info, text);
         instead
@@ -976,7 +976,7 @@ impl Sum {
 }
 
 fn is_format_refusal(course: &Course, error: &Error) -> bool {
-    course.plan.format != OutputFormat::V04 && error.status() == Some(404)
+    course.format != OutputFormat::V04 && error.status() == Some(404)
 }
 
 /// Whether a failure is only one of reading the agent's words after it had said yes.

@@ -8,6 +8,7 @@
 //! Rewriting copies: a text is a range of the input with its msgpack head, a number keeps its bytes, keys are constants.
 
 use super::from_v1::Decoded;
+use super::list::Checked;
 use super::out::Out;
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader::{self, Bad};
@@ -19,15 +20,6 @@ pub struct Decoder {
     /// Where each text stands, with its head: offset and length.
     texts: Vec<(u32, u32)>,
     out: Out,
-}
-
-/// What [`check`] found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
-    /// Chunks of the payload.
-    pub chunks: u32,
-    /// Their spans.
-    pub spans: u64,
 }
 
 type Read<T> = Result<T, Fault>;

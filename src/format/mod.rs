@@ -1,5 +1,5 @@
-//! One file a wire format, each the same shape: an encoder that takes the batches of one payload in order and gives the
-//! body. Encoders keep their memory for the next payload.
+//! One file a wire format. What goes out has one shape, an [`Encoder`] that takes the batches of one payload in order and
+//! gives the body; what comes in is rewritten as v0.4, which the scan reads ([`Decoders`]). `list.rs` lists both.
 //!
 //! | format | endpoint | body |
 //! |---|---|---|
@@ -43,9 +43,11 @@
 //! ```
 
 mod detect;
+mod encoder;
 pub mod from_v05;
 pub mod from_v1;
 pub(crate) mod json;
+mod list;
 mod out;
 mod strings;
 pub mod v04;
@@ -53,18 +55,14 @@ pub mod v05;
 pub mod v1;
 
 pub use detect::detect;
+pub use encoder::{Encoder, Encoders, Encoding, Lost};
+/// Writes [`SCANNED`] with the changes of scan and stages done.
+pub use v04::Encoder as Splicer;
+
+pub use list::{Checked, Decoders, SCANNED, encoding, scanned};
 
 use crate::msgpack::reader;
 use crate::trace::Span;
-
-/// What a payload held that the target format has no place for. Counted in spans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
-    /// Spans whose `meta_struct` could not be carried.
-    pub meta_structs: u64,
-    /// Spans with a negative start or duration that became 0, because the format has only unsigned ones.
-    pub clamped_times: u64,
-}
 
 /// Whether `meta` has this key. For the few spans that need to know; the scan's slots serve the rest.
 pub(crate) fn meta_has(buf: &[u8], span: &Span, key: &[u8]) -> bool {

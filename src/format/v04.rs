@@ -4,7 +4,10 @@
 //! out; a span that gets `_top_level` costs the head of its `metrics` map and twelve bytes; other changes are the edits
 //! that scan and stages left in the arena. No span is encoded again because another one changed.
 
+use super::Lost;
+use crate::error::Error;
 use crate::msgpack::writer;
+use crate::settings::Metadata;
 use crate::trace::{ChunkState, Edit, Payload, Span, With, flag};
 
 /// Room before the body: the outer head goes there once the number of chunks is known. 64 bytes, because a bulk copy
@@ -106,6 +109,32 @@ impl Encoder {
     /// Bytes of memory that the encoder holds.
     pub fn capacity_bytes(&self) -> usize {
         self.out.capacity()
+    }
+}
+
+impl super::Encoder for Encoder {
+    fn begin(&mut self, _metadata: &Metadata) {
+        self.begin();
+    }
+
+    fn add(&mut self, batch: &mut Payload<'_>) {
+        self.add(batch);
+    }
+
+    fn counts(&self) -> (u32, u64) {
+        self.counts()
+    }
+
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
+    fn finish(&mut self, _source: &[u8], _metadata: &Metadata) -> Result<&[u8], Error> {
+        Ok(self.finish())
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes()
     }
 }
 

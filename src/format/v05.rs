@@ -9,7 +9,9 @@
 use super::out::Out;
 use super::strings::{Code, Interned, StringTable};
 use super::{Lost, json};
+use crate::error::Error;
 use crate::msgpack::reader;
+use crate::settings::Metadata;
 use crate::trace::{ChunkState, Payload, Span, Text, flag};
 
 /// Puts a v0.5 body together from the batches of one payload. The payload must carry no edits: where scan or stages
@@ -211,6 +213,32 @@ impl Encoder {
             self.body.copy(buf, p, end - p);
             p = end;
         }
+    }
+}
+
+impl super::Encoder for Encoder {
+    fn begin(&mut self, _metadata: &Metadata) {
+        self.begin();
+    }
+
+    fn add(&mut self, batch: &mut Payload<'_>) {
+        self.add(batch);
+    }
+
+    fn counts(&self) -> (u32, u64) {
+        self.counts()
+    }
+
+    fn lost(&self) -> Lost {
+        self.lost()
+    }
+
+    fn finish(&mut self, _source: &[u8], _metadata: &Metadata) -> Result<&[u8], Error> {
+        Ok(self.finish())
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes()
     }
 }
 

@@ -12,6 +12,7 @@
 use super::Lost;
 use super::out::Out;
 use super::strings::{Code, Interned, StringTable, mark_of};
+use crate::error::Error;
 use crate::msgpack::reader::{self, Bad};
 use crate::settings::Metadata;
 use crate::trace::{ChunkState, Payload, Span, Text, flag};
@@ -628,6 +629,32 @@ impl Encoder {
         let (at, len) = super::string_at(buf, p);
         self.text(buf, at, len);
         at + len
+    }
+}
+
+impl super::Encoder for Encoder {
+    fn begin(&mut self, _metadata: &Metadata) {
+        self.begin();
+    }
+
+    fn add(&mut self, batch: &mut Payload<'_>) {
+        self.add(batch);
+    }
+
+    fn counts(&self) -> (u32, u64) {
+        self.counts()
+    }
+
+    fn lost(&self) -> Lost {
+        self.lost()
+    }
+
+    fn finish(&mut self, source: &[u8], metadata: &Metadata) -> Result<&[u8], Error> {
+        Ok(self.finish(source, metadata))
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes()
     }
 }
 

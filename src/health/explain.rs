@@ -36,7 +36,7 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
                 "raw": info.as_ref().and_then(|i| serde_json::from_str::<Value>(&i.raw).ok()),
             },
         },
-        "format": { "chosen": format_name(course.plan.format), "why": course.why },
+        "format": { "chosen": format_name(course.format), "why": course.why },
         "request_limit": {
             "bytes": course.max_bytes,
             "source": if d.config.max_request_bytes == Some(course.max_bytes) {

@@ -3,7 +3,8 @@
 use super::stats_resources::Terms;
 use super::{Plan, Stats, Workspace};
 use crate::error::{Error, ErrorKind};
-use crate::settings::{Config, Metadata, OutputFormat, RawConfig};
+use crate::format;
+use crate::settings::{Config, Metadata, RawConfig};
 use crate::stats::{Concentrator, StatsReport};
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ impl PayloadStats {
         let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
         let terms = obfuscate.then(Terms::default);
         let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[], terms };
-        let plan = Plan::new(&config, OutputFormat::V04, Some(&stats));
+        let plan = Plan::new(&config, format::scanned(), Some(&stats));
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }
 

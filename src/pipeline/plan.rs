@@ -3,12 +3,11 @@
 
 use super::stats_resources::{self, Terms};
 use crate::error::{Error, ErrorKind};
+use crate::format::{self, Encoding};
 use crate::normalize::{self, Normalizer};
 use crate::obfuscate::{self, Obfuscator};
 use crate::rewrite::Rewriter;
-use crate::settings::{
-    Config, Conversion, FilterRules, InputFormat, OnMalformed, OutputFormat, StatsSettings,
-};
+use crate::settings::{Config, Conversion, FilterRules, InputFormat, OnMalformed, StatsSettings};
 use crate::stats::{Concentrator, Rules, STATS_SLOTS};
 use crate::trace::{Filters, Interest, P0_SLOTS, Slot, TOP_LEVEL_SLOTS, TopLevel, Verdict};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) input: InputFormat,
-    pub(crate) format: OutputFormat,
+    pub(crate) format: Encoding,
     pub(crate) on_malformed: OnMalformed,
     pub(crate) filters: Filters,
     /// Normalization and obfuscation.
@@ -65,9 +64,10 @@ impl Stats<'_> {
 
 impl Plan {
     /// The stages that `config` asks for when the payload goes out as `format`.
-    pub(crate) fn new(config: &Config, format: OutputFormat, stats: Option<&Stats<'_>>) -> Self {
+    pub(crate) fn new(config: &Config, format: impl Into<Encoding>, stats: Option<&Stats<'_>>) -> Self {
+        let format = format.into();
         let input = config.input_format;
-        let converts = format != OutputFormat::V04 && !input.is(format);
+        let converts = !format.is_same_as(format::SCANNED) && !format.is_same_as(input);
         let mark =
             !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
         let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
@@ -85,16 +85,17 @@ impl Plan {
     }
 
     /// The stages of a conversion without an exporter.
-    pub(crate) fn of_conversion(wanted: &Conversion) -> Result<Self, Error> {
+    pub(crate) fn of_conversion(wanted: &Conversion, format: &Encoding) -> Result<Self, Error> {
         let (filters, bad) = filters(&wanted.filters);
         if let Some(why) = bad.into_iter().next() {
             return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
         }
-        let plan = Self::with(wanted.from, wanted.to, wanted.top_level, wanted.drop_p0, Interest::none());
+        let plan =
+            Self::with(wanted.from, format.clone(), wanted.top_level, wanted.drop_p0, Interest::none());
         Ok(Self { on_malformed: wanted.on_malformed, filters, ..plan })
     }
 
-    fn with(input: InputFormat, format: OutputFormat, mark: bool, drop_p0: bool, interest: Interest) -> Self {
+    fn with(input: InputFormat, format: Encoding, mark: bool, drop_p0: bool, interest: Interest) -> Self {
         let mut slots: Vec<Slot> = Vec::new();
         if mark {
             slots.extend(TOP_LEVEL_SLOTS);
@@ -120,9 +121,20 @@ impl Plan {
         Self { stats: None, ..self.clone() }
     }
 
+    /// The same stages, but what comes out is in the form that the scan reads, whose chunks can be told apart. For a
+    /// payload that was through the stages before: nothing is counted again.
+    pub(crate) fn for_splitting(&self) -> Self {
+        Self { format: format::scanned(), ..self.without_stats() }
+    }
+
+    /// Whether the parts of a split payload have to be encoded before they are bodies.
+    pub(crate) fn encodes_parts(&self) -> bool {
+        !self.format.is_same_as(format::SCANNED)
+    }
+
     /// Whether nothing is to be done to a well-formed payload that comes in this format.
-    pub(crate) fn passes(&self, format: OutputFormat) -> bool {
-        self.format == format
+    pub(crate) fn passes(&self, input: InputFormat) -> bool {
+        self.format.is_same_as(input)
             && self.filters.is_empty()
             && self.rewriter.is_none()
             && self.top_level.is_none()

@@ -7,10 +7,10 @@
 use super::Plan;
 use crate::account::{Counts, Outcome};
 use crate::error::{Error, ErrorKind};
-use crate::format::{Lost, v1, v04, v05};
+use crate::format::{self, Encoders, Splicer};
 use crate::normalize::Refusal;
 use crate::rewrite::Memory;
-use crate::settings::{Metadata, OnMalformed, OutputFormat};
+use crate::settings::{Metadata, OnMalformed};
 use crate::stats::Pending;
 use crate::trace::{Arena, ChunkState, Payload, Scanner, drop_p0};
 
@@ -39,9 +39,9 @@ pub(crate) struct Prepared<'w> {
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     arena: Arena,
-    v04: v04::Encoder,
-    v05: v05::Encoder,
-    v1: v1::Encoder,
+    encoders: Encoders,
+    /// For encoders that take no edits: the payload with its changes.
+    changed: Splicer,
     rewriting: Memory,
     pending: Pending,
 }
@@ -68,7 +68,7 @@ impl Workspace {
         metadata: &Metadata,
     ) -> Result<Prepared<'w>, Error> {
         self.arena.repairs = Default::default();
-        if plan.passes(OutputFormat::V04) {
+        if plan.passes(format::SCANNED) {
             let tally = self.check(plan, bytes)?;
             if !tally.edited {
                 return Ok(self.prepared(bytes, tally, (tally.received.traces, tally.received.spans)));
@@ -76,27 +76,15 @@ impl Workspace {
         }
         self.arena.repairs = Default::default();
         self.pending.begin();
-        let (tally, lost) = self.convert(plan, bytes)?;
+        let mut tally = self.encode(plan, bytes, metadata)?;
         if let Some(stats) = &plan.stats {
             stats.concentrator.commit(&mut self.pending);
         }
-        let (body, traces, spans): (&[u8], u32, u64) = match plan.format {
-            OutputFormat::V04 => {
-                let (t, s) = self.v04.counts();
-                (self.v04.finish(), t, s)
-            }
-            OutputFormat::V05 => {
-                let (t, s) = self.v05.counts();
-                (self.v05.finish(), t, s)
-            }
-            OutputFormat::V1 => {
-                let (t, s) = self.v1.counts();
-                let source = if tally.edited { self.v04.finish() } else { bytes };
-                (self.v1.finish(source, metadata), t, s)
-            }
-        };
-        let mut tally = tally;
-        tally.outcome.lost_in_conversion = lost.meta_structs + lost.clamped_times;
+        let source = if tally.edited { self.changed.finish() } else { bytes };
+        let encoder = self.encoders.of(&plan.format);
+        let (traces, spans) = encoder.counts();
+        tally.outcome.lost_in_conversion = encoder.lost().spans();
+        let body = encoder.finish(source, metadata)?;
         tally.outcome.repaired = self.arena.repairs.count;
         tally.outcome.normalized = self.rewriting.counts;
         let first_fault = self.arena.repairs.first.take();
@@ -151,86 +139,70 @@ impl Workspace {
     }
 
     /// Scan, stages, output, batch by batch.
-    fn convert(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
+    fn encode(&mut self, plan: &Plan, bytes: &[u8], metadata: &Metadata) -> Result<Tally, Error> {
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
         self.rewriting.begin();
-        match plan.format {
-            OutputFormat::V04 => self.v04.begin(),
-            OutputFormat::V05 => self.v05.begin(),
-            OutputFormat::V1 => self.v1.begin(),
-        }
+        let encoder = self.encoders.of(&plan.format);
+        encoder.begin(metadata);
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
             Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
-            match plan.format {
-                OutputFormat::V04 => self.v04.add(&mut payload),
-                // Only v0.4 is written by splicing; the others need the changes done first.
-                _ if payload.has_edits() => return self.convert_in_two_steps(plan, bytes),
-                OutputFormat::V05 => self.v05.add(&payload),
-                OutputFormat::V1 => self.v1.add(&payload),
+            if payload.has_edits() && !plan.format.takes_edits() {
+                return self.encode_in_two_steps(plan, bytes, metadata);
             }
+            encoder.add(&mut payload);
             tally.add(&self.arena);
         }
         tally.finish(bytes, &self.arena)?;
         // `edited` tells the caller which bytes the texts stand in; here it is the input.
         tally.edited = false;
-        Ok((tally, self.lost(plan.format)))
+        Ok(tally)
     }
 
-    /// First the changed v0.4 body, then its conversion.
+    /// First the changed payload in the form that the scan reads, then its conversion.
     #[cold]
-    fn convert_in_two_steps(&mut self, plan: &Plan, bytes: &[u8]) -> Result<(Tally, Lost), Error> {
+    fn encode_in_two_steps(
+        &mut self,
+        plan: &Plan,
+        bytes: &[u8],
+        metadata: &Metadata,
+    ) -> Result<Tally, Error> {
         self.arena.repairs = Default::default();
         self.pending.restart();
         let mut tally = Tally::default();
         let mut scanner = Scanner::new(bytes, plan.on_malformed)?;
         self.rewriting.begin();
-        self.v04.begin();
+        self.changed.begin();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
             Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
-            self.v04.add(&mut payload);
+            self.changed.add(&mut payload);
             tally.add(&self.arena);
         }
         tally.finish(bytes, &self.arena)?;
         let repairs = std::mem::take(&mut self.arena.repairs);
-        match plan.format {
-            OutputFormat::V05 => self.v05.begin(),
-            _ => self.v1.begin(),
-        }
-        let changed = self.v04.finish();
+        let encoder = self.encoders.of(&plan.format);
+        encoder.begin(metadata);
+        let changed = self.changed.finish();
         let mut scanner = Scanner::new(changed, OnMalformed::Fail)?;
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
-            let payload = Payload::new(changed, &mut self.arena);
-            match plan.format {
-                OutputFormat::V05 => self.v05.add(&payload),
-                _ => self.v1.add(&payload),
-            }
+            encoder.add(&mut Payload::new(changed, &mut self.arena));
         }
         self.arena.repairs = repairs;
         tally.edited = true;
-        Ok((tally, self.lost(plan.format)))
-    }
-
-    fn lost(&self, format: OutputFormat) -> Lost {
-        match format {
-            OutputFormat::V04 => Lost::default(),
-            OutputFormat::V05 => self.v05.lost(),
-            OutputFormat::V1 => self.v1.lost(),
-        }
+        Ok(tally)
     }
 
     /// Bytes of memory held.
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.arena.capacity_bytes()
             + self.pending.capacity_bytes()
-            + self.v04.capacity_bytes()
-            + self.v05.capacity_bytes()
-            + self.v1.capacity_bytes()
+            + self.changed.capacity_bytes()
+            + self.encoders.capacity_bytes()
     }
 
     /// Gives memory back after an unusually large payload.

@@ -22,14 +22,6 @@ impl InputFormat {
     /// The names in the tool.
     pub(crate) const NAMES: [(&'static str, InputFormat); 4] =
         [("v0.4", Self::V04), ("v0.5", Self::V05), ("v1", Self::V1), ("auto", Self::Auto)];
-
-    /// Whether payloads come in the format they go out in.
-    pub(crate) fn is(self, format: OutputFormat) -> bool {
-        matches!(
-            (self, format),
-            (Self::V04, OutputFormat::V04) | (Self::V05, OutputFormat::V05) | (Self::V1, OutputFormat::V1)
-        )
-    }
 }
 
 /// What goes to the agent.
