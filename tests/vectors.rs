@@ -33,7 +33,7 @@ fn every_answer_is_the_agents() {
     }
     assert!(wrong.is_empty(), "{} of {cases} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(cases > 1_350, "only {cases} cases found");
-    for kind in ["sql", "obfuscate_span", "chunk", "http"] {
+    for kind in ["sql", "obfuscate_span", "chunk", "http", "stats"] {
         assert!(kinds.contains(kind), "no case of {kind}");
     }
     let listed = except.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).count();

@@ -125,6 +125,11 @@ impl Concentrator {
         self.seed
     }
 
+    /// Which bucket spans belong to.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// How long a bucket lasts, in ns.
     pub(crate) fn bucket_ns(&self) -> u64 {
         self.size

@@ -887,9 +887,10 @@ fn note(found: Found, value_at: usize, span: &mut Span, hits: &mut Vec<Hit>) {
 
 #[inline(always)]
 fn set_slot(span: &mut Span, slot: u8, value_at: u32) {
-    let slot = slot as usize % super::keys::SLOTS;
-    span.slots[slot] = value_at;
-    span.present |= 1 << slot;
+    if let Some(place) = span.slots.get_mut(usize::from(slot)) {
+        *place = value_at;
+        span.present |= 1 << slot;
+    }
 }
 
 /// Notes the keys of a repaired map again: a key whose value was left out may have noted its place, over one that stays.
@@ -919,6 +920,6 @@ fn note_again(
 
 /// A map that comes twice in a span counts as its last occurrence: the first one's keys are forgotten.
 #[inline(always)]
-fn forget(span: &mut Span, slots: u32) {
+fn forget(span: &mut Span, slots: u64) {
     span.present &= !slots;
 }
