@@ -1,8 +1,8 @@
 //! Stats of one payload: the group that the agent's concentrator makes of its span.
 
 use super::base64;
-use data_pipeline::config::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};
 use serde_json::{Map, Value, json};
