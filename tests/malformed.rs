@@ -923,7 +923,7 @@ fn a_payload_full_of_faults_is_repaired_in_linear_time() {
         let started = std::time::Instant::now();
         exporter.send(&body).unwrap();
         let took = started.elapsed();
-        assert!(took < std::time::Duration::from_secs(4), "{name}: {took:?}");
+        assert!(took < support::patient(std::time::Duration::from_secs(4)), "{name}: {took:?}");
         assert_eq!(agent_accepts(&agent.requests().pop().unwrap().body), Ok(()), "{name}");
     }
 }
