@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize jar faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize jar natives jar-all faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -29,6 +29,13 @@ steady: ## the Rust tests ROUNDS (20) times beside three busy loops: does one de
 jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
 	@scripts/setup.sh gradle
 	@gradle --no-daemon -q jar && ls build/libs/*.jar
+
+natives: ## the library of all five platforms into build/natives, each checked (installs targets, cross compilers, zig; TWICE=1 builds again)
+	@scripts/natives.sh
+
+jar-all: natives ## build/libs/data-pipeline-all-VERSION.jar, and one JAR a platform
+	@scripts/setup.sh gradle
+	@gradle --no-daemon -q jarAll && ls build/libs/*.jar
 
 faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
 	@cargo test --quiet --test faults -- --nocapture

@@ -77,7 +77,7 @@ fn link_with_stubs() -> Result<(), String> {
         write(&out.join(merged), "INPUT ( -lc )\n")?;
     }
     let shim = out.join("shim.o");
-    run(Command::new(&compiler).args(["-c", "-O2", "-fPIC", "-ffreestanding", "-o"]).arg(&shim).arg(SHIM))?;
+    run(Command::new(&compiler).args(["-c", "-O2", "-fPIC", "-o"]).arg(&shim).arg(SHIM))?;
     println!("cargo:rustc-cdylib-link-arg=-L{}", out.display());
     println!("cargo:rustc-cdylib-link-arg={}", shim.display());
     Ok(())

@@ -183,7 +183,7 @@ def main():
     if strange:
         faults.append(f"it needs libraries that not every system has: {strange}")
     listed = read_list("exports.txt")
-    exports = {e for e in exports if e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
+    exports = {e for e in exports if e and e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
     if exports != listed:
         faults.append(f"exports that are not listed: {sorted(exports - listed)}; listed, not exported: {sorted(listed - exports)}")
     if len(data) > LIMIT[system]:
