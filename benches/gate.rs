@@ -182,8 +182,7 @@ fn texts(folder: &Path, corpus: &str, kind: TextKind, all: bool) -> (Work, usize
     };
     let lines: Vec<String> = text.lines().map(line).collect();
     let count = lines.len();
-    let rules =
-        if all { Obfuscator::new(&ObfuscationConfig::all()).unwrap().into() } else { obfuscator() };
+    let rules = if all { Obfuscator::new(&ObfuscationConfig::all()).unwrap().into() } else { obfuscator() };
     let (mut scratch, mut out) = (rules.scratch(), Vec::new());
     let work = move || {
         for line in &lines {
@@ -199,7 +198,8 @@ fn texts(folder: &Path, corpus: &str, kind: TextKind, all: bool) -> (Work, usize
 fn cards(folder: &Path) -> (Work, usize) {
     let bytes = read(folder, "web_100x10");
     let (cards, mut rules) = (CreditCards::new(false, &[] as &[&str]), Rules::new(bytes));
-    let work = move || assert!(!rules.each_tag(black_box(bytes), |key, value, out| cards.tag(key, value, out)));
+    let work =
+        move || assert!(!rules.each_tag(black_box(bytes), |key, value, out| cards.tag(key, value, out)));
     (Box::new(work), spans_of(bytes))
 }
 
