@@ -1,11 +1,12 @@
-//! The hot rows of `benches/peers`, ours alone, for counting instructions: `scripts/gate.py` runs each under callgrind and
-//! compares with `benches/gate.txt`.
+//! The hot rows of `benches/peers`, ours alone, for counting instructions: `scripts/gate.py` runs each under
+//! callgrind and compares with `benches/gate.txt`.
 //!
 //! usage: gate PAYLOADS ROW       prints `ITEMS`: how many spans, lines or values one call works through
 //!        gate --list             prints the rows
 //!
-//! A row is called twice to warm up, then once inside [`measured`], the only function in which callgrind counts. What the
-//! rows are made of is `benches/peers/src/ours.rs`, shared with the benchmark: the one place that knows the library's inside.
+//! A row is called twice to warm up, then once inside [`measured`], the only function in which callgrind
+//! counts. What the rows are made of is `benches/peers/src/ours.rs`, shared with the benchmark: the one place
+//! that knows the library's inside.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

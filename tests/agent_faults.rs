@@ -1,5 +1,5 @@
-//! The client against an agent that misbehaves, on every transport: what is tried again, what is an error and which,
-//! how long it may take, and what is known about the payload afterwards.
+//! The client against an agent that misbehaves, on every transport: what is tried again, what is an error and
+//! which, how long it may take, and what is known about the payload afterwards.
 
 #![allow(clippy::unwrap_used)]
 
@@ -471,7 +471,8 @@ fn a_url_that_cannot_be_used_is_refused_when_the_client_is_made() {
     }
 }
 
-/// A stopped agent whose queue of connections is full: Linux lets a Unix connect block and drops a TCP one's packets.
+/// A stopped agent whose queue of connections is full: Linux lets a Unix connect block and drops a TCP one's
+/// packets.
 #[cfg(target_os = "linux")]
 #[test]
 fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
@@ -555,7 +556,8 @@ fn a_shutdown_interrupts_whatever_a_send_is_doing() {
     }
 }
 
-/// Answers with bytes changed, left out and doubled: whatever comes back, it comes back in time and without a panic.
+/// Answers with bytes changed, left out and doubled: whatever comes back, it comes back in time and without a
+/// panic.
 #[test]
 fn no_answer_makes_the_client_panic_or_hang() {
     let seeds = [

@@ -1,5 +1,5 @@
-//! What stats make of spans, case by case: which count, what their key is, which bucket they go to, what the limits do to
-//! them, and that none is lost whatever comes.
+//! What stats make of spans, case by case: which count, what their key is, which bucket they go to, what the
+//! limits do to them, and that none is lost whatever comes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,5 +1,5 @@
-//! The answers of the agent's own code to the cases in `fixtures/vectors`, against ours: all of them, but for those where
-//! the agent lets something secret through (`fixtures/vectors_except.txt`).
+//! The answers of the agent's own code to the cases in `fixtures/vectors`, against ours: all of them, but for
+//! those where the agent lets something secret through (`fixtures/vectors_except.txt`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -63,7 +63,8 @@ fn question(case: &Value) -> Value {
     Value::Object(case)
 }
 
-/// The part of an answer that counts: a refusal by itself (whatever its words), else everything but the reason.
+/// The part of an answer that counts: a refusal by itself (whatever its words), else everything but the
+/// reason.
 fn told(answer: &Value) -> Value {
     let has = |key: &str| answer.get(key).is_some();
     if has("error") && !has("output") && !has("output_b64") {

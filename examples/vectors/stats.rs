@@ -56,7 +56,8 @@ const AGENT_PEER_TAGS: [&str; 44] = [
     "topicname",
 ];
 
-/// Answers a trace: `input` has its spans as JSON, `input_b64` is a v0.4 payload. The value is the first group, or null.
+/// Answers a trace: `input` has its spans as JSON, `input_b64` is a v0.4 payload. The value is the first
+/// group, or null.
 pub(crate) fn group(case: &Value) -> Value {
     let payload = match case.get("input_b64").and_then(Value::as_str) {
         Some(text) => base64::decode(text),
@@ -89,7 +90,8 @@ fn count(payload: &[u8], peers: Vec<String>) -> Result<Vec<Vec<u8>>, String> {
     Ok(concentrator.flush(true, &Metadata::default()))
 }
 
-/// The first group of a body for `/v0.6/stats`; what ends in the future counts as now, as with a clock of the present.
+/// The first group of a body for `/v0.6/stats`; what ends in the future counts as now, as with a clock of the
+/// present.
 fn first_group(body: &[u8]) -> Option<Value> {
     let body = rmpv::decode::read_value(&mut &body[..]).ok()?;
     let bucket = at(&body, "Stats")?.as_array()?.first()?;

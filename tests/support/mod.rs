@@ -1,5 +1,6 @@
-//! A scripted agent on loopback, over TCP or a Unix socket: it records the raw requests and answers, or misbehaves, step
-//! by step as told. Each request takes the next step of the script; when there is none, the agent answers 200.
+//! A scripted agent on loopback, over TCP or a Unix socket: it records the raw requests and answers, or
+//! misbehaves, step by step as told. Each request takes the next step of the script; when there is none, the
+//! agent answers 200.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
@@ -79,8 +80,8 @@ impl Hold {
     }
 }
 
-/// How long something may take that a quiet machine does within `limit`: so many times as long. Four times, or what
-/// `TEST_SLOWNESS` says.
+/// How long something may take that a quiet machine does within `limit`: so many times as long. Four times,
+/// or what `TEST_SLOWNESS` says.
 pub fn patient(limit: Duration) -> Duration {
     let factor = std::env::var("TEST_SLOWNESS").ok().and_then(|text| text.parse::<u32>().ok());
     limit * factor.unwrap_or(4).max(1)
@@ -127,7 +128,8 @@ pub fn say(status: u16, body: &str) -> Step {
 
 struct Shared {
     script: Mutex<VecDeque<Step>>,
-    /// What `GET /info` is answered, the last step again and again; nothing: 404. `None`: it takes part in the script.
+    /// What `GET /info` is answered, the last step again and again; nothing: 404. `None`: it takes part in
+    /// the script.
     info: Mutex<Option<VecDeque<Step>>>,
     info_requests: AtomicUsize,
     requests: Mutex<Vec<Recorded>>,
@@ -202,8 +204,8 @@ impl ScriptedAgent {
         self.shared.script.lock().unwrap().push_back(step);
     }
 
-    /// `GET /info` takes steps of the script and is recorded, like any request. Otherwise an exporter's own questions
-    /// would come between those of the test.
+    /// `GET /info` takes steps of the script and is recorded, like any request. Otherwise an exporter's own
+    /// questions would come between those of the test.
     pub fn info_in_script(self) -> Self {
         *self.shared.info.lock().unwrap() = None;
         self
@@ -317,7 +319,8 @@ fn accept(shared: &Arc<Shared>, listener: &Socket) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             serve(&shared, &socket, number);
-            // The list of open sockets holds one reference; without it this was the last, and the socket closes.
+            // The list of open sockets holds one reference; without it this was the last, and the socket
+            // closes.
             shared.open.lock().unwrap().retain(|s| !Arc::ptr_eq(s, &socket));
         });
     }
@@ -483,8 +486,8 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
     }
 }
 
-/// Closes with a reset: TCP by a linger time of zero. A Unix socket resets when there is something unread, which the
-/// steps that read only a part see to; otherwise it just closes.
+/// Closes with a reset: TCP by a linger time of zero. A Unix socket resets when there is something unread,
+/// which the steps that read only a part see to; otherwise it just closes.
 fn reset(socket: &Socket) {
     let _ = socket.set_linger(Some(Duration::ZERO));
 }

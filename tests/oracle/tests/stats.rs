@@ -1,12 +1,13 @@
-//! Our stats beside the reference's concentrator and sketch: the same groups with the same counts and sums, sketches equal
-//! bin by bin. Inputs: the captured payloads, and generated spans with every tag that makes a key.
+//! Our stats beside the reference's concentrator and sketch: the same groups with the same counts and sums,
+//! sketches equal bin by bin. Inputs: the captured payloads, and generated spans with every tag that makes a
+//! key.
 //!
-//! Left out because the reference is not the agent there: negative times, the OpenTelemetry names of method and status,
-//! status numbers that are none, a gRPC status as text beside one as number, empty peer tags. `stats_singles.py` asks the
-//! agent's concentrator about those.
+//! Left out because the reference is not the agent there: negative times, the OpenTelemetry names of method
+//! and status, status numbers that are none, a gRPC status as text beside one as number, empty peer tags.
+//! `stats_singles.py` asks the agent's concentrator about those.
 
-use data_pipeline::settings::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, Sketch, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};
 use data_pipeline_oracle::{fixtures, libdd};
