@@ -121,17 +121,21 @@ fn p0_traces_are_counted_and_dropped_and_both_sides_of_the_agent_know() {
 
 #[test]
 fn an_agent_that_does_not_take_stats_gets_every_trace_and_none() {
-    let agent = ScriptedAgent::start(Listen::Tcp, []);
-    agent.set_info([say(200, INCAPABLE)]);
-    let exporter = exporter(&agent, |b| b);
-    let payload = array([trace(0.0, "GET /a", 0)]);
-    assert_eq!(exporter.send(&payload).unwrap().traces, 1);
-    let sent = agent.requests().pop().unwrap();
-    assert_eq!(sent.header("datadog-client-computed-stats"), None);
-    assert_eq!(sent.body, payload);
-    assert_eq!(exporter.stats().unwrap().counted, 0);
-    exporter.close();
-    assert_eq!(stats_posts(&agent).len(), 0);
+    let too_old = CAPABLE.replace("7.70.0", "7.64.2");
+    for (info, why) in [(INCAPABLE, "client_drop_p0s"), (&too_old, "before 7.65")] {
+        let agent = ScriptedAgent::start(Listen::Tcp, []);
+        agent.set_info([say(200, info)]);
+        let exporter = exporter(&agent, |b| b);
+        let payload = array([trace(0.0, "GET /a", 0)]);
+        assert_eq!(exporter.send(&payload).unwrap().traces, 1);
+        let sent = agent.requests().pop().unwrap();
+        assert_eq!(sent.header("datadog-client-computed-stats"), None);
+        assert_eq!(sent.body, payload);
+        assert_eq!(exporter.stats().unwrap().counted, 0);
+        assert!(exporter.explain().contains(why), "{}", exporter.explain());
+        exporter.close();
+        assert_eq!(stats_posts(&agent).len(), 0);
+    }
 }
 
 #[test]
