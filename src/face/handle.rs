@@ -47,6 +47,11 @@ impl<T> Handles<T> {
         let slot = slots.get_mut(index(handle)?)?;
         if i64::from(slot.generation) == handle >> 32 { slot.value.take() } else { None }
     }
+
+    /// Takes everything away, for when the library goes.
+    pub(crate) fn take_all(&self) -> Vec<Arc<T>> {
+        self.slots.write().iter_mut().filter_map(|slot| slot.value.take()).collect()
+    }
 }
 
 fn index(handle: i64) -> Option<usize> {

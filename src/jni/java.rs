@@ -12,7 +12,7 @@ use jni::objects::{Global, JByteArray, JByteBuffer, JClass, JLongArray, JObject,
 use jni::refs::{LoaderContext, Reference};
 use jni::strings::{JNIStr, JNIString};
 use jni::sys::{jboolean, jint, jlong, jobject, jvalue};
-use jni::{Env, jni_sig, jni_str};
+use jni::{Env, jni_str};
 use std::sync::OnceLock;
 
 /// The exceptions of the JVM that natives throw.
@@ -42,8 +42,8 @@ pub(super) fn look_up(env: &mut Env<'_>) -> jni::errors::Result<()> {
         env.new_global_ref(class)
     };
     let error = class(env, jni_str!("java/lang/OutOfMemoryError"))?;
-    let text = JString::from_str(env, "the Java heap is full")?;
-    let ready = env.new_object(&*error, jni_sig!("(Ljava/lang/String;)V"), &[(&text).into()])?;
+    // Without a constructor, which would note the stack: that leads to the class which loads us, and to its class loader.
+    let ready = env.alloc_object(&*error)?;
     let ready = env.cast_local::<JThrowable>(ready)?;
     let known = Known {
         out_of_memory: env.new_global_ref(ready)?,

@@ -15,6 +15,8 @@ mod questions;
 mod register;
 mod tool;
 mod trace_exporter;
+mod unload;
+mod version;
 
 use jni::EnvUnowned;
 use jni::sys::{JNI_VERSION_1_8, jint};
@@ -25,6 +27,7 @@ use std::ffi::c_void;
 #[allow(non_snake_case)] // the JVM's name
 pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
     crate::face::panic::be_silent();
+    unload::stay_if_unsafe();
     if vm.is_null() {
         return jni::sys::JNI_ERR;
     }

@@ -34,7 +34,7 @@ struct Last {
     response: Option<AgentResponse>,
 }
 
-static EXPORTERS: Handles<Exporter> = Handles::new();
+pub(super) static EXPORTERS: Handles<Exporter> = Handles::new();
 
 /// How many payload buffers are kept for concurrent senders.
 const KEPT_BUFFERS: usize = 4;
@@ -53,7 +53,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeVersion<'l>
     env: EnvUnowned<'l>,
     class: JClass<'l>,
 ) -> JString<'l> {
-    enter(env, &class, |env| java::string(env, env!("CARGO_PKG_VERSION")))
+    enter(env, &class, |env| java::string(env, &super::version::of_library()))
 }
 
 /// An exporter from the settings, one msgpack map.

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod concentrator;
+mod grpc;
 mod key;
 mod memo;
 mod observe;
@@ -13,7 +14,6 @@ mod otlp_metrics;
 mod payload;
 mod resources;
 mod sketch;
-mod status;
 mod table;
 
 pub use bucket::{Collapsed, StatsLimits};

@@ -5,12 +5,14 @@ import com.datadog.pipeline.internal.Reaper;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -31,8 +33,6 @@ public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
   static final String VERSION = "0.1.0";
 
-  private static final NativeLibrary LIBRARY = NativeLibrary.load();
-  private static final TraceExporterException UNAVAILABLE = check();
   private static final Reaper REAPER = new Reaper();
   private static final Completions COMPLETIONS = new Completions();
 
@@ -52,9 +52,7 @@ public final class TraceExporter implements AutoCloseable {
 
   TraceExporter(
       Map<String, Object> settings, LogListener listener, boolean jmx, boolean shutdownHook) {
-    if (UNAVAILABLE != null) {
-      throw new TraceExporterException(UNAVAILABLE.code(), LIBRARY_MESSAGE, UNAVAILABLE);
-    }
+    Library.need();
     REAPER.reap(FORGOTTEN);
     this.settings = settings;
     Object limit = settings.get("close_timeout_ms");
@@ -77,26 +75,41 @@ public final class TraceExporter implements AutoCloseable {
     entry.keep(companions);
   }
 
-  private static final String LIBRARY_MESSAGE = "see TraceExporter.unavailabilityCause()";
+  /** Loaded when it is first needed, so that {@link #libraryFrom} can be called before. */
+  private static final class Library {
+    static final NativeLibrary FOUND = NativeLibrary.load(VERSION);
+    static final TraceExporterException UNAVAILABLE = check();
 
-  private static TraceExporterException check() {
-    Throwable failure = LIBRARY.failure();
-    if (failure != null) {
-      return new TraceExporterException(
-          ErrorCode.LIBRARY_UNAVAILABLE, failure.getMessage(), failure);
-    }
-    try {
-      String version = nativeVersion();
-      if (VERSION.equals(version)) {
-        return null;
+    /** For every native that needs no exporter. */
+    static void need() {
+      if (UNAVAILABLE != null) {
+        throw new TraceExporterException(UNAVAILABLE);
       }
-      String message =
-          "the JAR is " + VERSION + ", the library from " + LIBRARY.source() + " is " + version;
-      return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, null);
-    } catch (LinkageError e) {
-      String message =
-          "the library from " + LIBRARY.source() + " is not ours or of another version";
-      return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, e);
+    }
+
+    private static TraceExporterException check() {
+      Throwable failure = FOUND.failure();
+      try {
+        String version = nativeVersion();
+        if (failure != null) {
+          FOUND.providedByHost();
+        }
+        if (VERSION.equals(version)) {
+          return null;
+        }
+        String message =
+            "the JAR is " + VERSION + ", the library from " + FOUND.source() + " is " + version;
+        return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, null);
+      } catch (LinkageError e) {
+        if (failure == null) {
+          String message =
+              "the library from " + FOUND.source() + " is not ours or of another version";
+          return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, e);
+        }
+      }
+      ErrorCode code =
+          FOUND.hasOtherVersion() ? ErrorCode.VERSION_MISMATCH : ErrorCode.LIBRARY_UNAVAILABLE;
+      return new TraceExporterException(code, failure.getMessage(), failure);
     }
   }
 
@@ -171,14 +184,29 @@ public final class TraceExporter implements AutoCloseable {
     return new Builder();
   }
 
+  /**
+   * Names the JAR, directory or file that has the native library. For hosts whose class loader
+   * shows no resources: an agent that appends this JAR to the boot class path calls it first of
+   * all. Nothing else is tried then, but for what a system property names.
+   *
+   * @throws IllegalStateException if the library was looked for already, and not found
+   */
+  public static void libraryFrom(Path jar) {
+    Objects.requireNonNull(jar, "jar");
+    if (!NativeLibrary.handOver(jar) && !isAvailable()) {
+      throw new IllegalStateException(
+          "libraryFrom comes too late: " + Library.UNAVAILABLE.getMessage());
+    }
+  }
+
   /** Whether the native library is there. If not, {@link #unavailabilityCause()} says why. */
   public static boolean isAvailable() {
-    return UNAVAILABLE == null;
+    return Library.UNAVAILABLE == null;
   }
 
   /** Why there is no native library, with every try; null if there is one. */
   public static Throwable unavailabilityCause() {
-    return UNAVAILABLE;
+    return Library.UNAVAILABLE;
   }
 
   /** The version of JAR and library. */
@@ -188,15 +216,17 @@ public final class TraceExporter implements AutoCloseable {
 
   /**
    * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code
-   * sha256}, {@code load_micros}. Unmodifiable.
+   * sha256}, {@code load_micros}, {@code tries} with {@code "; "} between them. Unmodifiable.
    */
   public static Map<String, String> libraryInfo() {
+    NativeLibrary library = Library.FOUND;
     Map<String, String> info = new LinkedHashMap<>();
     info.put("version", VERSION);
-    info.put("platform", LIBRARY.platform().toString());
-    info.put("source", LIBRARY.source());
-    info.put("sha256", LIBRARY.sha256());
-    info.put("load_micros", Long.toString(LIBRARY.loadMicros()));
+    info.put("platform", library.platform().toString());
+    info.put("source", library.source());
+    info.put("sha256", library.sha256());
+    info.put("load_micros", Long.toString(library.loadMicros()));
+    info.put("tries", String.join("; ", library.tries()));
     return Collections.unmodifiableMap(info);
   }
 
@@ -660,9 +690,7 @@ public final class TraceExporter implements AutoCloseable {
    *     place
    */
   public static String show(byte[] payload) {
-    if (UNAVAILABLE != null) {
-      throw UNAVAILABLE;
-    }
+    Library.need();
     return new String(nativeShow(payload), StandardCharsets.UTF_8);
   }
 
@@ -679,9 +707,7 @@ public final class TraceExporter implements AutoCloseable {
    *     place; {@code INVALID_CONFIGURATION} for a regex that cannot be read
    */
   public static Converted convert(byte[] payload, List<String> options) {
-    if (UNAVAILABLE != null) {
-      throw UNAVAILABLE;
-    }
+    Library.need();
     byte[] request = String.join("\0", options).getBytes(StandardCharsets.UTF_8);
     return new Converted(nativeConvert(request, payload));
   }
@@ -699,9 +725,7 @@ public final class TraceExporter implements AutoCloseable {
    */
   public static byte[] obfuscate(
       String type, String dbms, String mode, String preset, byte[] text) {
-    if (UNAVAILABLE != null) {
-      throw UNAVAILABLE;
-    }
+    Library.need();
     String request = type + '\0' + dbms + '\0' + mode + '\0' + preset;
     return nativeObfuscate(request.getBytes(StandardCharsets.UTF_8), text);
   }
@@ -755,9 +779,7 @@ public final class TraceExporter implements AutoCloseable {
 
   /** As {@link #stats(boolean, boolean, List)}, as JSON. */
   public static String statsJson(boolean now, boolean obfuscate, List<byte[]> payloads) {
-    if (UNAVAILABLE != null) {
-      throw UNAVAILABLE;
-    }
+    Library.need();
     return new String(nativeStatsOf(payloads.toArray(), now, obfuscate), StandardCharsets.UTF_8);
   }
 

@@ -26,6 +26,14 @@ public final class TraceExporterException extends RuntimeException {
     this.attempts = 0;
   }
 
+  /** The same once more, thrown anew: the stack is the caller's. */
+  TraceExporterException(TraceExporterException again) {
+    super(again.getMessage(), again);
+    this.code = again.code;
+    this.httpStatus = again.httpStatus;
+    this.attempts = again.attempts;
+  }
+
   /** What kind of error this is. */
   public ErrorCode code() {
     return code;

@@ -45,6 +45,11 @@ final class Jars {
 
   /** A copy of the JAR in which entries are changed. */
   static Path copy(Path to, Change change) throws IOException {
+    return copy(to, UnaryOperator.identity(), change);
+  }
+
+  /** As {@link #copy(Path, Change)}, with other names; what has its old name is changed. */
+  static Path copy(Path to, UnaryOperator<String> names, Change change) throws IOException {
     try (OutputStream file = Files.newOutputStream(to);
         ZipOutputStream zip = new ZipOutputStream(file)) {
       // Stored: under -Xcheck:jni the JVM copies the whole input for each half kilobyte of output.
@@ -52,7 +57,7 @@ final class Jars {
       for (Map.Entry<String, byte[]> entry : entries().entrySet()) {
         byte[] content = change.of(entry.getKey(), entry.getValue());
         if (content != null) {
-          ZipEntry stored = new ZipEntry(entry.getKey());
+          ZipEntry stored = new ZipEntry(names.apply(entry.getKey()));
           CRC32 sum = new CRC32();
           sum.update(content);
           stored.setCrc(sum.getValue());

@@ -3,76 +3,147 @@ package com.datadog.pipeline.internal;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
+import java.security.AccessController;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.security.PrivilegedAction;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Properties;
-import java.util.zip.CRC32;
 
 /**
- * Finds and loads the native library. Thread-safe: {@link #load} runs once, in the static
- * initialiser of the class that has the natives.
+ * Finds and loads the native library. Thread-safe: {@link #load} runs once, when the class that has
+ * the natives is asked for them.
  *
- * <p>Tried in this order: the file named by the property {@value #PATH_PROPERTY}; the directory
- * named by {@value #DIRECTORY_PROPERTY}, which holds the file or {@code <os>-<arch>/file}; the
- * JAR's resource {@code META-INF/data-pipeline/<os>-<arch>/file}, copied into a private directory
- * and deleted as soon as it is loaded. {@value #TEMP_PROPERTY} names another place for that
- * directory. A failure lists every try.
+ * <p>Tried in this order:
+ *
+ * <ol>
+ *   <li>the file named by the property {@code com.datadog.pipeline.native.path};
+ *   <li>the directory named by {@code com.datadog.pipeline.native.dir}, which holds the file or
+ *       {@code <os>-<arch>/file};
+ *   <li>what was handed over ({@link #handOver}): a JAR, a directory or a file;
+ *   <li>the resource {@code META-INF/data-pipeline/<os>-<arch>/file} of the JAR with our version,
+ *       copied as {@link Extraction} says;
+ *   <li>the directories of {@code java.library.path};
+ *   <li>natives that the host has provided.
+ * </ol>
+ *
+ * <p>What somebody has named, in one of the first three ways, is an error if it cannot be used:
+ * nothing else is tried then. A failure lists every try.
  */
 public final class NativeLibrary {
   /** Property: the library's file. */
-  public static final String PATH_PROPERTY = "com.datadog.pipeline.native.path";
+  public static final String PATH_PROPERTY = Platform.propertyName("path");
 
   /** Property: a directory that holds the library. */
-  public static final String DIRECTORY_PROPERTY = "com.datadog.pipeline.native.dir";
+  public static final String DIRECTORY_PROPERTY = Platform.propertyName("dir");
 
-  /** Property: where the library of the JAR is put to be loaded. */
-  public static final String TEMP_PROPERTY = "com.datadog.pipeline.native.tmpdir";
+  /** Property: where the copy of the JAR's library is made. */
+  public static final String TEMP_PROPERTY = Extraction.DIRECTORY_PROPERTY;
 
+  /** Property: {@code true} keeps that copy until the JVM ends. */
+  public static final String KEEP_PROPERTY = Extraction.KEEP_PROPERTY;
+
+  private static Path handedOver;
+  private static boolean looked;
+
+  private final String version;
   private final List<String> tries = new ArrayList<>();
   private final List<Throwable> causes = new ArrayList<>();
   private final Platform platform = Platform.current();
+  private boolean otherVersion;
   private String source = "";
   private volatile String sha256;
-  private Path loaded;
-  private String loadedResource;
+  private Resources loadedFrom;
+  private Path loadedFile;
   private long nanos;
 
-  private NativeLibrary() {}
+  NativeLibrary(String version) {
+    this.version = version;
+  }
 
-  /** Loads the library. Never throws; {@link #failure()} says how it went. */
-  public static NativeLibrary load() {
-    NativeLibrary library = new NativeLibrary();
+  /**
+   * Names where to look. To be called before the library is loaded.
+   *
+   * @return false if it comes too late: the library was looked for already
+   */
+  public static synchronized boolean handOver(Path jarOrFile) {
+    if (looked) {
+      return false;
+    }
+    handedOver = jarOrFile;
+    return true;
+  }
+
+  private static synchronized Path takeHandedOver() {
+    looked = true;
+    return handedOver;
+  }
+
+  /** Loads the library of this version. Never throws; {@link #failure()} says how it went. */
+  public static NativeLibrary load(final String version) {
+    PrivilegedAction<NativeLibrary> action =
+        new PrivilegedAction<NativeLibrary>() {
+          @Override
+          public NativeLibrary run() {
+            NativeLibrary library = new NativeLibrary(version);
+            library.find();
+            return library;
+          }
+        };
+    try {
+      // Under a security manager it is our right that counts, not that of whoever comes first.
+      return AccessController.doPrivileged(action);
+    } catch (LinkageError e) {
+      // A JVM that has no such thing any more.
+      return action.run();
+    }
+  }
+
+  private void find() {
     long start = System.nanoTime();
     try {
       // Before System.load: on some JDKs the two initialise each other and wait forever.
       FileSystems.getDefault();
-      if (library.fromPath() || library.fromDirectory() || library.fromResource()) {
-        library.nanos = System.nanoTime() - start;
-        return library;
+      if (fromPath() || fromDirectory() || fromHandedOver()) {
+        nanos = System.nanoTime() - start;
+        return;
+      }
+      if (!isNamed() && (fromClassPath() || fromLibraryPath())) {
+        nanos = System.nanoTime() - start;
+        return;
       }
     } catch (Throwable t) {
-      library.failed("unexpected", t);
+      failed("unexpected", t);
     }
-    library.source = "";
-    return library;
+    source = "";
+  }
+
+  private boolean isNamed() {
+    return !Platform.property(PATH_PROPERTY).isEmpty()
+        || !Platform.property(DIRECTORY_PROPERTY).isEmpty()
+        || takeHandedOver() != null;
+  }
+
+  /** The natives work although nothing could be loaded: the host has linked or loaded them. */
+  public void providedByHost() {
+    source = "the host";
   }
 
   /** Where the library came from; empty if it could not be loaded. */
   public String source() {
     return source;
+  }
+
+  /** Every try and how it ended, the one that worked included. Unmodifiable. */
+  public List<String> tries() {
+    return Collections.unmodifiableList(tries);
   }
 
   /**
@@ -89,10 +160,13 @@ public final class NativeLibrary {
   }
 
   private String hash() {
-    if (loaded == null && loadedResource == null) {
+    if (loadedFile == null && loadedFrom == null) {
       return "";
     }
-    try (InputStream in = loaded != null ? Files.newInputStream(loaded) : open(loadedResource)) {
+    try (InputStream in =
+        loadedFile != null
+            ? Files.newInputStream(loadedFile)
+            : loadedFrom.open(platform.resource(platform.libraryFile()))) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       byte[] buffer = new byte[1 << 16];
       for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
@@ -105,6 +179,14 @@ public final class NativeLibrary {
     }
   }
 
+  private static String hex(byte[] bytes) {
+    StringBuilder s = new StringBuilder(bytes.length * 2);
+    for (byte b : bytes) {
+      s.append(Character.forDigit((b >> 4) & 15, 16)).append(Character.forDigit(b & 15, 16));
+    }
+    return s.toString();
+  }
+
   /** How long loading took, in microseconds. */
   public long loadMicros() {
     return nanos / 1000;
@@ -113,6 +195,11 @@ public final class NativeLibrary {
   /** Operating system and processor. */
   public Platform platform() {
     return platform;
+  }
+
+  /** Whether a library was found that is ours, but of another version. */
+  public boolean hasOtherVersion() {
+    return otherVersion;
   }
 
   /** Why there is no library, or null if there is one. */
@@ -127,6 +214,7 @@ public final class NativeLibrary {
     }
     s.append(". Knobs: -D").append(PATH_PROPERTY).append("=FILE, -D").append(DIRECTORY_PROPERTY);
     s.append("=DIR, -D").append(TEMP_PROPERTY).append("=DIR");
+    s.append(", TraceExporter.libraryFrom(JAR)");
     UnsatisfiedLinkError error = new UnsatisfiedLinkError(s.toString());
     for (Throwable cause : causes) {
       error.addSuppressed(cause);
@@ -135,9 +223,8 @@ public final class NativeLibrary {
   }
 
   private boolean failed(String what, Throwable why) {
-    tries.add(what + ": " + explain(why));
     causes.add(why);
-    return false;
+    return failed(what, LoadErrors.explain(why));
   }
 
   private boolean failed(String what, String why) {
@@ -145,18 +232,10 @@ public final class NativeLibrary {
     return false;
   }
 
-  private static String explain(Throwable why) {
-    String text = String.valueOf(why.getMessage());
-    // IllegalCallerException does not exist on Java 8.
-    if (why.getClass().getName().equals("java.lang.IllegalCallerException")) {
-      return "this JVM does not let the JAR load native code; start it with"
-          + " --enable-native-access=ALL-UNNAMED";
-    }
-    if (text.contains("wrong ELF class")
-        || text.contains("cannot open shared object file: No such file")) {
-      return text + " (a library for another processor or C library)";
-    }
-    return text;
+  private boolean loaded(String what, String from) {
+    tries.add(what + ": loaded");
+    source = from;
+    return true;
   }
 
   private boolean fromPath() {
@@ -173,17 +252,58 @@ public final class NativeLibrary {
 
   private boolean fromDirectory() {
     String directory = Platform.property(DIRECTORY_PROPERTY);
-    if (directory.isEmpty()) {
-      return failed("property " + DIRECTORY_PROPERTY, "not set");
+    if (directory.isEmpty() || !Platform.property(PATH_PROPERTY).isEmpty()) {
+      return failed(
+          "property " + DIRECTORY_PROPERTY,
+          directory.isEmpty() ? "not set" : "not used beside " + PATH_PROPERTY);
     }
     try {
-      Path plain = Paths.get(directory, platform.libraryFile());
-      Path nested = Paths.get(directory, platform.directory(), platform.libraryFile());
-      Path file = Files.exists(nested) ? nested : plain;
-      return loadFile("directory " + directory, file, file.toString());
+      return fromDirectory(Paths.get(directory));
     } catch (InvalidPathException e) {
       return failed("directory " + directory, e);
     }
+  }
+
+  private boolean fromDirectory(Path directory) {
+    String what = "directory " + directory;
+    if (!Files.isDirectory(directory)) {
+      return failed(what, Files.exists(directory) ? "is no directory" : "no such directory");
+    }
+    Path nested = directory.resolve(platform.directory()).resolve(platform.libraryFile());
+    Path file = Files.exists(nested) ? nested : directory.resolve(platform.libraryFile());
+    return loadFile(what, file, file.toString());
+  }
+
+  private boolean fromHandedOver() {
+    Path from = takeHandedOver();
+    boolean named =
+        !Platform.property(PATH_PROPERTY).isEmpty()
+            || !Platform.property(DIRECTORY_PROPERTY).isEmpty();
+    if (from == null || named) {
+      return false;
+    }
+    String what = "handed over: " + from;
+    if (Files.isDirectory(from)) {
+      return fromDirectory(from);
+    }
+    if (!Files.isRegularFile(from)) {
+      return failed(what, "no such file");
+    }
+    if (LibraryFile.isLibrary(from.toFile())) {
+      return loadFile(what, from, from.toString());
+    }
+    return extract(what, new Resources.Jar(from.toFile()), "JAR " + from);
+  }
+
+  private boolean fromLibraryPath() {
+    String path = Platform.property("java.library.path");
+    for (String directory : path.split(File.pathSeparator)) {
+      File file = new File(directory, platform.libraryFile());
+      if (!directory.isEmpty() && file.isFile()) {
+        return loadFile("java.library.path " + file, file.toPath(), file.getPath());
+      }
+    }
+    return failed("java.library.path", "none of its directories has a " + platform.libraryFile());
   }
 
   private boolean loadFile(String what, Path file, String name) {
@@ -191,150 +311,77 @@ public final class NativeLibrary {
       return failed(what, "there is no file " + file);
     }
     try {
+      String fault = LibraryFile.fault(file.toFile(), platform, version);
+      if (fault != null) {
+        otherVersion |= fault.contains(LibraryFile.OTHER_VERSION);
+        return failed(what, fault);
+      }
       System.load(file.toAbsolutePath().toString());
-      loaded = file;
-      source = name;
-      return true;
-    } catch (LinkageError | RuntimeException e) {
+      loadedFile = file;
+      return loaded(what, name);
+    } catch (LinkageError | IOException | RuntimeException e) {
       return failed(what, e);
     }
   }
 
-  private boolean fromResource() {
-    String directory = "META-INF/data-pipeline/" + platform.directory() + "/";
-    String resource = directory + platform.libraryFile();
-    String what = "resource " + resource;
-    Path folder = null;
-    Path file = null;
-    try (InputStream in = open(resource)) {
-      if (in == null) {
-        return failed(
-            what,
-            "this JAR has no library for " + platform + "; use the JAR or classifier that does");
-      }
-      String expected = expectedSum(directory);
-      folder = privateDirectory();
-      file = folder.resolve(platform.libraryFile());
-      String sum = copy(in, file);
-      if (expected != null && !expected.equals(sum)) {
-        return failed(what, "it is damaged: CRC-32 " + sum + " where " + expected + " belongs");
-      }
-      System.load(file.toAbsolutePath().toString());
-      loadedResource = resource;
-      source = "JAR " + resource;
-      return true;
-    } catch (LinkageError e) {
-      return failed(what, file != null && noExec(file) ? noExecError(file, e) : e);
-    } catch (IOException | RuntimeException e) {
-      return failed(what, e);
-    } finally {
-      discard(file, folder);
-    }
-  }
-
-  private static InputStream open(String resource) {
+  private boolean fromClassPath() {
     ClassLoader loader = NativeLibrary.class.getClassLoader();
-    return loader == null
-        ? ClassLoader.getSystemResourceAsStream(resource)
-        : loader.getResourceAsStream(resource);
+    return extract("class path", new Resources.ClassPath(loader), "JAR");
   }
 
-  private static String expectedSum(String directory) throws IOException {
-    try (InputStream in = open(directory + "native.properties")) {
-      if (in == null) {
-        return null;
+  /** Copies the library out of where it stands, and loads the copy. */
+  private boolean extract(String what, Resources from, String origin) {
+    String resource = platform.resource(platform.libraryFile());
+    String where = what.equals("class path") ? "resource " + resource : what;
+    try {
+      Properties facts = from.properties(platform.resource("native.properties"), version);
+      if (facts == null) {
+        return failed(where, from.nothingFor(platform));
       }
-      Properties properties = new Properties();
-      properties.load(in);
-      return properties.getProperty("crc32");
-    }
-  }
-
-  /**
-   * A new directory that only this user can enter. Its name need not be a secret: whoever has taken
-   * it already is not followed. (The JDK's own way starts its random numbers, which takes a young
-   * JVM longer than everything else here.)
-   */
-  private static Path privateDirectory() throws IOException {
-    String base = Platform.property(TEMP_PROPERTY);
-    if (base.isEmpty()) {
-      base = Platform.property("java.io.tmpdir");
-    }
-    long number = System.nanoTime();
-    for (int tries = 1; ; tries++, number += 0x9e3779b97f4a7c15L) {
-      Path directory = Paths.get(base, "data-pipeline-" + Long.toHexString(number));
-      try {
-        return Files.createDirectory(directory, ownersOnly());
-      } catch (FileAlreadyExistsException e) {
-        if (tries == 100) {
-          throw e;
+      String found = facts.getProperty("version");
+      if (found != null && !found.equals(version)) {
+        otherVersion = true;
+        return failed(where, "the library is of version " + found + ", the JAR is " + version);
+      }
+      for (File place : Extraction.places()) {
+        Extraction copy = null;
+        try (InputStream in = from.open(resource)) {
+          if (in == null) {
+            return failed(where, from.nothingFor(platform));
+          }
+          copy = new Extraction(place, platform);
+          String sum = copy.copy(in);
+          String expected = facts.getProperty("crc32");
+          if (expected != null && !expected.equals(sum)) {
+            return failed(
+                where, "it is damaged: CRC-32 " + sum + " where " + expected + " belongs");
+          }
+          System.load(copy.file().getPath());
+          loadedFrom = from;
+          loaded(where + " by way of " + place, origin + " " + resource);
+          copy.sweep(place, platform);
+          return true;
+        } catch (IOException e) {
+          failed(where + " by way of " + place, e);
+        } catch (LinkageError e) {
+          if (copy == null || !copy.allowsNoExecution()) {
+            return failed(where, e);
+          }
+          failed(
+              where + " by way of " + place,
+              "is on a file system that allows no execution (noexec); set -D" + TEMP_PROPERTY);
+          causes.add(e);
+        } finally {
+          if (copy != null) {
+            copy.discard(!source.isEmpty());
+          }
         }
       }
-    }
-  }
-
-  private static FileAttribute<?>[] ownersOnly() {
-    if (FileSystems.getDefault().supportedFileAttributeViews().contains("posix")) {
-      return new FileAttribute<?>[] {
-        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))
-      };
-    }
-    return new FileAttribute<?>[0];
-  }
-
-  /** Writes the file and gives the CRC-32 of what it wrote, in hex. */
-  private static String copy(InputStream in, Path file) throws IOException {
-    Files.createFile(file, ownersOnly());
-    CRC32 sum = new CRC32();
-    try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.WRITE)) {
-      byte[] buffer = new byte[1 << 16];
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        sum.update(buffer, 0, n);
-        out.write(buffer, 0, n);
-      }
-    }
-    return Long.toHexString(sum.getValue());
-  }
-
-  private static String hex(byte[] bytes) {
-    StringBuilder s = new StringBuilder(bytes.length * 2);
-    for (byte b : bytes) {
-      s.append(Character.forDigit((b >> 4) & 15, 16)).append(Character.forDigit(b & 15, 16));
-    }
-    return s.toString();
-  }
-
-  /** A file system mounted with noexec says so here although the file has the bit. */
-  private static boolean noExec(Path file) {
-    File f = file.toFile();
-    return f.exists() && !f.canExecute();
-  }
-
-  private static LinkageError noExecError(Path file, LinkageError cause) {
-    UnsatisfiedLinkError error =
-        new UnsatisfiedLinkError(
-            file.getParent()
-                + " is on a file system that allows no execution (noexec); set -D"
-                + TEMP_PROPERTY);
-    error.initCause(cause);
-    return error;
-  }
-
-  private void discard(Path file, Path folder) {
-    boolean loaded = !source.isEmpty();
-    for (Path path : new Path[] {file, folder}) {
-      if (path == null || !Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
-        continue;
-      }
-      if (loaded && !platform.unlinksLoadedFiles()) {
-        path.toFile().deleteOnExit();
-        continue;
-      }
-      try {
-        Files.delete(path);
-      } catch (IOException e) {
-        path.toFile().deleteOnExit();
-      }
+      return false;
+    } catch (IOException | RuntimeException e) {
+      return failed(where, e);
+    } finally {
+      from.close();
     }
   }
 }

@@ -34,6 +34,24 @@ public final class Platform {
     return new Platform(property("os.name"), property("os.arch"));
   }
 
+  /**
+   * The name of a property of ours. Put together here: a build that relocates our classes changes
+   * texts that begin with our package, and with them would change what users have to say.
+   */
+  static String propertyName(String last) {
+    return "com.datadog".concat(".pipeline.native.").concat(last);
+  }
+
+  /** An environment variable; empty if it is not set or a security manager hides it. */
+  static String environment(String name) {
+    try {
+      String value = System.getenv(name);
+      return value == null ? "" : value;
+    } catch (SecurityException e) {
+      return "";
+    }
+  }
+
   /** A system property; empty if it is not set or a security manager hides it. */
   static String property(String name) {
     try {
@@ -46,6 +64,11 @@ public final class Platform {
   /** {@code linux-x86_64} for instance. */
   public String directory() {
     return os + "-" + arch;
+  }
+
+  /** The path of a file that belongs to the library, as a resource of a JAR. */
+  String resource(String file) {
+    return "META-INF/data-pipeline/" + directory() + "/" + file;
   }
 
   /** The library's file name. */

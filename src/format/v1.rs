@@ -1,0 +1,794 @@
+//! v1 out: maps with small integer keys; a text is written where it first occurs and by its number afterwards.
+//!
+//! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion of
+//! v0.4 (measured, `guide/oracles.md` 6.1): every meta entry stays an attribute, also the promoted `env`, `version`,
+//! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin` and
+//! `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
+//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out.
+//!
+//! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to 16.
+//! Start and duration are unsigned here: a negative one becomes 0 and is counted.
+
+use super::Lost;
+use super::out::Out;
+use super::strings::{Code, Interned, StringTable, mark_of};
+use crate::error::Error;
+use crate::msgpack::reader::{self, Bad};
+use crate::settings::Metadata;
+use crate::trace::{ChunkState, Payload, Span, Text, flag};
+
+// Marks of the string table: what a key that is looked out for is. The texts of `span.kind` follow.
+const ENV: usize = 1;
+const VERSION: usize = 2;
+const COMPONENT: usize = 3;
+const SPAN_KIND: usize = 4;
+const TRACE_ID_HIGH: usize = 5;
+const DECISION_MAKER: usize = 6;
+const ORIGIN: usize = 7;
+const HOSTNAME: usize = 8;
+const GIT_COMMIT: usize = 9;
+const APM_MODE: usize = 10;
+const PRIORITY: usize = 11;
+const SERVER: usize = 12;
+const CONSUMER: usize = 15;
+/// The keys whose value goes to the chunk or, through it, to the payload.
+const OF_CHUNKS: u32 =
+    1 << TRACE_ID_HIGH | 1 << DECISION_MAKER | 1 << ORIGIN | 1 << HOSTNAME | 1 << GIT_COMMIT | 1 << APM_MODE;
+
+/// The agent's mark for "no priority".
+const NO_PRIORITY: i32 = i8::MIN as i32;
+
+const STRING: u8 = 1;
+const BOOL: u8 = 2;
+const DOUBLE: u8 = 3;
+const INT: u8 = 4;
+const BYTES: u8 = 5;
+const ARRAY: u8 = 6;
+
+/// Puts a v1 body together from the batches of one payload. The payload must carry no edits: where scan or stages
+/// changed text, the changed v0.4 body is made first and scanned again.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    table: StringTable,
+    out: Out,
+    chunks: u32,
+    spans: u64,
+    lost: Lost,
+    promoted: Promoted,
+    top_level: Option<Code>,
+    found: Found,
+}
+
+/// The values of marked keys of the span at hand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// Whose marks are there; older values stay where they stand.
+    present: u32,
+    values: [(Text, Code); 16],
+    /// Where the sampling priority stands, or 0.
+    priority_at: usize,
+}
+
+/// What the payload takes over from its spans: places of texts in the input.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promoted {
+    env: Text,
+    version: Text,
+    hostname: Text,
+    git_commit: Text,
+    apm_mode: Text,
+}
+
+/// What a chunk takes over from its spans. Of several the last span that has it decides.
+struct Origin {
+    trace_id: u64,
+    trace_id_high: u64,
+    origin: Text,
+    mechanism: u32,
+    priority: i32,
+    root_priority: Option<i32>,
+    promoted: Promoted,
+}
+
+/// Room before the chunks: payload head, key 11, and the array's head.
+const HEAD_ROOM: usize = 64;
+
+impl Encoder {
+    /// Starts a body; what the last one held is gone.
+    pub fn begin(&mut self) {
+        self.table.clear();
+        self.out.clear();
+        self.out.room(HEAD_ROOM);
+        self.out.bytes(&[0; HEAD_ROOM]);
+        self.chunks = 0;
+        self.spans = 0;
+        self.lost = Lost::default();
+        self.promoted = Promoted::default();
+        self.top_level = None;
+    }
+
+    /// Adds the chunks of `payload` that are kept.
+    pub fn add(&mut self, payload: &Payload<'_>) {
+        for chunk in payload.chunks() {
+            if chunk.state != ChunkState::Kept {
+                continue;
+            }
+            let spans = payload.chunk_spans(chunk);
+            let left_out = spans.iter().filter(|s| s.flags & (flag::DROPPED | flag::NIL) != 0).count() as u32;
+            self.chunks += 1;
+            self.spans += u64::from(chunk.len - left_out);
+            self.out.room(64);
+            // What the spans say is put in behind them.
+            let head = self.out.len();
+            self.out.word(u64::from_le_bytes([0x83, 6, 0xc4, 16, 0, 0, 0, 0]), 4);
+            let id = self.out.widen(16) - 16;
+            self.out.byte(4);
+            self.out.array_head(chunk.len - left_out);
+            let mut facts = Origin::default();
+            for span in spans {
+                if span.flags & flag::NIL != 0 {
+                    continue;
+                }
+                self.found.present = 0;
+                self.found.priority_at = 0;
+                if span.flags & flag::DROPPED == 0 {
+                    self.span(payload.bytes, span);
+                } else {
+                    self.pass(payload.bytes, span);
+                }
+                facts.add(payload.bytes, span, &self.found);
+            }
+            self.promoted.update(&facts.promoted);
+            let id_bytes = u128::from(facts.trace_id_high) << 64 | u128::from(facts.trace_id);
+            self.out.patch(id, &id_bytes.to_be_bytes());
+            let entries = 3 + u8::from(facts.origin.len > 0) + u8::from(facts.mechanism != 0);
+            self.out.patch(head, &[0x80 | entries]);
+            self.out.room(64);
+            if facts.origin.len > 0 {
+                self.view(payload.bytes, 2, facts.origin);
+            }
+            // Also when there is none: a chunk without this key has priority 0 to the agent, which drops it.
+            self.out.byte(1);
+            self.out.int(i64::from(facts.priority));
+            if facts.mechanism != 0 {
+                self.out.byte(7);
+                self.out.uint(u64::from(facts.mechanism));
+            }
+        }
+    }
+
+    /// Ends the body and gives it. `bytes` is the payload that was added; the caller's settings come before what the
+    /// spans say.
+    pub fn finish(&mut self, bytes: &[u8], metadata: &Metadata) -> &[u8] {
+        let p = self.promoted;
+        let texts: [(u8, &str, Text); 8] = [
+            (3, &metadata.language, Text::default()),
+            (4, &metadata.language_version, Text::default()),
+            (5, &metadata.tracer_version, Text::default()),
+            (6, &metadata.runtime_id, Text::default()),
+            (2, &metadata.container_id, Text::default()),
+            (7, &metadata.env, p.env),
+            (8, &metadata.hostname, p.hostname),
+            (9, &metadata.version, p.version),
+        ];
+        let mut entries = 1;
+        self.out.room(512);
+        for (key, own, span) in texts {
+            entries += u32::from(self.field(bytes, key, own, span));
+        }
+        let commit = !metadata.git_commit_sha.is_empty() || p.git_commit.len > 0;
+        let attributes = u32::from(p.apm_mode.len > 0) + u32::from(commit);
+        if attributes > 0 {
+            entries += 1;
+            self.out.byte(10);
+            self.out.array_head(attributes * 3);
+            for (key, own, span) in [
+                ("_dd.apm_mode", "", p.apm_mode),
+                ("_dd.git.commit.sha", metadata.git_commit_sha.as_str(), p.git_commit),
+            ] {
+                if !own.is_empty() || span.len > 0 {
+                    self.own(bytes, key.as_bytes());
+                    if own.is_empty() {
+                        self.view(bytes, STRING, span);
+                    } else {
+                        self.out.byte(STRING);
+                        self.own(bytes, own.as_bytes());
+                    }
+                }
+            }
+        }
+        let chunks = self.chunks;
+        let start = self.out.put_before(HEAD_ROOM, |h| {
+            h.map_head(entries);
+            h.byte(11);
+            h.array_head(chunks);
+        });
+        self.out.written().get(start..).unwrap_or(&[])
+    }
+
+    /// Chunks and spans added since [`Encoder::begin`]. Nil spans are left out and not counted.
+    pub fn counts(&self) -> (u32, u64) {
+        (self.chunks, self.spans)
+    }
+
+    /// What this payload held that v1 cannot carry.
+    pub fn lost(&self) -> Lost {
+        self.lost
+    }
+
+    /// Bytes of memory that the encoder holds.
+    pub fn capacity_bytes(&self) -> usize {
+        self.table.capacity_bytes() + self.out.capacity_bytes()
+    }
+
+    /// Reads what a span says of its chunk although it is left out itself.
+    #[cold]
+    fn pass(&mut self, buf: &[u8], span: &Span) {
+        let mut p = span.meta.first as usize;
+        for _ in 0..span.meta.len {
+            let (at, len) = super::string_at(buf, p);
+            let (value_at, value_len) = super::string_at(buf, at + len);
+            let mark = mark_of(buf.get(at..at + len).unwrap_or(&[]));
+            self.found.set(mark, value_at, value_len, Code::EMPTY);
+            p = value_at + value_len;
+        }
+        let mut p = span.metrics.first as usize;
+        for _ in 0..span.metrics.len {
+            let (at, len) = super::string_at(buf, p);
+            if mark_of(buf.get(at..at + len).unwrap_or(&[])) == PRIORITY {
+                self.found.priority_at = at + len;
+            }
+            p = reader::skip(buf, at + len).unwrap_or(buf.len());
+        }
+    }
+
+    fn span(&mut self, buf: &[u8], span: &Span) {
+        // Enough for common texts; a span of many tiny ones does not need that much.
+        let texts = (span.meta.len as usize * 2 + span.metrics.len as usize) * 44;
+        self.out.room(256 + texts.min((span.end - span.at) as usize * 7));
+        let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
+        let structs = if span.meta_struct.at == 0 {
+            None
+        } else {
+            reader::map_head(buf, span.meta_struct.at as usize).ok().filter(|(n, _)| *n > 0)
+        };
+        let attributes = span.meta.len + span.metrics.len + u32::from(mark) + structs.map_or(0, |(n, _)| n);
+        let links = list_len(buf, span.links.at);
+        let events = list_len(buf, span.events.at);
+        let mut entries = 4
+            + u32::from(span.service.len > 0)
+            + u32::from(span.resource.len > 0)
+            + u32::from(span.parent_id != 0)
+            + u32::from(span.duration > 0)
+            + u32::from(span.error != 0)
+            + u32::from(span.kind.len > 0)
+            + u32::from(attributes > 0)
+            + u32::from(links > 0)
+            + u32::from(events > 0);
+        // How many entries there are is known when the attributes are written.
+        let head = self.out.len();
+        self.out.byte(0x80);
+        for (key, text) in [(1, span.service), (2, span.name), (3, span.resource)] {
+            // The name also when it is empty: not every agent takes a span without one.
+            if text.len > 0 || key == 2 {
+                self.view(buf, key, text);
+            }
+        }
+        if span.start < 0 || span.duration < 0 {
+            self.lost.clamped_times += 1;
+        }
+        self.out.word(u64::from_le_bytes([4, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+        self.out.word(span.span_id.swap_bytes(), 8);
+        self.out.word(u64::from_le_bytes([6, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+        self.out.word((span.start.max(0) as u64).swap_bytes(), 8);
+        if span.parent_id != 0 {
+            self.out.word(u64::from_le_bytes([5, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+            self.out.word(span.parent_id.swap_bytes(), 8);
+        }
+        if span.duration > 0 {
+            self.out.word(u64::from_le_bytes([7, 0xcf, 0, 0, 0, 0, 0, 0]), 2);
+            self.out.word((span.duration as u64).swap_bytes(), 8);
+        }
+        if span.error != 0 {
+            self.out.word(u64::from_le_bytes([8, 0xc3, 0, 0, 0, 0, 0, 0]), 2);
+        }
+        if span.kind.len > 0 {
+            self.view(buf, 10, span.kind);
+        }
+        if attributes > 0 {
+            self.out.byte(9);
+            self.out.array_head(attributes * 3);
+            self.attributes(buf, span, mark, structs);
+        }
+        if links > 0 {
+            self.out.byte(11);
+            // The scan has checked what this reads, here and below: an error cannot happen.
+            let _ = self.links(buf, span.links.at as usize);
+        }
+        if events > 0 {
+            self.out.byte(12);
+            let _ = self.events(buf, span.events.at as usize);
+        }
+        self.out.room(128);
+        for (key, mark) in [(13, ENV), (14, VERSION), (15, COMPONENT)] {
+            if let Some((_, code)) = self.found.get(mark) {
+                entries += 1;
+                self.out.byte_and_code(key, code);
+            }
+        }
+        let kind = match self.found.get(SPAN_KIND).map(|(_, code)| code.mark()) {
+            Some(mark @ SERVER..=CONSUMER) => (mark - SERVER + 2) as u64,
+            _ => 1,
+        };
+        self.out.word(16 | kind << 8, 2);
+        if entries <= 15 {
+            self.out.patch(head, &[0x80 | entries as u8]);
+        } else {
+            self.widen_head(head, entries);
+        }
+    }
+
+    /// A span that has everything: its head does not fit in the byte that was left for it.
+    #[cold]
+    fn widen_head(&mut self, head: usize, entries: u32) {
+        let len = self.out.len() - head - 1;
+        self.out.widen(2);
+        self.out.shift(head + 1, len, head + 3);
+        self.out.patch(head, &[0xde, (entries >> 8) as u8, entries as u8]);
+    }
+
+    #[inline(always)]
+    fn attributes(&mut self, buf: &[u8], span: &Span, mark: bool, structs: Option<(u32, usize)>) {
+        let mut p = span.meta.first as usize;
+        for _ in 0..span.meta.len {
+            let (key, value_at) = self.key(buf, p, STRING);
+            let (at, len) = super::string_at(buf, value_at);
+            let code = self.text(buf, at, len);
+            p = at + len;
+            if key.mark() != 0 {
+                self.found.set(key.mark(), at, len, code);
+            }
+        }
+        if mark {
+            match self.top_level {
+                Some(code) => self.out.code(code),
+                None => self.first_mark(buf),
+            }
+            self.out.byte(DOUBLE);
+            self.out.nine(0xcb, 1f64.to_bits());
+        }
+        let mut p = span.metrics.first as usize;
+        for _ in 0..span.metrics.len {
+            let (key, value_at) = self.key(buf, p, DOUBLE);
+            p = value_at;
+            if key.mark() == PRIORITY {
+                self.found.priority_at = p;
+            }
+            if buf.get(p) == Some(&0xcb) {
+                self.out.copy(buf, p, 9);
+                p += 9;
+            } else {
+                // nil counts as 0, as with the agent.
+                let (v, end) = reader::number(buf, p).unwrap_or((0.0, p + 1));
+                self.out.nine(0xcb, v.to_bits());
+                p = end;
+            }
+        }
+        if let Some((n, mut p)) = structs {
+            for _ in 0..n {
+                p = self.string(buf, p);
+                self.out.byte(BYTES);
+                let end = reader::skip(buf, p).unwrap_or(buf.len());
+                self.out.bytes(buf.get(p..end).unwrap_or(&[]));
+                p = end;
+            }
+        }
+    }
+
+    #[cold]
+    fn first_mark(&mut self, buf: &[u8]) {
+        const KEY: &[u8] = b"_top_level";
+        self.own(buf, KEY);
+        if let Interned::Known(code) = self.table.intern_owned(KEY, buf) {
+            self.top_level = Some(code);
+        }
+    }
+
+    #[cold]
+    fn links(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        self.out.array_head(list_len(buf, p as u32));
+        let (n, mut p) = reader::array_head(buf, p)?;
+        for _ in 0..n {
+            if buf.get(p) == Some(&0xc0) {
+                p += 1;
+                continue;
+            }
+            let (entries, end) = super::json::entries(buf, p)?;
+            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let int = |key| find(key).and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
+            let (span_id, flags) = (int(b"span_id"), int(b"flags"));
+            let state =
+                find(b"tracestate").filter(|at| reader::text(buf, *at).is_ok_and(|(t, _)| !t.is_empty()));
+            let attributes =
+                find(b"attributes").and_then(|at| reader::map_head(buf, at).ok()).filter(|(n, _)| *n > 0);
+            self.out.room(128);
+            self.out.map_head(
+                1 + u32::from(span_id != 0)
+                    + u32::from(attributes.is_some())
+                    + u32::from(state.is_some())
+                    + u32::from(flags != 0),
+            );
+            self.out.word(u64::from_le_bytes([1, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
+            self.out.word(int(b"trace_id_high").swap_bytes(), 8);
+            self.out.word(int(b"trace_id").swap_bytes(), 8);
+            if span_id != 0 {
+                self.out.byte(2);
+                self.out.nine(0xcf, span_id);
+            }
+            if let Some((n, mut q)) = attributes {
+                self.out.byte(3);
+                self.out.array_head(n * 3);
+                for _ in 0..n {
+                    q = self.string(buf, q);
+                    self.out.byte(STRING);
+                    q = self.string(buf, q);
+                }
+            }
+            if let Some(at) = state {
+                self.out.byte(4);
+                self.string(buf, at);
+            }
+            if flags != 0 {
+                self.out.byte(5);
+                self.out.uint(flags);
+            }
+            p = end;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn events(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        self.out.array_head(list_len(buf, p as u32));
+        let (n, mut p) = reader::array_head(buf, p)?;
+        for _ in 0..n {
+            if buf.get(p) == Some(&0xc0) {
+                p += 1;
+                continue;
+            }
+            let (entries, end) = super::json::entries(buf, p)?;
+            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let time =
+                find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
+            let attributes = find(b"attributes")
+                .map(|at| live_entries(buf, at))
+                .transpose()?
+                .filter(|all| !all.is_empty());
+            self.out.room(128);
+            self.out.map_head(2 + u32::from(attributes.is_some()));
+            self.out.byte(1);
+            self.out.nine(0xcf, time);
+            self.out.byte(2);
+            match find(b"name") {
+                Some(at) => drop(self.string(buf, at)),
+                None => self.out.code(Code::EMPTY),
+            }
+            if let Some(all) = attributes {
+                self.out.byte(3);
+                self.out.array_head(all.len() as u32 * 3);
+                for (key_at, value_at) in all {
+                    self.string(buf, key_at);
+                    self.attribute(buf, value_at)?;
+                }
+            }
+            p = end;
+        }
+        Ok(())
+    }
+
+    /// Type and value of one typed attribute of an event.
+    fn attribute(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
+        let (entries, _) = super::json::entries(buf, p)?;
+        let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+        let kind = find(b"type").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
+        self.out.room(64);
+        match kind {
+            1 => {
+                self.out.byte(BOOL);
+                let set = find(b"bool_value").and_then(|at| buf.get(at)) == Some(&0xc3);
+                self.out.byte(0xc2 | u8::from(set));
+            }
+            2 => {
+                self.out.byte(INT);
+                let v = find(b"int_value").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
+                self.out.int(v);
+            }
+            3 => {
+                self.out.byte(DOUBLE);
+                let v =
+                    find(b"double_value").and_then(|at| reader::number(buf, at).ok()).map_or(0.0, |(v, _)| v);
+                self.out.nine(0xcb, v.to_bits());
+            }
+            4 => {
+                self.out.byte(ARRAY);
+                let values = find(b"array_value").and_then(|at| super::json::entries(buf, at).ok());
+                let values = values
+                    .and_then(|(m, _)| m.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
+                let (n, mut q) = values.map_or(Ok((0, 0)), |at| reader::array_head(buf, at))?;
+                self.out.array_head(values.map_or(0, |at| list_len(buf, at as u32)) * 2);
+                // As deep as the scan allows, which is not deep.
+                for _ in 0..n {
+                    if buf.get(q) == Some(&0xc0) {
+                        q += 1;
+                        continue;
+                    }
+                    self.attribute(buf, q)?;
+                    q = reader::skip(buf, q)?;
+                }
+            }
+            _ => {
+                self.out.byte(STRING);
+                match find(b"string_value") {
+                    Some(at) => drop(self.string(buf, at)),
+                    None => self.out.code(Code::EMPTY),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, bytes: &[u8], key: u8, own: &str, span: Text) -> bool {
+        if own.is_empty() && span.len == 0 {
+            return false;
+        }
+        self.out.room(64);
+        if own.is_empty() {
+            self.view(bytes, key, span)
+        } else {
+            self.out.byte(key);
+            self.own(bytes, own.as_bytes())
+        }
+        true
+    }
+
+    /// Writes a small key and a text, or its number.
+    #[inline(always)]
+    fn view(&mut self, buf: &[u8], key: u8, text: Text) {
+        let (at, len) = (text.at as usize, text.len as usize);
+        match self.table.intern(buf, at, len) {
+            Interned::Known(code) => self.out.byte_and_code(key, code),
+            new => {
+                self.out.byte(key);
+                self.new_text(buf, at, len, new);
+            }
+        }
+    }
+
+    /// Writes a text of the payload, or its number; gives the number.
+    #[inline(always)]
+    fn text(&mut self, buf: &[u8], at: usize, len: usize) -> Code {
+        match self.table.intern(buf, at, len) {
+            Interned::Known(code) => {
+                self.out.code(code);
+                code
+            }
+            new => self.new_text(buf, at, len, new),
+        }
+    }
+
+    #[inline(never)]
+    fn new_text(&mut self, buf: &[u8], at: usize, len: usize, new: Interned) -> Code {
+        match new {
+            Interned::NewOwned(code, range) => {
+                self.out.str_head(range.len());
+                self.out.bytes(self.table.owned(range));
+                code
+            }
+            Interned::New(code) | Interned::Known(code) => {
+                self.out.str_head(len);
+                self.out.copy(buf, at, len);
+                code
+            }
+        }
+    }
+
+    /// Writes a text that does not stand in the payload, or its number.
+    #[cold]
+    fn own(&mut self, buf: &[u8], text: &[u8]) {
+        match self.table.intern_owned(text, buf) {
+            Interned::Known(code) => self.out.code(code),
+            Interned::New(_) | Interned::NewOwned(..) => {
+                self.out.room(text.len() + 8);
+                self.out.str_head(text.len());
+                self.out.bytes(text);
+            }
+        }
+    }
+
+    /// Writes an attribute's key and the type of its value in one store; gives the key's number and the value's place.
+    #[inline(always)]
+    fn key(&mut self, buf: &[u8], p: usize, kind: u8) -> (Code, usize) {
+        let (at, len) = super::string_at(buf, p);
+        let code = match self.table.intern(buf, at, len) {
+            Interned::Known(code) => {
+                self.out.code_and(code, kind);
+                code
+            }
+            new => {
+                let code = self.new_text(buf, at, len, new);
+                self.out.byte(kind);
+                code
+            }
+        };
+        (code, at + len)
+    }
+
+    /// Writes the string at `p`, which may be binary or nil; gives the position behind it.
+    #[inline(always)]
+    fn string(&mut self, buf: &[u8], p: usize) -> usize {
+        let (at, len) = super::string_at(buf, p);
+        self.text(buf, at, len);
+        at + len
+    }
+}
+
+impl super::Encoder for Encoder {
+    fn begin(&mut self, _metadata: &Metadata) {
+        self.begin();
+    }
+
+    fn add(&mut self, batch: &mut Payload<'_>) {
+        self.add(batch);
+    }
+
+    fn counts(&self) -> (u32, u64) {
+        self.counts()
+    }
+
+    fn lost(&self) -> Lost {
+        self.lost()
+    }
+
+    fn finish(&mut self, source: &[u8], metadata: &Metadata) -> Result<&[u8], Error> {
+        Ok(self.finish(source, metadata))
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes()
+    }
+}
+
+impl Found {
+    /// The value of a marked key; of several the last one counts.
+    #[inline(always)]
+    fn set(&mut self, mark: usize, at: usize, len: usize, code: Code) {
+        self.present |= 1 << (mark & 15);
+        self.values[mark & 15] = (Text { at: at as u32, len: len as u32 }, code);
+    }
+
+    #[inline(always)]
+    fn get(&self, mark: usize) -> Option<(Text, Code)> {
+        if self.present & 1 << mark != 0 { Some(self.values[mark & 15]) } else { None }
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            trace_id: 0,
+            trace_id_high: 0,
+            origin: Text::default(),
+            mechanism: 0,
+            priority: NO_PRIORITY,
+            root_priority: None,
+            promoted: Promoted::default(),
+        }
+    }
+}
+
+impl Origin {
+    /// Takes over what one more span says.
+    #[inline(always)]
+    fn add(&mut self, buf: &[u8], span: &Span, found: &Found) {
+        self.trace_id = span.trace_id;
+        if found.priority_at != 0 {
+            // nil counts as 0, as with the agent.
+            self.priority = reader::number(buf, found.priority_at).map_or(0.0, |(v, _)| v) as i32;
+        }
+        if span.parent_id == 0 && self.priority != NO_PRIORITY {
+            self.root_priority = Some(self.priority);
+        } else if let Some(priority) = self.root_priority {
+            self.priority = priority;
+        }
+        if let Some((text, _)) = found.get(ENV) {
+            self.promoted.env = text;
+        }
+        if let Some((text, _)) = found.get(VERSION) {
+            self.promoted.version = text;
+        }
+        if found.present & OF_CHUNKS != 0 {
+            self.add_rare(buf, found);
+        }
+    }
+
+    #[inline(never)]
+    fn add_rare(&mut self, buf: &[u8], found: &Found) {
+        let text = |mark| found.get(mark).map(|(text, _)| text);
+        let bytes = |mark| text(mark).and_then(|t: Text| buf.get(t.at as usize..(t.at + t.len) as usize));
+        if let Some(high) = bytes(TRACE_ID_HIGH).and_then(hex) {
+            self.trace_id_high = high;
+        }
+        if let Some(n) = bytes(DECISION_MAKER).and_then(mechanism) {
+            self.mechanism = n;
+        }
+        let own = &mut self.promoted;
+        for (mark, to) in [
+            (ORIGIN, &mut self.origin),
+            (HOSTNAME, &mut own.hostname),
+            (GIT_COMMIT, &mut own.git_commit),
+            (APM_MODE, &mut own.apm_mode),
+        ] {
+            if let Some(text) = text(mark) {
+                *to = text;
+            }
+        }
+    }
+}
+
+impl Promoted {
+    /// What one more chunk says. An empty text does not replace what an earlier chunk said.
+    fn update(&mut self, chunk: &Self) {
+        for (to, from) in [
+            (&mut self.env, chunk.env),
+            (&mut self.version, chunk.version),
+            (&mut self.hostname, chunk.hostname),
+            (&mut self.git_commit, chunk.git_commit),
+            (&mut self.apm_mode, chunk.apm_mode),
+        ] {
+            if from.len > 0 {
+                *to = from;
+            }
+        }
+    }
+}
+
+/// How many elements of a list are not nil: the agent leaves out those that are.
+fn list_len(buf: &[u8], at: u32) -> u32 {
+    if at == 0 {
+        return 0;
+    }
+    let Ok((n, mut p)) = reader::array_head(buf, at as usize) else { return 0 };
+    let mut live = 0;
+    for _ in 0..n {
+        live += u32::from(buf.get(p) != Some(&0xc0));
+        let Ok(end) = reader::skip(buf, p) else { break };
+        p = end;
+    }
+    live
+}
+
+/// Places of key and value of a map's entries whose value is not nil.
+fn live_entries(buf: &[u8], at: usize) -> Result<Vec<(usize, usize)>, Bad> {
+    let (n, mut p) = reader::map_head(buf, at)?;
+    let mut all = Vec::new();
+    for _ in 0..n {
+        let value_at = reader::skip(buf, p)?;
+        if buf.get(value_at) != Some(&0xc0) {
+            all.push((p, value_at));
+        }
+        p = reader::skip(buf, value_at)?;
+    }
+    Ok(all)
+}
+
+/// The upper half of a trace id: up to 16 hexadecimal digits.
+fn hex(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.starts_with('+') { None } else { u64::from_str_radix(text, 16).ok() }
+}
+
+/// `-3` or `3` gives 3.
+fn mechanism(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.first() == Some(&b'+') { None } else { std::str::from_utf8(digits).ok()?.parse().ok() }
+}

@@ -1,0 +1,80 @@
+//! A class loader that is collected takes its copy of the library along; an application that is deployed again and again
+//! must not leave one behind each time.
+//!
+//! Threads of ours may still be in the code then, or threads of the host may have values in thread-local storage whose
+//! destructors are ours. Since 2.18 glibc counts those (`__cxa_thread_atexit_impl`), for our own threads, too, since each
+//! has such values, and keeps the library mapped until the last is gone. musl never unmaps and macOS does not unmap what has
+//! thread-local storage. Everywhere else [`stay_if_unsafe`] keeps the library for good.
+
+use super::trace_exporter::EXPORTERS;
+use jni::sys::JavaVM;
+use std::ffi::c_void;
+use std::time::Duration;
+
+/// Called by the JVM before it unmaps the library: exporters that nobody has closed end now, and with them their threads.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)] // the JVM's name
+pub extern "system" fn JNI_OnUnload(_vm: *mut JavaVM, _reserved: *mut c_void) {
+    let _ = std::panic::catch_unwind(|| {
+        for forgotten in EXPORTERS.take_all() {
+            forgotten.exporter.close_within(Duration::ZERO);
+        }
+    });
+}
+
+/// Keeps the library mapped for ever where nobody counts who is still in it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(super) fn stay_if_unsafe() {
+    use std::ffi::{c_char, c_int};
+
+    #[repr(C)]
+    struct Place {
+        file: *const c_char,
+        base: *mut c_void,
+        symbol: *const c_char,
+        address: *mut c_void,
+    }
+    unsafe extern "C" {
+        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+        fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
+        fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
+    }
+    const LAZY: c_int = 1;
+    const NO_LOAD: c_int = 4;
+    const NO_DELETE: c_int = 0x1000;
+
+    let mut place = Place {
+        file: std::ptr::null(),
+        base: std::ptr::null_mut(),
+        symbol: std::ptr::null(),
+        address: std::ptr::null_mut(),
+    };
+    // SAFETY: the functions are those of dlfcn.h, the texts end with NUL, and the address is one of this library, so that
+    // `file` is its name for as long as it is loaded, which it is while this runs.
+    unsafe {
+        if dlsym(std::ptr::null_mut(), c"__cxa_thread_atexit_impl".as_ptr()).is_null()
+            && dladdr(JNI_OnUnload as *const c_void, &raw mut place) != 0
+            && !place.file.is_null()
+        {
+            dlopen(place.file, LAZY | NO_LOAD | NO_DELETE);
+        }
+    }
+}
+
+/// Keeps the library mapped for ever: Windows unmaps it under threads that are in it.
+#[cfg(windows)]
+pub(super) fn stay_if_unsafe() {
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, address: *const c_void, module: *mut *mut c_void) -> i32;
+    }
+    const PIN: u32 = 1;
+    const FROM_ADDRESS: u32 = 4;
+
+    let mut module = std::ptr::null_mut();
+    // SAFETY: the function is the one of kernel32, and with FROM_ADDRESS it takes an address of the module, as this is.
+    unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, JNI_OnUnload as *const c_void, &raw mut module) };
+}
+
+/// Nothing is unmapped here that is still used.
+#[cfg(not(any(all(target_os = "linux", target_env = "gnu"), windows)))]
+pub(super) fn stay_if_unsafe() {}
