@@ -2,15 +2,15 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench jar faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize jar natives jar-all faults soak losses oracle fuzz clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: ## real traces from a Java program through the JAR to an agent (DD_TRACE_AGENT_URL for a real one)
 	@scripts/demo.sh
 
-test: ## everything that must be green: scripts, Rust, Java through the JAR on five JREs, Gradle 8, the test agent
+test: ## everything that must be green: scripts, Rust, speed, Java through the JAR on five JREs, Gradle 8, the test agent
 	@scripts/test.sh
 
 lint: ## formatting, clippy, documentation, Java formatting, rooms and their imports, generated lists
@@ -20,9 +20,22 @@ bench: ## measure; writes build/bench/results.json and prints the table
 	@scripts/setup.sh python gradle
 	@scripts/bench_all.sh
 
+bench-gate: ## instructions of the hot rows against benches/gate.txt: 3 % more fails (part of test)
+	@scripts/gate.sh
+
+steady: ## the Rust tests ROUNDS (20) times beside three busy loops: does one depend on the machine's speed?
+	@scripts/steady.sh $${ROUNDS:-20}
+
 jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
 	@scripts/setup.sh gradle
 	@gradle --no-daemon -q jar && ls build/libs/*.jar
+
+natives: ## the library of all five platforms into build/natives, each checked (installs targets, cross compilers, zig; TWICE=1 builds again)
+	@scripts/natives.sh
+
+jar-all: natives ## build/libs/data-pipeline-all-VERSION.jar, and one JAR a platform
+	@scripts/setup.sh gradle
+	@gradle --no-daemon -q jarAll && ls build/libs/*.jar
 
 faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
 	@cargo test --quiet --test faults -- --nocapture
@@ -31,11 +44,15 @@ soak: ## the asynchronous interface for MINUTES (5): an agent that flaps, answer
 	@scripts/soak.sh $${MINUTES:-5}
 
 losses: ## spans lost while the agent is away for DOWN seconds (10): ours, libdd-data-pipeline, OpenTelemetry Java
+	@scripts/setup.sh python3 maven
 	@scripts/losses.sh
 
 oracle: ## our answers beside the reference's crates and a real trace-agent (needs Go for the latter)
 	@scripts/setup.sh python
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" scripts/oracle.sh
+
+sanitize: ## the tests under ThreadSanitizer, AddressSanitizer, Miri and valgrind, as far as the machine has them
+	@scripts/sanitize.sh
 
 fuzz: ## cargo-fuzz, SECONDS (60) a target
 	@scripts/fuzz.sh $${SECONDS_PER_TARGET:-$${SECONDS:-60}}

@@ -1,12 +1,12 @@
-//! The other processes of the Java benchmark (`scripts/bench_java.sh`): the agent on loopback that everybody sends to, and
-//! the senders that Java is compared with.
+//! The other processes of the Java benchmark (`scripts/bench_java.sh`): the agent on loopback that everybody
+//! sends to, and the senders that Java is compared with.
 //!
-//! - `java_bench_peer agent`: prints its URL and serves until stdin ends. It reads each request to its end, throws it away
-//!   and answers 200 with the same body; below `/alternate` with one body and another in turn, below
-//!   `/slow` after 2 ms.
-//! - `java_bench_peer send URL`: reads lines `WHO FILE CALLS` and answers each with the nanoseconds that the calls took,
-//!   after one that is not counted. WHO is `rust` (our exporter), `raw_post` (a bare ureq POST on a kept connection) or
-//!   `plain_socket` (a kept socket with one write and one read: the floor).
+//! - `java_bench_peer agent`: prints its URL and serves until stdin ends. It reads each request to its end,
+//!   throws it away and answers 200 with the same body; below `/alternate` with one body and another in turn,
+//!   below `/slow` after 2 ms.
+//! - `java_bench_peer send URL`: reads lines `WHO FILE CALLS` and answers each with the nanoseconds that the
+//!   calls took, after one that is not counted. WHO is `rust` (our exporter), `raw_post` (a bare ureq POST on
+//!   a kept connection) or `plain_socket` (a kept socket with one write and one read: the floor).
 
 #![allow(clippy::unwrap_used)]
 

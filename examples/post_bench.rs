@@ -1,7 +1,8 @@
 //! What a send costs beside a bare ureq POST of the same bytes on a kept connection, on loopback.
 //!
-//! `cargo run --release --example post_bench [rounds]`. Three ways take turns in short blocks against the same server;
-//! printed is the time of an undisturbed block (the 10th percentile), and bare / ours (above 1: ours is faster).
+//! `cargo run --release --example post_bench [rounds]`. Three ways take turns in short blocks against the
+//! same server; printed is the time of an undisturbed block (the 10th percentile), and bare / ours (above 1:
+//! ours is faster).
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,5 @@
-//! How long the rules take on the spans of a payload: `cargo run --release --example rules_speed -- PAYLOAD [normalize|all]`.
+//! How long the rules take on the spans of a payload: `cargo run --release --example rules_speed -- PAYLOAD
+//! [normalize|all]`.
 
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};

@@ -1,11 +1,12 @@
 //! The long run of the asynchronous interface (`make soak MINUTES=5`), each part in a process of its own:
 //!
-//! - `soak flapping SECONDS`: an agent that comes and goes, four threads that offer and one that sends. The account must
-//!   be closed at every look, memory flat within 10 % after the first fifth (at least 10 s), and no thread left after `close`.
-//! - `soak black-hole SECONDS`: an agent that takes connections and never answers, offers at full speed. Memory must not
-//!   grow by more than the queue's bound and 8 MB.
-//! - `soak away SECONDS [SPOOL]`: an agent that is gone for so long under 2,000 spans/s; with a spool, and without one if
-//!   the time is within the budget, nothing may be lost.
+//! - `soak flapping SECONDS`: an agent that comes and goes, four threads that offer and one that sends. The
+//!   account must be closed at every look, memory flat within 10 % after the first fifth (at least 10 s), and
+//!   no thread left after `close`.
+//! - `soak black-hole SECONDS`: an agent that takes connections and never answers, offers at full speed.
+//!   Memory must not grow by more than the queue's bound and 8 MB.
+//! - `soak away SECONDS [SPOOL]`: an agent that is gone for so long under 2,000 spans/s; with a spool, and
+//!   without one if the time is within the budget, nothing may be lost.
 //! - `soak agent PORT|hole`: the agent that the others start.
 
 #![allow(clippy::unwrap_used)]

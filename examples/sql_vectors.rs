@@ -1,5 +1,5 @@
-//! Answers the SQL case lines of the vectors: reads JSON lines with kind, input, config on standard input and prints one
-//! JSON line for each (`output`, `output_b64`, `error` or `outputs`), in order.
+//! Answers the SQL case lines of the vectors: reads JSON lines with kind, input, config on standard input and
+//! prints one JSON line for each (`output`, `output_b64`, `error` or `outputs`), in order.
 
 use std::io::{BufRead, BufWriter, Write};
 

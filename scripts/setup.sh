@@ -4,6 +4,9 @@
 #   maven    Maven, which fetches single artifacts
 #   python3  Python 3 alone
 #   python   build/venv with msgpack and ddapm-test-agent
+#   aarch64  the C compiler that links for Linux on arm64
+#   mingw    the linker for Windows
+#   zig      build/zig with cargo-zigbuild, the linker for macOS
 #   jvms     JREs 8, 11, 17, 21, 25 in build/jvms
 #   valgrind valgrind, for instruction counts and memory checks
 set -eu
@@ -39,6 +42,20 @@ for part in "$@"; do
         mkdir -p build
         python3 -m venv build/venv 2> /dev/null || { apt_install python3-venv && python3 -m venv build/venv; }
         build/venv/bin/pip install -q --disable-pip-version-check ddapm-test-agent==1.69.1 msgpack requests
+      fi
+      ;;
+    aarch64)
+      command -v aarch64-linux-gnu-gcc > /dev/null || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+      ;;
+    mingw)
+      command -v x86_64-w64-mingw32-gcc > /dev/null || apt_install gcc-mingw-w64-x86-64-win32
+      ;;
+    zig)
+      if [ ! -x build/zig/bin/cargo-zigbuild ]; then
+        echo "setup: zig and cargo-zigbuild in build/zig"
+        mkdir -p build
+        python3 -m venv build/zig
+        build/zig/bin/pip install -q --disable-pip-version-check ziglang==0.17.1 cargo-zigbuild==0.24.1
       fi
       ;;
     jvms)

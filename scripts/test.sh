@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-scripts rust java jvms gradle8 testagent}"
+parts="${*:-scripts rust gate java jvms gradle8 testagent}"
 passed=0
 mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
@@ -37,7 +37,9 @@ for part in $parts; do
   case "$part" in
     scripts)
       say "scripts: a part that fails turns the run red"
-      scripts/test_scripts.sh
+      logged scripts scripts/test_scripts.sh
+      count build/scripts.log '/^scripts: [0-9]+ runs/ { n = $2 }'
+      tail -1 build/scripts.log
       ;;
     rust)
       say "Rust: the crate without JNI has no JNI in its tree; all tests"
@@ -50,6 +52,10 @@ for part in $parts; do
       logged cargo-test cargo test --quiet --no-fail-fast
       count build/cargo-test.log '/^test result: ok/ { n += $4 }'
       echo "$n passed"
+      ;;
+    gate)
+      say "speed: instructions of the hot rows"
+      scripts/gate.sh
       ;;
     java)
       scripts/setup.sh gradle maven

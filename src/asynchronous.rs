@@ -170,13 +170,15 @@ impl TraceExporter {
         }
     }
 
-    /// Sends what waits now, without waiting for batches to fill, and then the stats of all buckets. Waits up to `limit`.
+    /// Sends what waits now, without waiting for batches to fill, and what lies in the spool, and then the stats of all
+    /// buckets. Waits up to `limit`.
     pub fn flush(&self, limit: Duration) -> FlushReport {
         let end = Instant::now() + limit.min(MAX_DURATION);
         let before = self.metrics();
         let mark = self.dispatcher.queue.hurry();
         self.dispatcher.start_senders();
-        let settled = self.dispatcher.queue.wait_settled(mark, end);
+        let settled =
+            self.dispatcher.queue.wait_settled(mark, end) && self.dispatcher.queue.wait_drained(end);
         let stats = self.dispatcher.send_stats(Turn::All, end);
         let after = self.metrics();
         let all = settled && stats && !self.dispatcher.queue.spool_holds();

@@ -4,7 +4,7 @@
 use crate::account::{DropReason, Metrics};
 use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
-use crate::delivery::presence::AgentState;
+use crate::delivery::presence::{AgentState, Condition};
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 /// How `close` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReport {
-    /// Whether every send was done in time. If not, the rest was interrupted and counts as dropped.
+    /// Whether every send was done in time, and nothing lies in the spool. If not, the rest was interrupted and counts as
+    /// dropped, but for what the spool keeps (`metrics.spooled`).
     pub complete: bool,
     /// The account at the end.
     pub metrics: Metrics,
@@ -49,6 +50,8 @@ pub struct TraceExporter {
 const KEPT_WORKSPACES: usize = 4;
 /// How long `close` waits for sends that it has interrupted.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(40);
+/// How long it waits for them if what they have can be kept on disk.
+const SPOOL_GRACE: Duration = Duration::from_secs(1);
 
 impl Builder {
     /// Checks the settings and makes the exporter. Opens no connection and waits for nothing.
@@ -184,7 +187,8 @@ impl TraceExporter {
     }
 
     /// Takes no more payloads, waits up to `limit` for sends that run and for what is queued, then interrupts and drops
-    /// the rest; what is left of `limit` goes to the stats of all buckets. May be called again.
+    /// the rest; what is left of `limit` goes to the stats of all buckets. With a spool it waits for no agent that is away:
+    /// what is queued goes to disk, and what lies there stays for the next exporter. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
         let end = Instant::now() + limit.min(MAX_DURATION);
         let queue = &self.dispatcher.queue;
@@ -192,6 +196,10 @@ impl TraceExporter {
         self.dispatcher.start_senders();
         let mut complete = self.sends.end(end);
         complete &= queue.wait_settled(u64::MAX, end);
+        // What comes from the disk and is being sent to an agent that answers need not be sent twice.
+        if self.state().last_success.is_some() && self.state().condition == Condition::Ready {
+            queue.wait_batches(end);
+        }
         self.dispatcher.send_stats(Turn::Last, end);
         self.dispatcher.close_queue(DropReason::Closed);
         self.dispatcher.shutdown();
@@ -199,8 +207,11 @@ impl TraceExporter {
         if !complete {
             self.sends.end(grace);
         }
+        // A sender that was interrupted puts what it has on disk, and needs nothing but the processor for that.
+        queue.wait_batches(Instant::now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
         queue.wait_senders(grace);
-        queue.close_spool();
+        complete &= !queue.spool_holds();
+        queue.close_disk();
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
     }
@@ -217,7 +228,7 @@ impl Drop for TraceExporter {
         if !self.sends.is_closed() {
             self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
-            self.dispatcher.queue.close_spool();
+            self.dispatcher.queue.close_disk();
         }
     }
 }

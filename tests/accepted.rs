@@ -1,5 +1,5 @@
-//! What the real agent accepts is accepted, and goes out as the same bytes: the "accepted" list of hand-made bodies that
-//! both v0.4 decoders of the Go agent were asked about, and what their code accepts besides.
+//! What the real agent accepts is accepted, and goes out as the same bytes: the "accepted" list of hand-made
+//! bodies that both v0.4 decoders of the Go agent were asked about, and what their code accepts besides.
 
 #![allow(clippy::unwrap_used)]
 

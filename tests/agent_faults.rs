@@ -1,5 +1,5 @@
-//! The client against an agent that misbehaves, on every transport: what is tried again, what is an error and which,
-//! how long it may take, and what is known about the payload afterwards.
+//! The client against an agent that misbehaves, on every transport: what is tried again, what is an error and
+//! which, how long it may take, and what is known about the payload afterwards.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 #[cfg(unix)]
 use support::socket_path;
-use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, say};
+use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, patient, say};
 
 const BODY: &[u8] = b"\x91\x91\x80";
 
@@ -189,7 +189,7 @@ fn a_lasting_fault_is_named_at_once_and_the_exporter_goes_on() {
             );
             assert!(e.message().contains(words), "{name}: {e}");
             assert!(e.message().len() < 1000, "{name}: {e}");
-            assert!(started.elapsed() < Duration::from_secs(2), "{name}: {:?}", started.elapsed());
+            assert!(started.elapsed() < patient(Duration::from_secs(1)), "{name}: {:?}", started.elapsed());
             assert_eq!(agent.requests().len(), 1, "{name} on {transport:?}");
             let next = send(&client, BODY, 5000).unwrap_or_else(|e| panic!("after {name}: {e}"));
             assert_eq!((next.status, next.attempts), (200, 1), "after {name} on {transport:?}");
@@ -246,10 +246,10 @@ fn a_connection_that_died_while_idle_costs_nothing() {
         let agent =
             ScriptedAgent::start(transport, vec![Step::SayAndCloseLater(ok(), Duration::from_millis(20)); 3]);
         let client = client(&agent.url);
-        for _ in 0..3 {
+        for n in 1..=3 {
             let reply = send(&client, BODY, 2000).unwrap();
             assert_eq!((reply.attempts, reply.possibly_duplicated), (1, false));
-            std::thread::sleep(Duration::from_millis(60));
+            agent.await_closed_later(n);
         }
         assert_eq!(agent.requests().len(), 3);
     }
@@ -284,7 +284,7 @@ fn an_answer_before_the_whole_body_was_read_is_heard() {
             let e = send(&client, &big, 5000).unwrap_err();
             assert_eq!(e.status(), Some(413), "{step:?} on {transport:?}: {e}");
             assert!(!e.possibly_arrived());
-            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+            assert!(started.elapsed() < patient(Duration::from_secs(1)), "{:?}", started.elapsed());
             assert_eq!(send(&client, BODY, 2000).unwrap().attempts, 1);
         }
     }
@@ -327,14 +327,17 @@ fn time_limits_hold_for_every_kind_of_slowness() {
             let agent = ScriptedAgent::start(transport, vec![step.clone(); 50]);
             let client = client(&agent.url);
             let started = Instant::now();
-            let e = send(&client, body, 700).unwrap_err();
+            let e = send(&client, body, 1000).unwrap_err();
             let took = started.elapsed();
             assert_eq!(
                 (e.kind(), e.status()),
                 (ErrorKind::TimedOut, *status),
                 "{name} on {transport:?}: {e}"
             );
-            assert!(took < Duration::from_millis(1200), "{name} on {transport:?}: {took:?}");
+            assert!(
+                took < Duration::from_secs(1) + patient(Duration::from_millis(500)),
+                "{name} on {transport:?}: {took:?}"
+            );
             assert!(
                 e.message().contains("`sendTimeout`") || e.message().contains("`sendBudget`"),
                 "{name}: {e}"
@@ -359,7 +362,7 @@ fn retry_after_is_honoured_or_the_send_ends() {
         let started = Instant::now();
         let e = send(&client(&agent.url), BODY, 5000).unwrap_err();
         assert_eq!((e.status(), e.attempts()), (Some(429), 1));
-        assert!(started.elapsed() < Duration::from_millis(500));
+        assert!(started.elapsed() < patient(Duration::from_millis(500)));
 
         for absurd in ["-1", "1e9", "99999999999999999999", "tomorrow", ""] {
             let agent = ScriptedAgent::start(transport, [wait(absurd)]);
@@ -373,9 +376,10 @@ fn an_agent_in_trouble_uses_up_the_budget_and_no_more() {
     for &transport in TRANSPORTS {
         let agent = ScriptedAgent::start(transport, vec![say(503, "starting"); 1000]);
         let started = Instant::now();
-        let e = send(&client(&agent.url), BODY, 600).unwrap_err();
+        let e = send(&client(&agent.url), BODY, 1000).unwrap_err();
         let took = started.elapsed();
-        assert!(took > Duration::from_millis(400) && took < Duration::from_millis(1100), "{took:?}");
+        let limit = Duration::from_secs(1);
+        assert!(took > limit / 2 && took < limit + patient(Duration::from_millis(500)), "{took:?}");
         assert_eq!((e.kind(), e.status()), (ErrorKind::HttpStatus, Some(503)));
         assert_eq!(e.attempts() as usize, agent.requests().len());
         assert!(e.attempts() >= 3 && e.message().contains("`sendBudget`"), "{e}");
@@ -467,7 +471,8 @@ fn a_url_that_cannot_be_used_is_refused_when_the_client_is_made() {
     }
 }
 
-/// A stopped agent whose queue of connections is full: Linux lets a Unix connect block and drops a TCP one's packets.
+/// A stopped agent whose queue of connections is full: Linux lets a Unix connect block and drops a TCP one's
+/// packets.
 #[cfg(target_os = "linux")]
 #[test]
 fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
@@ -495,10 +500,11 @@ fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
         };
         let client = client_with(&url, |raw| raw.connect_timeout_ms = Some(100));
         let started = Instant::now();
-        let e = send(&client, BODY, 350).unwrap_err();
+        let e = send(&client, BODY, 1000).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut, "{e}");
         assert!(e.attempts() > 1, "{url}: {}", e.attempts());
-        assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
+        let most = Duration::from_secs(1) + patient(Duration::from_millis(500));
+        assert!(started.elapsed() < most, "{:?}", started.elapsed());
 
         let client = Arc::new(client_with(&url, |raw| raw.connect_timeout_ms = Some(20_000)));
         let sender = {
@@ -510,7 +516,7 @@ fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
         let started = Instant::now();
         client.shutdown();
         assert_eq!(sender.join().unwrap().kind(), ErrorKind::Closed);
-        assert!(started.elapsed() < Duration::from_millis(500), "{url}: {:?}", started.elapsed());
+        assert!(started.elapsed() < patient(Duration::from_millis(500)), "{url}: {:?}", started.elapsed());
         drop(waiting);
     }
     let _ = std::fs::remove_file(path);
@@ -539,14 +545,19 @@ fn a_shutdown_interrupts_whatever_a_send_is_doing() {
             client.shutdown();
             let e = sender.join().unwrap();
             assert_eq!(e.kind(), ErrorKind::Closed, "{name} on {transport:?}: {e}");
-            assert!(started.elapsed() < Duration::from_millis(500), "{name}: {:?}", started.elapsed());
+            assert!(
+                started.elapsed() < patient(Duration::from_millis(500)),
+                "{name}: {:?}",
+                started.elapsed()
+            );
             assert_eq!(send(&client, BODY, 1000).unwrap_err().kind(), ErrorKind::Closed);
             client.shutdown();
         }
     }
 }
 
-/// Answers with bytes changed, left out and doubled: whatever comes back, it comes back in time and without a panic.
+/// Answers with bytes changed, left out and doubled: whatever comes back, it comes back in time and without a
+/// panic.
 #[test]
 fn no_answer_makes_the_client_panic_or_hang() {
     let seeds = [
@@ -587,7 +598,7 @@ fn no_answer_makes_the_client_panic_or_hang() {
     while agent.requests().len() < 400 {
         let started = Instant::now();
         let _ = send(&client, BODY, 25);
-        assert!(started.elapsed() < Duration::from_secs(1), "seed {seed}: {:?}", started.elapsed());
+        assert!(started.elapsed() < patient(Duration::from_secs(1)), "seed {seed}: {:?}", started.elapsed());
     }
     assert_eq!(send(&client, BODY, 2000).unwrap().status, 200);
 }

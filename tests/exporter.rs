@@ -15,7 +15,7 @@ use msgpack::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, say};
+use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, patient, say};
 
 fn closed_account(exporter: &TraceExporter) {
     let m = exporter.metrics();
@@ -186,7 +186,8 @@ fn close_during_a_stalled_send_is_bounded_and_idempotent() {
             let started = Instant::now();
             let report = exporter.close();
             let took = started.elapsed();
-            assert!(took < Duration::from_millis(limit + 50), "{step:?}: {took:?}");
+            let most = Duration::from_millis(limit) + patient(Duration::from_millis(50));
+            assert!(took < most, "{step:?}: {took:?}");
             assert!(!report.complete || !matches!(step, Step::Stall));
             for send in sends {
                 assert_eq!(send.join().unwrap().unwrap_err().kind(), ErrorKind::Closed, "{step:?}");
@@ -195,7 +196,7 @@ fn close_during_a_stalled_send_is_bounded_and_idempotent() {
             assert_eq!(exporter.metrics().dropped_for(DropReason::Closed).traces, 3);
             let started = Instant::now();
             exporter.close();
-            assert!(started.elapsed() < Duration::from_millis(50));
+            assert!(started.elapsed() < patient(Duration::from_millis(50)));
         }
     }
 }
@@ -212,7 +213,8 @@ fn limits_beyond_all_clocks_are_limits_too() {
 #[test]
 fn close_waits_for_sends_that_are_done_in_time() {
     let agent = ScriptedAgent::start(Listen::Tcp, [Step::Late(Duration::from_millis(200), ok())]);
-    let exporter = Arc::new(TraceExporter::builder().url(&agent.url).build().unwrap());
+    let builder = TraceExporter::builder().url(&agent.url).close_timeout(Duration::from_secs(20));
+    let exporter = Arc::new(builder.build().unwrap());
     let send = {
         let exporter = Arc::clone(&exporter);
         std::thread::spawn(move || exporter.send(&payload([good_span()])))
@@ -264,14 +266,15 @@ fn other_refusals_do_not_give_up_v1() {
 fn the_fallback_shares_the_budget_and_counts_what_it_ran_into() {
     let agent = ScriptedAgent::start(
         Listen::Tcp,
-        [Step::Late(Duration::from_millis(300), answer(404, &[], b"")), Step::Stall],
+        [Step::Late(Duration::from_secs(1), answer(404, &[], b"")), Step::Stall],
     );
     let builder = TraceExporter::builder().url(&agent.url).output_format(OutputFormat::V1);
-    let exporter = builder.send_budget(Duration::from_millis(600)).build().unwrap();
+    let exporter = builder.send_budget(Duration::from_secs(2)).build().unwrap();
     let started = Instant::now();
     let error = exporter.send(&payload([good_span()])).unwrap_err();
     let took = started.elapsed();
-    assert!(took < Duration::from_millis(750), "{took:?}");
+    // A budget for each of the two would be three seconds.
+    assert!(took < Duration::from_millis(2900), "{took:?}");
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::TimedOut, 2));
     let m = exporter.metrics();
     assert_eq!((m.dropped_for(DropReason::TimedOut).traces, m.requests), (1, 2));

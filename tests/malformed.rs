@@ -1,5 +1,6 @@
-//! What the agent would refuse, under each policy: FAIL names the place, DROP loses the chunk and no more, REPAIR sends
-//! what is left. The repaired body is read by code that is not ours, and must be one that the agent accepts.
+//! What the agent would refuse, under each policy: FAIL names the place, DROP loses the chunk and no more,
+//! REPAIR sends what is left. The repaired body is read by code that is not ours, and must be one that the
+//! agent accepts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -903,7 +904,8 @@ fn nesting_costs_no_stack() {
     }
 }
 
-/// Repairs in a payload of some megabytes take time in proportion: an entry must not cost a look at the others.
+/// Repairs in a payload of some megabytes take time in proportion: an entry must not cost a look at the
+/// others.
 #[test]
 fn a_payload_full_of_faults_is_repaired_in_linear_time() {
     let bodies = [
@@ -923,7 +925,7 @@ fn a_payload_full_of_faults_is_repaired_in_linear_time() {
         let started = std::time::Instant::now();
         exporter.send(&body).unwrap();
         let took = started.elapsed();
-        assert!(took < std::time::Duration::from_secs(4), "{name}: {took:?}");
+        assert!(took < support::patient(std::time::Duration::from_secs(4)), "{name}: {took:?}");
         assert_eq!(agent_accepts(&agent.requests().pop().unwrap().body), Ok(()), "{name}");
     }
 }

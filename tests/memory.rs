@@ -1,6 +1,6 @@
-//! Hostile payloads cost memory in proportion to their bytes: less than 16 times the input and 1 MiB, nothing from
-//! declared sizes. A conversion can make a body that is much larger than its input (an empty trace is 1 byte in v0.4 and
-//! 23 in v1, an empty link 78 bytes of JSON in v0.5); it may take eight times that besides.
+//! Hostile payloads cost memory in proportion to their bytes: less than 16 times the input and 1 MiB, nothing
+//! from declared sizes. A conversion can make a body that is much larger than its input (an empty trace is 1
+//! byte in v0.4 and 23 in v1, an empty link 78 bytes of JSON in v0.5); it may take eight times that besides.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,14 +1,15 @@
 //! The same bytes: hashes of everything that the library puts out, beside those that were recorded
-//! (`tests/fixtures/outputs.txt`). A refactoring that changes one byte of one output shows here, and which output it was.
+//! (`tests/fixtures/outputs.txt`). A refactoring that changes one byte of one output shows here, and which
+//! output it was.
 //!
-//! Inputs are the captured payloads and 2,000 generated ones (`support/generate.rs`, 500 of each kind, from one seed).
-//! Outputs are conversions from and to each format, what leaves an exporter with each set of stages, stats bodies, JSON
-//! lines, reports, error texts, and the keys of `explain()`. The file is a table: a row an output, a column a group of
-//! inputs, in each place a hash.
+//! Inputs are the captured payloads and 2,000 generated ones (`support/generate.rs`, 500 of each kind, from
+//! one seed). Outputs are conversions from and to each format, what leaves an exporter with each set of
+//! stages, stats bodies, JSON lines, reports, error texts, and the keys of `explain()`. The file is a table:
+//! a row an output, a column a group of inputs, in each place a hash.
 //!
-//! When a change of output is meant: `OUTPUTS_RECORD=1 cargo test --test outputs` writes the file anew; say in the commit
-//! which groups changed and why. `OUTPUTS_DETAILS=DIR` writes a file a group with a line a case (hash and the start of
-//! what was hashed), to be compared with those of another commit by `diff -r`.
+//! When a change of output is meant: `OUTPUTS_RECORD=1 cargo test --test outputs` writes the file anew; say
+//! in the commit which groups changed and why. `OUTPUTS_DETAILS=DIR` writes a file a group with a line a case
+//! (hash and the start of what was hashed), to be compared with those of another commit by `diff -r`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -216,7 +217,8 @@ impl Record {
         }
     }
 
-    /// The table of the file: a row a path, a column a group of inputs, in each place a hash of all its cases.
+    /// The table of the file: a row a path, a column a group of inputs, in each place a hash of all its
+    /// cases.
     fn table(&self) -> BTreeMap<String, Vec<String>> {
         let mut rows = BTreeMap::new();
         for ((path, inputs), cases) in &self.groups {
@@ -377,7 +379,8 @@ fn exporters(record: &mut Record, group: &str, payloads: &[(String, Vec<u8>)]) {
     }
 }
 
-/// Normalization puts the present time where a span's start is impossible; that moment is no part of the output.
+/// Normalization puts the present time where a span's start is impossible; that moment is no part of the
+/// output.
 fn without_now(mut body: Vec<u8>) -> Vec<u8> {
     const HOUR_NS: u64 = 3_600_000_000_000;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;

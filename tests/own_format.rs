@@ -1,5 +1,5 @@
-//! A format that this crate does not know: one JSON line a span, into a vector. It is a value of the test's own; no room of
-//! the crate has to know it.
+//! A format that this crate does not know: one JSON line a span, into a vector. It is a value of the test's
+//! own; no room of the crate has to know it.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,6 @@
-//! Normalization and obfuscation of payloads against the same rules on owned spans (`tests/vectors.rs` compares those with
-//! the agent's answers): generated spans, odd on the wire too, must come out the same both ways.
+//! Normalization and obfuscation of payloads against the same rules on owned spans (`tests/vectors.rs`
+//! compares those with the agent's answers): generated spans, odd on the wire too, must come out the same
+//! both ways.
 
 #![allow(clippy::unwrap_used)]
 
@@ -89,7 +90,8 @@ fn signed(value: &Value) -> i64 {
     value.as_i64().or_else(|| value.as_u64().map(|n| n as i64)).or_else(float).unwrap_or(0)
 }
 
-/// Reads a span as the agent's decoder does: what has a wrong type is left out, of a key that comes twice the last counts.
+/// Reads a span as the agent's decoder does: what has a wrong type is left out, of a key that comes twice the
+/// last counts.
 fn read(span: &Value) -> SpanFields {
     let mut fields = SpanFields::default();
     let none = Vec::new();

@@ -1,5 +1,5 @@
-//! Normalization and obfuscation as a user switches them on: what the agent receives in each format, and what the account
-//! says of it.
+//! Normalization and obfuscation as a user switches them on: what the agent receives in each format, and what
+//! the account says of it.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! Filters, top level and p0 drop: tables of the rules, and generated payloads compared with naive versions of the same
-//! rules on decoded values.
+//! Filters, top level and p0 drop: tables of the rules, and generated payloads compared with naive versions
+//! of the same rules on decoded values.
 
 #![allow(clippy::unwrap_used)]
 

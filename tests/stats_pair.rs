@@ -1,6 +1,6 @@
-//! Stats that a real tracer (dd-trace-go 2.12) sent beside every trace it sent: ours, computed again from those traces,
-//! are the same, group by group. That tracer obfuscates the resources of SQL, Redis and Cassandra groups, as agreed with its
-//! agent, and so do we; its groups have no `HTTPEndpoint`.
+//! Stats that a real tracer (dd-trace-go 2.12) sent beside every trace it sent: ours, computed again from
+//! those traces, are the same, group by group. That tracer obfuscates the resources of SQL, Redis and
+//! Cassandra groups, as agreed with its agent, and so do we; its groups have no `HTTPEndpoint`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

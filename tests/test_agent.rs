@@ -1,6 +1,7 @@
-//! What we send, as `ddapm-test-agent` reads it with its checks on: every captured payload, as v0.4, v0.5 and v1, over TCP
-//! and over a Unix socket. `scripts/with_test_agent.py cargo test --test test_agent` starts the agent and names it in
-//! `TEST_AGENT_URL` and `TEST_AGENT_SOCKET`; without these the test says that it was left out.
+//! What we send, as `ddapm-test-agent` reads it with its checks on: every captured payload, as v0.4, v0.5 and
+//! v1, over TCP and over a Unix socket. `scripts/with_test_agent.py cargo test --test test_agent` starts the
+//! agent and names it in `TEST_AGENT_URL` and `TEST_AGENT_SOCKET`; without these the test says that it was
+//! left out.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use data_pipeline::TraceExporter;
@@ -9,7 +10,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Bodies that this agent refuses although the real one takes them (see the fixtures' README), and in which formats.
+/// Bodies that this agent refuses although the real one takes them (see the fixtures' README), and in which
+/// formats.
 fn refused(name: &str, format: OutputFormat) -> bool {
     match name {
         // A false attribute of an event without `bool_value`: passed on untouched as v0.4.

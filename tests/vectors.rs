@@ -1,5 +1,5 @@
-//! The answers of the agent's own code to the cases in `fixtures/vectors`, against ours: all of them, but for those where
-//! the agent lets something secret through (`fixtures/vectors_except.txt`).
+//! The answers of the agent's own code to the cases in `fixtures/vectors`, against ours: all of them, but for
+//! those where the agent lets something secret through (`fixtures/vectors_except.txt`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -33,7 +33,7 @@ fn every_answer_is_the_agents() {
     }
     assert!(wrong.is_empty(), "{} of {cases} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(cases > 1_350, "only {cases} cases found");
-    for kind in ["sql", "obfuscate_span", "chunk", "http"] {
+    for kind in ["sql", "obfuscate_span", "chunk", "http", "stats"] {
         assert!(kinds.contains(kind), "no case of {kind}");
     }
     let listed = except.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).count();
@@ -63,7 +63,8 @@ fn question(case: &Value) -> Value {
     Value::Object(case)
 }
 
-/// The part of an answer that counts: a refusal by itself (whatever its words), else everything but the reason.
+/// The part of an answer that counts: a refusal by itself (whatever its words), else everything but the
+/// reason.
 fn told(answer: &Value) -> Value {
     let has = |key: &str| answer.get(key).is_some();
     if has("error") && !has("output") && !has("output_b64") {

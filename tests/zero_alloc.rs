@@ -1,11 +1,11 @@
-//! In steady state nothing is allocated a payload: scan, v0.4 forward, stages with v0.4 out, normalization and obfuscation
-//! with v0.4 out, and every pair of the formats v0.4, v0.5 and v1.
+//! In steady state nothing is allocated a payload: scan, v0.4 forward, stages with v0.4 out, normalization
+//! and obfuscation with v0.4 out, and every pair of the formats v0.4, v0.5 and v1.
 //!
 //! Excepted: native span links and events on their way to v0.5 (JSON) and v1, and text
 //! that is not UTF-8 where a format demands it, and URLs with letters beyond ASCII.
 //!
-//! And with nothing to reuse: what is passed through takes at most 1.5 times its bytes of memory, what is written anew 3 times,
-//! its output included.
+//! And with nothing to reuse: what is passed through takes at most 1.5 times its bytes of memory, what is
+//! written anew 3 times, its output included.
 
 #![allow(clippy::unwrap_used)]
 
@@ -92,7 +92,8 @@ impl Bench {
         }
     }
 
-    /// A payload of any format; `None` as the way is v0.5 and v1 passed on or, where they are the target, read only.
+    /// A payload of any format; `None` as the way is v0.5 and v1 passed on or, where they are the target,
+    /// read only.
     fn run_from(&mut self, from: From, way: Option<Way>, bytes: &[u8]) -> usize {
         let policy = OnMalformed::Repair;
         let (mut v05, mut v1) = (std::mem::take(&mut self.from_v05), std::mem::take(&mut self.from_v1));
@@ -147,7 +148,8 @@ impl Bench {
     }
 }
 
-/// Traces as a web service sends them, with sampled-out ones between, chunks of up to 150 spans, long and non-ASCII text.
+/// Traces as a web service sends them, with sampled-out ones between, chunks of up to 150 spans, long and
+/// non-ASCII text.
 fn web(chunks: usize) -> Bytes {
     let span = |chunk: usize, i: usize| {
         let text = format!("GET /users/{i}/\u{e4}\u{4e16} {}", "long ".repeat(i % 40));

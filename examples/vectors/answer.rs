@@ -2,6 +2,7 @@
 
 mod base64;
 mod spans;
+mod stats;
 
 use data_pipeline::normalize::{self, Counts, Reason};
 use data_pipeline::obfuscate::sql::{SqlConfig, SqlObfuscator};
@@ -84,6 +85,7 @@ pub(crate) fn answer(case: &Value) -> Value {
             let repaired = normalize::duration(case.int("start"), duration, counts);
             return json!({"value": {"duration": repaired.unwrap_or(duration), "invalid": repaired.is_some()}});
         }
+        "stats" => return stats::group(case.0),
         "obfuscate_span" => return spans::span(case.0, &preset(case.text("preset"))),
         "span" => return spans::span(case.0, &ObfuscationConfig::off()),
         "chunk" => return spans::chunk(case.0, &ObfuscationConfig::off()),

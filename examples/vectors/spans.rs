@@ -1,7 +1,8 @@
 //! Whole spans and chunks: what the agent (the v0.4 way) sends on for them.
 //!
-//! Normalize, obfuscate, truncate are this library's. So that answers are comparable with an agent's, this file adds what
-//! the agent does around them: the root's client rate, and its samplers, which keep what priority or an error says.
+//! Normalize, obfuscate, truncate are this library's. So that answers are comparable with an agent's, this
+//! file adds what the agent does around them: the root's client rate, and its samplers, which keep what
+//! priority or an error says.
 
 use data_pipeline::normalize::{self, Counts, Normalizer};
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
@@ -79,9 +80,9 @@ fn process(spans: &[Value], config: &ObfuscationConfig) -> Option<Processed> {
     })
 }
 
-/// What the agent's samplers make of a chunk, with room for everything: they keep what the tracer wants kept (the priority
-/// counts in eight bits), traces without a priority, and traces with an error unless they were dropped for good. The last
-/// two also ask the root's `_sample_rate`.
+/// What the agent's samplers make of a chunk, with room for everything: they keep what the tracer wants kept
+/// (the priority counts in eight bits), traces without a priority, and traces with an error unless they were
+/// dropped for good. The last two also ask the root's `_sample_rate`.
 fn is_kept(priority: i32, spans: &mut [SpanFields], root: usize) -> bool {
     let has_error = spans.iter().any(|s| s.error != 0);
     let Some(root) = spans.get_mut(root) else { return false };

@@ -1,4 +1,5 @@
-//! Any bytes through the scan: it agrees with a strict reader, and what it repairs is in order. The check is in `tests/support/fuzz.rs`.
+//! Any bytes through the scan: it agrees with a strict reader, and what it repairs is in order. The check is
+//! in `tests/support/fuzz.rs`.
 #![no_main]
 
 #[path = "../../tests/support/mod_fuzz.rs"]

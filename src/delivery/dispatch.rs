@@ -13,7 +13,6 @@ use super::split::{self, Learned, Piece};
 use crate::account::{Account, Counts, DropReason, Effort, Entry, Fate, Outcome};
 use crate::convert::Workspace;
 use crate::delivery::discovery::Discovery;
-use crate::delivery::presence::Condition;
 use crate::delivery::presence::{Admitted, Presence};
 use crate::destination::agent::{Client, Info, Reply, TraceRequest};
 use crate::error::{Error, ErrorKind};
@@ -472,23 +471,12 @@ impl Dispatcher {
         }
     }
 
-    /// Waits for an agent that counts as gone, up to the time that a queued payload has.
-    pub(super) fn is_agent_there(&self) -> bool {
-        let end = Instant::now() + self.config.queue.budget;
-        while self.presence.state().condition == Condition::Down {
-            if Instant::now() >= end || self.queue.is_suspended() || !self.client().pause(PATIENCE) {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Whether the agent is to be tried. What is queued waits for it.
     fn admit(&self, run: &Run) -> Result<Admitted<'_>, Error> {
         loop {
             match self.presence.admit(&self.address) {
                 Err(error) if run.held.is_some() && Instant::now() < run.end => {
-                    if !self.client().pause(PATIENCE) {
+                    if !self.queue.waits_for_agent() || !self.client().pause(PATIENCE) {
                         return Err(if self.queue.is_suspended() { queue::closed() } else { error });
                     }
                 }

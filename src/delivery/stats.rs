@@ -46,10 +46,13 @@ impl Dispatcher {
     /// A turn on the errand thread.
     pub(crate) fn stats_errand(&self) {
         let on = self.courses.current().plan.stats.is_some();
-        // While the agent is away nothing is tried; what is due stays where it is.
+        // While the agent is away nothing is tried; the concentrator keeps what it has room for.
         if self.presence.state().condition != Condition::Down {
             let turn = if on { Turn::Due } else { Turn::All };
             self.send_stats(turn, Instant::now() + POST_LIMIT);
+        }
+        if let Some(concentrator) = &self.courses.concentrator {
+            self.tell_displaced(concentrator);
         }
         self.arrange_stats(false);
     }
@@ -95,7 +98,7 @@ impl Dispatcher {
         if turn == Turn::Last {
             lost += concentrator.lose(&parts);
         } else {
-            lost += concentrator.give_back(parts);
+            concentrator.give_back(parts);
         }
         if let Some(error) = failure {
             self.note_stats(lost, &error);
@@ -130,6 +133,17 @@ impl Dispatcher {
             format!("stats could not be sent and are kept: {}", error.message())
         };
         self.journal.note(Severity::Warning, text);
+    }
+
+    fn tell_displaced(&self, concentrator: &Concentrator) {
+        let lost = concentrator.displaced_news();
+        if lost > 0 {
+            let text = format!(
+                "the stats of {lost} spans are lost: the agent takes none, and no more than two full buckets are kept \
+                 (knobs: `computeStats`, `statsLimits`)"
+            );
+            self.journal.note(Severity::Warning, text);
+        }
     }
 
     fn tell_collapsed(&self, concentrator: &Concentrator) {

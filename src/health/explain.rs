@@ -85,6 +85,12 @@ fn stats(d: &Dispatcher) -> Value {
     let stage = course.plan.stats.as_ref();
     json!({
         "on": stage.is_some(),
+        "why": match &course.info {
+            None => "the agent has not said yet whether it takes stats",
+            Some(_) if stage.is_some() => "the agent takes stats",
+            Some(info) if info.loses_p0() => "agents before 7.65 lose traces that a client drops",
+            Some(_) => "the agent does not offer /v0.6/stats and client_drop_p0s",
+        },
         "resources_obfuscated": stage.is_some_and(|stage| stage.rules.agreed()),
         "counted": report.counted,
         "sent": report.sent,

@@ -125,9 +125,9 @@ impl Group {
         self.ok.sketch.count() + self.error_hits()
     }
 
-    /// Sum of all durations in ns.
+    /// Sum of all durations in ns; beyond 2^53 (104 days) as a 64-bit float holds it, since the agent adds floats.
     pub(crate) fn duration(&self) -> u64 {
-        self.ok.sum.saturating_add(self.errors.as_ref().map_or(0, |c| c.sum))
+        self.ok.sum.saturating_add(self.errors.as_ref().map_or(0, |c| c.sum)) as f64 as u64
     }
 
     pub(crate) fn key(&self) -> Key<'_> {

@@ -3,7 +3,8 @@
 //!
 //! A span belongs to the bucket in which it ended. One that ended before the oldest bucket that is still open goes there;
 //! one that ends in the future goes to the current bucket, as with an agent from 7.85 on. What was given out and could not
-//! be delivered comes back, is merged by bucket and given out again; how much of that is kept is bounded.
+//! be delivered comes back, is merged by bucket and given out again. So much of that is kept as two buckets have groups at
+//! most, and so much of what nobody takes while the agent is away: beyond it the oldest is lost and counted.
 
 use super::bucket::{Bounds, Bucket, Collapsed, Group, Sample, StatsLimits};
 use super::key::Seed;
@@ -52,6 +53,9 @@ struct Inner {
     counted: u64,
     sent: u64,
     lost: u64,
+    /// Spans lost because too much was kept, as long as nobody was told; and when that was done last, in ns.
+    displaced: u64,
+    displaced_told: u64,
 }
 
 /// What the concentrator has counted: `counted = sent + lost + waiting`, in spans.
@@ -116,6 +120,8 @@ impl Concentrator {
                 counted: 0,
                 sent: 0,
                 lost: 0,
+                displaced: 0,
+                displaced_told: 0,
             }),
         }
     }
@@ -123,6 +129,11 @@ impl Concentrator {
     /// Hashes keys; the rules that fill a [`Pending`] must use this one.
     pub(crate) fn seed(&self) -> Seed {
         self.seed
+    }
+
+    /// Which bucket spans belong to.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// How long a bucket lasts, in ns.
@@ -142,7 +153,10 @@ impl Concentrator {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         let newest = match self.clock {
-            Clock::Wall => align(now, self.size).max(inner.oldest),
+            Clock::Wall => {
+                inner.keep_due(now, self.size);
+                align(now, self.size).max(inner.oldest)
+            }
             Clock::Replay => u64::MAX,
         };
         // Spans of one payload nearly always end in one bucket: its index and the ends that belong there.
@@ -236,9 +250,9 @@ impl Concentrator {
         lost
     }
 
-    /// These could not be delivered and are kept. Gives how many spans were lost because too much is kept already: those
-    /// of the oldest buckets.
-    pub(crate) fn give_back(&self, parts: Vec<Part>) -> u64 {
+    /// These could not be delivered and are kept. Spans are lost if too much is kept already: those of the oldest buckets
+    /// ([`Self::displaced_news`]).
+    pub(crate) fn give_back(&self, parts: Vec<Part>) {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         for part in parts {
@@ -246,16 +260,23 @@ impl Concentrator {
             part.groups.into_iter().for_each(|g| bucket.merge(g, &mut inner.bounds));
             put(&mut inner.kept, bucket, &mut inner.bounds);
         }
-        let most = 2 * inner.bounds.limits.whole_key as usize;
-        let mut groups: usize = inner.kept.iter().map(|b| b.groups.len()).sum();
-        let mut lost = 0;
-        while groups > most && inner.kept.len() > 1 {
-            let oldest = inner.kept.remove(0);
-            groups -= oldest.groups.len();
-            lost += oldest.hits();
+        inner.bound_kept();
+    }
+
+    /// How many spans were lost because too much was kept, since this was last told. At most one answer in five minutes is
+    /// not 0: while an agent is away it happens with every bucket.
+    pub(crate) fn displaced_news(&self) -> u64 {
+        self.displaced_news_at(now_ns())
+    }
+
+    fn displaced_news_at(&self, now: u64) -> u64 {
+        const PAUSE_NS: u64 = 300_000_000_000;
+        let mut inner = self.inner.lock();
+        if inner.displaced == 0 || now.abs_diff(inner.displaced_told) < PAUSE_NS {
+            return 0;
         }
-        inner.lost += lost;
-        lost
+        inner.displaced_told = now;
+        std::mem::take(&mut inner.displaced)
     }
 
     /// Whether nothing waits to be sent.
@@ -297,6 +318,37 @@ impl Concentrator {
 }
 
 impl Inner {
+    /// Moves buckets that are due, and that nobody has taken, to what is kept. The agent is away, or slow.
+    fn keep_due(&mut self, now: u64, size: u64) {
+        let edge = now.saturating_sub(size.saturating_mul(2));
+        let due = self.buckets.partition_point(|bucket| bucket.start <= edge);
+        if due == 0 {
+            return;
+        }
+        self.oldest = self.oldest.max(align(now, size).saturating_sub(size));
+        for bucket in self.buckets.drain(..due) {
+            put(&mut self.kept, bucket, &mut self.bounds);
+        }
+        self.bound_kept();
+    }
+
+    /// Loses the oldest of what is kept until the rest has no more groups than two full buckets.
+    fn bound_kept(&mut self) {
+        let most = 2 * self.bounds.limits.whole_key as usize;
+        let mut groups: usize = self.kept.iter().map(|b| b.groups.len()).sum();
+        let mut over = 0;
+        for bucket in &self.kept {
+            if groups <= most || over + 1 == self.kept.len() {
+                break;
+            }
+            groups -= bucket.groups.len();
+            over += 1;
+        }
+        let lost: u64 = self.kept.drain(..over).map(|bucket| bucket.hits()).sum();
+        self.lost += lost;
+        self.displaced += lost;
+    }
+
     /// The index of the bucket that starts at `start`, or of the nearest if there are too many.
     fn bucket(&mut self, start: u64) -> usize {
         match self.buckets.binary_search_by_key(&start, |b| b.start) {
@@ -370,4 +422,128 @@ fn align(t: u64, size: u64) -> u64 {
 fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::observe::{Rules, STATS_SLOTS};
+    use super::*;
+    use crate::msgpack::writer as w;
+    use crate::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel, Verdict};
+
+    const SIZE: u64 = 10_000_000_000;
+    const BEGIN: u64 = 1_790_000_000_000_000_000;
+
+    /// Counts one span for each resource, all of which ended at `now`.
+    fn count(concentrator: &Concentrator, resources: std::ops::Range<u32>, now: u64) {
+        let mut bytes = Vec::new();
+        w::array_head(&mut bytes, 1);
+        w::array_head(&mut bytes, resources.len() as u32);
+        for resource in resources {
+            w::map_head(&mut bytes, 3);
+            for (key, value) in
+                [("service", "shop".to_owned()), ("resource", format!("GET /orders/{resource}"))]
+            {
+                w::str(&mut bytes, key.as_bytes());
+                w::str(&mut bytes, value.as_bytes());
+            }
+            w::str(&mut bytes, b"start");
+            w::int(&mut bytes, now as i64);
+        }
+        let mut interest = Interest::none().slots(STATS_SLOTS).slots(TOP_LEVEL_SLOTS);
+        let none = std::iter::empty();
+        let rules = Rules::new(concentrator, &[], none, &[], |_, _| Verdict::Keep, &mut interest);
+        let (mut arena, mut pending) = (Arena::new(), Pending::default());
+        let mut payload = Payload::scan(&bytes, &mut arena, &interest, OnMalformed::Fail).unwrap();
+        TopLevel { mark: false }.apply(&mut payload);
+        pending.begin();
+        rules.observe(&payload, &mut pending, None);
+        concentrator.commit_at(&pending, now);
+    }
+
+    fn concentrator() -> Concentrator {
+        let mut limits = StatsLimits::default();
+        (limits.whole_key, limits.resource) = (1000, 900);
+        Concentrator::new(Duration::from_nanos(SIZE), limits, Clock::Wall)
+    }
+
+    fn is_true(concentrator: &Concentrator) -> StatsReport {
+        let report = concentrator.report();
+        let groups: u64 = report.rows.iter().map(|row| row.hits).sum();
+        assert_eq!(report.waiting, groups, "what waits is what is there");
+        report
+    }
+
+    #[test]
+    fn an_hour_without_an_agent_costs_no_more_than_a_few_minutes() {
+        let concentrator = concentrator();
+        concentrator.inner.lock().oldest = BEGIN;
+        let mut after_minutes = 0;
+        for turn in 0..360u64 {
+            // Every bucket has resources of its own.
+            let first = turn as u32 * 1000;
+            count(&concentrator, first..first + 250, BEGIN + turn * SIZE);
+            if turn == 30 {
+                after_minutes = concentrator.memory_bytes();
+            }
+        }
+        let report = is_true(&concentrator);
+        assert_eq!(report.counted, 360 * 250);
+        // Eight buckets are kept, two are not due.
+        assert_eq!((report.waiting, report.lost), (10 * 250, 350 * 250));
+        let bytes = concentrator.memory_bytes();
+        assert!(
+            bytes < after_minutes * 5 / 4,
+            "{bytes} bytes after an hour, {after_minutes} after five minutes"
+        );
+        // One line in five minutes tells of it.
+        let now = BEGIN + 360 * SIZE;
+        assert_eq!(concentrator.displaced_news_at(now), 350 * 250);
+        let first = 360_000;
+        count(&concentrator, first..first + 250, now);
+        assert_eq!(concentrator.displaced_news_at(now + SIZE), 0);
+        assert_eq!(concentrator.displaced_news_at(now + 300_000_000_000), 250);
+        // When the agent is back it gets what is kept.
+        let parts = concentrator.take_due_at(now + 3 * SIZE, false);
+        assert_eq!((parts.len(), hits(&parts)), (10, 10 * 250));
+        concentrator.delivered(&parts);
+        assert_eq!(is_true(&concentrator).waiting, 0);
+    }
+
+    #[test]
+    fn what_cannot_be_delivered_is_bounded_like_what_nobody_takes() {
+        let concentrator = concentrator();
+        concentrator.inner.lock().oldest = BEGIN;
+        for turn in 0..60u64 {
+            let now = BEGIN + turn * SIZE;
+            let first = turn as u32 * 1000;
+            count(&concentrator, first..first + 250, now);
+            concentrator.give_back(concentrator.take_due_at(now, false));
+            assert!(is_true(&concentrator).waiting <= 10 * 250);
+        }
+        let report = is_true(&concentrator);
+        assert_eq!((report.counted, report.lost), (60 * 250, 50 * 250));
+        // The same groups again and again are merged by bucket and take no more.
+        let bytes = concentrator.memory_bytes();
+        for _ in 0..10 {
+            concentrator.give_back(concentrator.take_due_at(BEGIN + 59 * SIZE, false));
+        }
+        assert_eq!(is_true(&concentrator), report);
+        assert!(concentrator.memory_bytes() <= bytes * 5 / 4);
+    }
+
+    #[test]
+    fn a_span_that_ended_before_the_oldest_open_bucket_goes_there() {
+        let concentrator = concentrator();
+        concentrator.inner.lock().oldest = BEGIN;
+        count(&concentrator, 0..1, BEGIN);
+        count(&concentrator, 1..2, BEGIN + 3 * SIZE);
+        // It would belong to the bucket that is kept by now.
+        count(&concentrator, 2..3, BEGIN + 3 * SIZE);
+        let starts =
+            |buckets: &[Bucket]| buckets.iter().map(|b| (b.start - BEGIN) / SIZE).collect::<Vec<_>>();
+        let inner = concentrator.inner.lock();
+        assert_eq!((starts(&inner.kept), starts(&inner.buckets)), (vec![0], vec![3]));
+        assert_eq!(inner.oldest, BEGIN + 2 * SIZE);
+    }
 }

@@ -77,9 +77,10 @@ pub(crate) enum Text {
 
 /// How many texts there are.
 pub(crate) const TEXTS: usize = 8;
-/// Bytes before the first text: status (4), gRPC code plus one (2), flags, number of additional tags, lengths, number of
-/// peer tags (4).
-const HEAD: usize = 12 + 4 * TEXTS;
+/// Bytes before the first text: HTTP status (4), gRPC code (4), flags, number of additional tags, number of peer tags (2),
+/// lengths.
+const HEAD: usize = LENGTHS + 4 * TEXTS;
+const LENGTHS: usize = 12;
 /// A key is filled with zeros to a multiple of this, so that it is hashed without a rest.
 const BLOCK: usize = 32;
 
@@ -96,7 +97,7 @@ pub(crate) enum Root {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) http_status: u32,
-    pub(crate) grpc: Option<u8>,
+    pub(crate) grpc: Option<u32>,
     pub(crate) synthetics: bool,
     pub(crate) root: Root,
     /// The resource is as it was agreed with the agent ([`super::Resources`]).
@@ -105,6 +106,8 @@ pub(crate) struct Facts {
 
 const SYNTHETICS: u8 = 4;
 const AGREED: u8 = 8;
+/// There is a gRPC code; 0 is one.
+const GRPC: u8 = 16;
 /// One store moves this much; what is too much is overwritten by the next.
 const STORE: usize = 32;
 
@@ -175,10 +178,9 @@ impl KeyWriter {
         self.buf.get(at..self.pos).unwrap_or(&[])
     }
 
-    /// A tag. With an empty value it is the key alone.
+    /// A tag: `prefix` is `key:`, or all of it.
     #[inline]
     pub(crate) fn tag(&mut self, prefix: &[u8], value: &[u8]) {
-        let prefix = if value.is_empty() { prefix.strip_suffix(b":").unwrap_or(prefix) } else { prefix };
         let len = (prefix.len() + value.len()) as u32;
         self.tags += 1;
         self.copy(&len.to_le_bytes(), 0, 4);
@@ -191,15 +193,17 @@ impl KeyWriter {
     pub(crate) fn end(&mut self, facts: Facts) -> std::ops::Range<usize> {
         let mut head = [0; HEAD];
         head[..4].copy_from_slice(&facts.http_status.to_le_bytes());
-        head[4..6].copy_from_slice(&facts.grpc.map_or(0, |code| u16::from(code) + 1).to_le_bytes());
-        head[6] = facts.root as u8
+        head[4..8].copy_from_slice(&facts.grpc.unwrap_or(0).to_le_bytes());
+        head[8] = facts.root as u8
             | if facts.synthetics { SYNTHETICS } else { 0 }
-            | if facts.agreed { AGREED } else { 0 };
-        head[7] = self.additional;
-        for (to, len) in head[8..].as_chunks_mut::<4>().0.iter_mut().zip(self.lengths) {
+            | if facts.agreed { AGREED } else { 0 }
+            | if facts.grpc.is_some() { GRPC } else { 0 };
+        head[9] = self.additional;
+        let peers = (self.tags - u32::from(self.additional)).min(u32::from(u16::MAX)) as u16;
+        head[10..12].copy_from_slice(&peers.to_le_bytes());
+        for (to, len) in head[LENGTHS..].as_chunks_mut::<4>().0.iter_mut().zip(self.lengths) {
             *to = len.to_le_bytes();
         }
-        head[HEAD - 4..].copy_from_slice(&(self.tags - u32::from(self.additional)).to_le_bytes());
         if let Some(to) = self.buf.get_mut(self.start..self.start + HEAD) {
             to.copy_from_slice(&head);
         }
@@ -256,9 +260,16 @@ pub(crate) struct Key<'k>(pub(crate) &'k [u8]);
 
 impl<'k> Key<'k> {
     fn length(self, text: usize) -> usize {
-        let at = 8 + 4 * text;
+        self.word(LENGTHS + 4 * text) as usize
+    }
+
+    fn byte(self, at: usize) -> u8 {
+        self.0.get(at).copied().unwrap_or(0)
+    }
+
+    fn word(self, at: usize) -> u32 {
         let bytes = self.0.get(at..at + 4).and_then(|b| b.try_into().ok());
-        bytes.map_or(0, |b| u32::from_le_bytes(b) as usize)
+        bytes.map_or(0, u32::from_le_bytes)
     }
 
     /// One of the texts.
@@ -269,14 +280,13 @@ impl<'k> Key<'k> {
 
     /// What it holds beside text.
     pub(crate) fn facts(self) -> Facts {
-        let word = |at: usize| u32::from(self.0.get(at).copied().unwrap_or(0));
-        let grpc = word(4) | word(5) << 8;
+        let flags = self.byte(8);
         Facts {
-            http_status: word(0) | word(1) << 8 | word(2) << 16 | word(3) << 24,
-            grpc: grpc.checked_sub(1).map(|code| code as u8),
-            synthetics: word(6) & u32::from(SYNTHETICS) != 0,
-            agreed: word(6) & u32::from(AGREED) != 0,
-            root: match word(6) & 3 {
+            http_status: self.word(0),
+            grpc: (flags & GRPC != 0).then(|| self.word(4)),
+            synthetics: flags & SYNTHETICS != 0,
+            agreed: flags & AGREED != 0,
+            root: match flags & 3 {
                 1 => Root::Yes,
                 2 => Root::No,
                 _ => Root::NotSet,
@@ -289,11 +299,11 @@ impl<'k> Key<'k> {
         let at = HEAD + (0..TEXTS).map(|t| self.length(t)).sum::<usize>();
         let all = self.0.get(at..).unwrap_or(&[]);
         let mut tags = Tags(all);
-        for _ in 0..self.0.get(7).copied().unwrap_or(0) {
+        for _ in 0..self.byte(9) {
             tags.next();
         }
         let (additional, rest) = all.split_at(all.len() - tags.0.len());
-        for _ in 0..self.length(TEXTS) {
+        for _ in 0..u16::from_le_bytes([self.byte(10), self.byte(11)]) {
             if tags.next().is_none() {
                 break;
             }
@@ -306,7 +316,7 @@ impl<'k> Key<'k> {
         Tags(self.lists().0)
     }
 
-    /// The peer tags, each `key:value` or, without a value, `key`.
+    /// The peer tags, each `key:value`.
     pub(crate) fn peers(self) -> Tags<'k> {
         Tags(self.lists().1)
     }
@@ -406,9 +416,9 @@ pub(crate) mod tests {
         w.text(Text::ServiceSource, b"xsrcx", 1, 3);
         w.additional(b"region:", b"eu");
         w.tag(b"db.name:", b"orders");
-        w.tag(b"out.host:", b"");
+        w.tag(b"out.host:", b"db");
         let facts =
-            Facts { http_status: 503, grpc: Some(255), synthetics: true, root: Root::No, agreed: true };
+            Facts { http_status: 503, grpc: Some(u32::MAX), synthetics: true, root: Root::No, agreed: true };
         let range = w.end(facts);
         let key = Key(&w.written()[range.clone()]);
         assert_eq!(key.facts(), facts);
@@ -417,7 +427,7 @@ pub(crate) mod tests {
         assert_eq!(key.text(Text::Resource), &long[..]);
         assert_eq!(key.text(Text::ServiceSource), b"src");
         assert_eq!(key.additional().collect::<Vec<_>>(), [b"region:eu"]);
-        assert_eq!(key.peers().collect::<Vec<_>>(), [&b"db.name:orders"[..], b"out.host"]);
+        assert_eq!(key.peers().collect::<Vec<_>>(), [&b"db.name:orders"[..], b"out.host:db"]);
 
         let mut copy = KeyWriter::default();
         let again = key.blocked(Blocked::default(), &mut copy);

@@ -6,7 +6,6 @@
 
 mod bucket;
 mod concentrator;
-mod grpc;
 mod key;
 mod memo;
 mod observe;
@@ -14,6 +13,7 @@ mod otlp_metrics;
 mod payload;
 mod resources;
 mod sketch;
+mod status;
 mod table;
 
 pub use bucket::{Collapsed, StatsLimits};

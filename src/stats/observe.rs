@@ -3,14 +3,15 @@
 //! [`Pending`] are counted by [`super::Concentrator::commit`], once a payload.
 //!
 //! A span counts if it is top level, measured, or of an eligible kind, and is no partial snapshot
-//! (`spec/reference-behaviour.md` 4.2). Times are clamped: a negative duration is 0, an end is within 0 and the largest
-//! i64.
+//! (`spec/reference-behaviour.md` 4.2). Times are cut as the agent cuts them before it counts: a duration that is
+//! negative, or that ends beyond the largest i64, or that begins before 1970, is 0. A span that begins before the year
+//! 2000 ended now, or, with [`Clock::Replay`], when it says, but not before 1970.
 
-use super::concentrator::Concentrator;
-use super::grpc;
+use super::concentrator::{Clock, Concentrator};
 use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
 use super::memo::Memo;
 use super::resources::{self, Known, MAX_NAME, Resources};
+use super::status;
 use crate::msgpack::reader;
 use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
 
@@ -28,6 +29,10 @@ pub const STATS_SLOTS: &[Slot] = &[
     Slot::GrpcText1,
     Slot::GrpcText2,
     Slot::GrpcText3,
+    Slot::GrpcText4,
+    Slot::RpcSystem,
+    Slot::RpcSystemName,
+    Slot::HttpResponseText,
     Slot::TracerTopLevel,
     Slot::TopLevel,
     Slot::Measured,
@@ -37,10 +42,9 @@ pub const STATS_SLOTS: &[Slot] = &[
     Slot::GrpcNumber1,
     Slot::GrpcNumber2,
     Slot::GrpcNumber3,
+    Slot::GrpcNumber4,
+    Slot::HttpResponseNumber,
 ];
-
-const GRPC_TEXTS: [Slot; 4] = [Slot::GrpcText0, Slot::GrpcText1, Slot::GrpcText2, Slot::GrpcText3];
-const GRPC_NUMBERS: [Slot; 4] = [Slot::GrpcNumber0, Slot::GrpcNumber1, Slot::GrpcNumber2, Slot::GrpcNumber3];
 
 /// Kinds that count when the agent names none.
 pub const DEFAULT_KINDS: [&str; 4] = ["server", "client", "producer", "consumer"];
@@ -48,6 +52,8 @@ pub const DEFAULT_KINDS: [&str; 4] = ["server", "client", "producer", "consumer"
 pub const MAX_ADDITIONAL: usize = 4;
 /// Characters of an additional tag's value.
 const MAX_ADDITIONAL_CHARS: usize = 200;
+/// The agent takes no earlier start for true.
+const YEAR_2000_NS: i64 = 946_684_800_000_000_000;
 /// More peer tags are not asked for.
 const MAX_PEERS: usize = 20_000;
 
@@ -57,7 +63,7 @@ pub type Quantize = fn(&[u8], &mut Vec<u8>) -> Verdict;
 /// What the stage looks at. Made anew when the agent says something new of itself.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    kinds: Vec<Kind>,
+    kinds: Vec<Word>,
     /// Kinds of more than eight bytes.
     long_kinds: Vec<Box<[u8]>>,
     /// By the number that the scan gives a configured key: what it is.
@@ -72,15 +78,9 @@ pub struct Rules {
     /// The number that the scan gives `db.type`, when resources are obfuscated.
     db_type: Option<u16>,
     seed: Seed,
+    clock: Clock,
     /// Tells one list of tags from another.
     id: u64,
-}
-
-/// A kind of up to eight bytes.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    len: usize,
-    word: u64,
 }
 
 /// One more than the index; 0: it is none.
@@ -111,13 +111,14 @@ impl Rules {
             resources: None,
             db_type: None,
             seed: concentrator.seed(),
+            clock: concentrator.clock(),
             id: Seed::default().hash(&[]),
         };
         let named = kinds.iter().map(String::as_str);
         let default: &[&str] = if kinds.is_empty() { &DEFAULT_KINDS } else { &[] };
         for kind in named.chain(default.iter().copied()) {
             match lower_word(Place { from: kind.as_bytes(), at: 0, len: kind.len() }) {
-                Some(word) => rules.kinds.push(Kind { len: kind.len(), word }),
+                Some(word) => rules.kinds.push(word),
                 None => rules.long_kinds.push(kind.as_bytes().into()),
             }
         }
@@ -200,8 +201,13 @@ impl Rules {
         if pending.seen <= pending.done {
             return;
         }
-        let duration = span.duration.max(0);
-        let end = span.start.saturating_add(duration).max(0) as u64;
+        let possible = 0..=i64::MAX.wrapping_sub(span.start);
+        let duration = if possible.contains(&span.duration) { span.duration } else { 0 };
+        let end = if span.start < YEAR_2000_NS && self.clock == Clock::Wall {
+            u64::MAX
+        } else {
+            span.start.saturating_add(duration).max(0) as u64
+        };
         let range = self.key(bytes, arena, span, kind, pending);
         let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
         pending.records.push(Record {
@@ -259,8 +265,8 @@ impl Rules {
             self.tags(bytes, arena, span, kind, pending);
         }
         let facts = Facts {
-            http_status: http_status(bytes, arena, span),
-            grpc: if span.present & GRPC != 0 { grpc_status(bytes, arena, span) } else { None },
+            http_status: if span.present & STATUS != 0 { status::http(bytes, arena, span) } else { 0 },
+            grpc: if span.present & GRPC != 0 { status::grpc(bytes, arena, span) } else { None },
             synthetics: span.has(Slot::Origin) && slot(Slot::Origin).text().starts_with(b"synthetics"),
             root: if span.parent_id == 0 { Root::Yes } else { Root::No },
             agreed: self.agreed(),
@@ -305,7 +311,7 @@ impl Rules {
     #[inline]
     fn counts_kind(&self, kind: Place<'_>) -> bool {
         match lower_word(kind) {
-            Some(word) => self.kinds.iter().any(|k| k.len == kind.len && k.word == word),
+            Some(word) => self.kinds.contains(&word),
             None => self.long_kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text())),
         }
     }
@@ -338,6 +344,9 @@ impl Rules {
             for i in 0..pending.found.len() {
                 let Some(&(peer, at)) = pending.found.get(i) else { break };
                 let value = place(bytes, arena, at);
+                if value.len == 0 {
+                    continue;
+                }
                 match pending.memo.find(peer, value.from, value.at, value.len) {
                     Some((from, at, len)) => pending.keys.known_tag(from, at, len),
                     None => self.peer_tag(peer, value.text(), pending),
@@ -346,7 +355,12 @@ impl Rules {
         } else if internal && !self.peers.is_empty() {
             let base = slot_place(bytes, arena, span, Slot::BaseService);
             if base.len > 0 {
-                pending.keys.tag(b"_dd.base_service:", base.text());
+                pending.scratch.clear();
+                let value = match (self.quantize)(base.text(), &mut pending.scratch) {
+                    Verdict::Replace => &pending.scratch,
+                    _ => base.text(),
+                };
+                pending.keys.tag(b"_dd.base_service:", value);
             }
         }
     }
@@ -382,43 +396,72 @@ fn put(found: &mut Vec<(u16, u32)>, peer: u16, value_at: u32) {
 #[inline]
 fn kind_of(kind: Place<'_>) -> (bool, bool) {
     let word = lower_word(kind);
-    let is = |len, of: &[u8; 8]| kind.len == len && word == Some(u64::from_le_bytes(*of));
+    let is = |len, of: &[u8; 8]| word == Some(Word { len, letters: u64::from_le_bytes(*of) });
     let peers = is(6, b"client\0\0") || is(8, b"producer") || is(8, b"consumer");
     (peers, kind.len == 0 || is(8, b"internal"))
 }
 
-/// A text of up to eight bytes as one word, letters in lower case.
+/// A text of up to eight bytes, letters in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word {
+    len: usize,
+    letters: u64,
+}
+
 #[inline(always)]
-fn lower_word(text: Place<'_>) -> Option<u64> {
+fn lower_word(text: Place<'_>) -> Option<Word> {
     // Of all bytes only the two cases of a letter become that letter.
     const LOWER: u64 = 0x2020_2020_2020_2020;
+    const BEYOND_ASCII: u64 = 0x8080_8080_8080_8080;
     if text.len > 8 {
-        return None;
+        return odd_word(text);
     }
     let word = match text.from.get(text.at..).and_then(|b| b.first_chunk::<8>()) {
         Some(word) => u64::from_le_bytes(*word),
         None => text.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
     };
     let mask = if text.len == 8 { u64::MAX } else { (1 << (8 * text.len)) - 1 };
-    Some((word | LOWER) & mask)
+    let letters = (word | LOWER) & mask;
+    if letters & BEYOND_ASCII != 0 { odd_word(text) } else { Some(Word { len: text.len, letters }) }
 }
 
-const fn mask(slots: &[Slot]) -> u32 {
+/// Go's lower case of a capital i with a dot is `i`, the only letter beyond ASCII that becomes one of a kind's.
+#[cold]
+fn odd_word(text: Place<'_>) -> Option<Word> {
+    let folded = std::str::from_utf8(text.text()).ok()?.replace('\u{130}', "i");
+    let small = folded.is_ascii() && folded.len() <= 8;
+    small.then(|| lower_word(Place { from: folded.as_bytes(), at: 0, len: folded.len() }))?
+}
+
+const fn mask(slots: &[Slot]) -> u64 {
     let (mut m, mut i) = (0, 0);
     while i < slots.len() {
-        m |= 1 << slots[i] as u32;
+        m |= 1 << slots[i] as u64;
         i += 1;
     }
     m
 }
 
-const MARKS: u32 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
-const HTTP: u32 = mask(&[Slot::HttpMethod, Slot::HttpEndpoint, Slot::HttpRoute]);
-const GRPC: u32 = mask(&GRPC_TEXTS) | mask(&GRPC_NUMBERS);
+const MARKS: u64 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
+const HTTP: u64 = mask(&[Slot::HttpMethod, Slot::HttpEndpoint, Slot::HttpRoute]);
+const STATUS: u64 =
+    mask(&[Slot::HttpStatusText, Slot::HttpStatusNumber, Slot::HttpResponseText, Slot::HttpResponseNumber]);
+const GRPC: u64 = mask(&[
+    Slot::GrpcText0,
+    Slot::GrpcText1,
+    Slot::GrpcText2,
+    Slot::GrpcText3,
+    Slot::GrpcText4,
+    Slot::GrpcNumber0,
+    Slot::GrpcNumber1,
+    Slot::GrpcNumber2,
+    Slot::GrpcNumber3,
+    Slot::GrpcNumber4,
+]);
 
 /// A text: `from[at..at + len]`. Whoever copies it may copy more than its length.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     from: &'a [u8],
     at: usize,
     len: usize,
@@ -426,7 +469,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     #[inline(always)]
-    fn text(self) -> &'a [u8] {
+    pub(super) fn text(self) -> &'a [u8] {
         self.from.get(self.at..self.at + self.len).unwrap_or(&[])
     }
 }
@@ -446,7 +489,7 @@ fn place<'a>(bytes: &'a [u8], arena: &'a Arena, at: u32) -> Place<'a> {
 
 /// The text of a recognised tag; empty if the span has none.
 #[inline(always)]
-fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) -> Place<'a> {
+pub(super) fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) -> Place<'a> {
     match span.slot(slot) {
         Some(at) => place(bytes, arena, at as u32),
         None => Place { from: bytes, at: 0, len: 0 },
@@ -458,24 +501,6 @@ fn hit<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, number: u16) -> &'a [
     let hits = arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
     let found = hits.iter().rfind(|hit| hit.key == number);
     found.map_or(&[], |hit| place(bytes, arena, hit.value_at).text())
-}
-
-/// Number before text; what is neither is 0.
-#[inline]
-fn http_status(bytes: &[u8], arena: &Arena, span: &Span) -> u32 {
-    if let Some(v) = arena.slot_number(bytes, span, Slot::HttpStatusNumber) {
-        return v as u32;
-    }
-    grpc::number(slot_place(bytes, arena, span, Slot::HttpStatusText).text()).unwrap_or(0)
-}
-
-#[cold]
-fn grpc_status(bytes: &[u8], arena: &Arena, span: &Span) -> Option<u8> {
-    let mut texts =
-        GRPC_TEXTS.into_iter().filter_map(|slot| grpc::of_text(slot_place(bytes, arena, span, slot).text()));
-    let numbers = GRPC_NUMBERS.into_iter();
-    let mut numbers = numbers.filter_map(|slot| grpc::of_number(arena.slot_number(bytes, span, slot)?));
-    texts.next().or_else(|| numbers.next())
 }
 
 /// One span that counts.

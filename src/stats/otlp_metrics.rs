@@ -5,9 +5,9 @@
 
 use super::bucket::{Cell, Group};
 use super::concentrator::Part;
-use super::grpc;
 use super::key::{Root, Text};
 use super::sketch::value_of;
+use super::status;
 use crate::settings::Metadata;
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn attributes(group: &Group, failed: bool, metadata: &Metadata) -> Vec<Value> {
     out.present("http.request.method", &lossy(Text::HttpMethod));
     out.present("http.route", &lossy(Text::HttpEndpoint));
     if let Some(code) = facts.grpc {
-        let name = grpc::name(code).map_or_else(|| code.to_string(), str::to_owned);
+        let name = status::grpc_name(code).map_or_else(|| code.to_string(), str::to_owned);
         out.text("rpc.response.status_code", &name);
     }
     if facts.http_status != 0 {

@@ -7,6 +7,7 @@ use super::key::{Root, Tags, Text};
 use super::sketch::Sketch;
 use crate::msgpack::writer as w;
 use crate::settings::Metadata;
+use std::borrow::Cow;
 
 /// Appends a payload of these parts.
 pub(crate) fn encode(parts: &[Part], bucket_ns: u64, metadata: &Metadata, sequence: u64, out: &mut Vec<u8>) {
@@ -87,7 +88,7 @@ fn text(out: &mut Vec<u8>, name: &str, value: &str) {
 
 #[inline(never)]
 fn lossy(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text(out, name, &String::from_utf8_lossy(value));
+    text(out, name, &repaired(value));
 }
 
 #[inline(never)]
@@ -105,7 +106,19 @@ fn empty_list(out: &mut Vec<u8>, name: &str) {
 fn tags(out: &mut Vec<u8>, name: &str, list: Tags<'_>) {
     w::str(out, name.as_bytes());
     w::array_head(out, list.count() as u32);
-    list.for_each(|tag| w::str(out, String::from_utf8_lossy(tag).as_bytes()));
+    list.for_each(|tag| w::str(out, repaired(tag).as_bytes()));
+}
+
+/// The text, with U+FFFD for each byte that belongs to no character, as the agent's decoder repairs text.
+fn repaired(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(text.utf8_chunks().fold(String::new(), |mut out, part| {
+            out.push_str(part.valid());
+            out.extend(part.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+            out
+        })),
+    }
 }
 
 #[inline(never)]

@@ -79,7 +79,7 @@ pub struct Span {
     pub(crate) links: Range,
     pub(crate) events: Range,
     /// Which of `slots` are set.
-    pub(crate) present: u32,
+    pub(crate) present: u64,
     /// First of this span's hits, and how many.
     pub(crate) hits_at: u32,
     pub(crate) hits_len: u32,
@@ -187,13 +187,13 @@ impl Span {
     /// Offset of the value of a recognised key.
     #[inline(always)]
     pub(crate) fn slot(&self, slot: Slot) -> Option<usize> {
-        if self.present & (1 << slot as u32) != 0 { Some(self.slots[slot as usize] as usize) } else { None }
+        if self.present & (1 << slot as u64) != 0 { Some(self.slots[slot as usize] as usize) } else { None }
     }
 
     /// Whether a recognised key is there, whatever its value.
     #[inline(always)]
     pub(crate) fn has(&self, slot: Slot) -> bool {
-        self.present & (1 << slot as u32) != 0
+        self.present & (1 << slot as u64) != 0
     }
 }
 

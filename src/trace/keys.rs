@@ -24,6 +24,10 @@ pub enum Slot {
     GrpcText1,
     GrpcText2,
     GrpcText3,
+    GrpcText4,
+    RpcSystem,
+    RpcSystemName,
+    HttpResponseText,
     Env,
     Version,
     Component,
@@ -44,13 +48,15 @@ pub enum Slot {
     GrpcNumber1,
     GrpcNumber2,
     GrpcNumber3,
+    GrpcNumber4,
+    HttpResponseNumber,
 }
 
 /// How many slots a span has.
-pub(crate) const SLOTS: usize = 32;
+pub(crate) const SLOTS: usize = 38;
 
 /// The slots whose key stands in `meta`.
-pub(crate) const META: [(Slot, &[u8]); 20] = [
+pub(crate) const META: [(Slot, &[u8]); 24] = [
     (Slot::SpanKind, b"span.kind"),
     (Slot::HttpStatusText, b"http.status_code"),
     (Slot::HttpMethod, b"http.method"),
@@ -63,6 +69,10 @@ pub(crate) const META: [(Slot, &[u8]); 20] = [
     (Slot::GrpcText1, b"grpc.code"),
     (Slot::GrpcText2, b"rpc.grpc.status.code"),
     (Slot::GrpcText3, b"grpc.status.code"),
+    (Slot::GrpcText4, b"rpc.response.status_code"),
+    (Slot::RpcSystem, b"rpc.system"),
+    (Slot::RpcSystemName, b"rpc.system.name"),
+    (Slot::HttpResponseText, b"http.response.status_code"),
     (Slot::Env, b"env"),
     (Slot::Version, b"version"),
     (Slot::Component, b"component"),
@@ -74,7 +84,7 @@ pub(crate) const META: [(Slot, &[u8]); 20] = [
 ];
 
 /// The slots whose key stands in `metrics`.
-pub(crate) const METRICS: [(Slot, &[u8]); 12] = [
+pub(crate) const METRICS: [(Slot, &[u8]); 14] = [
     (Slot::SamplingPriority, b"_sampling_priority_v1"),
     (Slot::SpanSamplingMechanism, b"_dd.span_sampling.mechanism"),
     (Slot::AnalyticsRate, b"_dd1.sr.eausr"),
@@ -87,21 +97,23 @@ pub(crate) const METRICS: [(Slot, &[u8]); 12] = [
     (Slot::GrpcNumber1, b"grpc.code"),
     (Slot::GrpcNumber2, b"rpc.grpc.status.code"),
     (Slot::GrpcNumber3, b"grpc.status.code"),
+    (Slot::GrpcNumber4, b"rpc.response.status_code"),
+    (Slot::HttpResponseNumber, b"http.response.status_code"),
 ];
 
-const fn mask(keys: &[(Slot, &[u8])]) -> u32 {
+const fn mask(keys: &[(Slot, &[u8])]) -> u64 {
     let (mut m, mut i) = (0, 0);
     while i < keys.len() {
-        m |= 1 << keys[i].0 as u32;
+        m |= 1 << keys[i].0 as u64;
         i += 1;
     }
     m
 }
 
 /// The bits of the slots of `meta`.
-pub(crate) const META_SLOTS: u32 = mask(&META);
+pub(crate) const META_SLOTS: u64 = mask(&META);
 /// The bits of the slots of `metrics`.
-pub(crate) const METRICS_SLOTS: u32 = mask(&METRICS);
+pub(crate) const METRICS_SLOTS: u64 = mask(&METRICS);
 
 /// What a recognised key is: a slot, or the number of a configured key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

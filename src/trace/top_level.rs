@@ -84,7 +84,7 @@ impl TopLevel {
     }
 }
 
-const MARKS: u32 = 1 << Slot::TopLevel as u32 | 1 << Slot::TracerTopLevel as u32;
+const MARKS: u64 = 1 << Slot::TopLevel as u64 | 1 << Slot::TracerTopLevel as u64;
 
 /// Whether the tracer or somebody before us has marked the span.
 pub(crate) fn is_marked(bytes: &[u8], arena: &Arena, span: &Span) -> bool {

@@ -1,5 +1,6 @@
-//! Payloads from a seed, for recording: what tracers write, what they should not write, and bytes that are damaged. Shares
-//! no code with the library and no random number generator with anybody, so that a seed means the same for ever.
+//! Payloads from a seed, for recording: what tracers write, what they should not write, and bytes that are
+//! damaged. Shares no code with the library and no random number generator with anybody, so that a seed means
+//! the same for ever.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
@@ -38,7 +39,8 @@ pub enum Kind {
     Plain,
     /// Values that rules of obfuscation, normalization, stats and sampling look at.
     Rules,
-    /// Odd but acceptable: nil, other widths, doubled and unknown keys, links, events, text that is not UTF-8.
+    /// Odd but acceptable: nil, other widths, doubled and unknown keys, links, events, text that is not
+    /// UTF-8.
     Odd,
     /// Odd, with bytes changed, left out or cut off.
     Damaged,

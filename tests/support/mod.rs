@@ -1,5 +1,6 @@
-//! A scripted agent on loopback, over TCP or a Unix socket: it records the raw requests and answers, or misbehaves, step
-//! by step as told. Each request takes the next step of the script; when there is none, the agent answers 200.
+//! A scripted agent on loopback, over TCP or a Unix socket: it records the raw requests and answers, or
+//! misbehaves, step by step as told. Each request takes the next step of the script; when there is none, the
+//! agent answers 200.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
@@ -43,6 +44,8 @@ pub enum Step {
     Dribble(Vec<u8>, Duration),
     /// Wait, then answer.
     Late(Duration, Vec<u8>),
+    /// Answer when the test says so: what happens meanwhile does not depend on how fast the machine is.
+    Held(Hold, Vec<u8>),
     /// Answer when only the head was read, leave the body unread, close.
     Early(Vec<u8>),
     /// The same, but neither read on nor close.
@@ -65,6 +68,23 @@ pub enum Step {
     HugeChunked(u64),
     /// Say these bytes, then reset.
     SayAndReset(Vec<u8>),
+}
+
+/// Holds an answer back until [`Hold::release`].
+#[derive(Clone, Debug, Default)]
+pub struct Hold(Arc<AtomicBool>);
+
+impl Hold {
+    pub fn release(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// How long something may take that a quiet machine does within `limit`: so many times as long. Four times,
+/// or what `TEST_SLOWNESS` says.
+pub fn patient(limit: Duration) -> Duration {
+    let factor = std::env::var("TEST_SLOWNESS").ok().and_then(|text| text.parse::<u32>().ok());
+    limit * factor.unwrap_or(4).max(1)
 }
 
 /// One request as it came.
@@ -108,12 +128,14 @@ pub fn say(status: u16, body: &str) -> Step {
 
 struct Shared {
     script: Mutex<VecDeque<Step>>,
-    /// What `GET /info` is answered, the last step again and again; nothing: 404. `None`: it takes part in the script.
+    /// What `GET /info` is answered, the last step again and again; nothing: 404. `None`: it takes part in
+    /// the script.
     info: Mutex<Option<VecDeque<Step>>>,
     info_requests: AtomicUsize,
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<Arc<Socket>>>,
     connections: AtomicUsize,
+    closed_later: AtomicUsize,
     announces: AtomicBool,
     stop: AtomicBool,
 }
@@ -167,6 +189,7 @@ impl ScriptedAgent {
             requests: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
+            closed_later: AtomicUsize::new(0),
             announces: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
@@ -181,8 +204,8 @@ impl ScriptedAgent {
         self.shared.script.lock().unwrap().push_back(step);
     }
 
-    /// `GET /info` takes steps of the script and is recorded, like any request. Otherwise an exporter's own questions
-    /// would come between those of the test.
+    /// `GET /info` takes steps of the script and is recorded, like any request. Otherwise an exporter's own
+    /// questions would come between those of the test.
     pub fn info_in_script(self) -> Self {
         *self.shared.info.lock().unwrap() = None;
         self
@@ -217,11 +240,30 @@ impl ScriptedAgent {
 
     /// Waits until so many requests were read.
     pub fn await_requests(&self, n: usize) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + patient(Duration::from_secs(10));
         while self.shared.requests.lock().unwrap().len() < n {
             assert!(Instant::now() < until, "the agent saw no {n} requests");
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+impl ScriptedAgent {
+    /// Waits until so many connections were closed by [`Step::SayAndCloseLater`].
+    pub fn await_closed_later(&self, n: usize) {
+        let until = Instant::now() + patient(Duration::from_secs(10));
+        while self.shared.closed_later.load(Ordering::SeqCst) < n {
+            assert!(Instant::now() < until, "the agent closed no {n} connections");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Stops, then gives all that was read: whatever was answered is among it.
+    pub fn stop(self) -> Vec<Recorded> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        let requests = shared.requests.lock().unwrap();
+        requests.clone()
     }
 }
 
@@ -277,7 +319,8 @@ fn accept(shared: &Arc<Shared>, listener: &Socket) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             serve(&shared, &socket, number);
-            // The list of open sockets holds one reference; without it this was the last, and the socket closes.
+            // The list of open sockets holds one reference; without it this was the last, and the socket
+            // closes.
             shared.open.lock().unwrap().retain(|s| !Arc::ptr_eq(s, &socket));
         });
     }
@@ -379,6 +422,8 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             Step::SayAndCloseLater(bytes, pause) => {
                 let _ = io.write_all(&bytes);
                 std::thread::sleep(pause);
+                let _ = socket.shutdown(Shutdown::Both);
+                shared.closed_later.fetch_add(1, Ordering::SeqCst);
                 return;
             }
             Step::Dribble(bytes, pause) => {
@@ -391,6 +436,12 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             }
             Step::Late(pause, bytes) => {
                 std::thread::sleep(pause);
+                let _ = io.write_all(&bytes);
+            }
+            Step::Held(hold, bytes) => {
+                while !hold.0.load(Ordering::SeqCst) && !shared.stop.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 let _ = io.write_all(&bytes);
             }
             Step::Early(bytes) => {
@@ -435,8 +486,8 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
     }
 }
 
-/// Closes with a reset: TCP by a linger time of zero. A Unix socket resets when there is something unread, which the
-/// steps that read only a part see to; otherwise it just closes.
+/// Closes with a reset: TCP by a linger time of zero. A Unix socket resets when there is something unread,
+/// which the steps that read only a part see to; otherwise it just closes.
 fn reset(socket: &Socket) {
     let _ = socket.set_linger(Some(Duration::ZERO));
 }

@@ -1,7 +1,7 @@
 //! Msgpack by hand: small builders for payloads that no tracer writes, and a strict reader of v0.4 bodies.
 //!
-//! The strict reader accepts exactly what both v0.4 decoders of the Go agent accept (the classic and the converting one);
-//! it works on `rmpv` values and shares no code with the library.
+//! The strict reader accepts exactly what both v0.4 decoders of the Go agent accept (the classic and the
+//! converting one); it works on `rmpv` values and shares no code with the library.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 

@@ -1,7 +1,7 @@
 //! `bench`: measures our crate beside the reference's crates and writes `build/bench/parts/<group>.json`.
 //!
-//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [--only ROW] [GROUP...]`, groups: main wire dialogue flat stats obfuscation;
-//! none = all.
+//! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [--only ROW] [GROUP...]`, groups: main wire
+//! dialogue flat stats obfuscation; none = all.
 //! `scripts/bench.sh` calls it and joins the parts (other programs add theirs) to `build/bench/results.json`.
 //! How a figure comes about: `measure.rs`. Which rows there are: `rows/`. The opponents: `libdd.rs`.
 

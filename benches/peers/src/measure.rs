@@ -1,16 +1,20 @@
 //! How a figure comes about.
 //!
-//! A machine's speed moves by tens of percent within seconds, so no time is compared with one that was taken at another
-//! moment. A case is measured in rounds; in each round the walk, our side and every opponent run right after one another,
-//! each warmed by one untimed call and then timed for some ten milliseconds. Time is the thread's own processor time, so
-//! that what else runs on the machine shows as little as it can (network rows take the clock on the wall). What is kept of
-//! a round is ratios. The medians over the rounds are reported in a form in which they can be recomputed from the rows:
+//! A machine's speed moves by tens of percent within seconds, so no time is compared with one that was taken
+//! at another moment. A case is measured in rounds; in each round the walk, our side and every opponent run
+//! right after one another, each warmed by one untimed call and then timed for some ten milliseconds. Time is
+//! the thread's own processor time, so that what else runs on the machine shows as little as it can (network
+//! rows take the clock on the wall). What is kept of a round is ratios. The medians over the rounds are
+//! reported in a form in which they can be recomputed from the rows:
 //!
-//! - `ours / ours of the row "walk"` of the same payload is the median of the paired ratios "our time / the walk's time";
-//! - `ratio` is the median of the paired ratios "the opponent's time / our time", and `opponent` is `ratio * ours`.
+//! - `ours / ours of the row "walk"` of the same payload is the median of the paired ratios "our time / the
+//!   walk's time";
+//! - `ratio` is the median of the paired ratios "the opponent's time / our time", and `opponent` is `ratio *
+//!   ours`.
 //!
-//! The walk's own figure is the median over all walks that were timed on that payload, beside whatever case. Groups may
-//! run at different times, so `scripts/bench_join.py` restates all of them with one walk a payload.
+//! The walk's own figure is the median over all walks that were timed on that payload, beside whatever case.
+//! Groups may run at different times, so `scripts/bench_join.py` restates all of them with one walk a
+//! payload.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -191,7 +195,8 @@ impl Bench {
         self.pending.push(Pending { row, times_walk: None, ratio: None });
     }
 
-    /// A case in absolute time, in microseconds a call (network rows): the median over the rounds, paired with opponents.
+    /// A case in absolute time, in microseconds a call (network rows): the median over the rounds, paired
+    /// with opponents.
     pub fn run_absolute(&mut self, mut case: Case<'_>) {
         let Some(work) = case.ours.as_mut() else { return };
         let ours_calls = calls_in_a_slice(work.as_mut());
@@ -259,7 +264,8 @@ impl Bench {
                 let walk = walks.get(&row.payload).copied();
                 row.ours = row.ours.or(times_walk.zip(walk).map(|(times, walk)| times * walk));
                 row.times_walk = times_walk;
-                // An opponent without our side is given in its own time: ratio against the walk times the walk.
+                // An opponent without our side is given in its own time: ratio against the walk times the
+                // walk.
                 row.opponent = ratio.zip(row.ours.or(walk)).map(|(ratio, base)| ratio * base);
                 row.ratio = ratio.filter(|_| row.ours.is_some());
                 row

@@ -1,12 +1,12 @@
 //! Our side, put together by the public API as the exporter does it: everything that one payload leaves behind is kept
 //! for the next.
 
-use data_pipeline::settings::Metadata;
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter, each_span};
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{self, Clock, Concentrator, Pending, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, SpanAccess,

@@ -1,10 +1,10 @@
 //! The walk: the floor under every figure. Skips each msgpack value by its head and reads nothing else.
 //!
-//! Its form is fixed, since every bound of the wire and stats rows is a multiple of it: a `match` on the first byte, one
-//! counter of values still to come, no recursion, each skip checked against the end; arm by arm that of `walk.c`, since
-//! other groupings of the same arms cost up to 10 % more. Three forms of one loop stand side
-//! by side: ours in safe Rust, `benches/walk.c` (the yardstick), and the same loop around `rmp`'s `read_marker` (a witness
-//! that nobody here wrote).
+//! Its form is fixed, since every bound of the wire and stats rows is a multiple of it: a `match` on the
+//! first byte, one counter of values still to come, no recursion, each skip checked against the end; arm by
+//! arm that of `walk.c`, since other groupings of the same arms cost up to 10 % more. Three forms of one loop
+//! stand side by side: ours in safe Rust, `benches/walk.c` (the yardstick), and the same loop around `rmp`'s
+//! `read_marker` (a witness that nobody here wrote).
 
 use rmp::Marker;
 
@@ -135,8 +135,8 @@ mod c {
 
 /// `benches/walk.c` on the same bytes.
 pub fn walk_c(bytes: &[u8]) -> Option<usize> {
-    // SAFETY: walk_c reads `length` bytes from the pointer at most (every skip is compared with the end) and keeps nothing
-    // but its static `end`; the bench calls it from one thread.
+    // SAFETY: walk_c reads `length` bytes from the pointer at most (every skip is compared with the end) and
+    // keeps nothing but its static `end`; the bench calls it from one thread.
     let taken = unsafe { c::walk_c(bytes.as_ptr(), bytes.len()) };
     (taken > 0).then_some(taken)
 }

@@ -1,17 +1,19 @@
-//! What senders do: take a batch out of the queue, merge it, send it, tell whoever waits.
+//! What senders do: take a batch, merge it, send it, tell whoever waits.
 //!
 //! Senders are native threads that start when something is offered and end when nothing was for a while. They hold their
 //! exporter only while they deliver for it. A payload that cannot be read does not spoil its batch: each goes alone then.
+//! What could not be delivered now goes back to where it waits ([`Queue::settle`]); a sender need not know where that is.
 
 use super::parcel::{Batch, Parcel};
-use super::queue::{Offer, Offering, Queue, evicted};
-use super::spool::Record;
-use crate::account::{Counts, DropReason};
+use super::queue::{Offer, Offering, Queue, closed, evicted};
+use super::spool::Meta;
+use crate::account::{Counts, DropReason, Later, Past, Verdict};
 use crate::convert::Workspace;
 use crate::delivery::dispatch::{Dispatcher, Held, HeldResult, HeldState};
-use crate::delivery::response::DroppedP0;
+use crate::delivery::presence::Condition;
+use crate::delivery::response::AgentResponse;
 use crate::error::{Error, ErrorKind};
-use crate::health::journal::Topic;
+use crate::health::journal::{Severity, Topic};
 use crate::msgpack::{reader, writer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -27,28 +29,51 @@ impl Dispatcher {
         offer: Offer<'_>,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Result<(), Error>, E> {
+        if offer.size == 0 {
+            return Ok(self.offer_nothing(offer));
+        }
         let offering = self.queue.offer(offer, fill)?;
         if offering.wants_sender {
             self.start_senders();
         }
-        Ok(self.heed(offering))
+        Ok(self.report(offering))
     }
 
-    fn heed(&self, offering: Offering) -> Result<(), Error> {
-        if offering.lost != Counts::default() {
+    /// An empty payload is read at once: it says and counts what `send` does.
+    #[cold]
+    fn offer_nothing(&self, offer: Offer<'_>) -> Result<(), Error> {
+        let result = self.process(&mut Workspace::default(), &[], offer.dropped);
+        if let Some(done) = offer.done {
+            done(result.clone());
+        }
+        result.map(drop)
+    }
+
+    fn report(&self, offering: Offering) -> Result<(), Error> {
+        if offering.lost != Counts::default() || offering.refused.is_some() || !offering.evicted.is_empty() {
             let why = offering.refused.clone().unwrap_or_else(evicted);
             self.lost_in_queue(&why, offering.lost);
             for done in offering.evicted {
                 done(Err(why.clone()));
             }
+            self.report_troubles();
         }
         offering.refused.map_or(Ok(()), Err)
     }
 
     #[cold]
     fn lost_in_queue(&self, why: &Error, lost: Counts) {
-        let topic = Topic::of(DropReason::of(why.kind(), None));
-        self.journal.trouble(topic, lost, why.message(), Instant::now());
+        self.journal.trouble(Topic::of(DropReason::of_error(why)), lost, why.message(), Instant::now());
+    }
+
+    fn report_troubles(&self) {
+        for (lost, text) in self.queue.troubles() {
+            if lost == Counts::default() {
+                self.journal.note(Severity::Warning, text);
+            } else {
+                self.journal.trouble(Topic::of(DropReason::SpoolDamaged), lost, &text, Instant::now());
+            }
+        }
     }
 
     /// Starts as many senders as the queue wants.
@@ -65,171 +90,189 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a batch. What is not settled then is in the queue or in the spool again.
+    /// Sends a batch. What could not be delivered now says so in its parcel.
     fn deliver(&self, ws: &mut Workspace, merged: &mut Vec<u8>, batch: &mut Batch<'_>) {
-        if batch.is_from_spool() && !self.is_agent_there() {
-            batch.later = true;
-            return;
-        }
-        self.queue.lies_on_disk(batch, false);
         self.expire(batch);
-        let mut why = None;
-        let mut together: Vec<&mut Parcel> = Vec::new();
+        let mut together: Vec<(&mut Parcel, u64)> = Vec::new();
         for parcel in batch.parcels.iter_mut().filter(|p| p.is_open()) {
-            if !parcel.counted && traces_of(&parcel.payload).is_some() {
-                together.push(parcel);
-            } else {
-                self.deliver_alone(ws, parcel, &mut why);
+            match spans_of(&parcel.record.payload).filter(|_| parcel.can_be_merged()) {
+                Some(spans) => together.push((parcel, spans)),
+                None => self.deliver_alone(ws, parcel),
             }
         }
-        if together.len() < 2 || self.are_unread_together(ws, merged, &mut together, &mut why) {
-            together.into_iter().filter(|p| p.is_open()).for_each(|p| self.deliver_alone(ws, p, &mut why));
-        }
-        if let Some(error) = why {
-            self.keep(batch, &error);
+        if together.len() < 2
+            || !merge(&together, merged)
+            || !self.deliver_together(ws, merged, &mut together)
+        {
+            together.into_iter().for_each(|(parcel, _)| self.deliver_alone(ws, parcel));
         }
     }
 
-    /// What has waited too long, and cannot be kept on disk, is dropped.
+    /// What has waited too long is not tried any more.
     fn expire(&self, batch: &mut Batch<'_>) {
         let (budget, now) = (self.config.queue.budget, Instant::now());
         for parcel in batch.parcels.iter_mut().filter(|p| p.offered + budget <= now) {
-            if self.keep_on_disk(parcel) {
-                continue;
-            }
-            let why = Error::new(
+            parcel.wait(Error::new(
                 ErrorKind::TimedOut,
                 format!("the payload waited in the queue for {} ms (`asyncBudget`)", budget.as_millis()),
-            );
-            self.lost_in_queue(&why, parcel.declared);
-            self.queue.drop_parcel(parcel, &why);
+            ));
         }
     }
 
-    fn deliver_alone(&self, ws: &mut Workspace, parcel: &mut Parcel, why: &mut Option<Error>) {
-        let declared = std::mem::take(&mut parcel.declared);
+    fn deliver_alone(&self, ws: &mut Workspace, parcel: &mut Parcel) {
+        // From here on the account's entry answers for it.
+        let meta = parcel.record.meta;
+        parcel.record.meta.counts = Counts::default();
         let end = parcel.offered + self.config.queue.budget;
-        let held = Held { declared, end, counted: parcel.counted, state: HeldState::default() };
-        match self.process_held(ws, &parcel.payload, parcel.dropped, held) {
-            HeldResult::Settled(result) => parcel.complete(result),
-            HeldResult::Unread(error) => {
-                parcel.declared = declared;
-                self.lost_in_queue(&error, declared);
+        match self.try_queued(ws, &parcel.record.payload, meta, end) {
+            Verdict::Sent(response) => parcel.settle(|| Ok(response)),
+            Verdict::Later(later) => parcel.try_later(*later),
+            Verdict::Unreadable(error) => {
+                parcel.record.meta = meta;
+                self.lost_in_queue(&error, meta.counts);
                 self.queue.drop_parcel(parcel, &error);
             }
-            HeldResult::Later { error, counted } => {
-                parcel.declared = declared;
-                parcel.counted |= counted;
-                *why = Some(error);
+            Verdict::Lost(error) | Verdict::OtherFormat(error) | Verdict::TooLarge(error) => {
+                parcel.settle(|| Err(error));
             }
         }
     }
 
-    /// Sends payloads as one; whether that cannot be read. They share one answer, with the counts of the whole.
-    fn are_unread_together(
+    /// Sends payloads as one; whether that can be read. They share one answer, with the counts of the whole.
+    fn deliver_together(
         &self,
         ws: &mut Workspace,
-        merged: &mut Vec<u8>,
-        parcels: &mut [&mut Parcel],
-        why: &mut Option<Error>,
+        merged: &[u8],
+        parcels: &mut [(&mut Parcel, u64)],
     ) -> bool {
-        merge(parcels, merged);
-        let end = Instant::now();
-        let mut held = Held { declared: Counts::default(), end, counted: false, state: HeldState::default() };
-        let mut dropped = DroppedP0::default();
-        // From here on the account's entry answers for all of them.
-        let mut declared = Vec::with_capacity(parcels.len());
-        for parcel in parcels.iter_mut() {
-            held.declared = held.declared.plus(parcel.declared);
-            held.end = held.end.max(parcel.offered + self.config.queue.budget);
-            dropped.traces = dropped.traces.saturating_add(parcel.dropped.traces);
-            dropped.spans = dropped.spans.saturating_add(parcel.dropped.spans);
-            declared.push(std::mem::take(&mut parcel.declared));
+        let mut whole = Meta::default();
+        let mut end = Instant::now();
+        let mut counts = Vec::with_capacity(parcels.len());
+        for (parcel, _) in parcels.iter_mut() {
+            let meta = &mut parcel.record.meta;
+            whole.counts = whole.counts.plus(meta.counts);
+            whole.dropped = whole.dropped.plus(meta.dropped.traces, meta.dropped.spans);
+            whole.past.possibly_arrived |= meta.past.possibly_arrived;
+            end = end.max(parcel.offered + self.config.queue.budget);
+            counts.push(std::mem::take(&mut meta.counts));
         }
-        let (unread, counted) = match self.process_held(ws, merged, dropped, held) {
-            HeldResult::Settled(result) => {
-                parcels.iter_mut().filter(|p| p.done.is_some()).for_each(|p| p.complete(result.clone()));
+        match self.try_queued(ws, merged, whole, end) {
+            Verdict::Sent(response) => {
+                parcels.iter_mut().for_each(|(parcel, _)| parcel.settle(|| Ok(response.clone())));
+            }
+            Verdict::Lost(error) | Verdict::OtherFormat(error) | Verdict::TooLarge(error) => {
+                parcels.iter_mut().for_each(|(parcel, _)| parcel.settle(|| Err(error.clone())));
+            }
+            Verdict::Later(later) if later.rest.is_some() => keep_rest(parcels, *later),
+            Verdict::Later(later) => keep_each(parcels, &counts, &later),
+            Verdict::Unreadable(_) => {
+                for ((parcel, _), counts) in parcels.iter_mut().zip(counts) {
+                    parcel.record.meta.counts = counts;
+                }
                 return false;
             }
-            HeldResult::Unread(_) => (true, false),
-            HeldResult::Later { error, counted } => {
-                *why = Some(error);
-                (false, counted)
-            }
-        };
-        for (parcel, declared) in parcels.iter_mut().zip(declared) {
-            parcel.declared = declared;
-            parcel.counted |= counted;
         }
-        unread
+        true
     }
 
-    /// What could not be delivered for this reason waits for a better time.
-    fn keep(&self, batch: &mut Batch<'_>, why: &Error) {
-        if self.queue.is_suspended() && !batch.is_from_spool() {
-            return self.queue.put_back(batch);
-        }
-        let as_it_was = |(p, r): (&Parcel, &Record)| p.is_open() && p.counted == r.counted;
-        if batch.is_from_spool() && batch.parcels.iter().zip(&batch.records).all(as_it_was) {
-            batch.later = true;
-            return;
-        }
-        for parcel in batch.parcels.iter_mut().filter(|p| p.is_open()) {
-            if !self.keep_on_disk(parcel) {
-                self.lost_in_queue(why, parcel.declared);
-                self.queue.drop_parcel(parcel, why);
-            }
+    /// One try with queued payloads, perhaps merged into one. `meta`: what stands in the account for them.
+    fn try_queued(
+        &self,
+        ws: &mut Workspace,
+        payload: &[u8],
+        meta: Meta,
+        end: Instant,
+    ) -> Verdict<AgentResponse> {
+        let held =
+            Held { declared: meta.counts, end, counted: meta.past.counted, state: HeldState::default() };
+        match self.process_held(ws, payload, meta.dropped, held) {
+            HeldResult::Settled(Ok(response)) => Verdict::Sent(response),
+            HeldResult::Settled(Err(error)) => Verdict::Lost(error),
+            HeldResult::Unread(error) => Verdict::Unreadable(error),
+            HeldResult::Later { error, counted } => Verdict::Later(Box::new(Later {
+                error,
+                counts: meta.counts,
+                past: Past { counted: meta.past.counted || counted, ..meta.past },
+                dropped: meta.dropped,
+                rest: None,
+            })),
         }
     }
+}
 
-    /// Puts a payload into the spool; whether there is one that takes it.
-    fn keep_on_disk(&self, parcel: &mut Parcel) -> bool {
-        if !self.queue.has_spool() {
-            return false;
-        }
-        let record = parcel.record();
-        let kept = self.queue.to_spool(&record).is_ok();
-        parcel.payload = record.payload;
-        if kept {
-            parcel.declared = Counts::default();
-            parcel.complete(Err(Error::new(
-                ErrorKind::AgentDown,
-                "the agent was away for longer than `asyncBudget`; the payload is kept in the spool and sent later",
-            )));
-        }
-        kept
+/// Nothing of merged payloads has arrived: each waits for another time. `counts` are what the account had for each.
+fn keep_each(parcels: &mut [(&mut Parcel, u64)], counts: &[Counts], later: &Later) {
+    // What was counted meanwhile is shared out as it stands in the payloads; the sum is the account's.
+    let before = counts.iter().fold(Counts::default(), |sum, c| sum.plus(*c));
+    let mut found = later.counts.minus(before);
+    let last = parcels.len().saturating_sub(1);
+    for (i, ((parcel, spans), counts)) in parcels.iter_mut().zip(counts).enumerate() {
+        let share = Counts { spans: (*spans).min(found.spans), ..Counts::default() };
+        let share = if i == last { found } else { share };
+        found = found.minus(share);
+        let (past, dropped) = (later.past, parcel.record.meta.dropped);
+        let (error, counts) = (later.error.clone(), counts.plus(share));
+        parcel.try_later(Later { error, counts, past, dropped, rest: None });
     }
+}
+
+/// A part of merged payloads has arrived. What is left cannot be told apart any more: it is one payload from here on, and
+/// whoever waits for one of them waits for it.
+fn keep_rest(parcels: &mut [(&mut Parcel, u64)], later: Later) {
+    let waiting: Vec<_> = parcels.iter_mut().filter_map(|(parcel, _)| parcel.done.take()).collect();
+    let mut parcels = parcels.iter_mut().map(|(parcel, _)| parcel);
+    let Some(first) = parcels.next() else { return };
+    if !waiting.is_empty() {
+        first.done = Some(Box::new(move |result| waiting.into_iter().for_each(|done| done(result.clone()))));
+    }
+    let error = later.error.clone();
+    first.try_later(later);
+    parcels.for_each(|parcel| parcel.settle(|| Err(error.clone())));
 }
 
 /// One sender's life.
 fn work(queue: &Queue, weak: &Weak<Dispatcher>) {
     let mut ws = Workspace::default();
     let mut merged = Vec::new();
-    while let Some(mut batch) = queue.take() {
-        let Some(dispatcher) = weak.upgrade() else { continue };
+    let is_agent_there = || weak.upgrade().is_none_or(|d| d.presence.state().condition != Condition::Down);
+    while let Some(mut batch) = queue.take(is_agent_there) {
+        let Some(dispatcher) = weak.upgrade() else {
+            batch.parcels.iter_mut().for_each(|parcel| parcel.wait(closed()));
+            continue;
+        };
         // A panic ends one batch, which the account then calls an internal loss.
         let _ = catch_unwind(AssertUnwindSafe(|| dispatcher.deliver(&mut ws, &mut merged, &mut batch)));
-        drop(batch);
+        for (error, lost) in queue.settle(batch) {
+            dispatcher.lost_in_queue(&error, lost);
+        }
+        dispatcher.report_troubles();
         ws.trim();
     }
 }
 
-/// How many traces a v0.4 payload has; `None` if it does not end where they do.
-fn traces_of(payload: &[u8]) -> Option<u32> {
+/// How many spans a v0.4 payload has; `None` if it does not end where they do.
+fn spans_of(payload: &[u8]) -> Option<u64> {
     let (traces, mut at) = reader::array_head(payload, 0).ok()?;
+    let mut sum = 0;
     for _ in 0..traces {
+        sum += reader::array_head(payload, at).map_or(0, |(spans, _)| u64::from(spans));
         at = reader::skip(payload, at).ok()?;
     }
-    (at == payload.len()).then_some(traces)
+    (at == payload.len()).then_some(sum)
 }
 
-/// Payloads as one: their traces, one after the other.
-fn merge(parcels: &[&mut Parcel], out: &mut Vec<u8>) {
-    let heads = parcels.iter().map(|p| reader::array_head(&p.payload, 0).unwrap_or((0, p.payload.len())));
-    let traces: u32 = heads.clone().map(|(n, _)| n).sum();
+/// Payloads as one: their traces, one after the other. Whether there is memory for it.
+fn merge(parcels: &[(&mut Parcel, u64)], out: &mut Vec<u8>) -> bool {
+    let payloads = parcels.iter().map(|(parcel, _)| &parcel.record.payload);
+    let size = payloads.clone().map(Vec::len).sum::<usize>() + 5;
     out.clear();
-    writer::array_head(out, traces);
-    for (parcel, (_, at)) in parcels.iter().zip(heads) {
-        out.extend_from_slice(parcel.payload.get(at..).unwrap_or(&[]));
+    if out.try_reserve(size).is_err() {
+        return false;
     }
+    let heads = payloads.clone().map(|p| reader::array_head(p, 0).unwrap_or((0, p.len())));
+    writer::array_head(out, heads.clone().map(|(n, _)| n).sum());
+    for (payload, (_, at)) in payloads.zip(heads) {
+        out.extend_from_slice(payload.get(at..).unwrap_or(&[]));
+    }
+    true
 }

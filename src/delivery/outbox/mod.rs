@@ -1,7 +1,13 @@
-//! What was offered and waits: the queue in memory, the spool on disk, and the senders that empty both.
+//! What was offered and waits, in memory and on disk, and the senders that empty both.
+//!
+//! [`rules`] says what happens and when, and knows neither locks nor a clock. [`queue`] and [`batches`] do it, between
+//! threads. Payloads wait in a [`store`]: the [`line`] in memory, or the [`spool`] on disk. [`courier`] is what senders do.
 
+mod batches;
 pub(crate) mod courier;
+mod line;
 pub(crate) mod parcel;
 pub(crate) mod queue;
-pub(crate) mod shed;
+mod rules;
 pub(crate) mod spool;
+mod store;

@@ -1,9 +1,10 @@
-//! One payload in the queue, and a batch of them on its way.
+//! One payload that waits, and a batch of them on its way.
 
 use super::queue::Queue;
 use super::spool::Record;
-use crate::account::{Counts, DropReason};
-use crate::delivery::response::{AgentResponse, DroppedP0};
+use super::store::Origin;
+use crate::account::Later;
+use crate::delivery::response::AgentResponse;
 use crate::error::{Error, ErrorKind};
 use crate::trace::Valued;
 use std::time::Instant;
@@ -13,78 +14,108 @@ pub(crate) type Completion = Box<dyn FnOnce(Result<AgentResponse, Error>) + Send
 
 /// A payload that waits.
 pub(crate) struct Parcel {
-    pub(crate) payload: Vec<u8>,
-    /// What stands in the account for it: traces and bytes. Nothing once the account has heard of its fate.
-    pub(crate) declared: Counts,
-    /// What the tracer has dropped itself.
-    pub(crate) dropped: DroppedP0,
+    /// The payload, and what stands in the account for it.
+    pub(crate) record: Record,
+    /// Since when it is tried.
     pub(crate) offered: Instant,
     pub(crate) seq: u64,
     pub(crate) done: Option<Completion>,
     /// Its traces and their worth, once somebody has looked.
-    pub(crate) values: Option<Vec<Valued>>,
-    /// Its spans were counted by stats before.
-    pub(crate) counted: bool,
+    pub(super) values: Option<Vec<Valued>>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody has decided.
+    Open,
+    /// It could not be delivered now: why, and whether only a part of it is left.
+    Later { error: Error, rest: bool },
+    /// The account has heard of its fate.
+    Settled,
 }
 
 impl Parcel {
-    /// As the spool keeps it.
-    pub(crate) fn record(&mut self) -> Record {
-        Record {
-            payload: std::mem::take(&mut self.payload),
-            counts: self.declared,
-            dropped: self.dropped,
-            counted: self.counted,
-        }
+    pub(super) fn new(record: Record, offered: Instant, seq: u64, done: Option<Completion>) -> Self {
+        Self { record, offered, seq, done, values: None, state: State::Open }
     }
 
-    /// Whether its fate is open.
+    /// Bytes of memory that it takes.
+    pub(super) fn room(&self) -> usize {
+        self.record.payload.capacity()
+    }
+
+    /// Whether it can travel with others: what has a past of its own goes alone.
+    pub(super) fn can_be_merged(&self) -> bool {
+        let past = self.record.meta.past;
+        !past.counted && !past.staged
+    }
+
+    /// Whether it is still to be tried in this batch.
     pub(crate) fn is_open(&self) -> bool {
-        self.declared != Counts::default()
+        matches!(self.state, State::Open)
     }
 
-    /// Tells whoever waits.
-    pub(crate) fn complete(&mut self, result: Result<AgentResponse, Error>) {
+    /// It could not be delivered now.
+    pub(crate) fn wait(&mut self, error: Error) {
+        self.state = State::Later { error, rest: false };
+    }
+
+    /// As [`Parcel::wait`], with what the try has taught.
+    pub(crate) fn try_later(&mut self, later: Later) {
+        let Later { error, counts, past, dropped, rest } = later;
+        let meta = &mut self.record.meta;
+        (meta.counts, meta.past, meta.dropped) = (counts, past, dropped);
+        let rest = rest.map(|payload| self.record.payload = payload).is_some();
+        self.values = None;
+        self.state = State::Later { error, rest };
+    }
+
+    /// Why it waits for another time, and whether only a part of it is left.
+    pub(super) fn waits(&self) -> Option<(&Error, bool)> {
+        match &self.state {
+            State::Later { error, rest } => Some((error, *rest)),
+            State::Open | State::Settled => None,
+        }
+    }
+
+    /// It is to be tried as if nobody had.
+    pub(super) fn reopen(&mut self) {
+        self.state = State::Open;
+    }
+
+    /// The account knows its fate: whoever waits hears of it.
+    pub(crate) fn settle(&mut self, result: impl FnOnce() -> Result<AgentResponse, Error>) {
+        self.state = State::Settled;
         if let Some(done) = self.done.take() {
-            done(result);
+            done(result());
         }
     }
 }
 
-/// Payloads that one sender has taken out of the queue. They keep their room there until the batch is dropped; what
-/// nobody has settled by then (a panic) is dropped for an internal reason.
+/// Payloads that one sender has taken. They keep their room until the batch is settled; what nobody has decided on by then
+/// (a panic) is dropped for an internal reason.
 pub(crate) struct Batch<'q> {
-    pub(in crate::delivery) queue: &'q Queue,
+    pub(super) queue: &'q Queue,
+    pub(super) origin: Origin,
     pub(crate) parcels: Vec<Parcel>,
-    pub(in crate::delivery) first: u64,
-    pub(in crate::delivery) bytes: usize,
-    pub(in crate::delivery) count: usize,
-    /// What they are in the spool, if they come from there; it waits to hear of their fate.
-    pub(in crate::delivery) records: Vec<Record>,
-    /// The account takes them for on their way, not for lying on disk.
-    pub(in crate::delivery) set_out: bool,
-    /// They stay in the spool.
-    pub(in crate::delivery) later: bool,
-}
-
-impl Batch<'_> {
-    /// Whether it comes from the spool.
-    pub(crate) fn is_from_spool(&self) -> bool {
-        !self.records.is_empty()
-    }
+    /// The number of its first.
+    pub(super) first: u64,
+    /// Room and payloads that the queue holds for it.
+    pub(super) room: usize,
+    pub(super) count: usize,
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for parcel in self.parcels.iter_mut().filter(|_| !self.later) {
-            if parcel.is_open() {
-                self.queue.lose(parcel, DropReason::Internal);
-            }
-            parcel.complete(Err(Error::new(
-                ErrorKind::Internal,
-                "the payload was lost by a defect of this library",
-            )));
+        // It was settled if there is nothing left.
+        if self.count > 0 {
+            self.queue.settle_batch(self);
         }
-        self.queue.settle(self);
     }
+}
+
+/// What a payload gets that a panic has cost.
+pub(super) fn defect() -> Error {
+    Error::new(ErrorKind::Internal, "the payload was lost by a defect of this library")
 }

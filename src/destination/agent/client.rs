@@ -302,15 +302,20 @@ impl Tries {
         self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
     }
 
+    /// What could have been tried again was ended by the budget, after the first attempt as after the tenth; so the message
+    /// names the setting.
     fn give_up(&self, error: Error, repeatable: bool, (budget, knob): (Duration, &str)) -> Error {
-        let error = if repeatable && self.attempts > 1 {
-            error.note(&format!(
-                "; tried {} times within {} ms (`{knob}`)",
-                self.attempts,
-                budget.as_millis()
-            ))
-        } else {
-            error
+        let named = error.message().contains(knob);
+        let times = match self.attempts {
+            0 | 1 if named => None,
+            0 | 1 => Some("once".to_owned()),
+            n => Some(format!("{n} times")),
+        };
+        let error = match times.filter(|_| repeatable) {
+            Some(times) => {
+                error.note(&format!("; tried {times} within {} ms (`{knob}`)", budget.as_millis()))
+            }
+            None => error,
         };
         error.with_attempts(self.attempts).with_possibly_arrived(self.possibly_arrived)
     }

@@ -180,9 +180,23 @@ impl Info {
         self.fields.endpoints.iter().any(|e| e == endpoint)
     }
 
-    /// Whether stats may be computed on this side: the agent takes them and lets clients drop p0.
+    /// Whether stats may be computed on this side: the agent takes them, lets clients drop p0, and is not one that loses
+    /// what it is told of them ([`Self::loses_p0`]).
     pub fn offers_stats(&self) -> bool {
-        self.fields.client_drop_p0s && self.offers("/v0.6/stats")
+        self.fields.client_drop_p0s && self.offers("/v0.6/stats") && !self.loses_p0()
+    }
+
+    /// Whether the agent is one before 7.65: those say that clients may drop p0, and lose them. What calls itself by no
+    /// number, as test agents do, is taken at its word.
+    pub fn loses_p0(&self) -> bool {
+        self.version_number().is_some_and(|version| version < (7, 65))
+    }
+
+    /// Major and minor version, if the agent calls itself by numbers.
+    fn version_number(&self) -> Option<(u32, u32)> {
+        let (major, rest) = self.fields.version.trim().trim_start_matches('v').split_once('.')?;
+        let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
     }
 
     /// Whether the agent sets `flag`.
@@ -226,6 +240,30 @@ mod tests {
 
     fn parse(text: &str) -> Result<Info, String> {
         Info::parse(text.as_bytes(), &HeaderMap::new())
+    }
+
+    #[test]
+    fn agents_before_7_65_lose_dropped_traces_and_get_no_stats() {
+        for (version, capable) in [
+            ("7.65.0", true),
+            ("7.65.0-rc.1", true),
+            ("7.85.2", true),
+            ("7.100.0", true),
+            ("8.0.0", true),
+            ("v7.66", true),
+            ("7.64.9", false),
+            ("7.64.3-devel+git.12.abc", false),
+            ("7.9.0", false),
+            ("6.99.0", false),
+            ("v7.64.0", false),
+            ("", true),
+            ("test", true),
+            ("nightly.2026", true),
+        ] {
+            let said =
+                format!(r#"{{"version":"{version}","endpoints":["/v0.6/stats"],"client_drop_p0s":true}}"#);
+            assert_eq!(parse(&said).unwrap().offers_stats(), capable, "{version}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Payloads as tracers might write them: keys in any order or missing, integers of any width, headers wider than needed,
-//! text of every length class and script, repeated keys, links, events and binary values. Everything here is readable by
-//! both sides; what only one side tolerates has its own tests.
+//! Payloads as tracers might write them: keys in any order or missing, integers of any width, headers wider
+//! than needed, text of every length class and script, repeated keys, links, events and binary values.
+//! Everything here is readable by both sides; what only one side tolerates has its own tests.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -144,7 +144,8 @@ fn meta_key() -> impl Strategy<Value = Value> {
         .prop_map(|key| Value::Text(key, false))
 }
 
-/// Never a key that meta has too: which of the two an attribute of v1 becomes depends on the order of the span's fields.
+/// Never a key that meta has too: which of the two an attribute of v1 becomes depends on the order of the
+/// span's fields.
 fn metric_key() -> impl Strategy<Value = Value> {
     let known = prop::sample::select(vec![
         "_dd.measured",
@@ -205,7 +206,8 @@ prop_compose! {
     }
 }
 
-/// A value of an event's attribute: one of four types, or a list of one type (the reference reads no mixed lists).
+/// A value of an event's attribute: one of four types, or a list of one type (the reference reads no mixed
+/// lists).
 fn attribute() -> impl Strategy<Value = Value> {
     let list = (0usize..4).prop_flat_map(|kind| vec(single(kind), 0..3)).prop_map(|values| {
         let values = Value::List(values, false);

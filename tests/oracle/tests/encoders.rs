@@ -1,12 +1,14 @@
-//! What our encoders and stages write reads, with the reference's decoders, as what the reference's own write.
+//! What our encoders and stages write reads, with the reference's decoders, as what the reference's own
+//! write.
 //!
 //! Known differences, each with its reason:
-//! - v0.5, a span with links (events) in both places, natively and as JSON in meta (Go): ours keeps what the tracer wrote,
-//!   the reference lets its own text win.
-//! - v1: what chunk and payload take over from their spans is, in ours, what the agent's own conversion takes (the last one
-//!   that has it); the reference takes the first or nothing. Left out here and judged at the agent (`agent_compare.py`),
-//!   on captured and on generated payloads.
-//! - v1: a list in an event's attribute: the reference writes it so that it reads back half of it, or nothing.
+//! - v0.5, a span with links (events) in both places, natively and as JSON in meta (Go): ours keeps what the
+//!   tracer wrote, the reference lets its own text win.
+//! - v1: what chunk and payload take over from their spans is, in ours, what the agent's own conversion takes
+//!   (the last one that has it); the reference takes the first or nothing. Left out here and judged at the
+//!   agent (`agent_compare.py`), on captured and on generated payloads.
+//! - v1: a list in an event's attribute: the reference writes it so that it reads back half of it, or
+//!   nothing.
 //! - v1: a negative start is 0 in ours, the present time in the reference.
 
 use data_pipeline_oracle::model::{self, Chunks};

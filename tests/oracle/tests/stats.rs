@@ -1,11 +1,13 @@
-//! Our stats beside the reference's concentrator and sketch: the same groups with the same counts and sums, sketches equal
-//! bin by bin. Inputs: the captured payloads, and generated spans with every tag that makes a key.
+//! Our stats beside the reference's concentrator and sketch: the same groups with the same counts and sums,
+//! sketches equal bin by bin. Inputs: the captured payloads, and generated spans with every tag that makes a
+//! key.
 //!
-//! Left out because the reference is wrong there or the agreement says otherwise: negative times, and the OpenTelemetry
-//! names of method and status, which the agent's own stats do not read.
+//! Left out because the reference is not the agent there: negative times, the OpenTelemetry names of method
+//! and status, status numbers that are none, a gRPC status as text beside one as number, empty peer tags.
+//! `stats_singles.py` asks the agent's concentrator about those.
 
-use data_pipeline::settings::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, Sketch, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};
 use data_pipeline_oracle::{fixtures, libdd};
@@ -137,8 +139,8 @@ fn span() -> impl Strategy<Value = Span> {
         1 => (Just("_dd.origin"), prop::sample::select(vec!["synthetics", "synthetics-browser", "rum", "lambda"])),
         1 => (Just("_dd.base_service"), prop::sample::select(vec!["base", ""])),
         1 => (prop::sample::select(vec!["rpc.grpc.status_code", "grpc.code", "rpc.grpc.status.code", "grpc.status.code"]),
-              prop::sample::select(vec!["0", "14", "OK", "StatusCode.notfound", "DeadlineExceeded", "canceled", "256", "", "x"])),
-        1 => (Just("out.host"), prop::sample::select(vec!["db-1", "10.0.0.1:5432", "10.0.0.1,10.0.0.2,db", "::1", "", "ip-10-1-2-3.ec2.internal"])),
+              prop::sample::select(vec!["0", "14", "OK", "StatusCode.notfound", "DeadlineExceeded", "canceled", "255", ""])),
+        1 => (Just("out.host"), prop::sample::select(vec!["db-1", "10.0.0.1:5432", "10.0.0.1,10.0.0.2,db", "::1", "ip-10-1-2-3.ec2.internal"])),
         1 => (Just("peer.service"), prop::sample::select(vec!["orders", "127.0.0.1", "a name that is longer than thirty-two bytes"])),
         1 => (Just("region"), prop::sample::select(vec!["eu", "us", ""])),
         1 => (Just("cell"), prop::sample::select(vec!["1", "2"])),
@@ -149,8 +151,8 @@ fn span() -> impl Strategy<Value = Span> {
         (Just("_top_level"), prop::sample::select(vec![1.0, 0.0])),
         (Just("_dd.top_level"), prop::sample::select(vec![1.0, 0.0])),
         (Just("_dd.partial_version"), prop::sample::select(vec![-1.0, 0.0, 5.0])),
-        (Just("http.status_code"), prop::sample::select(vec![200.0, 503.0, -5.0, 1e12, f64::NAN, 200.7])),
-        (Just("grpc.code"), prop::sample::select(vec![0.0, 16.0, 255.0, 256.0, 0.5])),
+        (Just("http.status_code"), prop::sample::select(vec![200.0, 503.0, -5.0, 0.0])),
+        (Just("grpc.code"), prop::sample::select(vec![0.0, 16.0, 255.0, 0.5])),
     ];
     (
         prop::array::uniform4(0u8..3),
@@ -166,7 +168,8 @@ fn span() -> impl Strategy<Value = Span> {
             let mut seen = std::collections::HashSet::new();
             meta.retain(|(k, _)| seen.insert(*k));
             seen.clear();
-            metrics.retain(|(k, _)| seen.insert(*k));
+            let grpc = meta.iter().any(|(k, _)| k.contains("grpc"));
+            metrics.retain(|(k, _)| seen.insert(*k) && !(grpc && k.contains("grpc")));
             Span { fields, ids, start, duration, error, meta, metrics }
         })
 }

@@ -1,5 +1,5 @@
-//! Group `obfuscation`: the obfuscators on the corpora, cards and normalization on the web payload. An item is a line of
-//! the corpus, or a span.
+//! Group `obfuscation`: the obfuscators on the corpora, cards and normalization on the web payload. An item
+//! is a line of the corpus, or a span.
 
 use libdd_trace_normalization::normalizer::normalize_trace;
 use libdd_trace_obfuscation::obfuscation_config::{DbmsKind, JsonObfuscatorConfig, SqlConfig};
@@ -121,8 +121,8 @@ fn unchanged(mut work: impl FnMut() -> bool) -> impl FnMut() {
     move || assert!(!work(), "a rule changed the web payload")
 }
 
-/// Normalization and obfuscation with the other stages around them and v0.4 out, beside the same without. A good third of
-/// the web payload's spans are SQL, a quarter Redis.
+/// Normalization and obfuscation with the other stages around them and v0.4 out, beside the same without. A
+/// good third of the web payload's spans are SQL, a quarter Redis.
 fn whole(bench: &mut Bench, web: &Payload) {
     let mut engine = Engine::obfuscated();
     bench.run(

@@ -1,7 +1,8 @@
 //! Converts v0.4 files for the agent oracle.
 //!
-//! usage: `convert --by ours|libdd --to v0.4|v0.5|v1.0|rewritten --out DIR FILE...`: writes `DIR/<folder>-<file>` for each file and
-//! prints one line `FILE<tab>OUT` each; a file that is refused gets `FILE<tab>-<tab>why`.
+//! usage: `convert --by ours|libdd --to v0.4|v0.5|v1.0|rewritten --out DIR FILE...`: writes
+//! `DIR/<folder>-<file>` for each file and prints one line `FILE<tab>OUT` each; a file that is refused gets
+//! `FILE<tab>-<tab>why`.
 
 use std::path::Path;
 use std::process::ExitCode;

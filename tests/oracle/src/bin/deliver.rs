@@ -1,7 +1,7 @@
 //! Sends v0.4 files to an agent as an exporter that computes stats does.
 //!
-//! usage: `deliver --url URL FILE...`: waits for the agent's `/info`, sends each file, closes, and prints one JSON object:
-//! `counted`, `sent` and `lost` spans of stats, `traces` accepted, `sampled_out` traces.
+//! usage: `deliver --url URL FILE...`: waits for the agent's `/info`, sends each file, closes, and prints one
+//! JSON object: `counted`, `sent` and `lost` spans of stats, `traces` accepted, `sampled_out` traces.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Writes generated payloads for the agent oracle.
 //!
-//! usage: `generate OUT COUNT [SEED]`: writes `OUT/NNNN.msgpack`; the same seed (0 if not given) gives the same payloads.
+//! usage: `generate OUT COUNT [SEED]`: writes `OUT/NNNN.msgpack`; the same seed (0 if not given) gives the
+//! same payloads.
 
 use data_pipeline_oracle::generate;
 use proptest::strategy::{Strategy, ValueTree};

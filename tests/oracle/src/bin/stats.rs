@@ -1,14 +1,15 @@
 //! Our stats of payloads, for the agent's concentrator to be compared with.
 //!
-//! usage: `stats --peer-tags a,b,c --out DIR FILE...`: counts the spans of each v0.4 file, every span in the bucket in which it
-//! ended, writes the bodies for `/v0.6/stats` to `DIR/<folder>-<file>.N` and prints one JSON line a file: `id`, `file`, `ours`.
+//! usage: `stats --peer-tags a,b,c --out DIR FILE...`: counts the spans of each v0.4 file, every span in the
+//! bucket in which it ended, writes the bodies for `/v0.6/stats` to `DIR/<folder>-<file>.N` and prints one
+//! JSON line a file: `id`, `file`, `ours`.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use data_pipeline::settings::Metadata;
 use data_pipeline::obfuscate::quantize_peer_addresses;
+use data_pipeline::settings::Metadata;
 use data_pipeline::stats::{Clock, Concentrator, Pending, Rules, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel};
 

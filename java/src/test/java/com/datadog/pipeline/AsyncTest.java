@@ -206,7 +206,7 @@ class AsyncTest {
     CloseResult result = exporter.close(Duration.ofMillis(200));
     long took = (System.nanoTime() - start) / 1_000_000;
     assertFalse(result.complete());
-    assertTrue(took < 1_000, took + " ms");
+    assertTrue(took < 200 + Patience.patient(800), took + " ms");
     for (CompletableFuture<AgentResponse> future : all) {
       assertEquals(ErrorCode.CLOSED, failure(future).code());
     }
@@ -379,7 +379,7 @@ class AsyncTest {
     // Before it, the launcher of Java 8 draws warnings of -Xcheck:jni itself.
     long since = Long.parseLong(o.out.trim().replaceAll("(?s).*\n", ""));
     long took = System.currentTimeMillis() - since;
-    assertTrue(took < 1_500, took + " ms from the end of main to ours");
+    assertTrue(took < Patience.patient(1_500), took + " ms from the end of main to ours");
   }
 
   @Test

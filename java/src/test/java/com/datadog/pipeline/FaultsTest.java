@@ -134,7 +134,7 @@ class FaultsTest {
   @Test
   void nobodyListens() throws IOException {
     agent.close();
-    try (TraceExporter exporter = builder(200).build()) {
+    try (TraceExporter exporter = builder(800).build()) {
       TraceExporterException e =
           fails(exporter, SendTest.ONE, ErrorCode.CONNECTION_REFUSED, DropReason.UNREACHABLE);
       assertTrue(e.getMessage().contains("`url`"), e.getMessage());
@@ -164,13 +164,13 @@ class FaultsTest {
       TraceExporterException e =
           fails(exporter, SendTest.ONE, ErrorCode.TIMED_OUT, DropReason.TIMED_OUT);
       long millis = (System.nanoTime() - start) / 1_000_000;
-      assertTrue(millis >= 350 && millis < 1200, millis + " ms");
+      assertTrue(millis >= 350 && millis < 400 + Patience.patient(800), millis + " ms");
       assertTrue(e.getMessage().contains("sendBudget"), e.getMessage());
       assertEquals(1, exporter.metrics().possiblyArrived());
       // Later sends do not burn their budget on an agent that is gone.
       start = System.nanoTime();
       fails(exporter, SendTest.ONE, ErrorCode.AGENT_DOWN, DropReason.AGENT_DOWN);
-      assertTrue((System.nanoTime() - start) / 1_000_000 < 200);
+      assertTrue((System.nanoTime() - start) / 1_000_000 < Patience.patient(200));
     }
     never.countDown();
   }
@@ -227,7 +227,7 @@ class FaultsTest {
       arrives(exporter, 3);
     }
     n.set(Integer.MIN_VALUE);
-    try (TraceExporter exporter = builder(300).build()) {
+    try (TraceExporter exporter = builder(1_000).build()) {
       TraceExporterException e =
           fails(exporter, SendTest.ONE, ErrorCode.HTTP_STATUS, DropReason.OVERLOADED);
       assertEquals(503, e.httpStatus());
@@ -240,7 +240,7 @@ class FaultsTest {
     try (TraceExporter exporter =
         TraceExporter.builder()
             .url("unix://" + socket)
-            .sendBudget(Duration.ofMillis(200))
+            .sendBudget(Duration.ofMillis(800))
             .build()) {
       TraceExporterException e =
           fails(exporter, SendTest.ONE, ErrorCode.SOCKET_MISSING, DropReason.UNREACHABLE);
@@ -251,7 +251,7 @@ class FaultsTest {
   @Test
   void whatIsNoAnswerIsSaidToBeNone() {
     agent.answer(r -> Answer.raw("SSH-2.0-OpenSSH_9.2\r\n"));
-    try (TraceExporter exporter = builder(300).build()) {
+    try (TraceExporter exporter = builder(8_000).build()) {
       TraceExporterException e =
           assertThrows(TraceExporterException.class, () -> exporter.send(SendTest.ONE));
       assertEquals(ErrorCode.INVALID_RESPONSE, e.code(), e.getMessage());
@@ -281,13 +281,13 @@ class FaultsTest {
               }
             });
     sender.start();
-    assertTrue(there.await(5, TimeUnit.SECONDS));
+    assertTrue(there.await(20, TimeUnit.SECONDS));
     long start = System.nanoTime();
     CloseResult result = exporter.close(Duration.ofMillis(200));
     long millis = (System.nanoTime() - start) / 1_000_000;
-    assertTrue(millis < 500, "close took " + millis + " ms");
+    assertTrue(millis < 200 + Patience.patient(300), "close took " + millis + " ms");
     assertEquals(false, result.complete());
-    sender.join(3000);
+    sender.join(Patience.patient(3000));
     assertTrue(outcome[0] instanceof IllegalStateException, String.valueOf(outcome[0]));
     Metrics m = result.metrics();
     assertEquals(1, m.received().traces());

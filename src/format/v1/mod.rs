@@ -1,7 +1,7 @@
 //! v1 out: maps with small integer keys; a text is written where it first occurs and by its number afterwards.
 //!
 //! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion of
-//! v0.4 (measured, `guide/oracles.md` 6.1): every meta entry stays an attribute, also the promoted `env`, `version`,
+//! v0.4 (measured): every meta entry stays an attribute, also the promoted `env`, `version`,
 //! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin` and
 //! `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
 //! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out.
@@ -9,34 +9,18 @@
 //! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to 16.
 //! Start and duration are unsigned here: a negative one becomes 0 and is counted.
 
+mod extras;
+mod promoted;
+
 use super::Lost;
 use super::out::Out;
 use super::strings::{Code, Interned, StringTable, mark_of};
 use crate::error::Error;
-use crate::msgpack::reader::{self, Bad};
+use crate::msgpack::reader;
 use crate::settings::Metadata;
 use crate::trace::{ChunkState, Payload, Span, Text, flag};
-
-// Marks of the string table: what a key that is looked out for is. The texts of `span.kind` follow.
-const ENV: usize = 1;
-const VERSION: usize = 2;
-const COMPONENT: usize = 3;
-const SPAN_KIND: usize = 4;
-const TRACE_ID_HIGH: usize = 5;
-const DECISION_MAKER: usize = 6;
-const ORIGIN: usize = 7;
-const HOSTNAME: usize = 8;
-const GIT_COMMIT: usize = 9;
-const APM_MODE: usize = 10;
-const PRIORITY: usize = 11;
-const SERVER: usize = 12;
-const CONSUMER: usize = 15;
-/// The keys whose value goes to the chunk or, through it, to the payload.
-const OF_CHUNKS: u32 =
-    1 << TRACE_ID_HIGH | 1 << DECISION_MAKER | 1 << ORIGIN | 1 << HOSTNAME | 1 << GIT_COMMIT | 1 << APM_MODE;
-
-/// The agent's mark for "no priority".
-const NO_PRIORITY: i32 = i8::MIN as i32;
+use extras::list_len;
+use promoted::{COMPONENT, CONSUMER, ENV, Found, Origin, PRIORITY, Promoted, SERVER, SPAN_KIND, VERSION};
 
 const STRING: u8 = 1;
 const BOOL: u8 = 2;
@@ -57,37 +41,6 @@ pub struct Encoder {
     promoted: Promoted,
     top_level: Option<Code>,
     found: Found,
-}
-
-/// The values of marked keys of the span at hand.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
-    /// Whose marks are there; older values stay where they stand.
-    present: u32,
-    values: [(Text, Code); 16],
-    /// Where the sampling priority stands, or 0.
-    priority_at: usize,
-}
-
-/// What the payload takes over from its spans: places of texts in the input.
-#[derive(Clone, Copy, Debug, Default)]
-struct Promoted {
-    env: Text,
-    version: Text,
-    hostname: Text,
-    git_commit: Text,
-    apm_mode: Text,
-}
-
-/// What a chunk takes over from its spans. Of several the last span that has it decides.
-struct Origin {
-    trace_id: u64,
-    trace_id_high: u64,
-    origin: Text,
-    mechanism: u32,
-    priority: i32,
-    root_priority: Option<i32>,
-    promoted: Promoted,
 }
 
 /// Room before the chunks: payload head, key 11, and the array's head.
@@ -394,149 +347,6 @@ impl Encoder {
         }
     }
 
-    #[cold]
-    fn links(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
-        self.out.array_head(list_len(buf, p as u32));
-        let (n, mut p) = reader::array_head(buf, p)?;
-        for _ in 0..n {
-            if buf.get(p) == Some(&0xc0) {
-                p += 1;
-                continue;
-            }
-            let (entries, end) = super::json::entries(buf, p)?;
-            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
-            let int = |key| find(key).and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
-            let (span_id, flags) = (int(b"span_id"), int(b"flags"));
-            let state =
-                find(b"tracestate").filter(|at| reader::text(buf, *at).is_ok_and(|(t, _)| !t.is_empty()));
-            let attributes =
-                find(b"attributes").and_then(|at| reader::map_head(buf, at).ok()).filter(|(n, _)| *n > 0);
-            self.out.room(128);
-            self.out.map_head(
-                1 + u32::from(span_id != 0)
-                    + u32::from(attributes.is_some())
-                    + u32::from(state.is_some())
-                    + u32::from(flags != 0),
-            );
-            self.out.word(u64::from_le_bytes([1, 0xc4, 16, 0, 0, 0, 0, 0]), 3);
-            self.out.word(int(b"trace_id_high").swap_bytes(), 8);
-            self.out.word(int(b"trace_id").swap_bytes(), 8);
-            if span_id != 0 {
-                self.out.byte(2);
-                self.out.nine(0xcf, span_id);
-            }
-            if let Some((n, mut q)) = attributes {
-                self.out.byte(3);
-                self.out.array_head(n * 3);
-                for _ in 0..n {
-                    q = self.string(buf, q);
-                    self.out.byte(STRING);
-                    q = self.string(buf, q);
-                }
-            }
-            if let Some(at) = state {
-                self.out.byte(4);
-                self.string(buf, at);
-            }
-            if flags != 0 {
-                self.out.byte(5);
-                self.out.uint(flags);
-            }
-            p = end;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn events(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
-        self.out.array_head(list_len(buf, p as u32));
-        let (n, mut p) = reader::array_head(buf, p)?;
-        for _ in 0..n {
-            if buf.get(p) == Some(&0xc0) {
-                p += 1;
-                continue;
-            }
-            let (entries, end) = super::json::entries(buf, p)?;
-            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
-            let time =
-                find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
-            let attributes = find(b"attributes")
-                .map(|at| live_entries(buf, at))
-                .transpose()?
-                .filter(|all| !all.is_empty());
-            self.out.room(128);
-            self.out.map_head(2 + u32::from(attributes.is_some()));
-            self.out.byte(1);
-            self.out.nine(0xcf, time);
-            self.out.byte(2);
-            match find(b"name") {
-                Some(at) => drop(self.string(buf, at)),
-                None => self.out.code(Code::EMPTY),
-            }
-            if let Some(all) = attributes {
-                self.out.byte(3);
-                self.out.array_head(all.len() as u32 * 3);
-                for (key_at, value_at) in all {
-                    self.string(buf, key_at);
-                    self.attribute(buf, value_at)?;
-                }
-            }
-            p = end;
-        }
-        Ok(())
-    }
-
-    /// Type and value of one typed attribute of an event.
-    fn attribute(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
-        let (entries, _) = super::json::entries(buf, p)?;
-        let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
-        let kind = find(b"type").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
-        self.out.room(64);
-        match kind {
-            1 => {
-                self.out.byte(BOOL);
-                let set = find(b"bool_value").and_then(|at| buf.get(at)) == Some(&0xc3);
-                self.out.byte(0xc2 | u8::from(set));
-            }
-            2 => {
-                self.out.byte(INT);
-                let v = find(b"int_value").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
-                self.out.int(v);
-            }
-            3 => {
-                self.out.byte(DOUBLE);
-                let v =
-                    find(b"double_value").and_then(|at| reader::number(buf, at).ok()).map_or(0.0, |(v, _)| v);
-                self.out.nine(0xcb, v.to_bits());
-            }
-            4 => {
-                self.out.byte(ARRAY);
-                let values = find(b"array_value").and_then(|at| super::json::entries(buf, at).ok());
-                let values = values
-                    .and_then(|(m, _)| m.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
-                let (n, mut q) = values.map_or(Ok((0, 0)), |at| reader::array_head(buf, at))?;
-                self.out.array_head(values.map_or(0, |at| list_len(buf, at as u32)) * 2);
-                // As deep as the scan allows, which is not deep.
-                for _ in 0..n {
-                    if buf.get(q) == Some(&0xc0) {
-                        q += 1;
-                        continue;
-                    }
-                    self.attribute(buf, q)?;
-                    q = reader::skip(buf, q)?;
-                }
-            }
-            _ => {
-                self.out.byte(STRING);
-                match find(b"string_value") {
-                    Some(at) => drop(self.string(buf, at)),
-                    None => self.out.code(Code::EMPTY),
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn field(&mut self, bytes: &[u8], key: u8, own: &str, span: Text) -> bool {
         if own.is_empty() && span.len == 0 {
             return false;
@@ -656,139 +466,4 @@ impl super::Encoder for Encoder {
     fn capacity_bytes(&self) -> usize {
         self.capacity_bytes()
     }
-}
-
-impl Found {
-    /// The value of a marked key; of several the last one counts.
-    #[inline(always)]
-    fn set(&mut self, mark: usize, at: usize, len: usize, code: Code) {
-        self.present |= 1 << (mark & 15);
-        self.values[mark & 15] = (Text { at: at as u32, len: len as u32 }, code);
-    }
-
-    #[inline(always)]
-    fn get(&self, mark: usize) -> Option<(Text, Code)> {
-        if self.present & 1 << mark != 0 { Some(self.values[mark & 15]) } else { None }
-    }
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self {
-            trace_id: 0,
-            trace_id_high: 0,
-            origin: Text::default(),
-            mechanism: 0,
-            priority: NO_PRIORITY,
-            root_priority: None,
-            promoted: Promoted::default(),
-        }
-    }
-}
-
-impl Origin {
-    /// Takes over what one more span says.
-    #[inline(always)]
-    fn add(&mut self, buf: &[u8], span: &Span, found: &Found) {
-        self.trace_id = span.trace_id;
-        if found.priority_at != 0 {
-            // nil counts as 0, as with the agent.
-            self.priority = reader::number(buf, found.priority_at).map_or(0.0, |(v, _)| v) as i32;
-        }
-        if span.parent_id == 0 && self.priority != NO_PRIORITY {
-            self.root_priority = Some(self.priority);
-        } else if let Some(priority) = self.root_priority {
-            self.priority = priority;
-        }
-        if let Some((text, _)) = found.get(ENV) {
-            self.promoted.env = text;
-        }
-        if let Some((text, _)) = found.get(VERSION) {
-            self.promoted.version = text;
-        }
-        if found.present & OF_CHUNKS != 0 {
-            self.add_rare(buf, found);
-        }
-    }
-
-    #[inline(never)]
-    fn add_rare(&mut self, buf: &[u8], found: &Found) {
-        let text = |mark| found.get(mark).map(|(text, _)| text);
-        let bytes = |mark| text(mark).and_then(|t: Text| buf.get(t.at as usize..(t.at + t.len) as usize));
-        if let Some(high) = bytes(TRACE_ID_HIGH).and_then(hex) {
-            self.trace_id_high = high;
-        }
-        if let Some(n) = bytes(DECISION_MAKER).and_then(mechanism) {
-            self.mechanism = n;
-        }
-        let own = &mut self.promoted;
-        for (mark, to) in [
-            (ORIGIN, &mut self.origin),
-            (HOSTNAME, &mut own.hostname),
-            (GIT_COMMIT, &mut own.git_commit),
-            (APM_MODE, &mut own.apm_mode),
-        ] {
-            if let Some(text) = text(mark) {
-                *to = text;
-            }
-        }
-    }
-}
-
-impl Promoted {
-    /// What one more chunk says. An empty text does not replace what an earlier chunk said.
-    fn update(&mut self, chunk: &Self) {
-        for (to, from) in [
-            (&mut self.env, chunk.env),
-            (&mut self.version, chunk.version),
-            (&mut self.hostname, chunk.hostname),
-            (&mut self.git_commit, chunk.git_commit),
-            (&mut self.apm_mode, chunk.apm_mode),
-        ] {
-            if from.len > 0 {
-                *to = from;
-            }
-        }
-    }
-}
-
-/// How many elements of a list are not nil: the agent leaves out those that are.
-fn list_len(buf: &[u8], at: u32) -> u32 {
-    if at == 0 {
-        return 0;
-    }
-    let Ok((n, mut p)) = reader::array_head(buf, at as usize) else { return 0 };
-    let mut live = 0;
-    for _ in 0..n {
-        live += u32::from(buf.get(p) != Some(&0xc0));
-        let Ok(end) = reader::skip(buf, p) else { break };
-        p = end;
-    }
-    live
-}
-
-/// Places of key and value of a map's entries whose value is not nil.
-fn live_entries(buf: &[u8], at: usize) -> Result<Vec<(usize, usize)>, Bad> {
-    let (n, mut p) = reader::map_head(buf, at)?;
-    let mut all = Vec::new();
-    for _ in 0..n {
-        let value_at = reader::skip(buf, p)?;
-        if buf.get(value_at) != Some(&0xc0) {
-            all.push((p, value_at));
-        }
-        p = reader::skip(buf, value_at)?;
-    }
-    Ok(all)
-}
-
-/// The upper half of a trace id: up to 16 hexadecimal digits.
-fn hex(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    if text.starts_with('+') { None } else { u64::from_str_radix(text, 16).ok() }
-}
-
-/// `-3` or `3` gives 3.
-fn mechanism(text: &[u8]) -> Option<u32> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.first() == Some(&b'+') { None } else { std::str::from_utf8(digits).ok()?.parse().ok() }
 }

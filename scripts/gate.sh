@@ -1,0 +1,14 @@
+#!/bin/sh
+# Instruction counts of the hot rows against benches/gate.txt. usage: scripts/gate.sh [--record]
+# The harness is built as the library ships, in a folder of its own: an rlib beside the library in target/ would replace it
+# by one without link-time optimisation.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/setup.sh python3 valgrind
+mkdir -p build/gate
+if [ ! -f build/gate/payloads/index.json ] || [ benches/gen_payloads.py -nt build/gate/payloads/index.json ]; then
+  python3 benches/gen_payloads.py build/gate/payloads > /dev/null
+fi
+cargo build --quiet --profile bench --bench gate --no-default-features --target-dir build/gate/target
+program=$(ls -t build/gate/target/release/deps/gate-* | grep -v '\.d$' | head -1)
+python3 scripts/gate.py "$@" "$program" build/gate/payloads

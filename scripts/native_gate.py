@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Looks into a native library (ELF, PE, Mach-O) and says whether it may go into the JAR.
+
+usage: native_gate.py PLATFORM FILE      PLATFORM: linux-x86_64, linux-aarch64, windows-x86_64, macos-aarch64, macos-x86_64
+
+Checked: the processor; what it exports (exactly native/exports.txt); what it needs (libraries, the highest symbol version
+of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name and on arm64 the
+signature; the size. Prints one line; exit 1 with a line for each fault.
+"""
+import os, re, struct, sys
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "native")
+FLOOR = (2, 17)
+LIMIT = {"linux": 3_200_000, "windows": 3_400_000, "macos": 3_400_000}
+NEEDED = {
+    "linux": {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"},
+    "macos": {"/usr/lib/libSystem.B.dylib", "/usr/lib/libiconv.2.dylib"},
+    "windows": {"kernel32.dll", "ntdll.dll", "msvcrt.dll", "ws2_32.dll", "userenv.dll", "advapi32.dll", "bcryptprimitives.dll",
+                "bcrypt.dll", "crypt32.dll", "secur32.dll", "shell32.dll", "ole32.dll", "user32.dll"},
+}
+MACOS_FLOOR = (11, 0)
+
+
+def read_list(name):
+    with open(os.path.join(HERE, name)) as f:
+        return {line.split()[0] for line in f if line.strip() and not line.startswith("#")}
+
+
+def cstr(data, at):
+    return data[at:data.index(b"\0", at)].decode()
+
+
+def elf(data, arch):
+    """Machine, needed libraries, exports, strong imports, weak imports, versions."""
+    machine = struct.unpack_from("<H", data, 18)[0]
+    want = {"x86_64": 62, "aarch64": 183}[arch]
+    if machine != want:
+        raise ValueError(f"the processor is {machine}, not {want}")
+    shoff, = struct.unpack_from("<Q", data, 40)
+    shentsize, shnum = struct.unpack_from("<HH", data, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + i * shentsize) for i in range(shnum)]
+    by_type = {}
+    for s in sections:
+        by_type.setdefault(s[1], s)
+    dynsym, dynamic = by_type[11], by_type[6]
+    strtab = sections[dynsym[6]][4]
+    needed = []
+    for i in range(dynamic[5] // 16):
+        tag, value = struct.unpack_from("<QQ", data, dynamic[4] + i * 16)
+        if tag == 1:
+            needed.append(cstr(data, strtab + value))
+    exports, strong, weak = set(), set(), set()
+    for i in range(1, dynsym[5] // 24):
+        name, info, _, shndx, _, _ = struct.unpack_from("<IBBHQQ", data, dynsym[4] + i * 24)
+        name = cstr(data, strtab + name)
+        if shndx:
+            exports.add(name)
+        elif info >> 4 == 2:
+            weak.add(name)
+        else:
+            strong.add(name)
+    versions = set()
+    if 0x6FFFFFFE in by_type:
+        at = by_type[0x6FFFFFFE][4]
+        while True:
+            _, count, _, aux, following = struct.unpack_from("<HHIII", data, at)
+            p = at + aux
+            for _ in range(count):
+                _, flags, _, name, after = struct.unpack_from("<IHHII", data, p)
+                if not flags & 2:
+                    versions.add(cstr(data, strtab + name))
+                p += after
+            if not following:
+                break
+            at += following
+    return needed, exports, strong, weak, versions
+
+
+def pe(data):
+    """Needed libraries and exports of a 64-bit DLL."""
+    at = struct.unpack_from("<I", data, 0x3C)[0]
+    if data[at:at + 4] != b"PE\0\0":
+        raise ValueError("it is no PE file")
+    machine, nsections = struct.unpack_from("<HH", data, at + 4)
+    if machine != 0x8664:
+        raise ValueError(f"the processor is {machine:#x}, not x86_64")
+    optional = at + 24
+    size = struct.unpack_from("<H", data, at + 20)[0]
+    directories = optional + 112
+    sections = [struct.unpack_from("<IIII", data, optional + size + i * 40 + 8) for i in range(nsections)]
+
+    def place(rva):
+        for virtual, start, raw, offset in sections:
+            if start <= rva < start + max(virtual, raw):
+                return offset + rva - start
+        raise ValueError(f"address {rva:#x} is in no section")
+
+    exports, needed = set(), []
+    rva = struct.unpack_from("<I", data, directories)[0]
+    if rva:
+        table = place(rva)
+        count = struct.unpack_from("<I", data, table + 24)[0]
+        names = place(struct.unpack_from("<I", data, table + 32)[0])
+        exports = {cstr(data, place(struct.unpack_from("<I", data, names + 4 * i)[0])) for i in range(count)}
+    entry = place(struct.unpack_from("<I", data, directories + 8)[0])
+    while True:
+        name = struct.unpack_from("<I", data, entry + 12)[0]
+        if not name:
+            break
+        needed.append(cstr(data, place(name)).lower())
+        entry += 20
+    return needed, exports
+
+
+def macho(data, arch):
+    """Needed libraries, exports, oldest system, install name, whether it is signed."""
+    magic, cpu = struct.unpack_from("<II", data, 0)
+    want = {"x86_64": 0x01000007, "aarch64": 0x0100000C}[arch]
+    if magic != 0xFEEDFACF or cpu != want:
+        raise ValueError(f"magic {magic:#x}, processor {cpu:#x}; wanted {want:#x}")
+    count = struct.unpack_from("<I", data, 16)[0]
+    at, needed, exports, oldest, name, signed = 32, [], set(), None, None, False
+    for _ in range(count):
+        command, size = struct.unpack_from("<II", data, at)
+        if command == 0xC:
+            needed.append(cstr(data, at + struct.unpack_from("<I", data, at + 8)[0]))
+        elif command == 0xD:
+            name = cstr(data, at + struct.unpack_from("<I", data, at + 8)[0])
+        elif command == 0x32:
+            oldest = struct.unpack_from("<I", data, at + 12)[0]
+        elif command == 0x24:
+            oldest = struct.unpack_from("<I", data, at + 8)[0]
+        elif command == 0x1D:
+            signed = True
+        elif command == 2:
+            symoff, nsyms, stroff, _ = struct.unpack_from("<IIII", data, at + 8)
+            for i in range(nsyms):
+                n, kind, _, _, _ = struct.unpack_from("<IBBHQ", data, symoff + 16 * i)
+                # Defined, external, not private.
+                if kind & 0x0E == 0x0E and kind & 1 and not kind & 0x10:
+                    exports.add(cstr(data, stroff + n).removeprefix("_"))
+        at += size
+    return needed, exports, (oldest >> 16, oldest >> 8 & 0xFF) if oldest else None, name, signed
+
+
+def main():
+    if len(sys.argv) != 3:
+        print(__doc__.strip())
+        return 2
+    platform, file = sys.argv[1:]
+    system, arch = platform.split("-")
+    data = open(file, "rb").read()
+    faults, notes = [], []
+    try:
+        if system == "linux":
+            needed, exports, strong, weak, versions = elf(data, arch)
+            high = max((tuple(map(int, v[6:].split("."))) for v in versions if re.fullmatch(r"GLIBC_[\d.]+", v)), default=(0,))
+            if high > FLOOR:
+                faults.append(f"it needs glibc {'.'.join(map(str, high))}; the floor is {'.'.join(map(str, FLOOR))}")
+            other = sorted(v for v in versions if not v.startswith("GLIBC_"))
+            if other:
+                faults.append(f"it needs versions {other}")
+            unknown = strong - read_list("linux/libc.txt")
+            if unknown:
+                faults.append(f"it calls what native/linux/libc.txt does not list: {sorted(unknown)}")
+            notes.append(f"glibc {'.'.join(map(str, high))}, weak: {', '.join(sorted(n for n in weak if not n.startswith('_')))}")
+        elif system == "windows":
+            needed, exports = pe(data)
+            needed = [n for n in needed if not n.startswith("api-ms-win-")]
+        else:
+            needed, exports, oldest, name, signed = macho(data, arch)
+            if oldest is None or oldest > MACOS_FLOOR:
+                faults.append(f"its oldest system is {oldest}; it must be {MACOS_FLOOR}")
+            if name != "@rpath/libdata_pipeline.dylib":
+                faults.append(f"its install name is {name}")
+            if arch == "aarch64" and not signed:
+                faults.append("it has no code signature")
+            notes.append(f"macOS {oldest and '.'.join(map(str, oldest))}, {'signed' if signed else 'unsigned'}")
+    except (ValueError, KeyError, struct.error) as why:
+        print(f"{file}: {why}")
+        return 1
+    strange = sorted(set(needed) - NEEDED[system])
+    if strange:
+        faults.append(f"it needs libraries that not every system has: {strange}")
+    listed = read_list("exports.txt")
+    exports = {e for e in exports if e and e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
+    if exports != listed:
+        faults.append(f"exports that are not listed: {sorted(exports - listed)}; listed, not exported: {sorted(listed - exports)}")
+    if len(data) > LIMIT[system]:
+        faults.append(f"it has {len(data)} bytes; the limit is {LIMIT[system]}")
+    for fault in faults:
+        print(f"{platform}: {fault}")
+    if not faults:
+        print(f"{platform}: {len(data)} bytes, {len(exports)} exports, needs {', '.join(sorted(set(needed)))}" + "".join(f"; {n}" for n in notes))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
