@@ -32,6 +32,7 @@ pub mod msgpack;
 pub mod normalize;
 pub mod obfuscate;
 mod pipeline;
+pub mod regexes;
 pub mod rewrite;
 pub mod settings;
 pub mod show;

@@ -36,6 +36,9 @@ impl Memory {
     pub fn begin(&mut self) {
         self.counts = Counts::default();
         self.refusal = None;
+        if let Some(scratch) = &mut self.obfuscation {
+            scratch.begin();
+        }
     }
 }
 

@@ -880,14 +880,15 @@ fn dropped_chunks_and_spans_leave_no_trace_in_any_format() {
     let part = || {
         array([
             span(1, Some(0), None, "first gone"),
-            span(2, None, Some("single"), "single"),
+            // It says the priority itself, so nothing has to go over to it (`tests/kept_part.rs` shows what does).
+            span(2, Some(0), Some("single"), "single"),
             span(3, None, None, "middle gone"),
             span(4, None, Some("analysed"), "analysed"),
             span(5, None, None, "last gone"),
         ])
     };
     let rest =
-        || array([span(2, None, Some("single"), "single"), span(4, None, Some("analysed"), "analysed")]);
+        || array([span(2, Some(0), Some("single"), "single"), span(4, None, Some("analysed"), "analysed")]);
     let reject = || array([span(1, Some(1), None, "rejected")]);
     let orders: [(Vec<Bytes>, Vec<Bytes>); 6] = [
         (vec![kept(), part(), kept()], vec![kept(), rest(), kept()]),

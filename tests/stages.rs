@@ -361,6 +361,29 @@ fn naive_p0(chunk: &[Span]) -> Option<Vec<usize>> {
     (!left.is_empty()).then_some(left)
 }
 
+/// What the spans of `chunk` that count say of it, given to those that are left.
+fn naive_hand_over(chunk: &[Span], counts: impl Fn(usize) -> bool, left: &mut [Span]) {
+    let spans = || chunk.iter().enumerate().filter(|(i, _)| counts(*i)).map(|(_, span)| span);
+    for tag in ["_dd.p.tid", "_dd.p.dm", "_dd.origin", "env", "version", "language", "_dd.hostname"] {
+        if let Some(value) = spans().filter_map(|s| s.meta.get(tag)).next_back() {
+            left[0].meta.entry(tag.into()).or_insert(value.clone());
+        }
+    }
+    let (mut priority, mut root) = (None, None);
+    for span in spans() {
+        priority = metric(span, "_sampling_priority_v1").or(priority);
+        root = priority.filter(|_| span.parent_id == 0).or(root);
+        priority = root.or(priority);
+    }
+    let Some(priority) = priority else { return };
+    for (i, span) in left.iter_mut().enumerate() {
+        let own = metric(span, "_sampling_priority_v1");
+        if own.map_or(i == 0, |own| own as i32 != priority as i32) {
+            span.metrics.insert("_sampling_priority_v1".into(), priority.to_bits());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -398,13 +421,18 @@ proptest! {
                 gone.2 += 1;
                 continue;
             };
-            want.push(left.into_iter().map(|i| {
+            let in_part = left.len() < chunk.len();
+            let mut left = left.into_iter().map(|i| {
                 let mut span = chunk[i].clone();
                 if naive_top_level(chunk, &span) && !nil(c, i) {
                     span.metrics.insert("_top_level".into(), 1f64.to_bits());
                 }
                 span
-            }).collect::<Vec<_>>());
+            }).collect::<Vec<_>>();
+            if in_part {
+                naive_hand_over(chunk, |i| !nil(c, i), &mut left);
+            }
+            want.push(left);
         }
         prop_assert_eq!(filtered, (gone.0, gone.1));
         prop_assert_eq!((sampled.traces, sampled.spans), (gone.2, gone.3));

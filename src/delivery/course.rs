@@ -1,11 +1,12 @@
-//! The course of the moment: which format, which filters, which size. It follows from the settings and from what the agent
-//! says of itself, is put together when one of them changes, and is swapped as a whole, so that a send sees one state.
+//! The course of the moment: which format, which filters, which size. It follows from the settings and from what the
+//! agent says of itself, is put together when one of them changes, and is swapped as a whole, so that a send sees one
+//! state.
 
 use crate::destination::agent::Info;
 use crate::pipeline::stats_resources::{OBFUSCATION_VERSION, Terms};
 use crate::pipeline::{self, Plan, Stats};
-use crate::settings::InputFormat;
-use crate::settings::{Config, OutputFormat};
+use crate::regexes::Budget;
+use crate::settings::{AGENT_FILTER_BYTES, AGENT_FILTER_RULES, Config, InputFormat, OutputFormat};
 use crate::stats::Concentrator;
 use crate::trace::{FilterRules, Filters};
 use parking_lot::{Mutex, RwLock};
@@ -26,8 +27,30 @@ pub(crate) struct Course {
     /// The largest request, and whether the agent said so.
     pub(crate) max_bytes: usize,
     pub(crate) max_is_the_agents: bool,
+    /// What the plan filters by.
+    pub(crate) filters: Arc<CourseFilters>,
+}
+
+/// Filters ready to use: the caller's, and the agent's where they apply. To compile them takes time, so that is done
+/// before a course is put together, on the thread that asked for `/info`, and no lock is held meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct CourseFilters {
+    all: Filters,
     /// Filters of the agent that cannot be used, and why.
     pub(crate) unusable: Vec<String>,
+}
+
+impl CourseFilters {
+    fn new(config: &Config, own: &Filters, info: Option<&Info>) -> Self {
+        // What the agent would reject must not be counted.
+        let apply = |info: &&Info| config.agent_filters || (config.stats.is_some() && info.offers_stats());
+        let Some(agent) = info.filter(apply).map(agent_rules) else {
+            return Self { all: own.clone(), unusable: Vec::new() };
+        };
+        let (theirs, unusable) =
+            pipeline::filters(&agent, Budget::new(AGENT_FILTER_RULES, AGENT_FILTER_BYTES));
+        Self { all: own.and(&theirs), unusable }
+    }
 }
 
 impl Course {
@@ -37,6 +60,7 @@ impl Course {
         info: Option<Info>,
         refused: bool,
         concentrator: Option<&Arc<Concentrator>>,
+        filters: Arc<CourseFilters>,
     ) -> Self {
         let (format, why) = choose(config, info.as_ref(), refused);
         let capable = info.as_ref().filter(|info| info.offers_stats());
@@ -50,19 +74,11 @@ impl Course {
             }),
             _ => None,
         };
-        let mut plan = Plan::new(config, format, stats.as_ref());
-        let mut unusable = Vec::new();
-        // What the agent would reject must not be counted.
-        let filters = config.agent_filters || stats.is_some();
-        if let Some(agent) = info.as_ref().filter(|_| filters).map(agent_rules) {
-            let mut rules = config.filters.clone();
-            rules.extend(&agent);
-            (plan.filters, unusable) = pipeline::filters(&rules);
-        }
+        let plan = Plan::new(config, format, stats.as_ref(), filters.all.clone());
         let said = info.as_ref().and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
         let theirs = said.unwrap_or(DEFAULT_MAX_BYTES);
         let max_bytes = config.max_request_bytes.map_or(theirs, |ours| ours.min(theirs));
-        Self { plan, format, why, max_bytes, max_is_the_agents: said == Some(max_bytes), info, unusable }
+        Self { plan, format, why, max_bytes, max_is_the_agents: said == Some(max_bytes), info, filters }
     }
 
     /// The stages of this course, but v0.4 comes out: what is split is split as v0.4.
@@ -73,9 +89,8 @@ impl Course {
 
     /// Only the conversion to this course's format, for parts whose stages are done.
     pub(crate) fn conversion(&self, config: &Config) -> Plan {
-        let mut plan = Plan::new(config, self.format, None);
+        let mut plan = Plan::new(config, self.format, None, Filters::default());
         plan.input = InputFormat::V04;
-        plan.filters = Filters::default();
         plan.rewriter = None;
         plan.drop_p0 = false;
         plan
@@ -132,6 +147,8 @@ pub(crate) struct Courses {
     current: RwLock<Arc<Course>>,
     /// Where spans are counted while stats are on.
     pub(crate) concentrator: Option<Arc<Concentrator>>,
+    /// The caller's filters.
+    own: Filters,
     /// The agent's state (`None`: not known then) when it answered 404 to the format wanted.
     refused_at: Mutex<Option<Option<Arc<str>>>>,
 }
@@ -140,9 +157,12 @@ impl Courses {
     pub(crate) fn new(config: &Config) -> Self {
         let concentrator =
             config.stats.as_ref().map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, s.clock)));
+        let own = pipeline::filters(&config.filters, Budget::unbounded()).0;
+        let filters = Arc::new(CourseFilters::new(config, &own, None));
         Self {
-            current: RwLock::new(Arc::new(Course::new(config, None, false, concentrator.as_ref()))),
+            current: RwLock::new(Arc::new(Course::new(config, None, false, concentrator.as_ref(), filters))),
             concentrator,
+            own,
             refused_at: Mutex::new(None),
         }
     }
@@ -153,13 +173,19 @@ impl Courses {
         Arc::clone(&self.current.read())
     }
 
-    /// The agent says something new of itself. A 404 is forgotten: this may be another agent.
-    pub(crate) fn informed(&self, config: &Config, info: Info) -> Arc<Course> {
+    /// The filters that apply with this agent. Takes its time.
+    pub(crate) fn filters(&self, config: &Config, info: &Info) -> Arc<CourseFilters> {
+        Arc::new(CourseFilters::new(config, &self.own, Some(info)))
+    }
+
+    /// The agent says something new of itself; `filters` are those for it. A 404 is forgotten: this may be another
+    /// agent.
+    pub(crate) fn informed(&self, config: &Config, info: Info, filters: Arc<CourseFilters>) -> Arc<Course> {
         let mut refused_at = self.refused_at.lock();
         if refused_at.as_ref().is_some_and(|at| at.as_ref() != Some(&info.state_hash)) {
             *refused_at = None;
         }
-        self.swap(Course::new(config, Some(info), refused_at.is_some(), self.concentrator.as_ref()))
+        self.swap(Course::new(config, Some(info), refused_at.is_some(), self.concentrator.as_ref(), filters))
     }
 
     /// The agent answered 404 to the format of `course`. Gives the course to take instead.
@@ -171,7 +197,8 @@ impl Courses {
             return current;
         }
         *refused_at = Some(course.info.as_ref().map(|i| Arc::clone(&i.state_hash)));
-        self.swap(Course::new(config, current.info.clone(), true, self.concentrator.as_ref()))
+        let filters = Arc::clone(&current.filters);
+        self.swap(Course::new(config, current.info.clone(), true, self.concentrator.as_ref(), filters))
     }
 
     fn swap(&self, course: Course) -> Arc<Course> {
@@ -189,6 +216,21 @@ mod tests {
 
     fn config(format: &str) -> Config {
         Config::new(RawConfig { output_format: Some(format.to_owned()), ..RawConfig::default() }).unwrap()
+    }
+
+    fn course_of(
+        config: &Config,
+        info: Option<Info>,
+        refused: bool,
+        concentrator: Option<&Arc<Concentrator>>,
+    ) -> Course {
+        let filters = Arc::new(CourseFilters::new(config, &Filters::default(), info.as_ref()));
+        Course::new(config, info, refused, concentrator, filters)
+    }
+
+    fn informed(courses: &Courses, config: &Config, info: Info) -> Arc<Course> {
+        let filters = courses.filters(config, &info);
+        courses.informed(config, info, filters)
     }
 
     const WITH: &str = r#"{"endpoints":["/v0.4/traces","/v1.0/traces"]}"#;
@@ -211,7 +253,7 @@ mod tests {
             ("AUTO", Some(WITHOUT), false, V04),
             ("AUTO", Some(WITH), true, V04),
         ] {
-            let course = Course::new(&config(setting), said.map(info), refused, None);
+            let course = course_of(&config(setting), said.map(info), refused, None);
             assert_eq!(course.format, format, "{setting} {said:?} {refused}");
             assert!(course.why.contains("outputFormat"), "{}", course.why);
         }
@@ -224,18 +266,18 @@ mod tests {
         let format = |c: &Arc<Course>| c.format;
         assert_eq!(format(&courses.refused(&config, &courses.current())), OutputFormat::V04);
         assert_eq!(
-            format(&courses.informed(&config, info(WITH))),
+            format(&informed(&courses, &config, info(WITH))),
             OutputFormat::V1,
             "it says that it has v1"
         );
         assert_eq!(format(&courses.refused(&config, &courses.current())), OutputFormat::V04, "it lied");
         assert_eq!(
-            format(&courses.informed(&config, info(WITH))),
+            format(&informed(&courses, &config, info(WITH))),
             OutputFormat::V04,
             "and says the same again"
         );
         let other = r#"{"version":"2","endpoints":["/v1.0/traces"]}"#;
-        assert_eq!(format(&courses.informed(&config, info(other))), OutputFormat::V1);
+        assert_eq!(format(&informed(&courses, &config, info(other))), OutputFormat::V1);
     }
 
     #[test]
@@ -243,25 +285,24 @@ mod tests {
         let said = r#"{"filter_tags":{"reject":["a"]},"filter_tags_regex":{"require":["b:("]},"ignore_resources":["x"]}"#;
         for (on, empty) in [(false, true), (true, false)] {
             let config = Config::new(RawConfig { agent_filters: on, ..RawConfig::default() }).unwrap();
-            let course = Course::new(&config, Some(info(said)), false, None);
+            let course = course_of(&config, Some(info(said)), false, None);
             assert_eq!(course.plan.filters.is_empty(), empty);
-            assert_eq!(course.unusable.len(), usize::from(on), "{:?}", course.unusable);
+            assert_eq!(course.filters.unusable.len(), usize::from(on), "{:?}", course.filters.unusable);
         }
     }
 
     #[test]
     fn the_largest_request_is_the_agents_or_its_default() {
         let config = config("V04");
-        assert_eq!(Course::new(&config, None, false, None).max_bytes, 25 << 20);
-        let course =
-            Course::new(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false, None);
+        assert_eq!(course_of(&config, None, false, None).max_bytes, 25 << 20);
+        let course = course_of(&config, Some(info(r#"{"config":{"max_request_bytes":1000}}"#)), false, None);
         assert_eq!((course.max_bytes, course.max_is_the_agents), (1000, true));
         let ours = |n| Config::new(RawConfig { max_request_bytes: Some(n), ..RawConfig::default() }).unwrap();
         let said = || Some(info(r#"{"config":{"max_request_bytes":5000}}"#));
         for (setting, said, limit, agents) in
             [(2000, said(), 2000, false), (9000, said(), 5000, true), (2000, None, 2000, false)]
         {
-            let course = Course::new(&ours(setting), said, false, None);
+            let course = course_of(&ours(setting), said, false, None);
             assert_eq!((course.max_bytes, course.max_is_the_agents), (limit, agents), "{setting}");
         }
     }

@@ -45,10 +45,23 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn knows(&self, info: &Info) -> bool {
+        self.info.as_ref().is_some_and(|known| {
+            known.state_hash == info.state_hash && known.container_tags_hash == info.container_tags_hash
+        })
+    }
+}
+
 impl Discovery {
     /// What is known.
     pub(crate) fn info(&self) -> Option<Info> {
         self.state.lock().info.clone()
+    }
+
+    /// Whether this is what is known already.
+    pub(crate) fn knows(&self, info: &Info) -> bool {
+        self.state.lock().knows(info)
     }
 
     /// The last failure, if the last request failed.
@@ -84,11 +97,7 @@ impl Discovery {
         let mut state = self.state.lock();
         let next = match result {
             Ok(info) => {
-                let same = state.info.as_ref().is_some_and(|known| {
-                    known.state_hash == info.state_hash
-                        && known.container_tags_hash == info.container_tags_hash
-                });
-                if !same {
+                if !state.knows(&info) {
                     changed(&info);
                     state.info = Some(info);
                 }

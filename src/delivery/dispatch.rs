@@ -708,13 +708,19 @@ impl Dispatcher {
         {
             return result;
         }
+        // Regexes of a peer take what time they take: nobody may wait for a lock meanwhile.
+        let filters = result.as_ref().ok().filter(|info| !self.discovery.knows(info));
+        let filters = match filters {
+            Some(info) => self.courses.filters(&self.config, info),
+            None => Arc::clone(&self.courses.current().filters),
+        };
         let next = self.discovery.record(result.clone(), Instant::now(), |info| {
-            let had_limit = self.courses.current().max_bytes;
-            let course = self.courses.informed(&self.config, info.clone());
-            if course.max_bytes != had_limit {
+            let before = self.courses.current();
+            let course = self.courses.informed(&self.config, info.clone(), filters);
+            if course.max_bytes != before.max_bytes {
                 self.learned.forget();
             }
-            for why in &course.unusable {
+            for why in course.filters.unusable.iter().filter(|why| !before.filters.unusable.contains(why)) {
                 self.journal.note(Severity::Warning, format!("of the agent's trace filters, {why}"));
             }
             self.arrange_stats(true);

@@ -142,11 +142,6 @@ fn mark(first: u64, text: &[u8]) -> usize {
     if mark != 0 && *text == *MARKED[mark - 1] { mark } else { 0 }
 }
 
-/// As [`mark`], for a text that has no number.
-pub(super) fn mark_of(text: &[u8]) -> usize {
-    mark(load_at_end(text, 0, text.len().min(8)).0, text)
-}
-
 /// A text's number, and where the text stands if it is new.
 pub(super) enum Interned {
     Known(Code),
@@ -506,7 +501,6 @@ mod tests {
             for (i, text) in MARKED.iter().chain(&others).enumerate() {
                 let src = [text, &b"################"[..]].concat();
                 let want = if i < MARKED.len() { i + 1 } else { 0 };
-                assert_eq!(mark_of(text), want);
                 // Twice: new and known. The table knows texts by place, so each source is a payload of its own.
                 let Interned::New(new) = t.intern(&src, 0, text.len()) else { panic!("{round}: {text:?}") };
                 let Interned::Known(known) = t.intern(&src, 0, text.len()) else { panic!("{text:?}") };

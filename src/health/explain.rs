@@ -48,7 +48,7 @@ pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> Stri
             },
             "learned_bytes": (learned != usize::MAX).then_some(learned),
         },
-        "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.unusable },
+        "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.filters.unusable },
         "health_metrics": d.statsd_status().map(|(to, sent, lost)| json!({ "to": to, "lines_sent": sent, "lines_lost": lost })),
         "queue": queue(d),
         "stats": stats(d),

@@ -6,7 +6,6 @@
 
 mod config;
 mod credit_card;
-mod go_regex;
 mod http;
 mod http_plain;
 mod ip;
@@ -35,5 +34,5 @@ pub use one_text::{Request, one_text, resource_for_stats};
 pub use redis::{
     quantize as quantize_redis, raw_command as redis_raw_command, remove_all as redis_remove_all,
 };
-pub use replace::{ReplaceRule, Replacer};
+pub use replace::{Growth, MAX_GROWTH, ReplaceRule, Replacer};
 pub use span::{Obfuscator, Scratch, TextKind};

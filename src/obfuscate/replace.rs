@@ -2,12 +2,12 @@
 //! `DD_APM_REPLACE_TAGS`: `[{"name": "http.url", "pattern": "token/(.*)", "repl": "?"}]`.
 //!
 //! `*` means every tag, number and event attribute whose key does not begin with `_`, and the resource. A number whose
-//! text is none afterwards becomes a tag. Rules apply in their order, after truncation.
+//! text is none afterwards becomes a tag. Rules apply in their order, after truncation, so nothing else bounds what they
+//! write: one text grows to 64 KiB, the texts of one payload by 8 MiB together. What is beyond is left out.
 
-use super::go_regex;
 use crate::error::{Error, ErrorKind};
+use crate::regexes::{self, Pattern, Template};
 use crate::trace::{Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Verdict};
-use regex::bytes::Regex;
 use serde::Serialize;
 use std::io::Write;
 
@@ -31,8 +31,21 @@ pub struct Replacer {
 #[derive(Clone, Debug)]
 struct Rule {
     target: Target,
-    pattern: Regex,
-    replacement: Vec<u8>,
+    pattern: Pattern,
+    replacement: Template,
+}
+
+/// By how many bytes the rules may make the texts of one payload longer.
+pub const MAX_GROWTH: usize = 8 << 20;
+
+/// How many bytes more the texts of a payload may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth(usize);
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self(MAX_GROWTH)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +59,13 @@ impl Replacer {
     /// Compiles rules.
     ///
     /// # Errors
-    /// `InvalidConfiguration` for a pattern that cannot be read; it names the rule. None of the rules applies then.
+    /// `InvalidConfiguration` for a pattern that cannot be used; it names the rule and shows neither pattern nor
+    /// replacement, which may say what is to be hidden. None of the rules applies then.
     pub fn new(rules: &[ReplaceRule]) -> Result<Self, Error> {
         let mut compiled = Self::default();
         for (i, rule) in rules.iter().enumerate() {
-            let pattern = Regex::new(&go_regex::translate(&rule.pattern)).map_err(|e| {
-                let what = format!("replace rule {i} ({:?}): pattern {:?}: {e}", rule.name, rule.pattern);
+            let pattern = Pattern::new(&rule.pattern).map_err(|e| {
+                let what = format!("replace_tags[{i}] ({:?}): its pattern cannot be used: {e}", rule.name);
                 Error::new(ErrorKind::InvalidConfiguration, what)
             })?;
             let target = match rule.name.as_str() {
@@ -59,7 +73,8 @@ impl Replacer {
                 "resource.name" => Target::Resource,
                 name => Target::Tag(name.into()),
             };
-            compiled.rules.push(Rule { target, pattern, replacement: rule.repl.clone().into() });
+            let replacement = Template::new(&rule.repl, &pattern);
+            compiled.rules.push(Rule { target, pattern, replacement });
         }
         Ok(compiled)
     }
@@ -69,26 +84,26 @@ impl Replacer {
         self.rules.is_empty()
     }
 
-    /// Applies the rules to one span.
-    pub fn span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Vec<u8>) {
+    /// Applies the rules to one span; what its texts grow by is taken from `growth`.
+    pub fn span<S: SpanAccess>(&self, span: &mut S, growth: &mut Growth, scratch: &mut Vec<u8>) {
         for rule in &self.rules {
             if rule.target != Target::Resource {
                 span.each_tag(scratch, |key, value, out| match rule.wants(key) {
-                    true => rule.text(value, out),
+                    true => rule.text(value, growth, out),
                     false => Verdict::Keep,
                 });
                 span.each_metric(scratch, |key, number, out| match rule.wants(key) {
-                    true => rule.number(number, out),
+                    true => rule.number(number, growth, out),
                     false => NumberVerdict::Keep,
                 });
                 span.each_event_attribute(scratch, |key, value, out| match rule.wants(key) {
-                    true => rule.scalar(value, out),
+                    true => rule.scalar(value, growth, out),
                     false => ScalarVerdict::Keep,
                 });
             }
             if rule.is_for_resource() {
                 scratch.clear();
-                if rule.text(span.field(Field::Resource), scratch) == Verdict::Replace {
+                if rule.text(span.field(Field::Resource), growth, scratch) == Verdict::Replace {
                     span.set_field(Field::Resource, scratch);
                 }
             }
@@ -98,9 +113,10 @@ impl Replacer {
     /// Applies the rules to the resource of a stats group.
     pub fn stats_resource(&self, resource: &[u8], out: &mut Vec<u8>) -> Verdict {
         let mut text: Option<Vec<u8>> = None;
+        let growth = &mut Growth::default();
         for rule in self.rules.iter().filter(|r| r.is_for_resource()) {
             let mut next = Vec::new();
-            if rule.text(text.as_deref().unwrap_or(resource), &mut next) == Verdict::Replace {
+            if rule.text(text.as_deref().unwrap_or(resource), growth, &mut next) == Verdict::Replace {
                 text = Some(next);
             }
         }
@@ -127,26 +143,19 @@ impl Rule {
         matches!(self.target, Target::Everything | Target::Resource)
     }
 
-    fn text(&self, text: &[u8], out: &mut Vec<u8>) -> Verdict {
+    fn text(&self, text: &[u8], growth: &mut Growth, out: &mut Vec<u8>) -> Verdict {
         let start = out.len();
-        let mut from = 0;
-        for found in self.pattern.captures_iter(text) {
-            let Some(whole) = found.get(0) else { continue };
-            out.extend_from_slice(text.get(from..whole.start()).unwrap_or(&[]));
-            found.expand(&self.replacement, out);
-            from = whole.end();
-        }
-        out.extend_from_slice(text.get(from..).unwrap_or(&[]));
-        if out.get(start..) == Some(text) {
-            out.truncate(start);
+        let limit = text.len().saturating_add(growth.0).min(regexes::MAX_REPLACED_BYTES);
+        if !self.pattern.replace(text, &self.replacement, limit, out) {
             return Verdict::Keep;
         }
+        growth.0 -= (out.len() - start).saturating_sub(text.len());
         Verdict::Replace
     }
 
-    fn number(&self, number: f64, out: &mut Vec<u8>) -> NumberVerdict {
+    fn number(&self, number: f64, growth: &mut Growth, out: &mut Vec<u8>) -> NumberVerdict {
         let before = decimal(number);
-        if self.text(&before, out) == Verdict::Keep {
+        if self.text(&before, growth, out) == Verdict::Keep {
             return NumberVerdict::Keep;
         }
         match parse_double(out) {
@@ -155,10 +164,10 @@ impl Rule {
         }
     }
 
-    fn scalar(&self, value: Scalar<'_>, out: &mut Vec<u8>) -> ScalarVerdict {
+    fn scalar(&self, value: Scalar<'_>, growth: &mut Growth, out: &mut Vec<u8>) -> ScalarVerdict {
         let before = match value {
             Scalar::Text(text) => {
-                return match self.text(text, out) {
+                return match self.text(text, growth, out) {
                     Verdict::Keep => ScalarVerdict::Keep,
                     _ => ScalarVerdict::Text,
                 };
@@ -167,7 +176,7 @@ impl Rule {
             Scalar::Double(d) => decimal(d),
             Scalar::Bool(b) => b.to_string().into_bytes(),
         };
-        if self.text(&before, out) == Verdict::Keep {
+        if self.text(&before, growth, out) == Verdict::Keep {
             out.extend_from_slice(&before);
         }
         // The type follows the text, also where the text has not changed: 2.0 reads as 2.
@@ -246,7 +255,7 @@ mod tests {
     #[test]
     fn a_rule_for_everything_leaves_hidden_keys_alone() {
         let mut s = span();
-        rules(&[("*", "token|4", "?")]).span(&mut s, &mut Vec::new());
+        rules(&[("*", "token|4", "?")]).span(&mut s, &mut Growth::default(), &mut Vec::new());
         assert_eq!(s.resource, b"GET /?/abc");
         assert_eq!(s.meta(b"http.url"), Some(&b"/?/abc"[..]));
         assert_eq!(s.meta(b"_hidden"), Some(&b"token"[..]));
@@ -265,7 +274,7 @@ mod tests {
             ("resource.name", "abc$", ""),
             ("count", "4", "5"),
         ]);
-        replacer.span(&mut s, &mut Vec::new());
+        replacer.span(&mut s, &mut Growth::default(), &mut Vec::new());
         assert_eq!(s.meta(b"http.url"), Some(&b"/t/abc-abc"[..]), "$1x names a group that is not there");
         assert_eq!(s.resource, b"GET /token/");
         assert_eq!(s.meta(b"other"), Some(&b"token"[..]));
@@ -280,19 +289,22 @@ mod tests {
         let rule = ReplaceRule { name: "a".into(), pattern: "(".into(), repl: String::new() };
         let error = Replacer::new(&[rule]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
-        assert!(error.message().contains("replace rule 0 (\"a\")"), "{error}");
+        assert!(
+            error.message().starts_with("replace_tags[0] (\"a\"): its pattern cannot be used: missing"),
+            "{error}"
+        );
     }
 
     #[test]
     fn matches_are_those_of_go() {
         let rule = &rules(&[("*", "a*", "x")]).rules[0];
         let mut out = Vec::new();
-        assert_eq!(rule.text(b"baaac", &mut out), Verdict::Replace);
+        assert_eq!(rule.text(b"baaac", &mut Growth::default(), &mut out), Verdict::Replace);
         assert_eq!(out, b"xbxcx");
         let all = &rules(&[("error.stack", "(?s).*", "?")]).rules[0];
         for text in [&b"at a\nat b"[..], b""] {
             let mut out = Vec::new();
-            assert_eq!(all.text(text, &mut out), Verdict::Replace);
+            assert_eq!(all.text(text, &mut Growth::default(), &mut out), Verdict::Replace);
             assert_eq!(out, b"?");
         }
     }

@@ -7,6 +7,7 @@ use super::config::{JsonConfig, ObfuscationConfig, PlanConfig, RedisConfig};
 use super::replace::ReplaceRule;
 use super::sql::{SqlConfig, SqlMode};
 use crate::error::{Error, ErrorKind};
+use crate::regexes;
 use serde_json::{Map, Value};
 
 /// Settings from the text of a JSON object; `source` is what an error begins with.
@@ -85,6 +86,9 @@ fn replace_rules(place: &str, rules: Value) -> Result<Vec<ReplaceRule>, Error> {
         }
         object.text("repl", &mut rule.repl)?;
         object.end()?;
+        // Here the error can say where the rule came from. It does not show the pattern, which may say what is secret.
+        regexes::check(&rule.pattern)
+            .map_err(|why| invalid(format!("{}: {why}", object.place("pattern"))))?;
         Ok(rule)
     };
     rules.into_iter().enumerate().map(read).collect()

@@ -4,7 +4,7 @@ use super::config::{JsonConfig, ObfuscationConfig, PlanConfig, RedisConfig};
 use super::credit_card::CreditCards;
 use super::http::UrlOptions;
 use super::json::Json;
-use super::replace::{ReplaceRule, Replacer};
+use super::replace::{Growth, ReplaceRule, Replacer};
 use super::sql::{NON_PARSABLE, SqlConfig, SqlObfuscator};
 use super::{http, ip, memcached, redis};
 use crate::error::Error;
@@ -31,6 +31,14 @@ pub struct Obfuscator {
 pub struct Scratch {
     text: Vec<u8>,
     sql: SqlObfuscator,
+    growth: Growth,
+}
+
+impl Scratch {
+    /// A payload begins.
+    pub fn begin(&mut self) {
+        self.growth = Growth::default();
+    }
 }
 
 /// What a single text is.
@@ -119,12 +127,12 @@ impl Obfuscator {
 
     /// Memory to work in. It also remembers, as an agent's obfuscator does, how backslashes were last to be read in SQL.
     pub fn scratch(&self) -> Scratch {
-        Scratch { text: Vec::new(), sql: SqlObfuscator::new(self.sql.clone()) }
+        Scratch { sql: SqlObfuscator::new(self.sql.clone()), ..Scratch::default() }
     }
 
     /// Obfuscates one span. Replace rules come later, after truncation: [`replace`](Self::replace).
     pub fn span<S: SpanAccess>(&self, span: &mut S, scratch: &mut Scratch) {
-        let Scratch { text: memory, sql } = scratch;
+        let Scratch { text: memory, sql, .. } = scratch;
         if let Some(cards) = &self.cards {
             span.each_event_attribute(memory, |key, value, out| cards.attribute(key, value, out));
             if span.may_hold_card() {
@@ -158,7 +166,7 @@ impl Obfuscator {
 
     /// Applies the caller's replace rules, and the removal of stack traces.
     pub fn replace<S: SpanAccess>(&self, span: &mut S, scratch: &mut Scratch) {
-        self.replacer.span(span, &mut scratch.text);
+        self.replacer.span(span, &mut scratch.growth, &mut scratch.text);
     }
 
     /// How SQL is obfuscated.

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format;
 use crate::settings::{Config, Metadata, RawConfig};
 use crate::stats::{Concentrator, StatsReport};
+use crate::trace::Filters;
 use std::sync::Arc;
 
 /// Stats of payloads (msgpack v0.4) without an exporter: for tools.
@@ -36,7 +37,7 @@ impl PayloadStats {
         let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
         let terms = obfuscate.then(Terms::default);
         let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[], terms };
-        let plan = Plan::new(&config, format::scanned(), Some(&stats));
+        let plan = Plan::new(&config, format::scanned(), Some(&stats), Filters::default());
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }
 

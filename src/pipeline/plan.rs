@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::{self, Encoding};
 use crate::normalize::{self, Normalizer};
 use crate::obfuscate::{self, Obfuscator};
+use crate::regexes::Budget;
 use crate::rewrite::Rewriter;
 use crate::settings::{Config, Conversion, FilterRules, InputFormat, OnMalformed, StatsSettings};
 use crate::stats::{Concentrator, Rules, STATS_SLOTS};
@@ -63,8 +64,14 @@ impl Stats<'_> {
 }
 
 impl Plan {
-    /// The stages that `config` asks for when the payload goes out as `format`.
-    pub(crate) fn new(config: &Config, format: impl Into<Encoding>, stats: Option<&Stats<'_>>) -> Self {
+    /// The stages that `config` asks for when the payload goes out as `format`. Filters are compiled elsewhere: a plan is
+    /// also put together while somebody waits for it.
+    pub(crate) fn new(
+        config: &Config,
+        format: impl Into<Encoding>,
+        stats: Option<&Stats<'_>>,
+        filters: Filters,
+    ) -> Self {
         let format = format.into();
         let input = config.input_format;
         let converts = !format.is_same_as(format::SCANNED) && !format.is_same_as(input);
@@ -80,15 +87,17 @@ impl Plan {
         }
         let drop_p0 = config.drop_p0.unwrap_or(stats.is_some());
         let plan = Self::with(input, format, mark, drop_p0, interest);
-        let filters = filters(&config.filters).0;
         Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
     }
 
     /// The stages of a conversion without an exporter.
     pub(crate) fn of_conversion(wanted: &Conversion, format: &Encoding) -> Result<Self, Error> {
-        let (filters, bad) = filters(&wanted.filters);
+        let (filters, bad) = filters(&wanted.filters, Budget::unbounded());
         if let Some(why) = bad.into_iter().next() {
-            return Err(Error::new(ErrorKind::InvalidConfiguration, why.replace(" is left out:", ":")));
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                why.replace("is left out", "cannot be used"),
+            ));
         }
         let plan =
             Self::with(wanted.from, format.clone(), wanted.top_level, wanted.drop_p0, Interest::none());
@@ -144,8 +153,8 @@ impl Plan {
 }
 
 /// The filters of these rules, and the rules that cannot be used. `env` is compared as the agent would have written it.
-pub(crate) fn filters(rules: &FilterRules) -> (Filters, Vec<String>) {
-    let (filters, unusable) = Filters::new(rules);
+pub(crate) fn filters(rules: &FilterRules, budget: Budget) -> (Filters, Vec<String>) {
+    let (filters, unusable) = Filters::within(rules, budget);
     let normalized = |value: &[u8]| {
         let mut out = Vec::new();
         match normalize::tag_value(value, &mut out) {

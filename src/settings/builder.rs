@@ -261,11 +261,11 @@ impl Builder {
         require_tag => require_tags;
         /// Leaves out traces whose root has this tag: `KEY` or `KEY:VALUE`.
         reject_tag => reject_tags;
-        /// As `require_tag`, the value a regex without anchors.
+        /// As `require_tag`, the value a regex in Go's syntax, which need not match the whole value.
         require_tag_regex => require_tag_regexes;
-        /// As `reject_tag`, the value a regex without anchors.
+        /// As `reject_tag`, the value a regex in Go's syntax, which need not match the whole value.
         reject_tag_regex => reject_tag_regexes;
-        /// Leaves out traces whose root's resource matches this regex.
+        /// Leaves out traces whose root's resource matches this regex: Go's syntax, as the agent reads it.
         ignore_resource => ignore_resources;
     }
 

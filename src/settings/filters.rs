@@ -1,6 +1,12 @@
 //! Rules of trace filters as text. `trace` makes them ready to use.
 
 use crate::error::{Error, ErrorKind};
+use crate::regexes;
+
+/// The most rules of an agent's `/info` that are used; the agent itself has no bound.
+pub const AGENT_FILTER_RULES: usize = 1_000;
+/// The most memory that the compiled regexes of an agent's `/info` may take together; a single one takes a sixteenth of it.
+pub const AGENT_FILTER_BYTES: usize = 16 << 20;
 
 /// Rules as text, as `/info` or the caller gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,5 +63,52 @@ impl FilterRules {
         self.require_regex.extend_from_slice(&other.require_regex);
         self.reject_regex.extend_from_slice(&other.reject_regex);
         self.ignore_resources.extend_from_slice(&other.ignore_resources);
+    }
+
+    /// The lists, with the setters that fill them and whether their values are regexes.
+    fn lists(&self) -> [(&'static str, &[String], bool); 5] {
+        [
+            ("requireTag", &self.require, false),
+            ("rejectTag", &self.reject, false),
+            ("requireTagRegex", &self.require_regex, true),
+            ("rejectTagRegex", &self.reject_regex, true),
+            ("ignoreResource", &self.ignore_resources, true),
+        ]
+    }
+
+    /// Whether every rule can be used.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration`; the message names the setter and the rule.
+    pub fn check(&self) -> Result<(), Error> {
+        for (setter, rules, regex) in self.lists() {
+            for rule in rules {
+                let checked = match setter {
+                    "ignoreResource" => regexes::check(rule),
+                    _ => match (Self::split(rule), regex) {
+                        (Ok((_, Some(value))), true) => regexes::check(value),
+                        (read, _) => read.map(drop).map_err(str::to_owned),
+                    },
+                };
+                checked.map_err(|why| {
+                    let text = format!("{setter}: the rule {rule:?} cannot be used: {why}");
+                    Error::new(ErrorKind::InvalidConfiguration, text)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key and the value of a rule about a tag: cut at the first colon, trimmed; without a value any will do.
+    ///
+    /// # Errors
+    /// Why it is no rule.
+    pub fn split(rule: &str) -> Result<(&str, Option<&str>), &'static str> {
+        let whole = rule.trim();
+        let (key, value) = match whole.split_once(':') {
+            Some((key, value)) if !value.trim().is_empty() => (key.trim(), Some(value.trim())),
+            _ => (whole, None),
+        };
+        if key.is_empty() || key.starts_with(':') { Err("it has no key") } else { Ok((key, value)) }
     }
 }

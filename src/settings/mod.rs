@@ -16,7 +16,7 @@ mod url;
 
 pub use builder::Builder;
 pub use conversion::Conversion;
-pub use filters::FilterRules;
+pub use filters::{AGENT_FILTER_BYTES, AGENT_FILTER_RULES, FilterRules};
 pub use formats::{InputFormat, OutputFormat};
 pub use on_malformed::OnMalformed;
 pub use queue::{Overflow, QueueSettings};
@@ -26,7 +26,6 @@ pub use url::AgentUrl;
 
 use crate::error::{Error, ErrorKind};
 use crate::obfuscate::{ObfuscationConfig, Obfuscator};
-use crate::trace::Filters;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,10 +315,8 @@ fn choice<T: Copy + Default>(setting: &str, text: Option<&str>, known: &[(&str, 
 
 /// The agent's own rules may be wrong and are then left out; the caller's must be right.
 fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
-    match Filters::new(&rules).1.into_iter().next() {
-        None => Ok(rules),
-        Some(why) => Err(invalid(why.replace(" is left out:", ":"))),
-    }
+    rules.check()?;
+    Ok(rules)
 }
 
 /// Who says how to obfuscate wants it, unless he says no. Then the settings are checked all the same, so that switching it

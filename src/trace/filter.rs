@@ -2,19 +2,20 @@
 //!
 //! A chunk is judged by its root: the last span without a parent, else the last span whose parent is not in the chunk,
 //! else the last span. First a resource (or name, if there is none) that is ignored, then tags that reject, then tags
-//! that are required, literal ones before regexes. A rule is `KEY` or `KEY:VALUE`, cut at the first colon and trimmed; a
-//! rule without a key or with a regex that cannot be read is left out and reported. Only `meta` is looked at.
+//! that are required, literal ones before regexes. A rule is `KEY` or `KEY:VALUE`, cut at the first colon and
+//! trimmed; a rule without a key or with a regex that cannot be read is left out and reported. Only `meta` is looked
+//! at.
 
 use super::arena::{Arena, ChunkState, Span};
 use super::{Payload, span_range};
 use crate::msgpack::reader;
+use crate::regexes::{Budget, Pattern};
 use crate::settings::FilterRules;
-use regex::Regex;
 
 /// Rules ready to use.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
-    ignore: Vec<Regex>,
+    ignore: Vec<Pattern>,
     /// Rules about tags, those that reject first, so that one walk over the root's tags serves them all.
     tags: Vec<Rule>,
     /// How many of `tags` reject.
@@ -35,34 +36,49 @@ struct Rule {
 enum Value {
     Any,
     Is(Vec<u8>),
-    Matches(Regex),
+    Matches(Pattern),
 }
+
+/// The most rules that are named when they cannot be used.
+const NAMED: usize = 20;
 
 impl Filters {
     /// Reads the rules. Those that cannot be used are left out; the second value says which, and why.
     pub fn new(rules: &FilterRules) -> (Self, Vec<String>) {
-        let mut bad = Vec::new();
-        let mut read = |rules: &[String], regex: bool, into: &mut Vec<Rule>| {
-            for text in rules {
-                match Rule::read(text, regex) {
-                    Ok(rule) => into.push(rule),
-                    Err(why) => bad.push(format!("filter {text:?} is left out: {why}")),
-                }
-            }
-        };
+        Self::within(rules, Budget::unbounded())
+    }
+
+    /// As [`new`](Self::new), for rules of a peer: so many, and so large once compiled. Of those that cannot be used
+    /// no more than twenty are named.
+    pub fn within(rules: &FilterRules, budget: Budget) -> (Self, Vec<String>) {
+        let mut reader = Reader { budget, bad: Vec::new(), unnamed: 0 };
         let mut filters = Self::default();
-        read(&rules.reject, false, &mut filters.tags);
-        read(&rules.reject_regex, true, &mut filters.tags);
+        reader.tags("filter_tags.reject", &rules.reject, false, &mut filters.tags);
+        reader.tags("filter_tags_regex.reject", &rules.reject_regex, true, &mut filters.tags);
         filters.rejecting = filters.tags.len();
-        read(&rules.require, false, &mut filters.tags);
-        read(&rules.require_regex, true, &mut filters.tags);
-        for text in &rules.ignore_resources {
-            match Regex::new(text) {
-                Ok(regex) => filters.ignore.push(regex),
-                Err(e) => bad.push(format!("ignore_resources {text:?} is left out: {e}")),
-            }
+        reader.tags("filter_tags.require", &rules.require, false, &mut filters.tags);
+        reader.tags("filter_tags_regex.require", &rules.require_regex, true, &mut filters.tags);
+        reader.list("ignore_resources", &rules.ignore_resources, |budget, text| {
+            filters.ignore.push(budget.compile(text).map_err(|e| e.to_string())?);
+            Ok(())
+        });
+        let Reader { mut bad, unnamed, .. } = reader;
+        if unnamed > 0 {
+            bad.push(format!("{unnamed} more rules are left out"));
         }
         (filters, bad)
+    }
+
+    /// These rules and those of `other`.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let (mine, theirs) = (self.tags.split_at(self.rejecting), other.tags.split_at(other.rejecting));
+        Self {
+            ignore: [&self.ignore[..], &other.ignore].concat(),
+            tags: [mine.0, theirs.0, mine.1, theirs.1].concat(),
+            rejecting: self.rejecting + other.rejecting,
+            normalize_env: self.normalize_env.or(other.normalize_env),
+        }
     }
 
     /// Compares the tag `env` after this normalization, as the agent does.
@@ -103,8 +119,7 @@ impl Filters {
         if !self.ignore.is_empty() {
             let resource = arena.text(bytes, root.resource);
             let subject = if resource.is_empty() { arena.text(bytes, root.name) } else { resource };
-            let subject = String::from_utf8_lossy(subject);
-            if self.ignore.iter().any(|r| r.is_match(&subject)) {
+            if self.ignore.iter().any(|r| r.is_match(subject)) {
                 return false;
             }
         }
@@ -135,22 +150,49 @@ impl Filters {
     }
 }
 
-impl Rule {
-    fn read(text: &str, regex: bool) -> Result<Self, String> {
-        let whole = text.trim();
-        let (key, value) = match whole.split_once(':') {
-            Some((key, value)) if !value.trim().is_empty() => (key.trim(), Some(value.trim())),
-            _ => (whole, None),
-        };
-        if key.is_empty() {
-            return Err("it has no key".to_owned());
+/// Reads lists of rules and remembers what could not be used.
+struct Reader {
+    budget: Budget,
+    bad: Vec<String>,
+    unnamed: usize,
+}
+
+impl Reader {
+    fn tags(&mut self, list: &str, rules: &[String], regex: bool, into: &mut Vec<Rule>) {
+        self.list(list, rules, |budget, text| {
+            let (key, value) = FilterRules::split(text)?;
+            let value = match value {
+                None => Value::Any,
+                Some(v) if regex => Value::Matches(budget.compile(v).map_err(|e| e.to_string())?),
+                Some(v) => Value::Is(v.as_bytes().to_vec()),
+            };
+            into.push(Rule { key: key.as_bytes().to_vec(), value });
+            Ok(())
+        });
+    }
+
+    fn list(
+        &mut self,
+        list: &str,
+        rules: &[String],
+        mut read: impl FnMut(&mut Budget, &str) -> Result<(), String>,
+    ) {
+        for (i, text) in rules.iter().enumerate() {
+            let within = self.budget.rule().map_err(|e| e.to_string());
+            let over = within.is_err();
+            let Err(why) = within.and_then(|()| read(&mut self.budget, text)) else { continue };
+            if self.bad.len() < NAMED {
+                let shown: String = text.chars().take(100).collect();
+                self.bad.push(format!("{list}: the rule {shown:?} is left out: {why}"));
+            } else {
+                self.unnamed += 1;
+            }
+            if over {
+                // The others fare no better.
+                self.unnamed += rules.len() - i - 1;
+                return;
+            }
         }
-        let value = match value {
-            None => Value::Any,
-            Some(v) if regex => Value::Matches(Regex::new(v).map_err(|e| e.to_string())?),
-            Some(v) => Value::Is(v.as_bytes().to_vec()),
-        };
-        Ok(Self { key: key.as_bytes().to_vec(), value })
     }
 }
 
@@ -159,7 +201,7 @@ impl Value {
         match self {
             Value::Any => true,
             Value::Is(want) => want == value,
-            Value::Matches(regex) => regex.is_match(&String::from_utf8_lossy(value)),
+            Value::Matches(regex) => regex.is_match(value),
         }
     }
 }

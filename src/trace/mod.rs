@@ -21,6 +21,7 @@ mod describe;
 mod extras;
 mod fields;
 mod filter;
+mod handover;
 mod keys;
 mod malformed;
 mod sampling;

@@ -2,9 +2,11 @@
 //!
 //! The rule, chunk by chunk: a span with an error keeps the chunk; else the first span that carries
 //! `_sampling_priority_v1` decides, and no such span or a value above 0 keeps it; else only spans stay that were sampled
-//! on their own (`_dd.span_sampling.mechanism` = 8) or analysed (`_dd1.sr.eausr`). An empty chunk is kept.
+//! on their own (`_dd.span_sampling.mechanism` = 8) or analysed (`_dd1.sr.eausr`). An empty chunk is kept. What the chunk
+//! says of itself goes over to the first span that stays.
 
 use super::arena::{ChunkState, flag};
+use super::handover::hand_over;
 use super::{Payload, Slot, span_range};
 
 /// Keys that the scan must recognise for this stage.
@@ -56,6 +58,8 @@ pub fn drop_p0(payload: &mut Payload<'_>) -> SampledOut {
         if dropped == chunk.len {
             chunk.state = ChunkState::SampledOut;
             out.traces += 1;
+        } else if dropped > 0 {
+            hand_over(bytes, arena, range);
         }
     }
     out

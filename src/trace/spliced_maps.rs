@@ -3,7 +3,7 @@
 //! All of it is for spans that a rule changes, so it is written once, not once a rule, and may allocate for what is rare.
 
 use super::access::{Entries, NumberVerdict, Verdict};
-use super::arena::{MapView, With};
+use super::arena::{MapView, With, flag};
 use super::changes::Entry;
 use super::spliced::{Spliced, ValueRule};
 use crate::msgpack::{reader, writer};
@@ -81,8 +81,45 @@ impl Spliced<'_, '_> {
         }
     }
 
+    /// Gives the span a number, in the place of the one that it has by this key.
+    pub(super) fn set_number(&mut self, key: &[u8], number: f64) {
+        let view = self.view(Entries::Metrics);
+        self.changes.begin();
+        let (mut walk, mut found) = (self.changes.walk(view.first as usize, view.len), false);
+        while let Some(entry) = self.changes.next(&mut walk) {
+            if self.changes.text(entry.key) == Some(key) {
+                let side_at = self.changes.side.len();
+                writer::f64(self.changes.side, number);
+                let place = self.changes.replace(&entry, side_at);
+                self.moved(&entry, None, place);
+                found = true;
+            }
+        }
+        if found {
+            return;
+        }
+        let side_at = self.changes.side.len();
+        if view.at == 0 {
+            // The span's first number: the mark of a top-level span would bring the same map once more.
+            let mark = self.span.flags & flag::ADD_TOP_LEVEL != 0;
+            self.changes.side.extend_from_slice(b"\xa7metrics");
+            writer::map_head(self.changes.side, 1 + u32::from(mark));
+            if mark {
+                self.span.flags &= !flag::ADD_TOP_LEVEL;
+                self.changes.side.extend_from_slice(b"\xaa_top_level\x01");
+            }
+        }
+        writer::str(self.changes.side, key);
+        writer::f64(self.changes.side, number);
+        if view.at != 0 {
+            self.changes.insert((view.at, view.first), 1, side_at);
+        } else if let Ok((_, first)) = reader::map_head(self.changes.bytes, self.span.at as usize) {
+            self.changes.insert((self.span.at, first as u32), 1, side_at);
+        }
+    }
+
     /// Gives the span tags, in the place of those that it has by these keys.
-    fn add_tags(&mut self, added: &[(Vec<u8>, Vec<u8>)], scratch: &mut Vec<u8>) {
+    pub(super) fn add_tags(&mut self, added: &[(Vec<u8>, Vec<u8>)], scratch: &mut Vec<u8>) {
         let last: Keys<'_> = added.iter().zip(0..).map(|((key, _), i)| (key.as_slice(), i)).collect();
         let same = |key: &[u8]| if last.contains_key(key) { Verdict::Remove } else { Verdict::Keep };
         self.each_text(self.view(Entries::Meta), scratch, &mut |key, _, _, _| same(key));

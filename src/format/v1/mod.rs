@@ -14,7 +14,7 @@ mod promoted;
 
 use super::Lost;
 use super::out::Out;
-use super::strings::{Code, Interned, StringTable, mark_of};
+use super::strings::{Code, Interned, StringTable};
 use crate::error::Error;
 use crate::msgpack::reader;
 use crate::settings::Metadata;
@@ -79,16 +79,13 @@ impl Encoder {
             self.out.array_head(chunk.len - left_out);
             let mut facts = Origin::default();
             for span in spans {
-                if span.flags & flag::NIL != 0 {
+                // What a span that was left out said of the chunk, the first that stays says now.
+                if span.flags & (flag::NIL | flag::DROPPED) != 0 {
                     continue;
                 }
                 self.found.present = 0;
                 self.found.priority_at = 0;
-                if span.flags & flag::DROPPED == 0 {
-                    self.span(payload.bytes, span);
-                } else {
-                    self.pass(payload.bytes, span);
-                }
+                self.span(payload.bytes, span);
                 facts.add(payload.bytes, span, &self.found);
             }
             self.promoted.update(&facts.promoted);
@@ -172,27 +169,6 @@ impl Encoder {
     /// Bytes of memory that the encoder holds.
     pub fn capacity_bytes(&self) -> usize {
         self.table.capacity_bytes() + self.out.capacity_bytes()
-    }
-
-    /// Reads what a span says of its chunk although it is left out itself.
-    #[cold]
-    fn pass(&mut self, buf: &[u8], span: &Span) {
-        let mut p = span.meta.first as usize;
-        for _ in 0..span.meta.len {
-            let (at, len) = super::string_at(buf, p);
-            let (value_at, value_len) = super::string_at(buf, at + len);
-            let mark = mark_of(buf.get(at..at + len).unwrap_or(&[]));
-            self.found.set(mark, value_at, value_len, Code::EMPTY);
-            p = value_at + value_len;
-        }
-        let mut p = span.metrics.first as usize;
-        for _ in 0..span.metrics.len {
-            let (at, len) = super::string_at(buf, p);
-            if mark_of(buf.get(at..at + len).unwrap_or(&[])) == PRIORITY {
-                self.found.priority_at = at + len;
-            }
-            p = reader::skip(buf, at + len).unwrap_or(buf.len());
-        }
     }
 
     fn span(&mut self, buf: &[u8], span: &Span) {

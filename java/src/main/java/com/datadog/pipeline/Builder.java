@@ -12,8 +12,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /**
  * Collects the settings of a {@link TraceExporter}. Each setter checks at once. Nothing is
@@ -445,18 +443,25 @@ public final class Builder {
     return rule("rejectTag", "reject_tags", rule);
   }
 
-  /** As {@link #requireTag}, the value a regex without anchors. */
+  /**
+   * As {@link #requireTag}, the value a regex in Go's syntax, as the agent reads it; it need not
+   * match the whole value.
+   */
   public Builder requireTagRegex(String rule) {
     return regexRule("requireTagRegex", "require_tag_regexes", rule);
   }
 
-  /** As {@link #rejectTag}, the value a regex without anchors. */
+  /**
+   * As {@link #rejectTag}, the value a regex in Go's syntax, as the agent reads it; it need not
+   * match the whole value.
+   */
   public Builder rejectTagRegex(String rule) {
     return regexRule("rejectTagRegex", "reject_tag_regexes", rule);
   }
 
   /**
-   * Leaves out traces whose root's resource matches this regex (no anchors, no Unicode classes).
+   * Leaves out traces whose root's resource matches this regex: Go's syntax, as the agent reads it;
+   * it need not match the whole resource.
    *
    * @throws IllegalArgumentException if it cannot be read as one
    */
@@ -670,20 +675,18 @@ public final class Builder {
 
   private Builder regexRule(String name, String key, String rule) {
     rule(name, key, rule);
-    int colon = rule.indexOf(':');
-    if (colon >= 0) {
-      regex(name, rule.substring(colon + 1));
+    int colon = rule.trim().indexOf(':');
+    String value = colon < 0 ? "" : rule.trim().substring(colon + 1).trim();
+    if (!value.isEmpty()) {
+      regex(name, value);
     }
     return this;
   }
 
-  /** What Java cannot read the native side cannot either; it has the last word at build. */
+  /** The library reads it as the agent would. Where there is none, {@code build()} does. */
   private static void regex(String name, String regex) {
-    try {
-      Pattern.compile(regex.replace("(?P<", "(?<"));
-    } catch (PatternSyntaxException e) {
-      throw new IllegalArgumentException(name + ": " + e.getMessage(), e);
-    }
+    String why = TraceExporter.checkRegex(regex);
+    check(why == null, "%s: the regex '%s' cannot be used: %s", name, regex, why);
   }
 
   private Builder text(String name, String value) {

@@ -730,6 +730,15 @@ public final class TraceExporter implements AutoCloseable {
     return nativeObfuscate(request.getBytes(StandardCharsets.UTF_8), text);
   }
 
+  /** Why a regex cannot be used; null if it can, or if there is no library that could say so. */
+  static String checkRegex(String regex) {
+    if (UNAVAILABLE != null) {
+      return null;
+    }
+    byte[] why = nativeCheckRegex(regex.getBytes(StandardCharsets.UTF_8));
+    return why.length == 0 ? null : new String(why, StandardCharsets.UTF_8);
+  }
+
   /**
    * What client-side stats have counted, and the groups of the current buckets. All zero without
    * {@link Builder#computeStats}.
@@ -952,4 +961,6 @@ public final class TraceExporter implements AutoCloseable {
   private static native byte[] nativeStatsOf(Object[] payloads, boolean now, boolean obfuscate);
 
   private static native byte[] nativeObfuscate(byte[] request, byte[] text);
+
+  private static native byte[] nativeCheckRegex(byte[] regex);
 }

@@ -1,0 +1,118 @@
+//! What a rejected trace says of itself when only a part of it is kept.
+//!
+//! v0.4 and v0.5 have no place for what holds for a whole chunk: tracers write it on the first span. When that one is
+//! left out, the first span that stays takes it over, so that the agent makes of the part what it would have made of
+//! all: it reads each of these tags from the last span that has it, the priority from the root, else from the last
+//! span that has one (agent 7.85). Every output format is written from the same spans then.
+
+use super::access::{Entries, SpanAccess, Verdict};
+use super::arena::{Arena, Edit, flag, sort_edits};
+use super::spliced::Spliced;
+use crate::msgpack::reader;
+use std::ops::Range;
+
+/// Tags that hold for the chunk, or through it for the payload.
+const TAGS: [&[u8]; 9] = [
+    b"_dd.p.tid",
+    b"_dd.p.dm",
+    b"_dd.origin",
+    b"env",
+    b"version",
+    b"language",
+    b"_dd.hostname",
+    b"_dd.git.commit.sha",
+    b"_dd.apm_mode",
+];
+const PRIORITY: &[u8] = b"_sampling_priority_v1";
+
+/// What the spans of a chunk say of it.
+#[derive(Default)]
+struct Said {
+    /// The last value of each tag.
+    tags: [Option<Vec<u8>>; TAGS.len()],
+    /// Whether the first span that stays has the tag itself.
+    own: [bool; TAGS.len()],
+    priority: Option<f64>,
+    /// That of the last span without a parent, when there was one to be seen.
+    root_priority: Option<f64>,
+}
+
+/// Gives the first span that stays what the chunk says. The spans that go are marked already.
+#[cold]
+pub(super) fn hand_over(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>) {
+    const GONE: u32 = flag::DROPPED | flag::NIL;
+    arena.sort_edits();
+    let (mut said, mut heir, mut scratch) = (Said::default(), None, Vec::new());
+    for i in chunk.clone() {
+        let Some(flags) = arena.spans.get(i).map(|span| span.flags) else { return };
+        if flags & flag::NIL != 0 {
+            continue;
+        }
+        let is_heir = heir.is_none() && flags & GONE == 0;
+        if is_heir {
+            heir = Some(i);
+        }
+        with_span(bytes, arena, i, |span| said.read(span, is_heir, &mut scratch));
+    }
+    let Some(heir) = heir else { return };
+    let missing = || TAGS.iter().zip(&said.tags).zip(said.own).filter(|(_, own)| !own);
+    let tags: Vec<(Vec<u8>, Vec<u8>)> = missing()
+        .filter_map(|((key, value), _)| value.as_ref().map(|value| (key.to_vec(), value.clone())))
+        .collect();
+    for i in heir..chunk.end {
+        let Some(flags) = arena.spans.get(i).map(|span| span.flags) else { return };
+        if flags & GONE != 0 {
+            continue;
+        }
+        with_span(bytes, arena, i, |span| {
+            // A span that stays may say another priority than the chunk has; it must not become the chunk's.
+            if let Some(priority) = said.priority
+                && span.sampling_priority().map_or(i == heir, |own| own as i32 != priority as i32)
+            {
+                span.set_number(PRIORITY, priority);
+            }
+            if i == heir && !tags.is_empty() {
+                span.add_tags(&tags, &mut scratch);
+            }
+        });
+    }
+}
+
+impl Said {
+    fn read(&mut self, span: &mut Spliced<'_, '_>, is_heir: bool, scratch: &mut Vec<u8>) {
+        span.each_text(span.view(Entries::Meta), scratch, &mut |key, buf, at, _| {
+            if let Some(i) = TAGS.iter().position(|tag| *tag == key)
+                && let Ok((text, _)) = reader::text(buf, at)
+                && let (Some(value), Some(own)) = (self.tags.get_mut(i), self.own.get_mut(i))
+            {
+                *value = Some(text.to_vec());
+                *own |= is_heir;
+            }
+            Verdict::Keep
+        });
+        self.priority = span.sampling_priority().or(self.priority);
+        if span.parent_id() == 0 && self.priority.is_some() {
+            self.root_priority = self.priority;
+        }
+        self.priority = self.root_priority.or(self.priority);
+    }
+}
+
+/// Gives `work` one span with its edits, and takes them back. The arena's edits are sorted before and after.
+fn with_span(bytes: &[u8], arena: &mut Arena, i: usize, work: impl FnOnce(&mut Spliced<'_, '_>)) {
+    let Arena { spans, hits, side, edits, .. } = arena;
+    let Some(span) = spans.get_mut(i) else { return };
+    // What is put in at the end of a span belongs to it: its last map may be empty.
+    let before = |place: u32| move |e: &Edit| e.at < place || (e.at == place && e.end == place);
+    let first = edits.partition_point(before(span.at));
+    let last = if span.flags & flag::EDITED == 0 { first } else { edits.partition_point(before(span.end)) };
+    let mut own: Vec<Edit> = edits.drain(first..last).collect();
+    let hits_at = span.hits_at as usize;
+    let hits = hits.get_mut(hits_at..hits_at + span.hits_len as usize).unwrap_or(&mut []);
+    work(&mut Spliced::new(bytes, span, hits, side, &mut own));
+    if !own.is_empty() {
+        span.flags |= flag::EDITED;
+        sort_edits(&mut own);
+        edits.splice(first..first, own);
+    }
+}
