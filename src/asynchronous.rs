@@ -157,6 +157,35 @@ impl TraceExporter {
         pending
     }
 
+    /// Sends one payload as [`TraceExporter::send_with`] does, but holds no thread of the caller's while it waits: `fill`
+    /// copies the payload into `size` bytes, `done` hears the answer. No bound of the queue refuses it.
+    ///
+    /// # Errors
+    /// What `fill` says; nothing is sent then, and `done` hears nothing.
+    pub(crate) fn send_by_ticket<E>(
+        &self,
+        size: usize,
+        dropped: DroppedP0,
+        done: Completion,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.tickets.send(&self.dispatcher, size, dropped, done, fill)
+    }
+
+    /// As [`TraceExporter::send`], for callers that await the answer instead of blocking their thread: same answer, same
+    /// errors, the same budget, and never refused because the queue is full.
+    pub fn send_in_background(&self, payload: &[u8]) -> PendingResponse {
+        let (pending, completion) = PendingResponse::new();
+        let copy = |to: &mut [u8]| {
+            to.copy_from_slice(payload);
+            Ok::<(), Infallible>(())
+        };
+        match self.send_by_ticket(payload.len(), DroppedP0::default(), completion, copy) {
+            Ok(()) => pending,
+            Err(never) => match never {},
+        }
+    }
+
     fn enqueue(&self, payload: &[u8], dropped: DroppedP0, done: Option<Completion>) -> Result<(), Error> {
         let head = payload.get(..5).unwrap_or(payload);
         let offer = Offer { size: payload.len(), head, dropped, done };
@@ -192,7 +221,7 @@ impl TraceExporter {
     /// What could not be sent in time stays in the queue and is part of the snapshot.
     pub fn suspend(&self, limit: Duration) -> FlushReport {
         let end = Instant::now() + limit.min(MAX_DURATION);
-        let idle = self.sends.suspend(end);
+        let idle = self.sends.suspend(end) & self.tickets.suspend(end);
         let report = self.flush(end.saturating_duration_since(Instant::now()));
         self.dispatcher.suspend(end);
         FlushReport { complete: report.complete && idle, pending: self.metrics().queued, ..report }
@@ -206,6 +235,7 @@ impl TraceExporter {
     pub fn resume(&self) -> Result<(), Error> {
         self.dispatcher.resume()?;
         self.sends.resume();
+        self.tickets.resume(&self.dispatcher);
         Ok(())
     }
 

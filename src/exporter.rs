@@ -4,6 +4,7 @@
 use crate::account::{DropReason, Metrics};
 use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::outbox::tickets::Tickets;
 use crate::delivery::presence::{AgentState, Condition};
 pub use crate::delivery::response::{AgentResponse, DroppedP0};
 use crate::delivery::sends::Sends;
@@ -44,6 +45,7 @@ pub struct TraceExporter {
     #[allow(clippy::vec_box)] // one goes out and back in with every send
     workspaces: Mutex<Vec<Box<Workspace>>>,
     pub(crate) sends: Sends,
+    pub(crate) tickets: Arc<Tickets>,
 }
 
 /// How many workspaces are kept for concurrent senders.
@@ -75,7 +77,12 @@ impl TraceExporter {
     /// `INVALID_URL` if the URL does not work on this operating system.
     pub fn new(config: Config) -> Result<Self, Error> {
         let dispatcher = Dispatcher::new(config)?;
-        Ok(Self { dispatcher, workspaces: Mutex::new(Vec::new()), sends: Sends::default() })
+        Ok(Self {
+            dispatcher,
+            workspaces: Mutex::new(Vec::new()),
+            sends: Sends::default(),
+            tickets: Arc::default(),
+        })
     }
 
     /// Sends one payload (msgpack v0.4) and waits for the agent's answer.
@@ -173,7 +180,7 @@ impl TraceExporter {
     /// Bytes of native memory that the exporter holds for payloads.
     pub fn memory_bytes(&self) -> usize {
         let workspaces: usize = self.workspaces.lock().iter().map(|w| w.capacity_bytes()).sum();
-        workspaces + self.dispatcher.queue.memory_bytes()
+        workspaces + self.dispatcher.queue.memory_bytes() + self.tickets.memory_bytes()
     }
 
     /// The settings in force.
@@ -195,6 +202,7 @@ impl TraceExporter {
         queue.begin_close();
         self.dispatcher.start_senders();
         let mut complete = self.sends.end(end);
+        complete &= self.tickets.end(&self.dispatcher, end);
         complete &= queue.wait_settled(u64::MAX, end);
         // What comes from the disk and is being sent to an agent that answers need not be sent twice.
         if self.state().last_success.is_some() && self.state().condition == Condition::Ready {
@@ -206,6 +214,7 @@ impl TraceExporter {
         let grace = Instant::now() + INTERRUPT_GRACE;
         if !complete {
             self.sends.end(grace);
+            self.tickets.end(&self.dispatcher, grace);
         }
         // A sender that was interrupted puts what it has on disk, and needs nothing but the processor for that.
         queue.wait_batches(Instant::now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
@@ -226,6 +235,7 @@ impl Drop for TraceExporter {
     /// An exporter that nobody closed ends its dialogue at once.
     fn drop(&mut self) {
         if !self.sends.is_closed() {
+            self.tickets.end(&self.dispatcher, Instant::now());
             self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
             self.dispatcher.queue.close_disk();

@@ -564,3 +564,160 @@ fn random_interleavings_lose_nothing() {
         assert!(!reasons.contains_key("internal"), "seed {seed}: {reasons:?}");
     }
 }
+
+#[test]
+fn an_empty_payload_says_and_counts_the_same_however_it_comes() {
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    let mut seen = Vec::new();
+    for way in 0..4 {
+        let exporter = exporter(&agent).build().unwrap();
+        let error = match way {
+            0 => exporter.send(b"").unwrap_err(),
+            1 => exporter.offer(b"").unwrap_err(),
+            2 => exporter.send_async(b"").wait(LONG).unwrap().unwrap_err(),
+            _ => exporter.send_in_background(b"").wait(LONG).unwrap().unwrap_err(),
+        };
+        assert!(exporter.flush(LONG).complete);
+        let m = exporter.metrics();
+        closed_account(&exporter);
+        seen.push((
+            error.kind(),
+            error.message().to_owned(),
+            m.payloads,
+            m.dropped,
+            exporter.take_log_lines().len(),
+        ));
+    }
+    assert!(seen.iter().all(|s| *s == seen[0]), "{seen:#?}");
+    assert_eq!((seen[0].0, seen[0].2), (ErrorKind::TruncatedPayload, 1));
+}
+
+#[test]
+fn what_is_queued_over_a_snapshot_is_tried_afterwards() {
+    let path = socket_path();
+    let exporter = TraceExporter::builder()
+        .url(format!("unix://{}", path.display()))
+        .discovery(false)
+        .async_budget(ms(300))
+        .build()
+        .unwrap();
+    exporter.suspend(Duration::ZERO);
+    for i in 0..10 {
+        exporter.offer(&named(&format!("{i}"), 1, 0)).unwrap();
+    }
+    // The process is frozen for longer than the budget.
+    std::thread::sleep(ms(500));
+    let agent = ScriptedAgent::unix(path, []);
+    exporter.resume().unwrap();
+    assert!(exporter.flush(LONG).complete);
+    assert_eq!((exporter.metrics().sent.traces, agent.requests().len()), (10, 1), "{:?}", exporter.metrics());
+    closed_account(&exporter);
+}
+
+#[test]
+fn resume_and_close_at_once_end_closed() {
+    for round in 0..30 {
+        let agent = ScriptedAgent::start(Listen::Tcp, []);
+        let exporter = Arc::new(exporter(&agent).build().unwrap());
+        exporter.suspend(Duration::ZERO);
+        exporter.offer(&named("r", 1, 0)).unwrap();
+        let resume = {
+            let exporter = Arc::clone(&exporter);
+            std::thread::spawn(move || exporter.resume())
+        };
+        if round % 2 == 0 {
+            std::thread::yield_now();
+        }
+        exporter.close_within(ms(50));
+        let _ = resume.join().unwrap();
+        assert_eq!(exporter.offer(&named("late", 1, 0)).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(exporter.send(&named("late", 1, 0)).unwrap_err().kind(), ErrorKind::Closed);
+        closed_account(&exporter);
+        assert_eq!(exporter.metrics().queued, Counts::default(), "round {round}");
+    }
+}
+
+#[test]
+fn buffers_kept_for_reuse_count_into_the_bound() {
+    let bound = 32 << 20;
+    let agent = ScriptedAgent::start(Listen::Tcp, [Step::Say(ok()), Step::Stall]);
+    let exporter = exporter(&agent).queue_bytes(bound).queue_payloads(100_000).build().unwrap();
+    exporter.offer(&named(&"x".repeat(20 << 20), 1, 0)).unwrap();
+    assert_eq!(exporter.flush(LONG).sent.traces, 1);
+    let small = named(&"y".repeat(40 << 10), 1, 0);
+    while exporter.offer(&small).is_ok() {
+        // What a sender merges is beside the queue.
+        assert!(exporter.memory_bytes() as u64 <= bound + (2 << 20), "{}", exporter.memory_bytes());
+    }
+    assert!(exporter.queue().bytes > bound - (1 << 20), "{:?}", exporter.queue());
+}
+
+#[test]
+fn shedding_from_a_long_queue_is_not_slower_than_dropping_the_oldest() {
+    let one = named("x", 1, 0);
+    let full = |policy| {
+        let agent = ScriptedAgent::start(Listen::Tcp, [Step::StallReading]);
+        let exporter =
+            exporter(&agent).overflow(policy).queue_payloads(32_000).batch_bytes(1).build().unwrap();
+        (0..32_010).for_each(|_| drop(exporter.offer(&one)));
+        let started = Instant::now();
+        (0..300).for_each(|_| drop(exporter.offer(&one)));
+        let took = started.elapsed();
+        exporter.close_within(Duration::ZERO);
+        took
+    };
+    // It took 600 ms when every offer looked at all of them.
+    let (oldest, shed) = (full(Overflow::DropOldest), full(Overflow::Shed));
+    assert!(shed < 10 * oldest + ms(100), "DROP_OLDEST {oldest:?}, SHED {shed:?}");
+}
+
+#[test]
+fn a_thousand_sends_in_the_background_hold_no_thread_and_none_is_refused() {
+    let agent = ScriptedAgent::start(Listen::Tcp, (0..1000).map(|_| Step::Late(ms(50), ok())));
+    let exporter = exporter(&agent).queue_payloads(1).queue_bytes(64 << 10).build().unwrap();
+    let started = Instant::now();
+    let pending: Vec<_> =
+        (0..1000).map(|i| exporter.send_in_background(&named(&format!("{i}"), 1, 0))).collect();
+    assert!(started.elapsed() < support::patient(ms(500)), "{:?}", started.elapsed());
+    for p in pending {
+        let response = p.wait(LONG).unwrap().unwrap();
+        assert_eq!(
+            (response.traces, response.spans, response.attempts()),
+            (1, 1, 1),
+            "each has its own answer"
+        );
+    }
+    // One after the other it would be 50 s.
+    assert!(started.elapsed() < support::patient(Duration::from_secs(5)), "{:?}", started.elapsed());
+    assert_eq!((exporter.metrics().sent.traces, agent.requests().len()), (1000, 1000));
+    closed_account(&exporter);
+    assert_eq!(exporter.memory_bytes(), 0);
+}
+
+#[test]
+fn a_send_in_the_background_is_a_send() {
+    let steps = [say(400, "no"), Step::Late(ms(200), ok()), Step::Stall];
+    let agent = ScriptedAgent::start(Listen::Tcp, steps);
+    let exporter = Arc::new(exporter(&agent).send_budget(ms(2000)).build().unwrap());
+    let send = |name: &str| exporter.send_in_background(&named(name, 1, 0));
+    assert_eq!(send("refused").wait(LONG).unwrap().unwrap_err().status(), Some(400));
+    assert_eq!(exporter.metrics().dropped_for(DropReason::Refused).traces, 1);
+    // A suspension waits for it, and holds what comes.
+    let late = send("late");
+    agent.await_requests(2);
+    let report = exporter.suspend(LONG);
+    assert!(report.complete && late.wait(Duration::ZERO).unwrap().is_ok());
+    let waiting = send("waiting");
+    std::thread::sleep(ms(50));
+    assert_eq!((agent.requests().len(), waiting.wait(Duration::ZERO).is_none()), (2, true));
+    exporter.resume().unwrap();
+    agent.await_requests(3);
+    // So does close, up to its limit.
+    let started = Instant::now();
+    let report = exporter.close_within(ms(100));
+    assert!(!report.complete && started.elapsed() < support::patient(ms(1000)));
+    assert_eq!(waiting.wait(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(send("after").wait(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(exporter.metrics().dropped_for(DropReason::Closed).traces, 2);
+    closed_account(&exporter);
+}

@@ -254,3 +254,160 @@ fn after_a_kill_at_most_the_last_record_and_the_queue_are_lost() {
     assert_eq!(exporter.metrics().dropped_total(), Counts::default());
     closed_account(&exporter);
 }
+
+#[test]
+fn close_waits_for_no_agent_that_is_away() {
+    let (socket, dir) = (socket_path(), Dir::new("away-close"));
+    let first = exporter(&socket, &dir.0).async_budget(LONG).build().unwrap();
+    let _ = first.send(&named("finds out"));
+    for i in 0..20 {
+        first.offer(&named(&format!("{i}"))).unwrap();
+    }
+    for round in 0..2 {
+        let exporter = if round == 0 {
+            None
+        } else {
+            Some(exporter(&socket, &dir.0).async_budget(LONG).build().unwrap())
+        };
+        let exporter = exporter.as_ref().unwrap_or(&first);
+        let _ = exporter.send(&named("finds out"));
+        let started = Instant::now();
+        let report = exporter.close_within(LONG);
+        assert!(started.elapsed() < support::patient(Duration::from_secs(2)), "{:?}", started.elapsed());
+        assert!(!report.complete, "it says that something is left");
+        assert_eq!(report.metrics.spooled.traces, 20, "round {round}: {:?}", report.metrics);
+        closed_account(exporter);
+    }
+}
+
+/// What is left at close is on disk every time, also if a sender comes late.
+#[test]
+fn what_is_left_at_close_is_on_disk_every_time() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let stop = Arc::new(AtomicBool::new(false));
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || while !stop.load(Ordering::Relaxed) {})
+        })
+        .collect();
+    for round in 0..60 {
+        let (socket, dir) = (socket_path(), Dir::new("race"));
+        let build = || {
+            TraceExporter::builder()
+                .url(format!("unix://{}", socket.display()))
+                .batch_age(Duration::from_millis(1))
+                .spool(dir.0.to_str().unwrap(), 4 << 20)
+                .build()
+                .unwrap()
+        };
+        let exporter = build();
+        for _ in 0..20 {
+            exporter.offer(&named("x")).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(round % 4));
+        let report = exporter.close_within(Duration::ZERO);
+        assert_eq!(report.metrics.spooled.traces, 20, "round {round}: {:?}", report.metrics);
+        drop(exporter);
+        let again = build();
+        assert_eq!(again.metrics().received.traces, 20, "round {round}");
+        assert_eq!(again.close_within(Duration::ZERO).metrics.spooled.traces, 20, "round {round}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    busy.into_iter().for_each(|b| b.join().unwrap());
+}
+
+#[test]
+fn flush_waits_until_the_spool_is_empty() {
+    let (socket, dir) = (socket_path(), Dir::new("drain"));
+    let first = exporter(&socket, &dir.0).build().unwrap();
+    for i in 0..20 {
+        first.offer(&named(&format!("{i}"))).unwrap();
+    }
+    first.close_within(Duration::ZERO);
+    let late = (0..20).map(|_| Step::Late(Duration::from_millis(40), ok()));
+    let agent = ScriptedAgent::unix(socket.clone(), late);
+    let second = exporter(&socket, &dir.0).batch_bytes(1).build().unwrap();
+    let report = second.flush(LONG);
+    assert!(report.complete && report.pending == Counts::default(), "{report:?}");
+    assert_eq!((second.metrics().sent.traces, agent.requests().len()), (20, 20));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn suspended_it_has_no_file_of_the_spool_open() {
+    let (socket, dir) = (socket_path(), Dir::new("suspended"));
+    let exporter = exporter(&socket, &dir.0).build().unwrap();
+    for i in 0..30 {
+        exporter.offer(&named(&format!("{i}"))).unwrap();
+    }
+    let open = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        files.filter_map(|f| std::fs::read_link(f.path()).ok()).filter(|p| p.starts_with(&dir.0)).count()
+    };
+    assert!(open() > 0);
+    let report = exporter.suspend(Duration::from_millis(50));
+    assert_eq!((open(), report.pending.traces), (0, 30), "{report:?}");
+    closed_account(&exporter);
+    let agent = ScriptedAgent::unix(socket, []);
+    exporter.resume().unwrap();
+    assert!(exporter.flush(LONG).complete);
+    assert_eq!((exporter.metrics().sent.traces, arrived(&agent).len()), (30, 30));
+    closed_account(&exporter);
+}
+
+#[test]
+fn a_directory_that_others_may_enter_is_refused_and_the_error_says_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new("open");
+    std::fs::create_dir(&dir.0).unwrap();
+    std::fs::set_permissions(&dir.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = exporter(&socket_path(), &dir.0).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+    assert!(error.message().contains("755") && error.message().contains("chmod 700"), "{error}");
+    assert!(exporter(&socket_path(), &dir.0.join("below")).build().is_ok());
+}
+
+/// Runs as a process of its own that may open few files.
+#[test]
+#[ignore = "another test starts it with few descriptors"]
+fn a_process_without_descriptors() {
+    let (Ok(socket), Ok(dir)) = (std::env::var("SPOOL_SOCKET"), std::env::var("SPOOL_DIR")) else { return };
+    let (socket, dir) = (Path::new(&socket), Path::new(&dir));
+    let first = exporter(socket, dir).build().unwrap();
+    let large = payload([span_with("resource", s(&"x".repeat(100_000)))]);
+    for _ in 0..50 {
+        first.offer(&large).unwrap();
+    }
+    first.close_within(Duration::ZERO);
+    let second = exporter(socket, dir).build().unwrap();
+    let mut taken = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    let m = second.metrics();
+    assert_eq!((m.queued.traces, m.dropped_total()), (50, Counts::default()), "{m:?}");
+    drop(taken);
+    let agent = ScriptedAgent::unix(socket.to_owned(), []);
+    until(|| second.metrics().sent.traces == 50);
+    assert!(!agent.requests().is_empty());
+    closed_account(&second);
+    println!("nothing was lost");
+}
+
+#[test]
+fn a_process_that_runs_out_of_descriptors_loses_nothing() {
+    let (socket, dir) = (socket_path(), Dir::new("descriptors"));
+    let test = std::env::current_exe().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\" --exact a_process_without_descriptors --ignored --nocapture"])
+        .arg(test)
+        .env("SPOOL_SOCKET", &socket)
+        .env("SPOOL_DIR", &dir.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("nothing was lost"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -159,7 +159,17 @@ impl Dispatcher {
         payload: &[u8],
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
-        let started = Instant::now();
+        self.process_since(Instant::now(), ws, payload, dropped)
+    }
+
+    /// As [`Dispatcher::process`], for a send that began earlier.
+    pub(crate) fn process_since(
+        &self,
+        started: Instant,
+        ws: &mut Workspace,
+        payload: &[u8],
+        dropped: DroppedP0,
+    ) -> Result<AgentResponse, Error> {
         let budget = self.config.send_budget;
         let run = &mut Run {
             started,

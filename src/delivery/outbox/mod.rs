@@ -2,6 +2,7 @@
 //!
 //! [`rules`] says what happens and when, and knows neither locks nor a clock. [`queue`] and [`batches`] do it, between
 //! threads. Payloads wait in a [`store`]: the [`line`] in memory, or the [`spool`] on disk. [`courier`] is what senders do.
+//! Sends that must not hold their caller's thread go by [`tickets`], beside the queue.
 
 mod batches;
 pub(crate) mod courier;
@@ -11,3 +12,4 @@ pub(crate) mod queue;
 mod rules;
 pub(crate) mod spool;
 mod store;
+pub(crate) mod tickets;
