@@ -14,11 +14,13 @@ FLOOR = (2, 17)
 LIMIT = {"linux": 3_200_000, "windows": 3_400_000, "macos": 3_400_000}
 NEEDED = {
     "linux": {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"},
-    "macos": {"/usr/lib/libSystem.B.dylib", "/usr/lib/libiconv.2.dylib"},
+    "macos": {"/usr/lib/libSystem.B.dylib", "/usr/lib/libiconv.2.dylib", "/usr/lib/libcharset.1.dylib"},
     "windows": {"kernel32.dll", "ntdll.dll", "msvcrt.dll", "ws2_32.dll", "userenv.dll", "advapi32.dll", "bcryptprimitives.dll",
                 "bcrypt.dll", "crypt32.dll", "secur32.dll", "shell32.dll", "ole32.dll", "user32.dll"},
 }
 MACOS_FLOOR = (11, 0)
+# zig's linker takes no list of exports; besides ours it lets these out, of itself and of Rust's standard library.
+ADDED_ON_MACOS = re.compile(r"_mh_dylib_header|__dso_handle|_RNv\w+3std9panicking11EMPTY_PANIC")
 
 
 def read_list(name):
@@ -119,7 +121,7 @@ def macho(data, arch):
     if magic != 0xFEEDFACF or cpu != want:
         raise ValueError(f"magic {magic:#x}, processor {cpu:#x}; wanted {want:#x}")
     count = struct.unpack_from("<I", data, 16)[0]
-    at, needed, exports, oldest, name, signed = 32, [], set(), None, None, False
+    at, needed, exports, oldest, name, signed, trie = 32, [], set(), None, None, False, None
     for _ in range(count):
         command, size = struct.unpack_from("<II", data, at)
         if command == 0xC:
@@ -132,15 +134,40 @@ def macho(data, arch):
             oldest = struct.unpack_from("<I", data, at + 8)[0]
         elif command == 0x1D:
             signed = True
-        elif command == 2:
-            symoff, nsyms, stroff, _ = struct.unpack_from("<IIII", data, at + 8)
-            for i in range(nsyms):
-                n, kind, _, _, _ = struct.unpack_from("<IBBHQ", data, symoff + 16 * i)
-                # Defined, external, not private.
-                if kind & 0x0E == 0x0E and kind & 1 and not kind & 0x10:
-                    exports.add(cstr(data, stroff + n).removeprefix("_"))
+        elif command == 0x80000033:
+            trie = struct.unpack_from("<II", data, at + 8)
+        elif command in (0x22, 0x80000022):
+            trie = struct.unpack_from("<II", data, at + 40)
         at += size
+    if trie:
+        walk_trie(data[trie[0]:trie[0] + trie[1]], 0, b"", exports)
     return needed, exports, (oldest >> 16, oldest >> 8 & 0xFF) if oldest else None, name, signed
+
+
+def uleb(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+
+
+def walk_trie(trie, at, prefix, names):
+    """The exports of a Mach-O file stand in a tree of their letters."""
+    size, at = uleb(trie, at)
+    if size:
+        names.add(prefix.decode().removeprefix("_"))
+    at += size
+    children = trie[at]
+    at += 1
+    for _ in range(children):
+        end = trie.index(b"\0", at)
+        edge = trie[at:end]
+        child, at = uleb(trie, end + 1)
+        walk_trie(trie, child, prefix + edge, names)
 
 
 def main():
@@ -175,6 +202,7 @@ def main():
                 faults.append(f"its install name is {name}")
             if arch == "aarch64" and not signed:
                 faults.append("it has no code signature")
+            exports = {e for e in exports if not ADDED_ON_MACOS.fullmatch(e)}
             notes.append(f"macOS {oldest and '.'.join(map(str, oldest))}, {'signed' if signed else 'unsigned'}")
     except (ValueError, KeyError, struct.error) as why:
         print(f"{file}: {why}")

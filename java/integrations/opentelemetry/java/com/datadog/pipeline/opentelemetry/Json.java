@@ -1,0 +1,308 @@
+package com.datadog.pipeline.opentelemetry;
+
+import io.opentelemetry.api.common.AttributeKey;
+import io.opentelemetry.api.common.Attributes;
+import io.opentelemetry.api.common.KeyValue;
+import io.opentelemetry.api.common.Value;
+import io.opentelemetry.sdk.trace.data.EventData;
+import io.opentelemetry.sdk.trace.data.LinkData;
+import java.math.BigDecimal;
+import java.math.MathContext;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.BiConsumer;
+
+/** The agent's JSON of events, links and values that are no plain text, straight into a buffer. */
+final class Json implements BiConsumer<AttributeKey<?>, Object> {
+  private static final char[] HEX = "0123456789abcdef".toCharArray();
+  private static final char[] BASE64 =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".toCharArray();
+
+  final Buf out = new Buf();
+  private boolean first;
+  private boolean asText;
+
+  /** {@code [{"time_unix_nano":N,"name":…,"attributes":{…},"dropped_attributes_count":N}]}. */
+  void events(List<EventData> events) {
+    out.put('[');
+    for (int i = 0; i < events.size(); i++) {
+      EventData event = events.get(i);
+      if (i > 0) {
+        out.put(',');
+      }
+      out.put('{');
+      boolean more = false;
+      if (event.getEpochNanos() != 0) {
+        out.ascii("\"time_unix_nano\":");
+        number(event.getEpochNanos());
+        more = true;
+      }
+      if (!event.getName().isEmpty()) {
+        comma(more);
+        out.ascii("\"name\":");
+        text(event.getName());
+        more = true;
+      }
+      more |= attributes(event.getAttributes(), more, false);
+      dropped(event.getDroppedAttributesCount(), more);
+      out.put('}');
+    }
+    out.put(']');
+  }
+
+  /** As the agent writes {@code _dd.span_links}, but with texts escaped. */
+  void links(List<LinkData> links) {
+    out.put('[');
+    for (int i = 0; i < links.size(); i++) {
+      LinkData link = links.get(i);
+      out.ascii(i > 0 ? ",{\"trace_id\":\"" : "{\"trace_id\":\"");
+      out.ascii(link.getSpanContext().getTraceId());
+      out.ascii("\",\"span_id\":\"");
+      out.ascii(link.getSpanContext().getSpanId());
+      out.put('"');
+      if (!link.getSpanContext().getTraceState().isEmpty()) {
+        out.ascii(",\"tracestate\":");
+        text(Values.traceState(link.getSpanContext().getTraceState()));
+      }
+      attributes(link.getAttributes(), true, true);
+      dropped(link.getTotalAttributeCount() - link.getAttributes().size(), true);
+      out.put('}');
+    }
+    out.put(']');
+  }
+
+  private void comma(boolean more) {
+    if (more) {
+      out.put(',');
+    }
+  }
+
+  private void dropped(int count, boolean more) {
+    if (count > 0) {
+      comma(more);
+      out.ascii("\"dropped_attributes_count\":");
+      number(count);
+    }
+  }
+
+  private boolean attributes(Attributes attributes, boolean more, boolean text) {
+    if (attributes.isEmpty()) {
+      return false;
+    }
+    comma(more);
+    out.ascii("\"attributes\":{");
+    first = true;
+    asText = text;
+    attributes.forEach(this);
+    out.put('}');
+    return true;
+  }
+
+  @Override
+  public void accept(AttributeKey<?> key, Object value) {
+    if (!first) {
+      out.put(',');
+    }
+    first = false;
+    text(key.getKey());
+    out.put(':');
+    if (!asText) {
+      value(value);
+    } else if (value instanceof String) {
+      text((String) value);
+    } else {
+      text(Values.text(value));
+    }
+  }
+
+  /** A value with its type. */
+  void value(Object value) {
+    if (value instanceof String) {
+      text((String) value);
+    } else if (value instanceof Long || value instanceof Integer) {
+      number(((Number) value).longValue());
+    } else if (value instanceof Double) {
+      out.ascii(number(((Double) value).doubleValue()));
+    } else if (value instanceof Boolean) {
+      out.ascii((Boolean) value ? "true" : "false");
+    } else if (value instanceof List) {
+      list((List<?>) value);
+    } else if (value instanceof ByteBuffer) {
+      out.put('"');
+      out.ascii(base64((ByteBuffer) value));
+      out.put('"');
+    } else if (value instanceof Value) {
+      typed((Value<?>) value);
+    } else {
+      out.ascii("null");
+    }
+  }
+
+  private void typed(Value<?> value) {
+    Object inner = value.getValue();
+    switch (value.getType()) {
+      case KEY_VALUE_LIST:
+        map((List<?>) inner);
+        break;
+      default:
+        value(inner);
+    }
+  }
+
+  private void list(List<?> values) {
+    out.put('[');
+    for (int i = 0; i < values.size(); i++) {
+      comma(i > 0);
+      value(values.get(i));
+    }
+    out.put(']');
+  }
+
+  private void map(List<?> pairs) {
+    List<KeyValue> sorted = new ArrayList<>(pairs.size());
+    for (Object pair : pairs) {
+      sorted.add((KeyValue) pair);
+    }
+    Collections.sort(sorted, Comparator.comparing(KeyValue::getKey));
+    out.put('{');
+    boolean more = false;
+    for (KeyValue pair : sorted) {
+      comma(more);
+      more = true;
+      text(pair.getKey());
+      out.put(':');
+      typed(pair.getValue());
+    }
+    out.put('}');
+  }
+
+  private void number(long value) {
+    if (value == Long.MIN_VALUE) {
+      out.ascii("-9223372036854775808");
+      return;
+    }
+    if (value < 0) {
+      out.put('-');
+      value = -value;
+    }
+    int digits = 1;
+    for (long rest = value; rest >= 10; rest /= 10) {
+      digits++;
+    }
+    out.reserve(digits);
+    for (int at = out.len + digits - 1; at >= out.len; at--) {
+      out.bytes[at] = (byte) ('0' + value % 10);
+      value /= 10;
+    }
+    out.len += digits;
+  }
+
+  /** In quotes, escaped as the agent does it. */
+  private void text(String s) {
+    out.put('"');
+    int n = s.length();
+    int from = 0;
+    for (int i = 0; i < n; i++) {
+      char c = s.charAt(i);
+      boolean plain =
+          c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != '\u2028' && c != '\u2029';
+      if (plain) {
+        continue;
+      }
+      if (i > from) {
+        out.raw(s.substring(from, i));
+      }
+      from = i + 1;
+      escape(c);
+    }
+    if (from == 0) {
+      out.raw(s);
+    } else if (from < n) {
+      out.raw(s.substring(from));
+    }
+    out.put('"');
+  }
+
+  private void escape(char c) {
+    out.put('\\');
+    switch (c) {
+      case '"':
+      case '\\':
+        out.put(c);
+        break;
+      case '\n':
+        out.put('n');
+        break;
+      case '\r':
+        out.put('r');
+        break;
+      case '\t':
+        out.put('t');
+        break;
+      default:
+        out.put('u');
+        for (int shift = 12; shift >= 0; shift -= 4) {
+          out.put(HEX[c >>> shift & 15]);
+        }
+    }
+  }
+
+  /** As Go writes it: shortest, plain from 1e-6 to 1e21, else with an exponent. */
+  static String number(double d) {
+    if (Double.isNaN(d) || Double.isInfinite(d)) {
+      return Double.isNaN(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf";
+    }
+    if (d == 0) {
+      return 1 / d < 0 ? "-0" : "0";
+    }
+    BigDecimal shortest = shortest(d);
+    double size = Math.abs(d);
+    if (size >= 1e-6 && size < 1e21) {
+      return shortest.stripTrailingZeros().toPlainString();
+    }
+    BigDecimal stripped = shortest.stripTrailingZeros();
+    String digits = stripped.unscaledValue().abs().toString();
+    int exponent = digits.length() - 1 - stripped.scale();
+    StringBuilder out = new StringBuilder();
+    if (d < 0) {
+      out.append('-');
+    }
+    out.append(digits.charAt(0));
+    if (digits.length() > 1) {
+      out.append('.').append(digits, 1, digits.length());
+    }
+    return out.append('e').append(exponent < 0 ? '-' : '+').append(Math.abs(exponent)).toString();
+  }
+
+  /** JVMs before 19 sometimes print a digit too many. */
+  private static BigDecimal shortest(double d) {
+    BigDecimal known = new BigDecimal(Double.toString(d));
+    for (int digits = known.precision() - 1; digits > 0; digits--) {
+      BigDecimal shorter = known.round(new MathContext(digits));
+      if (shorter.doubleValue() != d) {
+        return known;
+      }
+      known = shorter;
+    }
+    return known;
+  }
+
+  static String base64(ByteBuffer bytes) {
+    ByteBuffer b = bytes.duplicate();
+    StringBuilder out = new StringBuilder((b.remaining() + 2) / 3 * 4);
+    while (b.hasRemaining()) {
+      int left = Math.min(3, b.remaining());
+      int word = 0;
+      for (int i = 0; i < 3; i++) {
+        word = word << 8 | (i < left ? b.get() & 0xff : 0);
+      }
+      for (int i = 0; i < 4; i++) {
+        out.append(i <= left ? BASE64[word >>> 18 - 6 * i & 63] : '=');
+      }
+    }
+    return out.toString();
+  }
+}

@@ -1,0 +1,182 @@
+package com.datadog.pipeline.opentelemetry;
+
+import io.opentelemetry.api.common.AttributeKey;
+import io.opentelemetry.api.common.AttributeType;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * What becomes of an attribute, by its key; and the tags, by their names. Both remember what they
+ * have seen, up to a bound: an application that makes up keys costs time, not memory.
+ */
+final class Rules {
+  /** More keys than this are not remembered. */
+  private static final int MOST = 4096;
+
+  /** What to do with a value. */
+  enum Action {
+    /** Into meta, or into metrics if it is a number. */
+    TAG,
+    /** Nothing: it is a field of the span. */
+    NONE,
+    /** The sampling priority, if it is a number. */
+    PRIORITY,
+    /** The rate of analytics, if it is a boolean or its text. */
+    ANALYTICS,
+    /** The HTTP status, which is decided when all attributes are known. */
+    HTTP_STATUS,
+  }
+
+  static final class Rule {
+    final AttributeKey<?> key;
+    final AttributeType type;
+    final Action action;
+
+    /** The number of a concept's key, -1 if it is none. */
+    final int concept;
+
+    final Tag tag;
+
+    Rule(AttributeKey<?> key, Action action, int concept, Tag tag) {
+      this.key = key;
+      this.type = key.getType();
+      this.action = action;
+      this.concept = concept;
+      this.tag = tag;
+    }
+  }
+
+  private static final Map<String, String> MAPPED = new HashMap<>();
+  private static final String HEADER = "http.request.header.";
+
+  static {
+    String[] pairs = {
+      "client.address", "http.client_ip",
+      "http.request.body.size", "http.request.content_length",
+      "http.response.body.size", "http.response.content_length",
+      "http.request.header.referrer", "http.referrer",
+      "http.request.method", "http.method",
+      "http.response.status_code", "http.status_code",
+      "network.protocol.version", "http.version",
+      "server.address", "http.server_name",
+      "url.full", "http.url",
+      "user_agent.original", "http.useragent",
+    };
+    for (int i = 0; i < pairs.length; i += 2) {
+      MAPPED.put(pairs[i], pairs[i + 1]);
+    }
+  }
+
+  private Rule[] rules = new Rule[256];
+  private int used;
+  private final Map<String, Tag> tags = new HashMap<>();
+  private final Map<String, Tag> passing = new HashMap<>();
+
+  /** The tag of this name. */
+  Tag tag(String name) {
+    Tag tag = tags.get(name);
+    if (tag == null) {
+      tag = passing.get(name);
+    }
+    if (tag == null) {
+      tag = new Tag(name);
+      (tags.size() < MOST ? tags : passing).put(name, tag);
+    }
+    return tag;
+  }
+
+  /** Forgets what is beyond the bound. Called between exports. */
+  void end() {
+    if (!passing.isEmpty()) {
+      passing.clear();
+    }
+  }
+
+  Rule of(AttributeKey<?> key) {
+    int mask = rules.length - 1;
+    int hash = key.hashCode();
+    int at = (hash ^ hash >>> 16) & mask;
+    for (Rule known = rules[at]; known != null; known = rules[at]) {
+      if (known.key == key || known.key.equals(key)) {
+        return known;
+      }
+      at = at + 1 & mask;
+    }
+    Rule rule = make(key);
+    if (used < MOST) {
+      rules[at] = rule;
+      if (++used > rules.length / 2) {
+        grow();
+      }
+    }
+    return rule;
+  }
+
+  private void grow() {
+    Rule[] old = rules;
+    rules = new Rule[old.length * 2];
+    int mask = rules.length - 1;
+    for (Rule rule : old) {
+      if (rule != null) {
+        int hash = rule.key.hashCode();
+        int at = (hash ^ hash >>> 16) & mask;
+        while (rules[at] != null) {
+          at = at + 1 & mask;
+        }
+        rules[at] = rule;
+      }
+    }
+  }
+
+  private Rule make(AttributeKey<?> key) {
+    String name = key.getKey();
+    Action action = Action.TAG;
+    switch (name) {
+      case "":
+      case "service.name":
+      case "operation.name":
+      case "resource.name":
+      case "span.type":
+        action = Action.NONE;
+        break;
+      case "sampling.priority":
+        action = Action.PRIORITY;
+        break;
+      case "analytics.event":
+        action = Action.ANALYTICS;
+        break;
+      case "http.status_code":
+      case "http.response.status_code":
+        action = Action.HTTP_STATUS;
+        break;
+      default:
+    }
+    return new Rule(key, action, Concepts.number(name), tag(mapped(name)));
+  }
+
+  /** The name that the agent gives to an attribute. */
+  static String mapped(String key) {
+    String mapped = MAPPED.get(key);
+    if (mapped != null) {
+      return mapped;
+    }
+    if (key.startsWith(HEADER) && key.length() > HEADER.length()) {
+      return "http.request.headers." + key.substring(HEADER.length());
+    }
+    return key;
+  }
+
+  /** Whether the agent keeps an attribute of this name out of the tags. */
+  static boolean isField(String key) {
+    switch (key) {
+      case "":
+      case "service.name":
+      case "operation.name":
+      case "resource.name":
+      case "span.type":
+        return true;
+      default:
+        return false;
+    }
+  }
+}

