@@ -46,13 +46,24 @@ def count(program, payloads, row, folder):
     return instructions / int(run.stdout.split()[-1])
 
 
+def least(record, was, measure):
+    """Hash tables have a random seed, which moves some rows by 2 %: what seems too much is counted twice more."""
+    now = measure()
+    for _ in range(2):
+        if record or (was and now > was * ALLOWED):
+            now = min(now, measure())
+    return now
+
+
 def main():
     record = "--record" in sys.argv
     program, payloads = [a for a in sys.argv[1:] if a != "--record"]
     here = machine()
-    kept, there = {}, None
+    kept, there, notes = {}, None, []
     if os.path.exists(BASELINE):
         for line in open(BASELINE):
+            if line.startswith("#   "):
+                notes.append(line)
             if line.startswith("# measured with: "):
                 there = line.split(": ", 1)[1].strip()
             elif not line.startswith("#") and line.strip():
@@ -63,8 +74,8 @@ def main():
     print(f"{'row':26}{'recorded':>12}{'now':>12}{'':>9}   instructions an item")
     with tempfile.TemporaryDirectory() as folder:
         for row in said(program, "--list").split():
-            now = found[row] = count(program, payloads, row, folder)
             was = kept.get(row)
+            now = found[row] = least(record, was, lambda: count(program, payloads, row, folder))
             change = f"{(now / was - 1) * 100:+.1f} %" if was else "new"
             mark = ""
             if was and now > was * ALLOWED:
@@ -75,6 +86,7 @@ def main():
         with open(BASELINE, "w") as out:
             out.write("# Instructions an item (span, line, value) of the rows of benches/gate.rs; scripts/gate.sh --record writes this.\n")
             out.write(f"# measured with: {here}\n")
+            out.writelines(notes)
             out.writelines(f"{row:26} {number:.1f}\n" for row, number in found.items())
         print(f"gate: recorded {len(found)} rows")
     elif not judged:

@@ -10,5 +10,5 @@ if [ ! -f build/gate/payloads/index.json ] || [ benches/gen_payloads.py -nt buil
   python3 benches/gen_payloads.py build/gate/payloads > /dev/null
 fi
 cargo build --quiet --profile bench --bench gate --no-default-features --target-dir build/gate/target
-program=$(ls -t build/gate/target/release/deps/gate-* | grep -v '\.d$' | head -1)
+program=$(find build/gate/target/release/deps -name 'gate-*' -type f -perm -u+x -printf '%T@ %p\n' | sort -rn | head -1 | cut -d' ' -f2)
 python3 scripts/gate.py "$@" "$program" build/gate/payloads
