@@ -1,0 +1,94 @@
+package com.datadog.bridge;
+
+import com.datadog.pipeline.TraceExporter;
+import java.lang.instrument.Instrumentation;
+import java.nio.file.Paths;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * Sends what the tracer's sender was about to send. Called by the patched sender, on the tracer's
+ * own thread; nothing thrown leaves it, and null tells the tracer to send the payload itself.
+ *
+ * <p>The library is loaded on a thread of its own after premain. Until it is there the tracer sends
+ * itself.
+ */
+public final class Bridge {
+  /** {@code native} hands stats to the exporter, on top of which the tracer must compute none. */
+  static final String STATS_PROPERTY = "data-pipeline.stats";
+
+  private static final AtomicBoolean STARTED = new AtomicBoolean();
+  private static final AtomicBoolean SAID = new AtomicBoolean();
+  private static volatile boolean ready;
+  private static final Senders SENDERS = new Senders();
+
+  private Bridge() {}
+
+  /** Called once, by {@link BridgeAgent}, in the class that the boot loader has made. */
+  public static void start(Instrumentation instrumentation, String jar) {
+    if (!STARTED.compareAndSet(false, true)) {
+      return;
+    }
+    if (isNativeStats()) {
+      // Before the tracer reads its configuration, if this agent comes first.
+      if (System.getProperty("dd.trace.stats.computation.enabled") == null) {
+        System.setProperty("dd.trace.stats.computation.enabled", "false");
+      }
+    }
+    Transformer transformer = new Transformer();
+    instrumentation.addTransformer(transformer, true);
+    for (Class<?> loaded : instrumentation.getAllLoadedClasses()) {
+      if (loaded.getName().replace('.', '/').endsWith(Transformer.SENDER)) {
+        try {
+          instrumentation.retransformClasses(loaded);
+        } catch (Throwable e) {
+          say("not active, the tracer sends itself: " + e);
+        }
+      }
+    }
+    Thread loading = new Thread(() -> load(jar), "dp-bridge-load");
+    loading.setDaemon(true);
+    loading.start();
+  }
+
+  static boolean isNativeStats() {
+    return "native".equals(System.getProperty(STATS_PROPERTY));
+  }
+
+  private static void load(String jar) {
+    try {
+      TraceExporter.libraryFrom(Paths.get(jar));
+      if (TraceExporter.isAvailable()) {
+        ready = true;
+        Runtime.getRuntime().addShutdownHook(new Thread(SENDERS::shutDown, "dp-bridge-shutdown"));
+      } else {
+        say("not active, the tracer sends itself: " + TraceExporter.unavailabilityCause());
+      }
+    } catch (Throwable e) {
+      say("not active, the tracer sends itself: " + e);
+    }
+  }
+
+  /**
+   * Sends a payload of the tracer.
+   *
+   * @return the tracer's own response object, or null if the tracer shall send it itself
+   */
+  public static Object send(Object api, Object payload) {
+    if (!ready) {
+      return null;
+    }
+    try {
+      return SENDERS.send(api, payload);
+    } catch (Throwable e) {
+      say("a payload goes out by the tracer's own sender: " + e);
+      return null;
+    }
+  }
+
+  /** One line on standard error, as agents have it, and no second one. */
+  static void say(String line) {
+    if (SAID.compareAndSet(false, true)) {
+      System.err.println("[data-pipeline-bridge] " + line);
+    }
+  }
+}

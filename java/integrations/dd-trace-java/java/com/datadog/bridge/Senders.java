@@ -1,0 +1,302 @@
+package com.datadog.bridge;
+
+import com.datadog.pipeline.AgentResponse;
+import com.datadog.pipeline.Builder;
+import com.datadog.pipeline.InputFormat;
+import com.datadog.pipeline.OutputFormat;
+import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.TraceExporterException;
+import java.lang.ref.WeakReference;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * One exporter for each way in which the tracer sends: its agent, the format of its bodies, whether
+ * it computes stats itself. The tracer sends from one thread; calls are made one after another all
+ * the same.
+ */
+final class Senders {
+  /** How long a blocked agent may hold the tracer's only sender thread. */
+  private static final Duration HOLD = Duration.ofSeconds(2);
+
+  /** How long the first payload waits for what the agent offers, when stats are computed here. */
+  private static final Duration AGENT = Duration.ofSeconds(2);
+
+  private static final Duration BUCKET = Duration.ofSeconds(10);
+
+  private final Map<String, TraceExporter> exporters = new HashMap<>();
+  private final Pieces pieces = new Pieces();
+  private WeakReference<Object> known = new WeakReference<>(null);
+  private Tracer tracer;
+  private boolean ratesGiven;
+  private volatile boolean shuttingDown;
+
+  synchronized Object send(Object api, Object payload) throws ReflectiveOperationException {
+    if (known.get() != api) {
+      if (tracer == null || tracer.api != api.getClass()) {
+        tracer = new Tracer(api.getClass());
+      }
+      known = new WeakReference<>(api);
+      ratesGiven = false;
+    }
+    String endpoint = tracer.endpoint(api);
+    InputFormat format = format(endpoint);
+    String base = tracer.url(api);
+    if (format == null || base.startsWith("https")) {
+      return null;
+    }
+    boolean ours = Bridge.isNativeStats() && !tracer.wantsStats(api);
+    boolean theirs = !ours && tracer.computesStats(api);
+    TraceExporter exporter = exporter(api, base, format, ours, theirs);
+    try {
+      tracer.write(payload, pieces);
+      int traces = tracer.traces(payload);
+      int bytes = pieces.bytes();
+      ByteBuffer[] body = pieces.pieces();
+      long droppedTraces = tracer.droppedTraces(payload);
+      long droppedSpans = tracer.droppedSpans(payload);
+      Object answer;
+      try {
+        AgentResponse response = exporter.send(body, droppedTraces, droppedSpans);
+        tell(api, base + endpoint, response);
+        answer = tracer.succeeded(api, traces, bytes, Math.max(200, response.status()), response.body());
+      } catch (TraceExporterException e) {
+        answer = instead(api, exporter, e, traces, bytes, droppedTraces, droppedSpans);
+      }
+      if (shuttingDown) {
+        flush(exporter);
+      }
+      tracer.discover(api);
+      return answer;
+    } finally {
+      pieces.giveBack();
+    }
+  }
+
+  /** What the agent did not take now may wait in the queue; what it refused is refused. */
+  private Object instead(
+      Object api,
+      TraceExporter exporter,
+      TraceExporterException e,
+      int traces,
+      int bytes,
+      long droppedTraces,
+      long droppedSpans)
+      throws ReflectiveOperationException {
+    switch (e.code()) {
+      case CONNECTION_REFUSED:
+      case NAME_NOT_RESOLVED:
+      case UNREACHABLE:
+      case SOCKET_MISSING:
+      case SOCKET_DENIED:
+      case CONNECTION_RESET:
+      case TIMED_OUT:
+      case AGENT_DOWN:
+      case IO:
+        break;
+      case HTTP_STATUS:
+        if (e.httpStatus() != 429 && e.httpStatus() != 408 && e.httpStatus() < 500) {
+          return tracer.failed(api, traces, bytes, e.httpStatus());
+        }
+        break;
+      case PAYLOAD_TOO_LARGE:
+        return tracer.failed(api, traces, bytes, 413);
+      default:
+        return null;
+    }
+    if (offer(exporter, bytes, droppedTraces, droppedSpans)) {
+      return tracer.succeeded(api, traces, bytes, 202, "");
+    }
+    return null;
+  }
+
+  private boolean offer(TraceExporter exporter, int bytes, long droppedTraces, long droppedSpans) {
+    byte[] whole = new byte[bytes];
+    int at = 0;
+    for (ByteBuffer piece : pieces.pieces()) {
+      ByteBuffer from = piece.duplicate();
+      int n = from.remaining();
+      from.get(whole, at, n);
+      at += n;
+    }
+    return exporter.offer(whole, 0, bytes, droppedTraces, droppedSpans);
+  }
+
+  /** Sampling rates go to the sampler when they change. */
+  private void tell(Object api, String url, AgentResponse response)
+      throws ReflectiveOperationException {
+    if (ratesGiven && !response.ratesChanged()) {
+      return;
+    }
+    Map<String, Double> rates = response.rates();
+    if (rates.isEmpty()) {
+      return;
+    }
+    ratesGiven = true;
+    Map<String, Number> numbers = new HashMap<>(rates);
+    tracer.rates(api, url, Collections.singletonMap("rate_by_service", numbers));
+  }
+
+  /** The format of bodies for an endpoint, null if the bridge leaves it to the tracer. */
+  private static InputFormat format(String endpoint) {
+    if (endpoint == null) {
+      return null;
+    }
+    switch (endpoint) {
+      case "v0.4/traces":
+        return InputFormat.V04;
+      case "v0.5/traces":
+        return InputFormat.V05;
+      case "v1.0/traces":
+      case "v1/traces":
+        return InputFormat.V1;
+      default:
+        return null;
+    }
+  }
+
+  private TraceExporter exporter(
+      Object api, String base, InputFormat format, boolean ours, boolean theirs)
+      throws ReflectiveOperationException {
+    String key = base + ' ' + format + ' ' + ours + ' ' + theirs;
+    TraceExporter exporter = exporters.get(key);
+    if (exporter == null) {
+      exporter = build(api, base, format, ours, theirs);
+      exporters.put(key, exporter);
+      if (ours) {
+        // The first payload is counted too, so what the agent offers must be known before.
+        try {
+          exporter.awaitAgent(AGENT);
+        } catch (TraceExporterException e) {
+          // It will be counted by the agent, which gets it without the header.
+        }
+      }
+    }
+    return exporter;
+  }
+
+  private TraceExporter build(
+      Object api, String base, InputFormat format, boolean ours, boolean theirs)
+      throws ReflectiveOperationException {
+    Builder builder = TraceExporter.builder();
+    Object socket = tracer.config("getAgentUnixDomainSocket");
+    boolean onSocket = socket instanceof String && !((String) socket).isEmpty();
+    builder.url(onSocket ? "unix://" + socket : stripped(base));
+    builder.inputFormat(format);
+    builder.outputFormat(
+        format == InputFormat.V04
+            ? OutputFormat.V04
+            : format == InputFormat.V05 ? OutputFormat.V05 : OutputFormat.V1);
+    builder.sendBudget(HOLD);
+    Object timeout = tracer.config("getAgentTimeout");
+    if (timeout instanceof Integer && (Integer) timeout > 0) {
+      builder.sendTimeout(Duration.ofSeconds(Math.min(600, (Integer) timeout)));
+    }
+    builder.clientComputedTopLevel(true);
+    if (ours) {
+      builder.computeStats(BUCKET);
+      service(builder, "getServiceName", "getEnv", "getVersion");
+    } else {
+      builder.clientComputedStats(theirs);
+      builder.discovery(false);
+    }
+    for (String[] pair : tracer.headers(api)) {
+      header(builder, pair[0], pair[1]);
+    }
+    builder.jmx(true);
+    return builder.build();
+  }
+
+  private void service(Builder builder, String service, String env, String version) {
+    Object name = tracer.config(service);
+    if (name instanceof String) {
+      builder.service((String) name);
+    }
+    Object environment = tracer.config(env);
+    if (environment instanceof String) {
+      builder.env((String) environment);
+    }
+    Object release = tracer.config(version);
+    if (release instanceof String) {
+      builder.version((String) release);
+    }
+    Object runtime = tracer.config("getRuntimeId");
+    if (runtime instanceof String && !((String) runtime).isEmpty()) {
+      builder.runtimeId((String) runtime);
+    }
+  }
+
+  private static String stripped(String url) {
+    return url.endsWith("/") ? url.substring(0, url.length() - 1) : url;
+  }
+
+  /** A header that the tracer would send becomes the setting that sends it. */
+  private static void header(Builder builder, String name, String value) {
+    switch (name.toLowerCase(Locale.ROOT)) {
+      case "datadog-meta-lang":
+        builder.language(value);
+        break;
+      case "datadog-meta-lang-version":
+        builder.languageVersion(value);
+        break;
+      case "datadog-meta-lang-interpreter":
+        builder.languageInterpreter(value);
+        break;
+      case "datadog-meta-lang-interpreter-vendor":
+        builder.languageVendor(value);
+        break;
+      case "datadog-meta-tracer-version":
+        builder.tracerVersion(value);
+        break;
+      case "datadog-container-id":
+        builder.containerId(value);
+        break;
+      case "datadog-entity-id":
+        builder.entityId(value);
+        break;
+      case "datadog-external-env":
+        builder.externalEnv(value);
+        break;
+      case "datadog-client-computed-top-level":
+      case "datadog-client-computed-stats":
+      case "content-type":
+      case "content-length":
+      case "host":
+      case "connection":
+      case "accept-encoding":
+      case "user-agent":
+        break;
+      default:
+        try {
+          builder.header(name, value);
+        } catch (IllegalArgumentException e) {
+          // One that the exporter writes itself.
+        }
+    }
+  }
+
+  /** The JVM ends. The tracer sends its last payloads before or after this, as it happens. */
+  void shutDown() {
+    try {
+      shuttingDown = true;
+      TraceExporter[] all;
+      synchronized (this) {
+        all = exporters.values().toArray(new TraceExporter[0]);
+      }
+      for (TraceExporter exporter : all) {
+        flush(exporter);
+      }
+    } catch (Throwable e) {
+      Bridge.say("not everything could be sent at the end: " + e);
+    }
+  }
+
+  private static void flush(TraceExporter exporter) {
+    exporter.flush(HOLD);
+  }
+
+}

@@ -1,0 +1,28 @@
+package com.datadog.bridge;
+
+import java.lang.instrument.ClassFileTransformer;
+import java.security.ProtectionDomain;
+
+/** Patches the tracer's sender when it is loaded, or again when it was loaded before. */
+final class Transformer implements ClassFileTransformer {
+  /** The tracer is relocated differently in its artifacts; the end of the name is the same. */
+  static final String SENDER = "/common/writer/ddagent/DDAgentApi";
+
+  @Override
+  public byte[] transform(
+      ClassLoader loader,
+      String name,
+      Class<?> known,
+      ProtectionDomain domain,
+      byte[] classFile) {
+    if (name == null || !name.endsWith(SENDER)) {
+      return null;
+    }
+    try {
+      return Patch.apply(classFile);
+    } catch (Throwable e) {
+      Bridge.say("not active, the tracer sends itself: " + name + " is not what is known: " + e.getMessage());
+      return null;
+    }
+  }
+}
