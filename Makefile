@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize jar natives jar-all otel reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize jar natives jar-all bridge otel reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,10 @@ natives: ## the library of all five platforms into build/natives, each checked (
 jar-all: natives ## build/libs/data-pipeline-all-VERSION.jar, and one JAR a platform
 	@scripts/setup.sh gradle
 	@gradle --no-daemon -q jarAll && ls build/libs/*.jar
+
+bridge: ## build/libs/data-pipeline-bridge-VERSION.jar: an unmodified dd-java-agent sends through the exporter
+	@scripts/setup.sh gradle
+	@gradle --no-daemon -q bridgeJar && ls build/libs/data-pipeline-bridge-*.jar
 
 otel: ## build/libs/data-pipeline-opentelemetry-VERSION.jar: the exporter for OpenTelemetry, with what it needs of ours
 	@scripts/setup.sh gradle
