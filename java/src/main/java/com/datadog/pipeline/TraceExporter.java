@@ -732,7 +732,7 @@ public final class TraceExporter implements AutoCloseable {
 
   /** Why a regex cannot be used; null if it can, or if there is no library that could say so. */
   static String checkRegex(String regex) {
-    if (UNAVAILABLE != null) {
+    if (!isAvailable()) {
       return null;
     }
     byte[] why = nativeCheckRegex(regex.getBytes(StandardCharsets.UTF_8));
