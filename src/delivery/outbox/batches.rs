@@ -71,6 +71,7 @@ impl Queue {
         let mut rules = self.rules.lock();
         drop(disk);
         rules.disk.holds = waits;
+        let was_unreadable = std::mem::replace(&mut rules.disk.unreadable, taken.is_err());
         match taken {
             Ok(Taken::Parcels(parcels)) => {
                 parcels.iter().for_each(|p| self.account.spool(p.record.meta.counts, true));
@@ -80,10 +81,12 @@ impl Queue {
             Ok(Taken::NotYet) => {}
             Err(e) => {
                 rules.rest_disk(now + UNREADABLE);
-                let text = format!(
-                    "the spool cannot be read now, so what lies there stays, and is tried again: {e}"
-                );
-                self.trouble(Counts::default(), text);
+                if !was_unreadable {
+                    let text = format!(
+                        "the spool cannot be read now; what lies there stays and is tried again: {e}"
+                    );
+                    self.trouble(Counts::default(), text);
+                }
             }
         }
         rules.disk.busy = false;

@@ -73,6 +73,8 @@ pub(super) struct Disk {
     turn: bool,
     not_before: Option<Instant>,
     failures: u32,
+    /// It could not be read the last time.
+    pub(super) unreadable: bool,
     /// It is to be closed once nothing is on its way any more.
     pub(super) leaving: bool,
 }

@@ -151,7 +151,8 @@ impl Spool {
     /// Why it cannot be used, for a person.
     pub(crate) fn open(path: &Path, max_bytes: u64) -> Result<Self, String> {
         let mut spool = Self {
-            path: path.to_owned(),
+            // Without a slash at its end, behind which a link would be followed.
+            path: path.components().collect(),
             max_bytes,
             open: None,
             released: false,
@@ -321,6 +322,9 @@ impl Spool {
     /// # Errors
     /// The system has no descriptor, memory or right for it now. Nothing is changed.
     pub(super) fn take_records(&mut self, max_bytes: usize) -> io::Result<Taken> {
+        if self.open.is_none() && !self.released && !self.segments.is_empty() {
+            self.attach().map_err(io::Error::other)?;
+        }
         let mut records: Vec<Record> = Vec::new();
         let mut bytes = 0;
         loop {
@@ -554,7 +558,7 @@ impl Spool {
         self.segments.iter_mut().for_each(Segment::close);
     }
 
-    /// Goes on after [`Spool::release`]. If that does not work now, the next push tries again.
+    /// Goes on after [`Spool::release`]. If that does not work now, whoever wants something of it tries again.
     pub(crate) fn attach_again(&mut self) {
         if std::mem::take(&mut self.released)
             && let Err(why) = self.attach()

@@ -342,6 +342,8 @@ fn a_directory_that_is_not_ours_alone_is_refused_with_the_reason() {
     let link = Dir::new();
     symlink(&dir.0, &link.0).unwrap();
     assert!(link.refusal().contains("link"), "{}", link.refusal());
+    let slash = Spool::open(&link.0.join(""), 2 << 20).unwrap_err();
+    assert!(slash.contains("link"), "{slash}");
     fs::remove_file(&link.0).unwrap();
     symlink(dir.0.join("elsewhere"), dir.0.join("lock")).unwrap();
     assert!(dir.refusal().contains("no regular file"), "{}", dir.refusal());
@@ -462,6 +464,24 @@ fn released_it_has_no_file_open_and_goes_on_afterwards() {
     spool.push(&record(3, 100)).unwrap();
     assert_eq!(rest(&mut spool), (0..4).map(|n| record(n, 100)).collect::<Vec<_>>());
     assert_eq!(spool.changes(), Changes::default());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_directory_that_cannot_be_used_after_a_snapshot_is_tried_again() {
+    let (dir, aside) = (Dir::new(), Dir::new());
+    let mut spool = dir.open();
+    spool.push(&record(1, 100)).unwrap();
+    spool.release();
+    fs::rename(&dir.0, &aside.0).unwrap();
+    fs::write(&dir.0, b"in the way").unwrap();
+    spool.attach_again();
+    assert!(spool.changes().notes[0].contains("no directory"));
+    spool.take_records(1).unwrap_err();
+    assert_eq!(spool.held().payloads, 1);
+    fs::remove_file(&dir.0).unwrap();
+    fs::rename(&aside.0, &dir.0).unwrap();
+    assert_eq!(rest(&mut spool), [record(1, 100)]);
 }
 
 #[test]
