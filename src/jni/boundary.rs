@@ -75,9 +75,6 @@ fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
         return;
     }
     let thrown = match &failure {
-        Failure::Ours(e) if e.kind() == ErrorKind::Closed => {
-            java::throw(env, Exception::IllegalState, e.message())
-        }
         Failure::Ours(e) if e.kind() == ErrorKind::InvalidArgument => {
             java::throw(env, Exception::IllegalArgument, e.message())
         }

@@ -73,7 +73,7 @@ fn agents(info: &Info) -> String {
     [tags, "\n", &*info.state_hash, "\n", &*info.raw].concat()
 }
 
-fn state(state: &AgentState) -> String {
+pub(super) fn state(state: &AgentState) -> String {
     let error = state.last_error.as_ref().map(|(at, e)| {
         json!({ "at": millis(*at), "code": e.kind().code(), "status": e.status(), "message": e.message() })
     });

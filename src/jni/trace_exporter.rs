@@ -6,6 +6,7 @@
 
 use super::boundary::{Failure, enter};
 use super::java::{self, Argument, Piece};
+use super::questions;
 use crate::account::{Counts, Metrics};
 use crate::delivery::outbox::queue::QueueStatus;
 use crate::error::{Error, ErrorKind};
@@ -164,23 +165,28 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
     })
 }
 
-/// Closes within `millis`: the first number says whether all sends were done, the account follows. What the log has to say
-/// at the end is put into `lines`, an array of one element, if it is not null.
+/// Closes within `millis`: the first number says whether all sends were done, the account follows. What can still be asked
+/// afterwards is put into `left`, if it is not null: the last lines of the log, state, explain and stats.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
     env: EnvUnowned<'l>,
     class: JClass<'l>,
     handle: jlong,
     millis: jlong,
-    lines: JObjectArray<'l>,
+    left: JObjectArray<'l>,
 ) -> JLongArray<'l> {
     enter(env, &class, |env| {
         let e = EXPORTERS.remove(handle).ok_or(Failure::Stale)?;
         let report = e.exporter.close_within(within(millis));
-        if !lines.is_null() {
-            let text = super::questions::lines(&e.exporter.take_log_lines());
-            let text = java::byte_array(env, text.as_bytes())?;
-            lines.set_element(env, 0, &text)?;
+        if !left.is_null() {
+            let e = &e.exporter;
+            let stats = e.stats().unwrap_or_default().to_json();
+            let texts =
+                [questions::lines(&e.take_log_lines()), questions::state(&e.state()), e.explain(), stats];
+            for (i, text) in texts.iter().enumerate() {
+                let text = java::byte_array(env, text.as_bytes())?;
+                left.set_element(env, i, &text)?;
+            }
         }
         let mut numbers = vec![i64::from(report.complete)];
         account(&report.metrics, 0, e.exporter.queue(), &mut numbers);

@@ -2,6 +2,7 @@ package com.datadog.pipeline.demo;
 
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.Metrics;
+import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.cli.Show;
@@ -175,7 +176,7 @@ public final class Demo {
 
   private void print(byte[] payload, boolean all) {
     StringBuilder lines = new StringBuilder();
-    for (String line : TraceExporter.show(payload).split("\n")) {
+    for (String line : Payloads.show(payload).split("\n")) {
       if (all || line.startsWith("{\"trace\":0,")) {
         lines.append(line).append('\n');
       }

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What an agent says of itself in its {@code /info}. What it does not say is empty, 0 or false.
@@ -146,6 +147,19 @@ public final class AgentInfo {
   /** The agent's hash of the container's tags, or null. */
   public String containerTagsHash() {
     return containerTagsHash;
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof AgentInfo
+        && ((AgentInfo) o).json.equals(json)
+        && ((AgentInfo) o).stateHash.equals(stateHash)
+        && Objects.equals(((AgentInfo) o).containerTagsHash, containerTagsHash);
+  }
+
+  @Override
+  public int hashCode() {
+    return json.hashCode();
   }
 
   @Override

@@ -2,9 +2,11 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.Json;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What the agent answered, and what was sent. Immutable and thread-safe.
@@ -39,6 +41,26 @@ public final class AgentResponse {
       this.rates = rates;
       this.containerTagsHash = hash;
       this.ratesChanged = ratesChanged;
+    }
+
+    @Override
+    public boolean equals(Object o) {
+      if (!(o instanceof Content)) {
+        return false;
+      }
+      Content other = (Content) o;
+      return other == this
+          || status == other.status
+              && attempts == other.attempts
+              && ratesChanged == other.ratesChanged
+              && Arrays.equals(body, other.body)
+              && Arrays.equals(rates, other.rates)
+              && Objects.equals(containerTagsHash, other.containerTagsHash);
+    }
+
+    @Override
+    public int hashCode() {
+      return status * 31 + Arrays.hashCode(body);
     }
   }
 
@@ -129,6 +151,22 @@ public final class AgentResponse {
   /** Requests made; 0 when there was nothing to send. */
   public int attempts() {
     return content.attempts;
+  }
+
+  /** Equal in everything that can be read from it. */
+  @Override
+  public boolean equals(Object o) {
+    if (!(o instanceof AgentResponse)) {
+      return false;
+    }
+    AgentResponse other = (AgentResponse) o;
+    return other == this
+        || traces == other.traces && spans == other.spans && content.equals(other.content);
+  }
+
+  @Override
+  public int hashCode() {
+    return (Long.hashCode(traces) * 31 + Long.hashCode(spans)) * 31 + content.hashCode();
   }
 
   @Override

@@ -3,6 +3,7 @@ package com.datadog.pipeline;
 import com.datadog.pipeline.internal.Json;
 import java.time.Instant;
 import java.util.Map;
+import java.util.Objects;
 
 /** How the agent was doing when it was last spoken to. Immutable and thread-safe. */
 public final class AgentState {
@@ -68,6 +69,27 @@ public final class AgentState {
   /** When that was; null if nothing has failed. */
   public Instant lastErrorTime() {
     return lastErrorTime;
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    if (!(o instanceof AgentState)) {
+      return false;
+    }
+    AgentState other = (AgentState) o;
+    return condition == other.condition
+        && Objects.equals(lastSuccess, other.lastSuccess)
+        && Objects.equals(lastErrorTime, other.lastErrorTime)
+        && Objects.equals(message(), other.message());
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(condition, lastSuccess, lastErrorTime, message());
+  }
+
+  private String message() {
+    return lastError == null ? null : lastError.getMessage();
   }
 
   @Override

@@ -23,6 +23,18 @@ public final class CloseResult {
   }
 
   @Override
+  public boolean equals(Object o) {
+    return o instanceof CloseResult
+        && ((CloseResult) o).complete == complete
+        && ((CloseResult) o).metrics.equals(metrics);
+  }
+
+  @Override
+  public int hashCode() {
+    return metrics.hashCode() * 31 + (complete ? 1 : 0);
+  }
+
+  @Override
   public String toString() {
     return "CloseResult{complete=" + complete + ", " + metrics + '}';
   }

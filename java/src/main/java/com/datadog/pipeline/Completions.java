@@ -27,11 +27,11 @@ final class Completions implements Runnable {
   private long ticket;
   private Pending current;
 
-  /** A future; it keeps its exporter from being collected before its answer is there. */
+  /** A future; it keeps its session from being collected before its answer is there. */
   static final class Pending extends CompletableFuture<AgentResponse> implements Runnable {
     private static final int TRIES = 1000;
 
-    final TraceExporter exporter;
+    final Session session;
     final Long ticket;
     private final Executor executor;
 
@@ -41,8 +41,8 @@ final class Completions implements Runnable {
     /** For {@link Continuations}: the one that waits behind this one. */
     Pending behind;
 
-    Pending(TraceExporter exporter, Executor executor, Long ticket) {
-      this.exporter = exporter;
+    Pending(Session session, Executor executor, Long ticket) {
+      this.session = session;
       this.executor = executor;
       this.ticket = ticket;
     }
@@ -65,13 +65,13 @@ final class Completions implements Runnable {
           pause();
         }
       }
-      exporter.tellQuietly();
+      session.tellQuietly();
     }
   }
 
   /** A future for a send that is about to be queued. */
-  Pending expect(TraceExporter exporter, Executor executor) {
-    Pending future = new Pending(exporter, executor, next.incrementAndGet());
+  Pending expect(Session session, Executor executor) {
+    Pending future = new Pending(session, executor, next.incrementAndGet());
     pending.put(future.ticket, future);
     try {
       start();
@@ -155,7 +155,7 @@ final class Completions implements Runnable {
     }
     if (current != null) {
       if (current.outcome == null) {
-        current.outcome = current.exporter.outcome(current);
+        current.outcome = current.session.outcome(current);
       }
       hand(current);
       current = null;

@@ -74,6 +74,18 @@ public final class Converted {
     return (Long) facts.get(key);
   }
 
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof Converted
+        && Arrays.equals(((Converted) o).body, body)
+        && ((Converted) o).facts.equals(facts);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(body) * 31 + facts.hashCode();
+  }
+
   /** The counts, those that are not zero. */
   @Override
   public String toString() {

@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.Map;
@@ -63,6 +64,22 @@ public final class FlushResult {
       sum = sum.plus(c);
     }
     return sum;
+  }
+
+  /** Whether all that was offered before is with the agent: nothing dropped, nothing pending. */
+  public boolean delivered() {
+    Metrics.Counts none = new Metrics.Counts(0, 0, 0);
+    return complete() && pending().equals(none) && droppedTotal().equals(none);
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof FlushResult && Arrays.equals(((FlushResult) o).numbers, numbers);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(numbers);
   }
 
   @Override

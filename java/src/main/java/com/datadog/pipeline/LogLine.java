@@ -48,6 +48,19 @@ public final class LogLine {
   }
 
   @Override
+  public boolean equals(Object o) {
+    return o instanceof LogLine
+        && ((LogLine) o).time.equals(time)
+        && ((LogLine) o).severity == severity
+        && ((LogLine) o).text.equals(text);
+  }
+
+  @Override
+  public int hashCode() {
+    return (time.hashCode() * 31 + severity.hashCode()) * 31 + text.hashCode();
+  }
+
+  @Override
   public String toString() {
     return time + " " + severity + " " + text;
   }

@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
@@ -88,7 +89,7 @@ public final class Metrics {
 
   /** The layout is written down at the native side's {@code account}. */
   Metrics(long[] numbers, int from) {
-    this.numbers = java.util.Arrays.copyOfRange(numbers, from, from + FIXED);
+    this.numbers = Arrays.copyOfRange(numbers, from, from + FIXED);
     Map<DropReason, Counts> reasons = new EnumMap<>(DropReason.class);
     int at = from + FIXED;
     for (DropReason reason : DropReason.values()) {
@@ -230,6 +231,19 @@ public final class Metrics {
   /** Native threads that deliver what is queued, at this moment. */
   public long senders() {
     return numbers[31];
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof Metrics
+        && Arrays.equals(((Metrics) o).numbers, numbers)
+        && ((Metrics) o).dropped.equals(dropped)
+        && ((Metrics) o).normalized.equals(normalized);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(numbers) * 31 + dropped.hashCode();
   }
 
   @Override

@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.Json;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -67,15 +68,30 @@ public final class Stats {
     }
 
     @Override
+    public boolean equals(Object o) {
+      return o instanceof Row
+          && ((Row) o).service.equals(service)
+          && ((Row) o).resource.equals(resource)
+          && Arrays.equals(((Row) o).numbers, numbers);
+    }
+
+    @Override
+    public int hashCode() {
+      return (service.hashCode() * 31 + resource.hashCode()) * 31 + Arrays.hashCode(numbers);
+    }
+
+    @Override
     public String toString() {
       return service + " " + resource + " hits=" + hits() + " errors=" + errors();
     }
   }
 
+  private final String text;
   private final Map<?, ?> json;
   private final List<Row> rows;
 
   Stats(String text) {
+    this.text = text;
     json = (Map<?, ?>) Json.parse(text);
     List<Row> all = new ArrayList<>();
     for (Object row : (List<?>) json.get("rows")) {
@@ -116,6 +132,21 @@ public final class Stats {
   /** The groups of the current buckets, the one with most spans first. Unmodifiable. */
   public List<Row> rows() {
     return rows;
+  }
+
+  /** All of it as JSON. */
+  public String json() {
+    return text;
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof Stats && ((Stats) o).json.equals(json);
+  }
+
+  @Override
+  public int hashCode() {
+    return json.hashCode();
   }
 
   /** The rows as a table with a head. */

@@ -46,6 +46,16 @@ public final class StatsLimits {
   }
 
   @Override
+  public boolean equals(Object o) {
+    return o instanceof StatsLimits && ((StatsLimits) o).values.equals(values);
+  }
+
+  @Override
+  public int hashCode() {
+    return values.hashCode();
+  }
+
+  @Override
   public String toString() {
     return "StatsLimits" + values;
   }

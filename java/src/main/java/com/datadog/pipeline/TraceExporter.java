@@ -1,18 +1,12 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.NativeLibrary;
-import com.datadog.pipeline.internal.Reaper;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.Collections;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -33,33 +27,16 @@ public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
   static final String VERSION = "0.1.0";
 
-  private static final Reaper REAPER = new Reaper();
-  private static final Completions COMPLETIONS = new Completions();
-
-  /** No send returns this one. */
-  private static final AgentResponse NEVER =
-      new AgentResponse(-1, null, 0, null, null, null, false, 0, 0, 0);
-
-  private final long handle;
-  private final Reaper.Entry entry;
   private final Map<String, Object> settings;
   private final long closeMillis;
-  private final LogListener listener;
-  private final Companions companions;
-  private final Object closing = new Object();
-  private CloseResult closed;
-  private volatile AgentResponse last;
+  private final Session session;
 
   TraceExporter(
       Map<String, Object> settings, LogListener listener, boolean jmx, boolean shutdownHook) {
-    Library.need();
-    REAPER.reap(FORGOTTEN);
     this.settings = settings;
     Object limit = settings.get("close_timeout_ms");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
-    this.handle = nativeCreate(Settings.encode(settings));
-    this.entry = REAPER.watch(this, handle);
-    this.listener = listener;
+    this.session = new Session(this, settings, listener, null);
     JmxBean bean = null;
     if (jmx) {
       try {
@@ -69,114 +46,7 @@ public final class TraceExporter implements AutoCloseable {
         throw e;
       }
     }
-    Thread hook = shutdownHook ? ShutdownHook.register(this) : null;
-    boolean alone = listener == null && bean == null && hook == null;
-    this.companions = alone ? null : new Companions(listener, bean, hook);
-    entry.keep(companions);
-  }
-
-  /** Loaded when it is first needed, so that {@link #libraryFrom} can be called before. */
-  private static final class Library {
-    static final NativeLibrary FOUND = NativeLibrary.load(VERSION);
-    static final TraceExporterException UNAVAILABLE = check();
-
-    /** For every native that needs no exporter. */
-    static void need() {
-      if (UNAVAILABLE != null) {
-        throw new TraceExporterException(UNAVAILABLE);
-      }
-    }
-
-    private static TraceExporterException check() {
-      Throwable failure = FOUND.failure();
-      try {
-        String version = nativeVersion();
-        if (failure != null) {
-          FOUND.providedByHost();
-        }
-        if (VERSION.equals(version)) {
-          return null;
-        }
-        String message =
-            "the JAR is " + VERSION + ", the library from " + FOUND.source() + " is " + version;
-        return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, null);
-      } catch (LinkageError e) {
-        if (failure == null) {
-          String message =
-              "the library from " + FOUND.source() + " is not ours or of another version";
-          return new TraceExporterException(ErrorCode.VERSION_MISMATCH, message, e);
-        }
-      }
-      ErrorCode code =
-          FOUND.hasOtherVersion() ? ErrorCode.VERSION_MISMATCH : ErrorCode.LIBRARY_UNAVAILABLE;
-      return new TraceExporterException(code, failure.getMessage(), failure);
-    }
-  }
-
-  /** Not a lambda: the first one of a JVM takes it some 15 ms, and this may well be the first. */
-  private static final Reaper.Closer FORGOTTEN =
-      new Reaper.Closer() {
-        @Override
-        public void close(long handle, Object rest) {
-          Companions companions = (Companions) rest;
-          Object[] lines = new Object[1];
-          try {
-            nativeClose(handle, 0, lines);
-          } catch (IllegalStateException e) {
-            // Closed meanwhile: nothing is left to do.
-            return;
-          }
-          if (companions != null) {
-            companions.closed(lines);
-            companions.log(
-                new LogLine(
-                    Instant.now(),
-                    LogLine.Severity.WARNING,
-                    "an exporter was collected without having been closed; call close()"));
-          }
-        }
-      };
-
-  /** What goes with an exporter and must not lead to it. */
-  private static final class Companions {
-    final LogListener listener;
-    final JmxBean bean;
-    final Thread hook;
-
-    Companions(LogListener listener, JmxBean bean, Thread hook) {
-      this.listener = listener;
-      this.bean = bean;
-      this.hook = hook;
-    }
-
-    void closed(Object[] lines) {
-      ShutdownHook.remove(hook);
-      if (bean != null) {
-        bean.unregister();
-      }
-      if (lines[0] != null) {
-        logAll((byte[]) lines[0]);
-      }
-    }
-
-    void logAll(byte[] lines) {
-      for (String line : new String(lines, StandardCharsets.UTF_8).split("\n")) {
-        if (!line.isEmpty()) {
-          log(LogLine.read(line));
-        }
-      }
-    }
-
-    void log(LogLine line) {
-      if (listener != null) {
-        try {
-          listener.log(line);
-        } catch (Throwable t) {
-          // What a listener does wrong is no fault of the send that it is told about.
-          return;
-        }
-      }
-    }
+    session.accompaniedBy(bean, shutdownHook ? ShutdownHook.register(this) : null);
   }
 
   /** A builder with no setting made. */
@@ -192,7 +62,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the library was looked for already, and not found
    */
   public static void libraryFrom(Path jar) {
-    Objects.requireNonNull(jar, "jar");
+    Payload.notNull("jar", jar);
     if (!NativeLibrary.handOver(jar) && !isAvailable()) {
       throw new IllegalStateException(
           "libraryFrom comes too late: " + Library.UNAVAILABLE.getMessage());
@@ -216,18 +86,10 @@ public final class TraceExporter implements AutoCloseable {
 
   /**
    * How the native library was loaded: {@code version}, {@code platform}, {@code source}, {@code
-   * sha256}, {@code load_micros}, {@code tries} with {@code "; "} between them. Unmodifiable.
+   * sha256}, {@code load_micros}, {@code tries}, with {@code "; "} between them. Unmodifiable.
    */
   public static Map<String, String> libraryInfo() {
-    NativeLibrary library = Library.FOUND;
-    Map<String, String> info = new LinkedHashMap<>();
-    info.put("version", VERSION);
-    info.put("platform", library.platform().toString());
-    info.put("source", library.source());
-    info.put("sha256", library.sha256());
-    info.put("load_micros", Long.toString(library.loadMicros()));
-    info.put("tries", String.join("; ", library.tries()));
-    return Collections.unmodifiableMap(info);
+    return Library.info();
   }
 
   /**
@@ -236,11 +98,12 @@ public final class TraceExporter implements AutoCloseable {
    * @param payload msgpack v0.4; must not be changed before the call returns
    * @return what the agent answered; the same object as last time while nothing differs
    * @throws TraceExporterException if the payload cannot be read or delivered; its traces are
-   *     dropped and counted
-   * @throws IllegalStateException if the exporter is closed
+   *     dropped and counted; {@code CLOSED} if {@code close} has cut the send off
+   * @throws IllegalArgumentException if the payload is null
+   * @throws IllegalStateException if the exporter was closed before
    */
   public AgentResponse send(byte[] payload) {
-    return send(payload, 0, payload.length, 0, 0);
+    return send(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
   }
 
   /**
@@ -260,15 +123,10 @@ public final class TraceExporter implements AutoCloseable {
    */
   public AgentResponse send(
       byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    AgentResponse before = last;
-    long id = before == null ? 0 : before.id;
-    try {
-      return keep(
-          before,
-          nativeSend(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, before, id));
-    } finally {
-      tell();
-    }
+    Payload.notNull("payload", payload);
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    return session.send(payload, offset, length, traces, spans);
   }
 
   /**
@@ -283,32 +141,13 @@ public final class TraceExporter implements AutoCloseable {
 
   /** As {@link #send(ByteBuffer)}, with what the tracer has dropped itself. */
   public AgentResponse send(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    if (payload.isDirect()) {
-      AgentResponse before = last;
-      long id = before == null ? 0 : before.id;
-      int position = payload.position();
-      try {
-        return keep(
-            before,
-            nativeSendDirect(
-                handle,
-                payload,
-                position,
-                payload.remaining(),
-                droppedP0Traces,
-                droppedP0Spans,
-                before,
-                id));
-      } finally {
-        tell();
-      }
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    if (Payload.notNull("payload", payload).isDirect()) {
+      return session.sendDirect(payload, traces, spans);
     }
-    if (payload.hasArray()) {
-      int offset = payload.arrayOffset() + payload.position();
-      return send(payload.array(), offset, payload.remaining(), droppedP0Traces, droppedP0Spans);
-    }
-    byte[] copy = copy(payload);
-    return send(copy, 0, copy.length, droppedP0Traces, droppedP0Spans);
+    int length = payload.remaining();
+    return session.send(Payload.array(payload), Payload.offset(payload), length, traces, spans);
   }
 
   /** Sends one payload that lies in pieces, for instance a header and a body. */
@@ -318,30 +157,10 @@ public final class TraceExporter implements AutoCloseable {
 
   /** As {@link #send(ByteBuffer[])}, with what the tracer has dropped itself. */
   public AgentResponse send(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
-    Object[] pieces = new Object[payload.length];
-    int[] parts = new int[2 * payload.length];
-    for (int i = 0; i < payload.length; i++) {
-      ByteBuffer piece = payload[i];
-      parts[2 * i + 1] = piece.remaining();
-      if (piece.isDirect()) {
-        pieces[i] = piece;
-        parts[2 * i] = piece.position();
-      } else if (piece.hasArray()) {
-        pieces[i] = piece.array();
-        parts[2 * i] = piece.arrayOffset() + piece.position();
-      } else {
-        pieces[i] = copy(piece);
-      }
-    }
-    AgentResponse before = last;
-    long id = before == null ? 0 : before.id;
-    try {
-      return keep(
-          before,
-          nativeSendPieces(handle, pieces, parts, droppedP0Traces, droppedP0Spans, before, id));
-    } finally {
-      tell();
-    }
+    Object[] pieces = Payload.pieces(payload);
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    return session.sendPieces(pieces, Payload.parts(payload), traces, spans);
   }
 
   /**
@@ -356,7 +175,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public boolean offer(byte[] payload) {
-    return offer(payload, 0, payload.length, 0, 0);
+    return offer(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
   }
 
   /**
@@ -371,13 +190,10 @@ public final class TraceExporter implements AutoCloseable {
   /** As {@link #offer(byte[], int, int)}, with what the tracer has dropped itself. */
   public boolean offer(
       byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    try {
-      return taken(
-          nativeOffer(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, 0));
-    } finally {
-      tell();
-      stayReachable();
-    }
+    Payload.notNull("payload", payload);
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    return session.offer(payload, offset, length, traces, spans);
   }
 
   /** As {@link #offer(byte[])}, what lies between position and limit of a buffer. */
@@ -387,32 +203,24 @@ public final class TraceExporter implements AutoCloseable {
 
   /** As {@link #offer(ByteBuffer)}, with what the tracer has dropped itself. */
   public boolean offer(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    try {
-      return taken(offer(payload, droppedP0Traces, droppedP0Spans, 0));
-    } finally {
-      tell();
-      stayReachable();
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    if (Payload.notNull("payload", payload).isDirect()) {
+      return session.offerDirect(payload, traces, spans);
     }
-  }
-
-  private int offer(ByteBuffer payload, long droppedTraces, long droppedSpans, long ticket) {
     int length = payload.remaining();
-    if (payload.isDirect()) {
-      int position = payload.position();
-      return nativeOfferDirect(
-          handle, payload, position, length, droppedTraces, droppedSpans, ticket);
-    }
-    boolean array = payload.hasArray();
-    byte[] bytes = array ? payload.array() : copy(payload);
-    int offset = array ? payload.arrayOffset() + payload.position() : 0;
-    return nativeOffer(handle, bytes, offset, length, droppedTraces, droppedSpans, ticket);
+    return session.offer(Payload.array(payload), Payload.offset(payload), length, traces, spans);
   }
 
-  private static boolean taken(int code) {
-    if (code == ErrorCode.CLOSED.number()) {
-      throw new IllegalStateException("the exporter is closed");
-    }
-    return code == 0;
+  /** As {@link #offer(byte[])}, one payload that lies in pieces. */
+  public boolean offer(ByteBuffer[] payload) {
+    return offer(payload, 0, 0);
+  }
+
+  /** As {@link #offer(ByteBuffer[])}, with what the tracer has dropped itself. */
+  public boolean offer(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
+    byte[] whole = Payload.whole(payload);
+    return offer(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
   }
 
   /**
@@ -426,7 +234,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public CompletableFuture<AgentResponse> sendAsync(byte[] payload) {
-    return sendAsync(payload, 0, payload.length, 0, 0);
+    return sendAsync(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
   }
 
   /** As {@link #sendAsync(byte[])}, a part of an array. */
@@ -437,18 +245,10 @@ public final class TraceExporter implements AutoCloseable {
   /** As {@link #sendAsync(byte[], int, int)}, with what the tracer has dropped itself. */
   public CompletableFuture<AgentResponse> sendAsync(
       byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    Completions.Pending future = COMPLETIONS.expect(this, null);
-    boolean queued = false;
-    try {
-      nativeOffer(handle, payload, offset, length, droppedP0Traces, droppedP0Spans, future.ticket);
-      queued = true;
-    } finally {
-      if (!queued) {
-        COMPLETIONS.forget(future);
-      }
-      tell();
-    }
-    return future;
+    Payload.notNull("payload", payload);
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    return session.sendAsync(payload, offset, length, traces, spans);
   }
 
   /** As {@link #sendAsync(byte[])}, what lies between position and limit of a buffer. */
@@ -459,49 +259,25 @@ public final class TraceExporter implements AutoCloseable {
   /** As {@link #sendAsync(ByteBuffer)}, with what the tracer has dropped itself. */
   public CompletableFuture<AgentResponse> sendAsync(
       ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    Completions.Pending future = COMPLETIONS.expect(this, null);
-    boolean queued = false;
-    try {
-      offer(payload, droppedP0Traces, droppedP0Spans, future.ticket);
-      queued = true;
-    } finally {
-      if (!queued) {
-        COMPLETIONS.forget(future);
-      }
-      tell();
+    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
+    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
+    if (Payload.notNull("payload", payload).isDirect()) {
+      return session.sendAsyncDirect(payload, traces, spans);
     }
-    return future;
+    byte[] array = Payload.array(payload);
+    return session.sendAsync(array, Payload.offset(payload), payload.remaining(), traces, spans);
   }
 
-  /** What became of an asynchronous send: an {@link AgentResponse} or a {@link Throwable}. */
-  Object outcome(Completions.Pending future) {
-    try {
-      AgentResponse before = last;
-      long id = before == null ? 0 : before.id;
-      return keep(before, nativeCompletion(future.ticket, before, id));
-    } catch (IllegalStateException e) {
-      return cutOff(e);
-    } catch (Throwable t) {
-      return t;
-    }
+  /** As {@link #sendAsync(byte[])}, one payload that lies in pieces. */
+  public CompletableFuture<AgentResponse> sendAsync(ByteBuffer[] payload) {
+    return sendAsync(payload, 0, 0);
   }
 
-  private static Throwable cutOff(IllegalStateException closed) {
-    try {
-      return new TraceExporterException(ErrorCode.CLOSED, closed.getMessage(), closed);
-    } catch (Throwable t) {
-      return t;
-    }
-  }
-
-  /** As {@link #tell}, on threads that nothing may end. */
-  void tellQuietly() {
-    try {
-      tell();
-    } catch (Throwable t) {
-      // The log waits for the next call.
-      return;
-    }
+  /** As {@link #sendAsync(ByteBuffer[])}, with what the tracer has dropped itself. */
+  public CompletableFuture<AgentResponse> sendAsync(
+      ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
+    byte[] whole = Payload.whole(payload);
+    return sendAsync(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
   }
 
   /**
@@ -511,7 +287,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public FlushResult flush(Duration limit) {
-    return flush(limit, false);
+    return session.flush(limit, false);
   }
 
   /**
@@ -523,16 +299,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public FlushResult suspend(Duration limit) {
-    return flush(limit, true);
-  }
-
-  private FlushResult flush(Duration limit, boolean suspend) {
-    try {
-      return new FlushResult(nativeFlush(handle, millis(limit), suspend));
-    } finally {
-      tell();
-      stayReachable();
-    }
+    return session.flush(limit, true);
   }
 
   /**
@@ -542,90 +309,12 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public void resume() {
-    try {
-      nativeResume(handle);
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  /** Gives the listener what the native side has for it. Without a listener that is one test. */
-  private void tell() {
-    if (listener != null) {
-      try {
-        if (nativeHasLines(handle)) {
-          byte[] lines = nativeAsk(handle, LINES, 0);
-          if (lines != null) {
-            companions.logAll(lines);
-          }
-        }
-      } catch (IllegalStateException closed) {
-        // Whoever closes tells the rest.
-        return;
-      }
-    }
-  }
-
-  private static byte[] copy(ByteBuffer buffer) {
-    byte[] copy = new byte[buffer.remaining()];
-    buffer.duplicate().get(copy);
-    return copy;
-  }
-
-  private AgentResponse keep(AgentResponse before, Object response) {
-    if (response == null) {
-      String message = "the native library gave neither an answer nor a reason";
-      throw new TraceExporterException(ErrorCode.INTERNAL, message, null);
-    }
-    if (response != before) {
-      last = (AgentResponse) response;
-    }
-    return (AgentResponse) response;
+    session.resume();
   }
 
   /** The account as it stands; after {@code close} the account at its end. */
   public Metrics metrics() {
-    try {
-      return new Metrics(nativeMetrics(handle), 0);
-    } catch (IllegalStateException e) {
-      // Closed, or being closed: the account at the end is there in a moment.
-      synchronized (closing) {
-        if (closed == null) {
-          throw e;
-        }
-        return closed.metrics();
-      }
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  /**
-   * Keeps this object from being collected before a native has returned: the reaper would close the
-   * exporter under it. Sends need it not, since they store their response here.
-   */
-  private void stayReachable() {
-    if (last == NEVER) {
-      throw new AssertionError();
-    }
-  }
-
-  private static final int FETCH_INFO = 0;
-  private static final int INFO = 1;
-  private static final int AWAIT_AGENT = 2;
-  private static final int EXPLAIN = 3;
-  private static final int STATE = 4;
-  private static final int LINES = 5;
-
-  private byte[] ask(int question, Duration limit) {
-    try {
-      return nativeAsk(handle, question, millis(limit));
-    } finally {
-      tell();
-      stayReachable();
-    }
+    return session.metrics();
   }
 
   private static AgentInfo agentInfo(byte[] answer) {
@@ -639,7 +328,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public AgentInfo agentInfo() {
-    return agentInfo(ask(INFO, Duration.ZERO));
+    return agentInfo(session.ask(Session.INFO, Duration.ZERO));
   }
 
   /**
@@ -649,108 +338,45 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public AgentInfo fetchAgentInfo(Duration limit) {
-    return agentInfo(ask(FETCH_INFO, limit));
+    return agentInfo(session.ask(Session.FETCH_INFO, limit));
   }
 
   /**
    * Waits until the agent is there and what it offers is known. No other call needs this.
    *
    * @return what it offers; null if an agent answered that has no {@code /info}
-   * @throws TraceExporterException {@code TIMED_OUT} with the last reason
-   * @throws IllegalStateException if the exporter is closed, also meanwhile
+   * @throws TraceExporterException {@code TIMED_OUT} with the last reason; {@code CLOSED} if the
+   *     exporter is closed meanwhile
+   * @throws IllegalStateException if the exporter is closed
    */
   public AgentInfo awaitAgent(Duration limit) {
-    return agentInfo(ask(AWAIT_AGENT, limit));
+    return agentInfo(session.ask(Session.AWAIT_AGENT, limit));
   }
 
   /**
-   * READY, DEGRADED or DOWN, with the last success and the last error: for health endpoints.
-   *
-   * @throws IllegalStateException if the exporter is closed
+   * READY, DEGRADED or DOWN, with the last success and the last error: for health endpoints. After
+   * {@code close} the last state.
    */
   public AgentState state() {
-    return AgentState.read(new String(ask(STATE, Duration.ZERO), StandardCharsets.UTF_8));
+    byte[] json = session.ask(Session.STATE, Duration.ZERO);
+    return AgentState.read(new String(json, StandardCharsets.UTF_8));
   }
 
   /**
    * Everything that explains what the exporter does and why, as one JSON object without secrets:
    * each setting with where it comes from, the agent's {@code /info}, the format and why it was
-   * chosen, the last error, memory, the account.
-   *
-   * @throws IllegalStateException if the exporter is closed
+   * chosen, the last error, memory, the account. After {@code close} as it was at the end.
    */
   public String explain() {
-    return new String(ask(EXPLAIN, Duration.ZERO), StandardCharsets.UTF_8);
-  }
-
-  /**
-   * A payload as text: one JSON object a span and line.
-   *
-   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
-   *     place
-   */
-  public static String show(byte[] payload) {
-    Library.need();
-    return new String(nativeShow(payload), StandardCharsets.UTF_8);
-  }
-
-  /**
-   * A payload in another format, as the tool's {@code convert} makes it. What an agent would refuse
-   * is repaired or left out, and counted.
-   *
-   * @param options {@code to=v0.4}, {@code to=v0.5} or {@code to=v1}; {@code from=} the same or
-   *     {@code from=auto}, the default; {@code top-level}, {@code drop-p0}; {@code filter=RULE}
-   *     with {@code require:KEY[:VALUE]}, {@code reject:KEY[:VALUE]}, the same with {@code
-   *     require~:} and {@code reject~:} for regexes, and {@code ignore:REGEX} for resources
-   * @throws IllegalArgumentException for an option that is none
-   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
-   *     place; {@code INVALID_CONFIGURATION} for a regex that cannot be read
-   */
-  public static Converted convert(byte[] payload, List<String> options) {
-    Library.need();
-    byte[] request = String.join("\0", options).getBytes(StandardCharsets.UTF_8);
-    return new Converted(nativeConvert(request, payload));
-  }
-
-  /**
-   * One text as obfuscation would let it leave, for tools.
-   *
-   * @param type {@code sql}, {@code redis}, {@code memcached}, {@code mongo}, {@code es}, {@code
-   *     opensearch}, {@code http}, {@code card} or {@code ip}
-   * @param dbms for SQL: the dialect; may be empty
-   * @param mode for SQL: {@code obfuscate_only}, {@code obfuscate_and_normalize} or {@code
-   *     normalize_only}; empty for the agent's default
-   * @param preset {@code agent} or {@code all}; empty for {@code agent}
-   * @throws IllegalArgumentException for a name that is none
-   */
-  public static byte[] obfuscate(
-      String type, String dbms, String mode, String preset, byte[] text) {
-    Library.need();
-    String request = type + '\0' + dbms + '\0' + mode + '\0' + preset;
-    return nativeObfuscate(request.getBytes(StandardCharsets.UTF_8), text);
-  }
-
-  /** Why a regex cannot be used; null if it can, or if there is no library that could say so. */
-  static String checkRegex(String regex) {
-    if (!isAvailable()) {
-      return null;
-    }
-    byte[] why = nativeCheckRegex(regex.getBytes(StandardCharsets.UTF_8));
-    return why.length == 0 ? null : new String(why, StandardCharsets.UTF_8);
+    return new String(session.ask(Session.EXPLAIN, Duration.ZERO), StandardCharsets.UTF_8);
   }
 
   /**
    * What client-side stats have counted, and the groups of the current buckets. All zero without
-   * {@link Builder#computeStats}.
-   *
-   * @throws IllegalStateException if the exporter is closed
+   * {@link Builder#computeStats}. After {@code close} as they were at the end.
    */
   public Stats stats() {
-    try {
-      return new Stats(new String(nativeStats(handle), StandardCharsets.UTF_8));
-    } finally {
-      stayReachable();
-    }
+    return session.stats();
   }
 
   /**
@@ -760,36 +386,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public boolean flushStats(Duration limit) {
-    try {
-      return nativeFlushStats(handle, millis(limit));
-    } finally {
-      stayReachable();
-    }
-  }
-
-  /**
-   * What client-side stats make of payloads (msgpack v0.4), without an agent.
-   *
-   * @param now whether spans that ended long ago are counted now, as an exporter does it; else
-   *     every span is counted in the bucket in which it ended
-   * @param obfuscate whether resources are obfuscated, as they are when an agent agrees to that
-   *     ({@link Builder#obfuscateStats})
-   * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
-   *     place
-   */
-  public static Stats stats(boolean now, boolean obfuscate, List<byte[]> payloads) {
-    return new Stats(statsJson(now, obfuscate, payloads));
-  }
-
-  /** As {@link #stats(boolean, boolean, List)}, with resources as they are in the spans. */
-  public static Stats stats(boolean now, List<byte[]> payloads) {
-    return stats(now, false, payloads);
-  }
-
-  /** As {@link #stats(boolean, boolean, List)}, as JSON. */
-  public static String statsJson(boolean now, boolean obfuscate, List<byte[]> payloads) {
-    Library.need();
-    return new String(nativeStatsOf(payloads.toArray(), now, obfuscate), StandardCharsets.UTF_8);
+    return session.flushStats(limit);
   }
 
   /** Closes with the limit of {@link Builder#closeTimeout}. May be called again, by any thread. */
@@ -805,32 +402,7 @@ public final class TraceExporter implements AutoCloseable {
    * result.
    */
   public CloseResult close(Duration limit) {
-    Object[] lines = new Object[1];
-    CloseResult result;
-    synchronized (closing) {
-      if (closed == null) {
-        long[] report = nativeClose(handle, millis(limit), lines);
-        closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
-        REAPER.forget(entry);
-      }
-      result = closed;
-    }
-    if (companions != null) {
-      companions.closed(lines);
-    }
-    return result;
-  }
-
-  /**
-   * A limit in ms, part of one counted as a whole: 0 if negative, {@link Builder#MAX_MILLIS} if
-   * longer.
-   */
-  private static long millis(Duration limit) {
-    if (limit.isNegative()) {
-      return 0;
-    }
-    boolean longer = limit.getSeconds() >= Builder.MAX_MILLIS / 1000;
-    return longer ? Builder.MAX_MILLIS : limit.plusNanos(999_999).toMillis();
+    return session.close(limit);
   }
 
   /** The settings, without secrets. */
@@ -844,9 +416,18 @@ public final class TraceExporter implements AutoCloseable {
     return s.append('}').toString();
   }
 
+  /** Why a regex cannot be used; null if it can, or if there is no library that could say so. */
+  static String checkRegex(String regex) {
+    if (Library.UNAVAILABLE != null) {
+      return null;
+    }
+    byte[] why = nativeCheckRegex(regex.getBytes(StandardCharsets.UTF_8));
+    return why.length == 0 ? null : new String(why, StandardCharsets.UTF_8);
+  }
+
   /** For tests. */
   long handle() {
-    return handle;
+    return session.handle();
   }
 
   private String url() {
@@ -883,11 +464,11 @@ public final class TraceExporter implements AutoCloseable {
     return new TraceExporterException(ErrorCode.of(code), httpStatus, attempts, message);
   }
 
-  private static native String nativeVersion();
+  static native String nativeVersion();
 
-  private static native long nativeCreate(byte[] settings);
+  static native long nativeCreate(byte[] settings);
 
-  private static native Object nativeSend(
+  static native Object nativeSend(
       long handle,
       byte[] payload,
       int offset,
@@ -897,7 +478,7 @@ public final class TraceExporter implements AutoCloseable {
       Object last,
       long lastId);
 
-  private static native Object nativeSendDirect(
+  static native Object nativeSendDirect(
       long handle,
       ByteBuffer payload,
       int position,
@@ -907,7 +488,7 @@ public final class TraceExporter implements AutoCloseable {
       Object last,
       long lastId);
 
-  private static native Object nativeSendPieces(
+  static native Object nativeSendPieces(
       long handle,
       Object[] pieces,
       int[] parts,
@@ -916,7 +497,7 @@ public final class TraceExporter implements AutoCloseable {
       Object last,
       long lastId);
 
-  private static native int nativeOffer(
+  static native int nativeOffer(
       long handle,
       byte[] payload,
       int offset,
@@ -925,7 +506,7 @@ public final class TraceExporter implements AutoCloseable {
       long droppedSpans,
       long ticket);
 
-  private static native int nativeOfferDirect(
+  static native int nativeOfferDirect(
       long handle,
       ByteBuffer payload,
       int position,
@@ -936,31 +517,31 @@ public final class TraceExporter implements AutoCloseable {
 
   static native long nativeAwaitCompletion(long millis);
 
-  private static native Object nativeCompletion(long ticket, Object last, long lastId);
+  static native Object nativeCompletion(long ticket, Object last, long lastId);
 
-  private static native long[] nativeFlush(long handle, long millis, boolean suspend);
+  static native long[] nativeFlush(long handle, long millis, boolean suspend);
 
-  private static native void nativeResume(long handle);
+  static native void nativeResume(long handle);
 
-  private static native long[] nativeClose(long handle, long millis, Object[] lines);
+  static native long[] nativeClose(long handle, long millis, Object[] lines);
 
-  private static native long[] nativeMetrics(long handle);
+  static native long[] nativeMetrics(long handle);
 
-  private static native byte[] nativeAsk(long handle, int question, long millis);
+  static native byte[] nativeAsk(long handle, int question, long millis);
 
-  private static native boolean nativeHasLines(long handle);
+  static native boolean nativeHasLines(long handle);
 
-  private static native byte[] nativeShow(byte[] payload);
+  static native byte[] nativeShow(byte[] payload);
 
-  private static native byte[] nativeConvert(byte[] request, byte[] payload);
+  static native byte[] nativeConvert(byte[] request, byte[] payload);
 
-  private static native byte[] nativeStats(long handle);
+  static native byte[] nativeStats(long handle);
 
-  private static native boolean nativeFlushStats(long handle, long millis);
+  static native boolean nativeFlushStats(long handle, long millis);
 
-  private static native byte[] nativeStatsOf(Object[] payloads, boolean now, boolean obfuscate);
+  static native byte[] nativeStatsOf(Object[] payloads, boolean now, boolean obfuscate);
 
-  private static native byte[] nativeObfuscate(byte[] request, byte[] text);
+  static native byte[] nativeObfuscate(byte[] request, byte[] text);
 
-  private static native byte[] nativeCheckRegex(byte[] regex);
+  static native byte[] nativeCheckRegex(byte[] regex);
 }

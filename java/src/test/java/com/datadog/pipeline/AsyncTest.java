@@ -69,7 +69,7 @@ class AsyncTest {
       assertTrue(exporter.offer(ByteBuffer.wrap(ONE)));
       assertTrue(exporter.offer(ByteBuffer.wrap(ONE).asReadOnlyBuffer()));
       assertThrows(IllegalArgumentException.class, () -> exporter.offer(ONE, 1, ONE.length));
-      assertThrows(NullPointerException.class, () -> exporter.offer((byte[]) null));
+      assertThrows(IllegalArgumentException.class, () -> exporter.offer((byte[]) null));
       FlushResult result = exporter.flush(SOON);
       assertTrue(result.complete(), result.toString());
       assertEquals(new Metrics.Counts(5, 5, 5 * ONE.length), result.sent());

@@ -241,8 +241,8 @@ class ConvertToolTest {
   @Test
   void theSameIsThereForPrograms() throws IOException {
     Converted made =
-        TraceExporter.convert(
-            threeTraces(), Arrays.asList("to=v0.5", "filter=reject:j", "drop-p0"));
+        Payloads.convert(
+            threeTraces(), Payloads.Conversion.to(OutputFormat.V05).rejectTag("j").dropP0());
     assertEquals("v0.4", made.from());
     assertEquals(1, made.traces());
     assertEquals(1, made.spans());
@@ -251,10 +251,13 @@ class ConvertToolTest {
     assertEquals(0, made.malformed() + made.repaired() + made.lostInConversion());
     assertEquals(null, made.firstFault());
     assertEquals(0x92, made.body()[0] & 0xff);
-    List<String> bad = Collections.singletonList("fast");
     IllegalArgumentException e =
         assertThrows(
-            IllegalArgumentException.class, () -> TraceExporter.convert(threeTraces(), bad));
-    assertTrue(e.getMessage().contains("\"fast\" is no option"), e.getMessage());
+            IllegalArgumentException.class, () -> Payloads.Conversion.to(OutputFormat.AUTO));
+    assertTrue(e.getMessage().contains("AUTO"), e.getMessage());
+    assertEquals(
+        made,
+        Payloads.convert(
+            threeTraces(), Payloads.Conversion.to(OutputFormat.V05).rejectTag("j").dropP0()));
   }
 }

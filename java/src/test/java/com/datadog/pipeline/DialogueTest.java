@@ -115,7 +115,7 @@ class DialogueTest {
     Thread.sleep(100);
     exporter.close();
     waiting.join(Patience.patient(3000));
-    assertTrue(outcome[0] instanceof IllegalStateException, String.valueOf(outcome[0]));
+    assertEquals(ErrorCode.CLOSED, ((TraceExporterException) outcome[0]).code());
   }
 
   @Test

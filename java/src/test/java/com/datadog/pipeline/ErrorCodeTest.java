@@ -57,8 +57,7 @@ class ErrorCodeTest {
   void dropReasonsStandInTheOrderOfTheNativeSide() throws IOException {
     List<String> rust = new ArrayList<>();
     Matcher m =
-        Pattern.compile("(?m)^    [A-Za-z]+ = \"([a-z_]+)\";")
-            .matcher(source("delivery/accounting.rs"));
+        Pattern.compile("(?m)^    [A-Za-z]+ = \"([a-z_]+)\";").matcher(source("account/mod.rs"));
     while (m.find()) {
       rust.add(m.group(1).toUpperCase(Locale.ROOT));
     }

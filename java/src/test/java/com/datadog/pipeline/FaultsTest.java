@@ -288,7 +288,7 @@ class FaultsTest {
     assertTrue(millis < 200 + Patience.patient(300), "close took " + millis + " ms");
     assertEquals(false, result.complete());
     sender.join(Patience.patient(3000));
-    assertTrue(outcome[0] instanceof IllegalStateException, String.valueOf(outcome[0]));
+    assertEquals(ErrorCode.CLOSED, ((TraceExporterException) outcome[0]).code());
     Metrics m = result.metrics();
     assertEquals(1, m.received().traces());
     assertEquals(1, m.dropped().get(DropReason.CLOSED).traces() + m.queued().traces());

@@ -121,7 +121,8 @@ class HeapFullTest {
         ByteBuffer.wrap(big, 0, 100), ByteBuffer.wrap(big, 100, big.length - 100)
       };
       List<byte[]> all = Collections.singletonList(big);
-      List<String> v1 = Collections.singletonList("to=v1");
+      Payloads.Conversion v1 = Payloads.Conversion.to(OutputFormat.V1);
+      Payloads.Obfuscation statement = Payloads.Obfuscation.of(Payloads.TextKind.SQL);
       byte[] sql = "select 1".getBytes("US-ASCII");
       TraceExporter e = TraceExporter.builder().url(args[0]).onMalformed(OnMalformed.FAIL).build();
       e.awaitAgent(Duration.ofSeconds(5));
@@ -136,10 +137,11 @@ class HeapFullTest {
       calls.put("state", e::state);
       calls.put("info", e::agentInfo);
       calls.put("stats", e::stats);
-      calls.put("show", () -> TraceExporter.show(big));
-      calls.put("convert", () -> TraceExporter.convert(big, v1));
-      calls.put("stats of", () -> TraceExporter.statsJson(true, true, all));
-      calls.put("obfuscate", () -> TraceExporter.obfuscate("sql", "", "", "", sql));
+      calls.put("show", () -> Payloads.show(big));
+      calls.put("convert", () -> Payloads.convert(big, v1));
+      calls.put(
+          "stats of", () -> Payloads.stats(all, Payloads.Counting.asAnExporter().obfuscated()));
+      calls.put("obfuscate", () -> Payloads.obfuscate(sql, statement));
       calls.put("flush", () -> e.flush(Duration.ofMillis(200)));
       calls.put("build", () -> TraceExporter.builder().url(args[0]).build().close(Duration.ZERO));
       calls.put("async", () -> async(e, big));

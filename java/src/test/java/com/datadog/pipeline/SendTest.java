@@ -221,7 +221,7 @@ class SendTest {
         assertEquals(c[1], e.code());
         assertTrue(e.getMessage().contains((String) c[2]), e.getMessage());
       }
-      assertThrows(NullPointerException.class, () -> exporter.send((byte[]) null));
+      assertThrows(IllegalArgumentException.class, () -> exporter.send((byte[]) null));
       assertThrows(IllegalArgumentException.class, () -> exporter.send(ONE, 5, ONE.length));
       assertThrows(IllegalArgumentException.class, () -> exporter.send(ONE, -1, 2));
       assertEquals(200, exporter.send(ONE).status());

@@ -2,19 +2,21 @@ package com.datadog.pipeline.cli;
 
 import com.datadog.pipeline.Converted;
 import com.datadog.pipeline.ErrorCode;
-import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.InputFormat;
+import com.datadog.pipeline.OutputFormat;
+import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Paths;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 /** {@code convert}: a payload file in another format. Not thread-safe. */
 final class Convert {
+  /** In the order of the formats' enums. */
   private static final List<String> FORMATS = Arrays.asList("v0.4", "v0.5", "v1");
 
   private final Arguments args;
@@ -28,14 +30,14 @@ final class Convert {
   }
 
   int run() throws Arguments.Bad {
-    List<String> options = options();
+    Payloads.Conversion conversion = conversion();
     String to = args.get("-o");
     if (to == null || args.someFiles().size() != 1) {
       throw new Arguments.Bad("convert takes one FILE, and -o OUT");
     }
     String file = args.files().get(0);
     try {
-      Converted made = TraceExporter.convert(Input.of(file), options);
+      Converted made = Payloads.convert(Input.of(file), conversion);
       byte[] body = made.body();
       if (to.equals("-")) {
         out.write(body, 0, body.length);
@@ -59,8 +61,7 @@ final class Convert {
     return 1;
   }
 
-  private List<String> options() throws Arguments.Bad {
-    List<String> options = new ArrayList<>();
+  private Payloads.Conversion conversion() throws Arguments.Bad {
     String from = args.get("--from");
     if (!FORMATS.contains(args.get("--to"))) {
       throw new Arguments.Bad("convert needs --to v0.4, v0.5 or v1");
@@ -68,16 +69,20 @@ final class Convert {
     if (from != null && !from.equals("auto") && !FORMATS.contains(from)) {
       throw new Arguments.Bad("--from is " + from + "; it must be auto, v0.4, v0.5 or v1");
     }
-    options.add("to=" + args.get("--to"));
-    options.add("from=" + (from == null ? "auto" : from));
-    for (String flag : new String[] {"top-level", "drop-p0"}) {
-      if (args.has("--" + flag)) {
-        options.add(flag);
-      }
+    Payloads.Conversion conversion =
+        Payloads.Conversion.to(OutputFormat.values()[FORMATS.indexOf(args.get("--to"))]);
+    if (from != null && !from.equals("auto")) {
+      conversion = conversion.from(InputFormat.values()[FORMATS.indexOf(from)]);
+    }
+    if (args.has("--top-level")) {
+      conversion = conversion.topLevel();
+    }
+    if (args.has("--drop-p0")) {
+      conversion = conversion.dropP0();
     }
     for (String rule : args.all("--filter")) {
-      options.add("filter=" + rule);
+      conversion = conversion.filter(rule);
     }
-    return options;
+    return conversion;
   }
 }

@@ -1,11 +1,12 @@
 package com.datadog.pipeline.cli;
 
-import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
 import java.util.Arrays;
+import java.util.Locale;
 
 /** {@code obfuscate}: one text from standard input as it would leave. Not thread-safe. */
 final class Obfuscate {
@@ -27,9 +28,7 @@ final class Obfuscate {
     }
     try {
       byte[] text = withoutLineEnd(Input.all(in));
-      byte[] hidden =
-          TraceExporter.obfuscate(
-              option("--type"), option("--dbms"), option("--mode"), option("--preset"), text);
+      byte[] hidden = Payloads.obfuscate(text, how());
       out.write(hidden, 0, hidden.length);
       out.println();
       return 0;
@@ -44,9 +43,27 @@ final class Obfuscate {
     }
   }
 
-  private String option(String name) {
-    String value = args.get(name);
-    return value == null ? "" : value;
+  private Payloads.Obfuscation how() {
+    Payloads.Obfuscation how = Payloads.Obfuscation.of(Payloads.TextKind.named(args.get("--type")));
+    if (args.get("--dbms") != null) {
+      how = how.dbms(args.get("--dbms"));
+    }
+    if (args.get("--mode") != null) {
+      how = how.mode(named("mode", Payloads.SqlMode.values(), args.get("--mode")));
+    }
+    if (args.get("--preset") != null) {
+      how = how.preset(named("preset", Payloads.Preset.values(), args.get("--preset")));
+    }
+    return how;
+  }
+
+  private static <E extends Enum<E>> E named(String what, E[] all, String name) {
+    for (E one : all) {
+      if (one.name().toLowerCase(Locale.ROOT).equals(name)) {
+        return one;
+      }
+    }
+    throw new IllegalArgumentException("there is no " + what + " \"" + name + '"');
   }
 
   /** The shell's line end is not part of the text. */

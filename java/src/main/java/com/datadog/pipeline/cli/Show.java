@@ -1,6 +1,6 @@
 package com.datadog.pipeline.cli;
 
-import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.Json;
 import java.io.IOException;
@@ -30,7 +30,7 @@ public final class Show {
     int code = 0;
     for (String file : args.someFiles()) {
       try {
-        String lines = TraceExporter.show(Input.of(file));
+        String lines = Payloads.show(Input.of(file));
         if (args.has("--json")) {
           out.print(lines);
         } else {

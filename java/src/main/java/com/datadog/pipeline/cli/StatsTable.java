@@ -1,6 +1,7 @@
 package com.datadog.pipeline.cli;
 
-import com.datadog.pipeline.TraceExporter;
+import com.datadog.pipeline.Payloads;
+import com.datadog.pipeline.Stats;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -38,11 +39,10 @@ final class StatsTable {
     boolean now = args.has("--now");
     boolean obfuscate = args.has("--obfuscate-stats");
     try {
-      if (args.has("--json")) {
-        out.println(TraceExporter.statsJson(now, obfuscate, payloads));
-      } else {
-        out.println(TraceExporter.stats(now, obfuscate, payloads));
-      }
+      Payloads.Counting counting =
+          now ? Payloads.Counting.asAnExporter() : Payloads.Counting.whereTheyEnded();
+      Stats stats = Payloads.stats(payloads, obfuscate ? counting.obfuscated() : counting);
+      out.println(args.has("--json") ? stats.json() : stats.toString());
       return 0;
     } catch (TraceExporterException e) {
       err.println(e.getMessage());

@@ -1,0 +1,79 @@
+package com.datadog.pipeline;
+
+import java.nio.ByteBuffer;
+
+/** Where the bytes of a payload stand, in the form that natives take. Not kept over a call. */
+final class Payload {
+  private Payload() {}
+
+  static byte[] copy(ByteBuffer buffer) {
+    byte[] copy = new byte[buffer.remaining()];
+    buffer.duplicate().get(copy);
+    return copy;
+  }
+
+  /** The bytes of a buffer that is not direct: its array, or a copy. */
+  static byte[] array(ByteBuffer buffer) {
+    return buffer.hasArray() ? buffer.array() : copy(buffer);
+  }
+
+  /** Where its bytes begin in {@link #array}. */
+  static int offset(ByteBuffer buffer) {
+    return buffer.hasArray() ? buffer.arrayOffset() + buffer.position() : 0;
+  }
+
+  /** Arrays and direct buffers; which part of each, says {@link #parts}. */
+  static Object[] pieces(ByteBuffer[] payload) {
+    Object[] pieces = new Object[notNull("payload", payload).length];
+    for (int i = 0; i < payload.length; i++) {
+      ByteBuffer piece = notNull("payload[" + i + "]", payload[i]);
+      pieces[i] = piece.isDirect() ? piece : array(piece);
+    }
+    return pieces;
+  }
+
+  /** Offset and length of each piece. */
+  static int[] parts(ByteBuffer[] payload) {
+    int[] parts = new int[2 * payload.length];
+    for (int i = 0; i < payload.length; i++) {
+      ByteBuffer piece = payload[i];
+      parts[2 * i] = piece.isDirect() ? piece.position() : offset(piece);
+      parts[2 * i + 1] = piece.remaining();
+    }
+    return parts;
+  }
+
+  /** One copy of all pieces. */
+  static byte[] whole(ByteBuffer[] payload) {
+    long size = 0;
+    for (int i = 0; i < notNull("payload", payload).length; i++) {
+      size += notNull("payload[" + i + "]", payload[i]).remaining();
+    }
+    if (size > Integer.MAX_VALUE - 8) {
+      throw new IllegalArgumentException("payload: " + size + " bytes are more than 2 GiB");
+    }
+    byte[] whole = new byte[(int) size];
+    int at = 0;
+    for (ByteBuffer piece : payload) {
+      int length = piece.remaining();
+      piece.duplicate().get(whole, at, length);
+      at += length;
+    }
+    return whole;
+  }
+
+  static <T> T notNull(String name, T argument) {
+    if (argument == null) {
+      throw new IllegalArgumentException(name + " must not be null");
+    }
+    return argument;
+  }
+
+  /** Counts that a tracer reports. */
+  static long count(String name, long count) {
+    if (count < 0) {
+      throw new IllegalArgumentException(name + " is " + count + "; it must not be negative");
+    }
+    return count;
+  }
+}
