@@ -8,7 +8,7 @@ use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::outbox::parcel::Completion;
 use crate::delivery::outbox::queue::{Offer, QueueStatus};
 use crate::delivery::stats::Turn;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
 use crate::settings::MAX_DURATION;
 use parking_lot::{Condvar, Mutex};
@@ -243,12 +243,4 @@ impl TraceExporter {
     pub fn queue(&self) -> QueueStatus {
         self.dispatcher.queue.status()
     }
-}
-
-/// What a send gets that waited in vain for the end of a suspension.
-pub(crate) fn suspended() -> Error {
-    Error::new(
-        ErrorKind::TimedOut,
-        "the exporter is suspended and was not resumed in time (`sendBudget`, `resume`)",
-    )
 }

@@ -6,12 +6,14 @@ use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::outbox::tickets::Tickets;
 use crate::delivery::presence::{AgentState, Condition};
-pub use crate::delivery::response::{AgentResponse, DroppedP0};
+pub use crate::delivery::response::{AgentResponse, DroppedP0, LeftOut};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
-use crate::destination::agent::Info;
-use crate::error::Error;
-use crate::health::{LogLine, explain};
+use crate::delivery::watch::Watch;
+use crate::destination::Destination;
+use crate::destination::agent::{Agent, Info};
+use crate::error::{Error, ErrorKind};
+use crate::health::{Health, LogLine, explain};
 use crate::settings::{Builder, Config, MAX_DURATION};
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
@@ -42,6 +44,7 @@ pub struct CloseReport {
 #[derive(Debug)]
 pub struct TraceExporter {
     pub(crate) dispatcher: Arc<Dispatcher>,
+    health: Arc<Health>,
     #[allow(clippy::vec_box)] // one goes out and back in with every send
     workspaces: Mutex<Vec<Box<Workspace>>>,
     pub(crate) sends: Sends,
@@ -76,9 +79,22 @@ impl TraceExporter {
     /// # Errors
     /// `INVALID_URL` if the URL does not work on this operating system.
     pub fn new(config: Config) -> Result<Self, Error> {
-        let dispatcher = Dispatcher::new(config)?;
+        let config = Arc::new(config);
+        let agent = Arc::new(Agent::new(Arc::clone(&config))?);
+        Self::toward(config, agent)
+    }
+
+    /// An exporter toward any destination.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::new`].
+    pub(crate) fn toward(config: Arc<Config>, destination: Arc<dyn Destination>) -> Result<Self, Error> {
+        let health = Arc::new(Health::new(config.dogstatsd.clone()));
+        let watch: Arc<dyn Watch> = health.clone();
+        let dispatcher = Dispatcher::new(config, destination, Vec::new(), watch)?;
         Ok(Self {
             dispatcher,
+            health,
             workspaces: Mutex::new(Vec::new()),
             sends: Sends::default(),
             tickets: Arc::default(),
@@ -119,7 +135,7 @@ impl TraceExporter {
 
     /// What the agent says of itself, as far as it is known.
     pub fn agent_info(&self) -> Option<Info> {
-        self.dispatcher.discovery.info()
+        self.dispatcher.targets.first().destination.info()
     }
 
     /// Waits until the agent is there and what it offers is known. `None`: an agent answered that has no `/info`.
@@ -135,13 +151,14 @@ impl TraceExporter {
     /// # Errors
     /// What the connection or the agent said; `INVALID_RESPONSE` if the answer is not the JSON that agents give.
     pub fn fetch_info(&self, limit: Duration) -> Result<Info, Error> {
-        self.dispatcher.fetch_info(limit.min(MAX_DURATION))
+        let info = self.dispatcher.fetch_info(limit.min(MAX_DURATION))?;
+        info.ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "what answered is no agent"))
     }
 
     /// What client-side stats have counted, and the groups of the current buckets as readable rows. `None` when stats are
     /// not computed here.
     pub fn stats(&self) -> Option<StatsReport> {
-        self.dispatcher.courses.concentrator.as_ref().map(|c| c.report())
+        self.dispatcher.concentrator.as_ref().map(|c| c.report())
     }
 
     /// Sends the stats of all buckets now, the current one included. Gives whether all of them arrived within `limit`;
@@ -152,7 +169,7 @@ impl TraceExporter {
 
     /// READY, DEGRADED or DOWN, for health endpoints.
     pub fn state(&self) -> AgentState {
-        self.dispatcher.presence.state()
+        self.dispatcher.targets.first().presence.state()
     }
 
     /// The account as it stands.
@@ -163,18 +180,18 @@ impl TraceExporter {
     /// Everything a person needs to see what the exporter does and why, as one JSON object: settings with the source of
     /// each, the agent's `/info`, the format and why it was chosen, the last error, the state, memory, the account.
     pub fn explain(&self) -> String {
-        explain::explain(&self.dispatcher, self.memory_bytes(), self.sends.is_closed())
+        explain::explain(&self.dispatcher, &self.health, self.memory_bytes(), self.sends.is_closed())
     }
 
     /// Whether [`TraceExporter::take_log_lines`] has something to give. Costs one load.
     pub fn has_log_lines(&self) -> bool {
-        self.dispatcher.journal.has_lines()
+        self.health.journal.has_lines()
     }
 
     /// Takes the log lines that have come up since the last time: one when trouble begins, a summary every five minutes,
     /// one when it ends. At most the last 64 are kept.
     pub fn take_log_lines(&self) -> Vec<LogLine> {
-        self.dispatcher.journal.take(Instant::now())
+        self.health.journal.take(Instant::now())
     }
 
     /// Bytes of native memory that the exporter holds for payloads.

@@ -1,12 +1,58 @@
-//! The one housekeeping thread of a loaded library. It only keeps time: it sleeps until the next [`Duty`] is due, tells
-//! it, and sleeps again. A duty must not block; what takes time it runs on a thread of its own (`delivery::errands`).
+//! The time. [`Clock`] tells it and is handed in, so that what waits can be tested without waiting. And the
+//! one thread of a loaded library that keeps it for all exporters: it sleeps until the next [`Duty`] is due,
+//! tells it, and sleeps again. A duty must not block; what takes time it runs on a thread of its own
+//! (`delivery::tasks`).
 //!
-//! The thread is there while a duty is registered, and ends with the last. With nothing due it does not wake up at all.
+//! The thread is there while a duty is registered, and ends with the last. With nothing due it does not wake
+//! up at all.
 
 use parking_lot::{Condvar, Mutex};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
+
+/// Tells the time. Tests have one that they set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    #[cfg(test)]
+    set: Option<Arc<Mutex<(Instant, SystemTime)>>>,
+}
+
+impl Clock {
+    /// Now.
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        #[cfg(test)]
+        if let Some(set) = &self.set {
+            return set.lock().0;
+        }
+        Instant::now()
+    }
+
+    /// Now, as people count it.
+    #[inline]
+    pub(crate) fn wall(&self) -> SystemTime {
+        #[cfg(test)]
+        if let Some(set) = &self.set {
+            return set.lock().1;
+        }
+        SystemTime::now()
+    }
+
+    /// A clock that stands still until it is told to go on.
+    #[cfg(test)]
+    pub(crate) fn standing() -> Self {
+        Self { set: Some(Arc::new(Mutex::new((Instant::now(), SystemTime::now())))) }
+    }
+
+    /// Lets time pass.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, by: std::time::Duration) -> Instant {
+        let mut set = self.set.as_ref().unwrap().lock();
+        (set.0, set.1) = (set.0 + by, set.1 + by);
+        set.0
+    }
+}
 
 /// Something that is due from time to time.
 pub(crate) trait Duty: Send + Sync {
@@ -18,27 +64,66 @@ pub(crate) trait Duty: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Ticket(u64);
 
+/// Who is due when. Knows no thread and no clock.
+struct Appointments {
+    entries: Vec<Entry>,
+    next_id: u64,
+}
+
 struct Entry {
     id: u64,
     at: Option<Instant>,
     duty: Weak<dyn Duty>,
 }
 
+impl Appointments {
+    const fn new() -> Self {
+        Self { entries: Vec::new(), next_id: 0 }
+    }
+
+    fn register(&mut self, duty: Weak<dyn Duty>, at: Option<Instant>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.entries.push(Entry { id, at, duty });
+        id
+    }
+
+    /// Makes it due at `at` if not earlier already; whether that changes anything.
+    fn call_by(&mut self, id: u64, at: Instant) -> bool {
+        let entry = self.entries.iter_mut().find(|e| e.id == id && e.at.is_none_or(|known| at < known));
+        entry.map(|entry| entry.at = Some(at)).is_some()
+    }
+
+    /// Takes an entry out. The Weak is to be dropped outside the lock: it may hold the last bit of the duty's memory.
+    fn remove(&mut self, id: u64) -> Option<Entry> {
+        self.entries.iter().position(|e| e.id == id).map(|i| self.entries.swap_remove(i))
+    }
+
+    /// Those that are due; they have no appointment then.
+    fn take_due(&mut self, now: Instant, due: &mut Vec<(u64, Arc<dyn Duty>)>) {
+        for entry in self.entries.iter_mut().filter(|e| e.at.is_some_and(|at| at <= now)) {
+            entry.at = None;
+            due.extend(entry.duty.upgrade().map(|duty| (entry.id, duty)));
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.entries.iter().filter_map(|e| e.at).min()
+    }
+}
+
 struct State {
-    entries: Vec<Entry>,
-    next_id: u64,
+    appointments: Appointments,
     running: bool,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { entries: Vec::new(), next_id: 0, running: false });
+static STATE: Mutex<State> = Mutex::new(State { appointments: Appointments::new(), running: false });
 static CHANGED: Condvar = Condvar::new();
 
 /// Registers a duty that is due at `at`.
 pub(crate) fn register(duty: Weak<dyn Duty>, at: Option<Instant>) -> Ticket {
     let mut state = STATE.lock();
-    let id = state.next_id;
-    state.next_id += 1;
-    state.entries.push(Entry { id, at, duty });
+    let id = state.appointments.register(duty, at);
     start(&mut state);
     Ticket(id)
 }
@@ -47,10 +132,7 @@ impl Ticket {
     /// The duty is due at `at` if not earlier already.
     pub(crate) fn call_by(&self, at: Instant) {
         let mut state = STATE.lock();
-        if let Some(entry) = state.entries.iter_mut().find(|e| e.id == self.0)
-            && entry.at.is_none_or(|known| at < known)
-        {
-            entry.at = Some(at);
+        if state.appointments.call_by(self.0, at) || !state.running {
             start(&mut state);
         }
     }
@@ -58,13 +140,19 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = STATE.lock();
-        // The Weak goes after the lock: it may hold the last bit of the duty's memory.
-        let gone = state.entries.iter().position(|e| e.id == self.0).map(|i| state.entries.swap_remove(i));
+        let gone = STATE.lock().appointments.remove(self.0);
         CHANGED.notify_one();
-        drop(state);
         drop(gone);
     }
+}
+
+/// Whether the thread runs, or is started now. It does not if the system had no thread when one was needed.
+pub(crate) fn is_kept() -> bool {
+    let mut state = STATE.lock();
+    if !state.running && !state.appointments.entries.is_empty() {
+        start(&mut state);
+    }
+    state.running
 }
 
 /// Wakes the thread, or starts it. If the system has no thread left the next call tries again.
@@ -73,7 +161,7 @@ fn start(state: &mut State) {
         CHANGED.notify_one();
         return;
     }
-    let thread = std::thread::Builder::new().name("dp-housekeeping".to_owned()).stack_size(256 * 1024);
+    let thread = std::thread::Builder::new().name("dp-time".to_owned()).stack_size(256 * 1024);
     state.running = thread.spawn(keep_time).is_ok();
 }
 
@@ -83,18 +171,13 @@ fn keep_time() {
         let now = Instant::now();
         {
             let mut state = STATE.lock();
-            if state.entries.is_empty() {
+            if state.appointments.entries.is_empty() {
                 state.running = false;
                 return;
             }
-            for entry in &mut state.entries {
-                if entry.at.is_some_and(|at| at <= now) {
-                    entry.at = None;
-                    due.extend(entry.duty.upgrade().map(|duty| (entry.id, duty)));
-                }
-            }
+            state.appointments.take_due(now, &mut due);
             if due.is_empty() {
-                match state.entries.iter().filter_map(|e| e.at).min() {
+                match state.appointments.next() {
                     Some(at) => drop(CHANGED.wait_until(&mut state, at)),
                     None => CHANGED.wait(&mut state),
                 }
@@ -107,12 +190,7 @@ fn keep_time() {
             // If this is the last reference its exporter ends here, and gives its ticket back: not under the lock.
             drop(duty);
             if let Some(next) = next {
-                let mut state = STATE.lock();
-                if let Some(entry) = state.entries.iter_mut().find(|e| e.id == id)
-                    && entry.at.is_none_or(|known| next < known)
-                {
-                    entry.at = Some(next);
-                }
+                STATE.lock().appointments.call_by(id, next);
             }
         }
     }
@@ -124,46 +202,59 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    struct Counting {
-        calls: AtomicU32,
-        again: Option<Duration>,
-    }
+    #[derive(Default)]
+    struct Counting(AtomicU32);
 
     impl Duty for Counting {
-        fn due(&self, now: Instant) -> Option<Instant> {
-            self.calls.fetch_add(1, Ordering::SeqCst);
-            self.again.map(|d| now + d)
+        fn due(&self, _: Instant) -> Option<Instant> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            None
         }
     }
 
-    fn counting(again: Option<Duration>) -> Arc<Counting> {
-        Arc::new(Counting { calls: AtomicU32::new(0), again })
-    }
-
-    fn eventually(what: impl Fn() -> bool) {
-        let end = Instant::now() + Duration::from_secs(5);
-        while !what() {
-            assert!(Instant::now() < end);
-            std::thread::sleep(Duration::from_millis(2));
-        }
+    fn as_duty(duty: &Arc<Counting>) -> Weak<dyn Duty> {
+        Arc::downgrade(duty) as Weak<dyn Duty>
     }
 
     #[test]
-    fn duties_are_called_when_due_and_never_after_their_ticket_is_gone() {
-        let (once, often, later) = (counting(None), counting(Some(Duration::from_millis(5))), counting(None));
-        let as_duty = |d: &Arc<Counting>| -> Weak<dyn Duty> { Arc::downgrade(d) as Weak<dyn Duty> };
-        let _a = register(as_duty(&once), Some(Instant::now()));
-        let b = register(as_duty(&often), Some(Instant::now()));
-        let c = register(as_duty(&later), None);
-        eventually(|| often.calls.load(Ordering::SeqCst) >= 5);
-        assert_eq!(once.calls.load(Ordering::SeqCst), 1);
-        assert_eq!(later.calls.load(Ordering::SeqCst), 0);
-        c.call_by(Instant::now());
-        eventually(|| later.calls.load(Ordering::SeqCst) == 1);
+    fn duties_are_due_once_at_their_time_and_never_after_they_are_gone() {
+        let clock = Clock::standing();
+        let (a, b) = (Arc::new(Counting::default()), Arc::new(Counting::default()));
+        let mut appointments = Appointments::new();
+        let second = Duration::from_secs(1);
+        let first = appointments.register(as_duty(&a), Some(clock.now() + second));
+        let other = appointments.register(as_duty(&b), None);
+        let due_now = |appointments: &mut Appointments, clock: &Clock| {
+            let mut due = Vec::new();
+            appointments.take_due(clock.now(), &mut due);
+            due.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(due_now(&mut appointments, &clock), [0; 0]);
+        assert_eq!(appointments.next(), Some(clock.now() + second));
+        assert!(appointments.call_by(other, clock.now() + second * 3));
+        assert!(!appointments.call_by(other, clock.now() + second * 4), "not later");
+        assert!(appointments.call_by(other, clock.now() + second * 2), "but earlier");
+        clock.advance(second);
+        assert_eq!(due_now(&mut appointments, &clock), [first]);
+        assert_eq!(due_now(&mut appointments, &clock), [0; 0]);
+        assert_eq!(appointments.next(), Some(clock.now() + second));
         drop(b);
-        std::thread::sleep(Duration::from_millis(10));
-        let calls = often.calls.load(Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(30));
-        assert_eq!(often.calls.load(Ordering::SeqCst), calls);
+        clock.advance(second);
+        assert_eq!(due_now(&mut appointments, &clock), [0; 0], "its exporter is gone");
+        assert!(appointments.remove(other).is_some() && appointments.remove(other).is_none());
+        assert!(!appointments.call_by(other, clock.now()));
+    }
+
+    #[test]
+    fn the_thread_calls_what_is_due() {
+        let duty = Arc::new(Counting::default());
+        let ticket = register(as_duty(&duty), Some(Instant::now()));
+        let end = Instant::now() + Duration::from_secs(30);
+        while duty.0.load(Ordering::SeqCst) == 0 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert_eq!(duty.0.load(Ordering::SeqCst), 1);
+        assert!(is_kept());
+        drop(ticket);
     }
 }

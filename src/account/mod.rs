@@ -1,5 +1,5 @@
-//! The account: `received = sent + dropped{reason} + filtered + sampled_out + queued`, in traces, spans and bytes, true in
-//! every snapshot.
+//! The account: `received = sent + dropped{reason} + filtered + sampled_out + queued`, true in every snapshot: in traces and
+//! bytes for everything, in spans for what was read. What was dropped unread is counted under `unread` as well.
 //!
 //! A payload enters once ([`Account::enter`], as queued) and leaves once ([`Entry::settle`]); both are one step under one
 //! lock, so no snapshot sees a payload half way; one that had to be split leaves part by part, each in one step. Bytes are bytes of the input. A payload that could not be read enters
@@ -164,6 +164,8 @@ pub struct Metrics {
     pub spooled: Counts,
     /// What was dropped, by the index of the reason in [`DropReason::ALL`].
     pub dropped: [Counts; DropReason::ALL.len()],
+    /// What of `dropped` nobody has read: how many spans it had is not known, and no figure has them.
+    pub unread: Unread,
     /// Payloads that were accepted after an earlier attempt had got no answer, so that the agent may have them twice.
     pub possibly_duplicated: u64,
     /// Payloads that count as dropped although the agent may have them: written whole, and never answered.
@@ -178,6 +180,25 @@ pub struct Metrics {
     pub lost_in_conversion: u64,
     /// Changes that normalization has made, by the agent's reasons.
     pub normalized: normalization::Counts,
+}
+
+/// Payloads that were dropped before anybody had read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Payloads.
+    pub payloads: u64,
+    /// Traces that they declared.
+    pub traces: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Unread {
+    fn add(&mut self, payloads: u64, counts: Counts) {
+        self.payloads += payloads;
+        self.traces += counts.traces;
+        self.bytes += counts.bytes;
+    }
 }
 
 impl Metrics {
@@ -257,7 +278,7 @@ impl Account {
         m.payloads += 1;
         m.received = m.received.plus(counts);
         m.queued = m.queued.plus(counts);
-        Entry { account: self, rest: counts, declared: None }
+        Entry { account: self, rest: counts }
     }
 
     /// A payload enters the queue. Its traces and bytes are known, its spans when a sender has looked.
@@ -270,7 +291,7 @@ impl Account {
 
     /// Queued payloads set out.
     pub(crate) fn set_out(&self, declared: Counts) -> Entry<'_> {
-        Entry { account: self, rest: declared, declared: Some(declared) }
+        Entry { account: self, rest: declared }
     }
 
     /// What was queued is dropped before it set out. `spans` are those that somebody has counted, if anybody has.
@@ -278,7 +299,28 @@ impl Account {
         let mut m = self.metrics.lock();
         m.queued = m.queued.minus(declared);
         m.received.spans += spans;
-        add(&mut m, reason, Counts { spans: declared.spans + spans, ..declared });
+        let gone = Counts { spans: declared.spans + spans, ..declared };
+        if gone.spans == 0 {
+            m.unread.add(1, gone);
+        }
+        add(&mut m, reason, gone);
+    }
+
+    /// As [`Account::drop_queued`], for several payloads that nobody has read.
+    pub(crate) fn drop_unread(&self, payloads: u64, declared: Counts, reason: DropReason) {
+        let mut m = self.metrics.lock();
+        m.queued = m.queued.minus(declared);
+        m.unread.add(payloads, declared);
+        add(&mut m, reason, declared);
+    }
+
+    /// A payload enters and leaves at once: nobody could read it, or nobody tried.
+    pub(crate) fn refuse(&self, counts: Counts, reason: DropReason) {
+        let mut m = self.metrics.lock();
+        m.payloads += 1;
+        m.received = m.received.plus(counts);
+        m.unread.add(1, counts);
+        add(&mut m, reason, counts);
     }
 
     /// An earlier process has left these on disk.
@@ -307,8 +349,6 @@ impl Account {
 pub struct Entry<'a> {
     account: &'a Account,
     rest: Counts,
-    /// What queued payloads declare.
-    declared: Option<Counts>,
 }
 
 impl Entry<'_> {
@@ -325,12 +365,9 @@ impl Entry<'_> {
         self.rest = found;
     }
 
-    /// They go back to where they were, as if nobody had looked.
-    pub(crate) fn take_back(mut self) {
-        if let Some(declared) = self.declared {
-            self.reveal(declared);
-        }
-        self.rest = Counts::default();
+    /// What is left stays queued; gives it.
+    pub(crate) fn leave_queued(mut self) -> Counts {
+        std::mem::take(&mut self.rest)
     }
 
     /// The payload leaves: parts as `outcome` says, the rest by its `fate`.

@@ -1,43 +1,47 @@
-//! What is known of the agent by its `/info`, and when to ask again.
+//! When a peer is asked what it is and offers (an agent by `/info`), and who waits for its answer.
 //!
-//! Only a 200 with valid JSON replaces what is known. Asked is at start, every 300 s, when an answer names another state
-//! than the known one, and after failures with growing pauses. The request itself is somebody else's; this is memory and
-//! arithmetic. Belongs to one exporter: two exporters toward two agents know two things.
+//! Asked is at start, every 300 s, when an answer names another state than the known one, and after failures with growing
+//! pauses. What it says is the destination's matter; this is memory and arithmetic. One for each destination.
 
-use crate::destination::agent::Info;
+use crate::destination::Asked;
 use crate::error::{Error, ErrorKind};
+use crate::time::Clock;
 use crate::transport::retry;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often `/info` is read anyway.
+/// How often a peer is asked anyway.
 pub(crate) const REFRESH: Duration = Duration::from_secs(300);
 /// First pause after a failure; doubles up to [`REFRESH`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Pause after a failure while somebody waits for the agent.
+/// Pause after a failure while somebody waits for the peer.
 const WAITED_FOR: Duration = Duration::from_millis(100);
-/// An agent whose state never settles (two behind one address) is not asked more often than this.
+/// A peer whose state never settles (two behind one address) is not asked more often than this.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The memory of one exporter.
-#[derive(Debug, Default)]
+/// The memory of one destination.
+#[derive(Debug)]
 pub(crate) struct Discovery {
+    clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
-    /// Failed so far, and not because there is no `/info`.
+    /// Failed so far, and not because the peer has nothing to say.
     missed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    info: Option<Info>,
-    /// An agent (or something else) answered, but has no `/info`.
+    /// What the peer called its state when it was heard.
+    known: Option<Arc<str>>,
+    /// It (or something else) answered, but has nothing to say.
     without: bool,
     last_error: Option<Error>,
     asked: Option<Instant>,
-    /// The agent's state that the last request was made for.
+    /// When it is to be asked again.
+    due: Option<Instant>,
+    /// The state that the last request was made for.
     asked_for: Option<Arc<str>>,
     failures: u32,
     waiting: usize,
@@ -45,23 +49,15 @@ struct State {
     closed: bool,
 }
 
-impl State {
-    fn knows(&self, info: &Info) -> bool {
-        self.info.as_ref().is_some_and(|known| {
-            known.state_hash == info.state_hash && known.container_tags_hash == info.container_tags_hash
-        })
-    }
-}
-
 impl Discovery {
-    /// What is known.
-    pub(crate) fn info(&self) -> Option<Info> {
-        self.state.lock().info.clone()
+    /// Nothing is known yet.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default(), changed: Condvar::new(), missed: AtomicBool::new(false) }
     }
 
-    /// Whether this is what is known already.
-    pub(crate) fn knows(&self, info: &Info) -> bool {
-        self.state.lock().knows(info)
+    /// Whether the peer was heard.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state.lock().known.is_some()
     }
 
     /// The last failure, if the last request failed.
@@ -74,58 +70,71 @@ impl Discovery {
         self.state.lock().requests
     }
 
-    /// Whether an agent answered that has no `/info`.
+    /// Whether a peer answered that has nothing to say of itself.
     pub(crate) fn is_without(&self) -> bool {
         self.state.lock().without
     }
 
+    /// It is to be asked at `at`, if not earlier already.
+    pub(crate) fn call_by(&self, at: Instant) {
+        self.state.lock().call_by(at);
+    }
+
+    /// Whether it is to be asked now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.state.lock().due.is_some_and(|at| at <= self.clock.now())
+    }
+
+    /// When it is to be asked, if it is.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.state.lock().due
+    }
+
     /// A request starts.
-    pub(crate) fn begin(&self, now: Instant) {
+    pub(crate) fn begin(&self) {
         let mut state = self.state.lock();
-        state.asked = Some(now);
+        state.due = None;
+        state.asked = Some(self.clock.now());
         state.requests += 1;
     }
 
-    /// A request is over. Gives when the next is due. Who waits for the agent goes on when `changed` is done with another
-    /// `/info` than before, so that it finds what follows from it.
-    pub(crate) fn record(
-        &self,
-        result: Result<Info, Error>,
-        now: Instant,
-        changed: impl FnOnce(&Info),
-    ) -> Instant {
+    /// A request is over, and all that follows from it is done. Gives when the next is due.
+    pub(crate) fn record(&self, asked: &Asked) -> Instant {
+        let now = self.clock.now();
         let mut state = self.state.lock();
-        let next = match result {
-            Ok(info) => {
-                if !state.knows(&info) {
-                    changed(&info);
-                    state.info = Some(info);
-                }
+        let next = match asked {
+            Asked::Heard { state: heard, .. } => {
+                state.known = Some(Arc::clone(heard));
                 (state.without, state.last_error, state.failures) = (false, None, 0);
                 now + REFRESH
             }
-            Err(error) => {
-                // An agent that has no /info will have none in a second either.
-                let none = matches!(error.status(), Some(404 | 405));
-                state.without |= none;
-                state.last_error = Some(error);
+            // A peer that has nothing to say will have nothing in a second either.
+            Asked::Nothing(error) => {
+                state.without = true;
+                state.last_error = Some(error.clone());
                 state.failures = state.failures.saturating_add(1);
-                if none { now + REFRESH } else { now + pause(state.failures, state.waiting > 0) }
+                now + REFRESH
+            }
+            Asked::Failed(error) => {
+                state.last_error = Some(error.clone());
+                state.failures = state.failures.saturating_add(1);
+                now + pause(state.failures, state.waiting > 0)
             }
         };
-        self.missed.store(state.failures > 0 && !state.without && state.info.is_none(), Ordering::Relaxed);
+        state.call_by(next);
+        self.missed.store(state.failures > 0 && !state.without && state.known.is_none(), Ordering::Relaxed);
         drop(state);
         self.changed.notify_all();
         next
     }
 
-    /// An answer named the agent's state. Gives when to ask for `/info`, if its state is not the known one.
+    /// An answer named the peer's state. Gives when to ask, if that is not the known one.
     ///
-    /// A state that was asked for already is left to the regular request: an agent may say another state than its
-    /// `/info` has.
-    pub(crate) fn saw_state(&self, seen: &Arc<str>, now: Instant) -> Option<Instant> {
+    /// A state that was asked for already is left to the regular request: a peer may say another state than it has.
+    pub(crate) fn saw_state(&self, seen: &Arc<str>) -> Option<Instant> {
+        let now = self.clock.now();
         let mut state = self.state.lock();
-        if state.info.as_ref().is_some_and(|known| known.state_hash == *seen) {
+        if state.known.as_ref() == Some(seen) {
             return None;
         }
         let asked = state.asked?;
@@ -136,38 +145,28 @@ impl Discovery {
         Some(now.max(asked + LEAST_INTERVAL))
     }
 
-    /// Whether the agent could not be asked so far.
+    /// Whether the peer could not be asked so far.
     #[inline]
     pub(crate) fn has_missed(&self) -> bool {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// The agent is there, but its `/info` could not be read when it was not. Gives when to ask again.
-    pub(crate) fn saw_agent(&self, now: Instant) -> Option<Instant> {
+    /// The peer is there, but could not be asked when it was not. Gives when to ask again.
+    pub(crate) fn saw_peer(&self) -> Option<Instant> {
+        let now = self.clock.now();
         let state = self.state.lock();
         state.asked.filter(|_| self.has_missed()).map(|asked| now.max(asked + LEAST_INTERVAL))
     }
 
-    /// Waits until the agent is known. `Ok(None)`: it answered, but has no `/info`.
-    pub(crate) fn wait(&self, limit: Duration) -> Result<Option<Info>, Error> {
-        let end = Instant::now() + limit;
+    /// Waits until the peer is known. `Ok(false)`: it answered, but has nothing to say.
+    pub(crate) fn wait(&self, limit: Duration) -> Result<bool, Error> {
+        let end = self.clock.now() + limit;
         let mut state = self.state.lock();
         state.waiting += 1;
         let mut timed_out = false;
         let result = loop {
-            if state.closed {
-                break Err(Error::new(
-                    ErrorKind::Closed,
-                    "the exporter was closed while it waited for the agent",
-                ));
-            } else if let Some(info) = &state.info {
-                break Ok(Some(info.clone()));
-            } else if state.without {
-                break Ok(None);
-            } else if timed_out {
-                let why = state.last_error.as_ref().map_or("it has not answered yet", |e| e.message());
-                let text = format!("the agent did not answer within {} ms: {why}", limit.as_millis());
-                break Err(Error::new(ErrorKind::TimedOut, text));
+            if let Some(answer) = state.answer(timed_out.then_some(limit)) {
+                break answer;
             }
             timed_out = self.changed.wait_until(&mut state, end).timed_out();
         };
@@ -175,15 +174,34 @@ impl Discovery {
         result
     }
 
-    /// Whether [`Discovery::close`] was called.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state.lock().closed
-    }
-
     /// Ends every wait.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn call_by(&mut self, at: Instant) {
+        if self.due.is_none_or(|known| at < known) {
+            self.due = Some(at);
+        }
+    }
+
+    /// What somebody who waits is told; `None`: he waits on. `over`: he has waited for so long and will not any more.
+    fn answer(&self, over: Option<Duration>) -> Option<Result<bool, Error>> {
+        if self.closed {
+            let text = "the exporter was closed while it waited for the agent";
+            return Some(Err(Error::new(ErrorKind::Closed, text)));
+        }
+        if self.known.is_some() || self.without {
+            return Some(Ok(self.known.is_some()));
+        }
+        over.map(|limit| {
+            let why = self.last_error.as_ref().map_or("it has not answered yet", |e| e.message());
+            let text = format!("the agent did not answer within {} ms: {why}", limit.as_millis());
+            Err(Error::new(ErrorKind::TimedOut, text))
+        })
     }
 }
 
@@ -199,83 +217,99 @@ fn pause(failures: u32, waited_for: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ureq::http::HeaderMap;
 
-    fn info(text: &str) -> Info {
-        Info::parse(text.as_bytes(), &HeaderMap::new()).unwrap()
+    fn standing() -> (Discovery, Clock) {
+        let clock = Clock::standing();
+        (Discovery::new(clock.clone()), clock)
     }
 
-    fn failed(status: Option<u16>) -> Error {
-        let e = Error::new(ErrorKind::ConnectionRefused, "nobody listens");
-        match status {
-            Some(status) => e.with_status(status),
-            None => e,
-        }
+    fn failed() -> Asked {
+        Asked::Failed(Error::new(ErrorKind::ConnectionRefused, "nobody listens"))
     }
 
-    /// Whether it was news, and when the next request is due.
-    fn record(d: &Discovery, result: Result<Info, Error>, now: Instant) -> (bool, Instant) {
-        let mut news = false;
-        let next = d.record(result, now, |_| news = true);
-        (news, next)
+    fn nothing() -> Asked {
+        Asked::Nothing(Error::new(ErrorKind::HttpStatus, "404").with_status(404))
+    }
+
+    fn heard(state: &str) -> Asked {
+        Asked::Heard { state: Arc::from(state), changed: true }
     }
 
     #[test]
-    fn only_an_answer_replaces_what_is_known() {
-        let (d, now) = (Discovery::default(), Instant::now());
-        d.begin(now);
-        let (news, next) = record(&d, Ok(info("{\"version\":\"1\"}")), now);
-        assert!(news);
-        assert_eq!(next, now + REFRESH);
-        for e in [failed(None), failed(Some(500)), failed(Some(404))] {
-            assert!(!record(&d, Err(e), now).0);
-            assert_eq!(d.info().unwrap().fields.version, "1");
+    fn only_an_answer_makes_known_and_it_is_asked_again_every_five_minutes() {
+        let (d, clock) = standing();
+        d.begin();
+        assert_eq!(d.record(&heard("1")), clock.now() + REFRESH);
+        assert!(d.is_known() && !d.is_without());
+        for asked in [failed(), nothing()] {
+            d.record(&asked);
+            assert!(d.is_known() && d.last_error().is_some());
         }
-        assert!(!record(&d, Ok(info("{\"version\":\"1\"}")), now).0);
-        assert!(record(&d, Ok(info("{\"version\":\"2\"}")), now).0);
+        assert_eq!(d.record(&nothing()), clock.now() + REFRESH);
+        d.record(&heard("1"));
+        assert!(d.last_error().is_none() && !d.is_due());
+        clock.advance(REFRESH);
+        assert!(d.is_due());
+        d.begin();
+        assert!(!d.is_due());
     }
 
     #[test]
     fn pauses_grow_and_end_at_the_regular_interval() {
-        let (d, now) = (Discovery::default(), Instant::now());
+        let (d, clock) = standing();
         for n in 0..20 {
-            let (_, next) = record(&d, Err(failed(None)), now);
+            let pause = d.record(&failed()) - clock.now();
             let ceiling = FIRST_PAUSE.saturating_mul(1 << n.min(10)).min(REFRESH);
-            assert!(next - now >= ceiling / 2 && next - now <= ceiling, "{n}: {:?}", next - now);
+            assert!(pause >= ceiling / 2 && pause <= ceiling, "{n}: {pause:?}");
         }
-        assert_eq!(record(&d, Err(failed(Some(404))), now).1, now + REFRESH);
     }
 
     #[test]
     fn another_state_asks_once_and_not_too_often() {
-        let (d, now) = (Discovery::default(), Instant::now());
-        let a: Arc<str> = Arc::from("a");
-        assert_eq!(d.saw_state(&a, now), None, "the first request is on its way");
-        d.begin(now);
-        record(&d, Ok(info("{}")), now);
-        let known = d.info().unwrap().state_hash;
-        assert_eq!(d.saw_state(&known, now), None);
-        assert_eq!(d.saw_state(&a, now), Some(now + LEAST_INTERVAL));
-        let later = now + LEAST_INTERVAL;
-        d.begin(later);
-        record(&d, Ok(info("{}")), later);
-        assert_eq!(d.saw_state(&a, later), None, "asked for that one already");
-        assert!(d.saw_state(&Arc::from("b"), later).is_some());
-        assert!(d.saw_state(&a, later + REFRESH).is_some());
+        let (d, clock) = standing();
+        let (known, a): (Arc<str>, Arc<str>) = (Arc::from("known"), Arc::from("a"));
+        assert_eq!(d.saw_state(&a), None, "the first request is on its way");
+        d.begin();
+        d.record(&heard("known"));
+        assert_eq!(d.saw_state(&known), None);
+        assert_eq!(d.saw_state(&a), Some(clock.now() + LEAST_INTERVAL));
+        clock.advance(LEAST_INTERVAL);
+        d.begin();
+        d.record(&heard("known"));
+        assert_eq!(d.saw_state(&a), None, "asked for that one already");
+        assert!(d.saw_state(&Arc::from("b")).is_some());
+        clock.advance(REFRESH);
+        assert!(d.saw_state(&a).is_some());
+    }
+
+    #[test]
+    fn a_peer_that_was_missed_is_asked_when_it_shows() {
+        let (d, clock) = standing();
+        d.begin();
+        assert_eq!(d.saw_peer(), None, "not known to have failed");
+        d.record(&failed());
+        assert!(d.has_missed());
+        assert_eq!(d.saw_peer(), Some(clock.now() + LEAST_INTERVAL));
+        d.record(&nothing());
+        assert!(!d.has_missed());
     }
 
     #[test]
     fn a_wait_ends_with_an_answer_an_absence_the_limit_or_a_close() {
-        let d = Discovery::default();
-        record(&d, Err(failed(None)), Instant::now());
-        let e = d.wait(Duration::from_millis(10)).unwrap_err();
+        let (d, _) = standing();
+        let limit = Duration::from_secs(9);
+        let answer = |over| d.state.lock().answer(over);
+        assert!(answer(None).is_none());
+        d.record(&failed());
+        assert!(answer(None).is_none(), "a failure is no answer");
+        let e = answer(Some(limit)).unwrap().unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut);
-        assert!(e.message().contains("nobody listens"), "{e}");
-        record(&d, Err(failed(Some(404))), Instant::now());
-        assert_eq!(d.wait(Duration::from_secs(9)).unwrap(), None);
-        record(&d, Ok(info("{}")), Instant::now());
-        assert!(d.wait(Duration::ZERO).unwrap().is_some());
+        assert!(e.message().contains("nobody listens") && e.message().contains("9000 ms"), "{e}");
+        d.record(&nothing());
+        assert!(!d.wait(limit).unwrap());
+        d.record(&heard("1"));
+        assert!(d.wait(Duration::ZERO).unwrap());
         d.close();
-        assert_eq!(d.wait(Duration::from_secs(9)).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(d.wait(limit).unwrap_err().kind(), ErrorKind::Closed);
     }
 }

@@ -1,17 +1,23 @@
-//! What becomes of a payload between the pipeline and the agent, and the account of it. Never looks inside a span.
+//! What becomes of a payload between the pipeline and its destination, and the account of it. Never looks inside a span.
 //!
-//! [`dispatch`] is the way of one payload: the course of the moment ([`course`]), the pipeline, the request, what is tried
-//! when the agent refuses, the account ([`crate::account`]). A payload that is too large goes in parts ([`split`]). What runs
-//! beside sends, `/info` and probes, is an errand ([`errands`]). What was offered waits in the [`outbox`]; senders
-//! take it from there the same way.
+//! [`dispatch`] is the way of one payload: the way of the moment ([`way`]), the pipeline, the request, the account
+//! ([`crate::account`]). What is refused as it is goes another way ([`fallback`]); what is told of fates stands in
+//! [`booking`]. What is known of a destination is a [`target`]; when it is asked, probed, and sent stats is the
+//! [`dialogue`], whose [`tasks`] run on a thread of the exporter; [`life`] is beginning and end. What was offered waits in
+//! the [`outbox`]; its senders take it from there the same way. Whoever wants to know of it all [`watch`]es.
 
-pub(crate) mod course;
+mod booking;
+mod dialogue;
 pub(crate) mod discovery;
 pub(crate) mod dispatch;
-pub(crate) mod errands;
+mod fallback;
+mod life;
 pub(crate) mod outbox;
 pub(crate) mod presence;
 pub mod response;
 pub(crate) mod sends;
-pub(crate) mod split;
 pub(crate) mod stats;
+pub(crate) mod target;
+mod tasks;
+pub mod watch;
+pub(crate) mod way;

@@ -5,6 +5,7 @@
 //! answered lets one send try; when that succeeds, all may again.
 
 use crate::error::{Error, ErrorKind};
+use crate::time::Clock;
 use crate::transport::retry;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -59,6 +60,7 @@ const TRIAL: u8 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Presence {
+    clock: Clock,
     mode: AtomicU8,
     last_success_ms: AtomicU64,
     inner: Mutex<Inner>,
@@ -73,12 +75,6 @@ struct Inner {
     trying: bool,
     pauses: u32,
     by_discovery: bool,
-}
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self { mode: AtomicU8::new(READY), last_success_ms: AtomicU64::new(0), inner: Mutex::default() }
-    }
 }
 
 /// A send that may go. Says how it ended by [`Presence::succeeded`] or [`Presence::failed`]; one that ends without a
@@ -98,6 +94,22 @@ impl Drop for Admitted<'_> {
 }
 
 impl Presence {
+    /// Nothing is known yet, which counts as ready.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            mode: AtomicU8::new(READY),
+            last_success_ms: AtomicU64::new(0),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Whether the peer counts as gone, without a lock.
+    #[inline]
+    pub(crate) fn is_down(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == DOWN
+    }
+
     /// Whether a send may go.
     pub(crate) fn admit(&self, address: &str) -> Result<Admitted<'_>, Error> {
         match self.mode.load(Ordering::Relaxed) {
@@ -109,7 +121,7 @@ impl Presence {
     #[cold]
     fn admit_on_trial(&self, address: &str) -> Result<Admitted<'_>, Error> {
         let mut inner = self.inner.lock();
-        let now = Instant::now();
+        let now = self.clock.now();
         let mode = self.mode.load(Ordering::Relaxed);
         let overdue = !inner.probing && inner.probe_at.is_none_or(|at| now > at + OVERDUE);
         if mode < DOWN {
@@ -132,7 +144,7 @@ impl Presence {
 
     /// A send succeeded. Gives whether the agent had been in trouble.
     pub(crate) fn succeeded(&self) -> bool {
-        self.last_success_ms.store(unix_ms(), Ordering::Relaxed);
+        self.last_success_ms.store(self.unix_ms(), Ordering::Relaxed);
         self.mode.load(Ordering::Relaxed) != READY && self.recover()
     }
 
@@ -146,22 +158,14 @@ impl Presence {
 
     /// A send failed after `took` of its `budget`. Gives when to probe, if the agent counts as gone now.
     #[cold]
-    pub(crate) fn failed(
-        &self,
-        error: &Error,
-        took: Duration,
-        budget: Duration,
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(crate) fn failed(&self, error: &Error, took: Duration, budget: Duration) -> Option<Instant> {
+        let now = self.clock.now();
         if error.kind() == ErrorKind::Closed {
             return None;
         }
-        let in_vain = match error.status() {
-            Some(status) => retry::repeats_status(status),
-            None => retry::repeats_kind(error.kind()),
-        };
+        let in_vain = error.is_temporary();
         let mut inner = self.inner.lock();
-        inner.last_error = Some((SystemTime::now(), error.clone()));
+        inner.last_error = Some((self.clock.wall(), error.clone()));
         inner.by_discovery = false;
         if in_vain && took + REST >= budget {
             let since = now.checked_sub(took).unwrap_or(now);
@@ -184,11 +188,12 @@ impl Presence {
     /// Something failed that cost nothing.
     #[cold]
     pub(crate) fn remember(&self, error: &Error) {
-        self.inner.lock().last_error = Some((SystemTime::now(), error.clone()));
+        self.inner.lock().last_error = Some((self.clock.wall(), error.clone()));
     }
 
     /// Whether a probe is due; it counts as under way then.
-    pub(crate) fn begin_probe(&self, now: Instant) -> bool {
+    pub(crate) fn begin_probe(&self) -> bool {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
         let due = self.mode.load(Ordering::Relaxed) == DOWN
             && !inner.probing
@@ -197,8 +202,17 @@ impl Presence {
         due
     }
 
+    /// A probe was begun and never ended.
+    pub(crate) fn probe_again(&self, at: Instant) {
+        let mut inner = self.inner.lock();
+        if std::mem::take(&mut inner.probing) {
+            inner.probe_at = Some(at);
+        }
+    }
+
     /// A probe is over. Gives when the next one is due, if the agent is still gone.
-    pub(crate) fn probed(&self, error: Option<&Error>, now: Instant) -> Option<Instant> {
+    pub(crate) fn probed(&self, error: Option<&Error>) -> Option<Instant> {
+        let now = self.clock.now();
         let mut inner = self.inner.lock();
         inner.probing = false;
         if self.mode.load(Ordering::Relaxed) != DOWN {
@@ -207,7 +221,7 @@ impl Presence {
         match error {
             // Whoever answers, with whatever, is there; what it thinks of traces the next send will see.
             Some(error) if error.status().is_none() && error.kind() != ErrorKind::InvalidResponse => {
-                inner.last_error = Some((SystemTime::now(), error.clone()));
+                inner.last_error = Some((self.clock.wall(), error.clone()));
                 Some(inner.plan_probe(now))
             }
             _ => {
@@ -231,7 +245,7 @@ impl Presence {
         let mode = self.mode.load(Ordering::Relaxed);
         match error {
             None => {
-                self.last_success_ms.fetch_max(unix_ms(), Ordering::Relaxed);
+                self.last_success_ms.fetch_max(self.unix_ms(), Ordering::Relaxed);
                 if mode == DEGRADED && inner.by_discovery {
                     self.mode.store(READY, Ordering::Relaxed);
                     inner.by_discovery = false;
@@ -239,7 +253,7 @@ impl Presence {
             }
             Some(e) if e.status().is_some() || e.kind() == ErrorKind::Closed => {}
             Some(e) => {
-                inner.last_error = Some((SystemTime::now(), e.clone()));
+                inner.last_error = Some((self.clock.wall(), e.clone()));
                 // A send that succeeded meanwhile knows better.
                 let heard = Duration::from_millis(self.last_success_ms.load(Ordering::Relaxed));
                 if mode == READY && UNIX_EPOCH + heard < began {
@@ -248,6 +262,10 @@ impl Presence {
                 }
             }
         }
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.clock.wall().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_millis() as u64)
     }
 
     /// For health endpoints.
@@ -276,10 +294,6 @@ impl Inner {
     }
 }
 
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_millis() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,16 +304,26 @@ mod tests {
         Error::new(ErrorKind::ConnectionRefused, "nobody listens")
     }
 
-    fn down() -> (Presence, Instant) {
-        let p = Presence::default();
-        let probe = p.failed(&refused(), BUDGET, BUDGET, Instant::now()).unwrap();
-        (p, probe)
+    fn standing() -> (Presence, Clock) {
+        let clock = Clock::standing();
+        (Presence::new(clock.clone()), clock)
+    }
+
+    fn down() -> (Presence, Clock, Instant) {
+        let (p, clock) = standing();
+        let probe = p.failed(&refused(), BUDGET, BUDGET).unwrap();
+        (p, clock, probe)
+    }
+
+    fn wait_for(clock: &Clock, at: Instant) {
+        clock.advance(at.saturating_duration_since(clock.now()));
     }
 
     #[test]
     fn only_a_budget_spent_in_vain_makes_the_agent_gone() {
-        let now = Instant::now();
-        let http = |status| Error::new(ErrorKind::HttpStatus, "x").with_status(status);
+        let http = |status: u16| {
+            Error::new(ErrorKind::HttpStatus, "x").with_status(status).with_temporary(status == 503)
+        };
         for (error, took, expected) in [
             (refused(), BUDGET, Condition::Down),
             (refused(), BUDGET / 2, Condition::Degraded),
@@ -307,9 +331,10 @@ mod tests {
             (http(400), BUDGET, Condition::Degraded),
             (Error::new(ErrorKind::Closed, ""), BUDGET, Condition::Ready),
         ] {
-            let p = Presence::default();
-            assert_eq!(p.failed(&error, took, BUDGET, now).is_some(), expected == Condition::Down);
+            let (p, _) = standing();
+            assert_eq!(p.failed(&error, took, BUDGET).is_some(), expected == Condition::Down);
             assert_eq!(p.state().condition, expected, "{error}");
+            assert_eq!(p.is_down(), expected == Condition::Down);
             p.succeeded();
             assert_eq!(p.state().condition, Condition::Ready);
             assert!(p.state().last_success.is_some());
@@ -318,15 +343,18 @@ mod tests {
 
     #[test]
     fn an_agent_that_is_gone_is_probed_one_at_a_time_and_then_tried_by_one_send() {
-        let (p, probe) = down();
+        let (p, clock, probe) = down();
         let e = p.admit("http://h:1").unwrap_err();
         assert_eq!(e.kind(), ErrorKind::AgentDown);
         assert!(e.message().contains("nobody listens") && e.message().contains("sendBudget"), "{e}");
-        assert!(!p.begin_probe(probe - Duration::from_millis(1)));
-        assert!(p.begin_probe(probe) && !p.begin_probe(probe));
-        let next = p.probed(Some(&refused()), probe).unwrap();
-        assert!(next > probe && p.begin_probe(next));
-        assert_eq!(p.probed(None, next), None);
+        assert!(!p.begin_probe(), "not yet");
+        wait_for(&clock, probe);
+        assert!(p.begin_probe() && !p.begin_probe());
+        let next = p.probed(Some(&refused())).unwrap();
+        assert!(next > probe);
+        wait_for(&clock, next);
+        assert!(p.begin_probe());
+        assert_eq!(p.probed(None), None);
         assert_eq!(p.state().condition, Condition::Degraded);
         let trial = p.admit("a").unwrap();
         assert!(p.admit("a").is_err(), "one at a time");
@@ -338,13 +366,23 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_nobody_makes_is_replaced_by_a_send() {
+        let (p, clock, probe) = down();
+        wait_for(&clock, probe + OVERDUE);
+        assert!(p.admit("a").is_err());
+        clock.advance(Duration::from_millis(1));
+        assert!(p.admit("a").is_ok());
+    }
+
+    #[test]
     fn a_trial_that_fails_again_waits_longer() {
-        let (p, mut probe) = down();
+        let (p, clock, mut probe) = down();
         for n in 0..12u32 {
-            assert!(p.begin_probe(probe));
-            assert_eq!(p.probed(None, probe), None);
+            wait_for(&clock, probe);
+            assert!(p.begin_probe());
+            assert_eq!(p.probed(None), None);
             let _trial = p.admit("a").unwrap();
-            let next = p.failed(&refused(), BUDGET, BUDGET, probe).unwrap();
+            let next = p.failed(&refused(), BUDGET, BUDGET).unwrap();
             assert!(
                 next - probe <= LONGEST_PAUSE
                     && next - probe >= FIRST_PAUSE.saturating_mul(1 << n).min(LONGEST_PAUSE) / 2
@@ -359,21 +397,23 @@ mod tests {
             Error::new(ErrorKind::HttpStatus, "").with_status(404),
             Error::new(ErrorKind::InvalidResponse, ""),
         ] {
-            let (p, probe) = down();
-            assert!(p.begin_probe(probe));
-            assert_eq!(p.probed(Some(&error), probe), None);
+            let (p, clock, probe) = down();
+            wait_for(&clock, probe);
+            assert!(p.begin_probe());
+            assert_eq!(p.probed(Some(&error)), None);
             assert!(p.admit("a").is_ok());
         }
     }
 
     #[test]
     fn a_failed_discovery_degrades_until_something_works() {
-        let p = Presence::default();
-        p.discovered(Some(&refused()), SystemTime::now());
+        let (p, clock) = standing();
+        let began = clock.wall();
+        p.discovered(Some(&refused()), began);
         assert_eq!(p.state().condition, Condition::Degraded);
-        p.discovered(None, SystemTime::now());
+        p.discovered(None, began);
         assert_eq!(p.state().condition, Condition::Ready);
-        p.discovered(Some(&refused()), SystemTime::now() - Duration::from_secs(5));
+        p.discovered(Some(&refused()), began - Duration::from_secs(5));
         assert_eq!(p.state().condition, Condition::Ready, "it was heard of since");
     }
 }

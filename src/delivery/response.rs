@@ -1,7 +1,8 @@
 //! What goes in beside a payload, and what comes back for it.
 
 pub use crate::account::DroppedP0;
-use crate::destination::agent::Reply;
+use crate::account::{Counts, Outcome};
+use crate::destination::Reply;
 use std::sync::Arc;
 
 /// What the agent answered, and what was sent.
@@ -13,6 +14,35 @@ pub struct AgentResponse {
     pub traces: u64,
     /// Spans sent.
     pub spans: u64,
+    /// What of the payload was not sent, and why.
+    pub left_out: LeftOut,
+}
+
+/// What the stages took out of a payload before it was sent, and what they had to repair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// What trace filters rejected.
+    pub filtered: Counts,
+    /// What sampling dropped.
+    pub sampled_out: Counts,
+    /// Chunks that could not be read.
+    pub malformed: Counts,
+    /// Chunks that the agent would refuse.
+    pub invalid: Counts,
+    /// Values repaired.
+    pub repaired: u64,
+}
+
+impl From<&Outcome> for LeftOut {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            filtered: outcome.filtered,
+            sampled_out: outcome.sampled_out,
+            malformed: outcome.malformed,
+            invalid: outcome.refused,
+            repaired: outcome.repaired,
+        }
+    }
 }
 
 impl AgentResponse {

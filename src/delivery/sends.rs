@@ -1,6 +1,5 @@
 //! Which sends are running, and whether new ones may start.
 
-use crate::asynchronous::suspended;
 use crate::error::{Error, ErrorKind};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -79,6 +78,14 @@ impl Sends {
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
+}
+
+/// What a send gets that waited in vain for the end of a suspension.
+fn suspended() -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        "the exporter is suspended and was not resumed in time (`sendBudget`, `resume`)",
+    )
 }
 
 impl Drop for Running<'_> {

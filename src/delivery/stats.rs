@@ -1,14 +1,15 @@
-//! How stats reach the agent: every bucket length the errand thread sends what is due; `close` sends the rest within its
+//! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest within its
 //! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent refuses,
 //! or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
 
 use super::dispatch::Dispatcher;
-use super::errands::Errand;
-use crate::delivery::presence::Condition;
+use super::tasks::Task;
+use super::watch::{Event, Severity};
+use crate::account::{Later, Verdict};
 use crate::error::{Error, ErrorKind};
-use crate::health::journal::Severity;
 use crate::pipeline::stats_resources::OBFUSCATION_VERSION;
 use crate::stats::{Concentrator, encode_payload, next_payload};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One payload of stats takes no longer.
@@ -31,27 +32,27 @@ impl Dispatcher {
     /// Arranges the next turn, if stats are on or something is left from when they were. `at_once`: the agent says
     /// something new of itself.
     pub(crate) fn arrange_stats(&self, at_once: bool) {
-        let Some(concentrator) = &self.courses.concentrator else { return };
-        let on = self.courses.current().plan.stats.is_some();
+        let Some(concentrator) = &self.concentrator else { return };
+        let on = self.targets.first().way().plan.stats.is_some();
         let now = Instant::now();
         if on {
-            self.arrange(Errand::Stats, now + Duration::from_nanos(concentrator.bucket_ns()));
+            self.arrange(Task::Stats, now + Duration::from_nanos(concentrator.bucket_ns()));
         } else if !concentrator.is_empty() {
             // Switched off: what was counted is sent at once, since nothing is added to it.
             let pause = if at_once { Duration::ZERO } else { Duration::from_nanos(concentrator.bucket_ns()) };
-            self.arrange(Errand::Stats, now + pause);
+            self.arrange(Task::Stats, now + pause);
         }
     }
 
-    /// A turn on the errand thread.
-    pub(crate) fn stats_errand(&self) {
-        let on = self.courses.current().plan.stats.is_some();
+    /// A turn on the task thread.
+    pub(crate) fn stats_task(&self) {
+        let on = self.targets.first().way().plan.stats.is_some();
         // While the agent is away nothing is tried; the concentrator keeps what it has room for.
-        if self.presence.state().condition != Condition::Down {
+        if !self.targets.first().presence.is_down() {
             let turn = if on { Turn::Due } else { Turn::All };
             self.send_stats(turn, Instant::now() + POST_LIMIT);
         }
-        if let Some(concentrator) = &self.courses.concentrator {
+        if let Some(concentrator) = &self.concentrator {
             self.tell_displaced(concentrator);
         }
         self.arrange_stats(false);
@@ -59,12 +60,13 @@ impl Dispatcher {
 
     /// Sends stats until `end`. Gives whether nothing is left that should have gone.
     pub(crate) fn send_stats(&self, turn: Turn, end: Instant) -> bool {
-        let Some(concentrator) = &self.courses.concentrator else { return true };
+        let Some(concentrator) = &self.concentrator else { return true };
         // One turn at a time, so that no bucket overtakes itself. The last one must not be kept waiting.
         let Some(_turn) = self.stats_turn.try_lock_until(end) else {
             return turn == Turn::Last && self.lose_stats(concentrator);
         };
         self.tell_collapsed(concentrator);
+        let metadata = Arc::clone(&self.metadata.read());
         let mut parts = concentrator.take_due(turn != Turn::Due);
         let mut body = Vec::new();
         let mut failure = None;
@@ -75,22 +77,25 @@ impl Dispatcher {
             encode_payload(
                 &payload,
                 concentrator.bucket_ns(),
-                &self.config.metadata,
+                &metadata,
                 concentrator.next_sequence(),
                 &mut body,
             );
             // Claimed only for bodies in which every resource was treated as the agent does it.
             let claim = payload.iter().all(|part| part.agreed).then_some(OBFUSCATION_VERSION);
             match self.post_stats(&body, claim, end) {
-                Ok(()) => concentrator.delivered(&payload),
-                Err(error) if is_final(&error) => {
+                Verdict::Sent(()) => concentrator.delivered(&payload),
+                Verdict::Later(later) => {
+                    parts.extend(payload);
+                    failure = Some(later.error);
+                    break;
+                }
+                Verdict::Lost(error)
+                | Verdict::Unreadable(error)
+                | Verdict::OtherFormat(error)
+                | Verdict::TooLarge(error) => {
                     lost += concentrator.lose(&payload);
                     failure = Some(error);
-                }
-                Err(error) => {
-                    parts.extend(payload);
-                    failure = Some(error);
-                    break;
                 }
             }
         }
@@ -112,17 +117,13 @@ impl Dispatcher {
         concentrator.lose(&parts) == 0
     }
 
-    fn post_stats(&self, body: &[u8], claim: Option<u32>, end: Instant) -> Result<(), Error> {
+    fn post_stats(&self, body: &[u8], claim: Option<u32>, end: Instant) -> Verdict<()> {
         let left = end.saturating_duration_since(Instant::now()).min(POST_LIMIT);
         if left < LEAST_TIME {
-            return Err(Error::new(ErrorKind::TimedOut, "no time was left to send stats (`closeTimeout`)"));
+            let text = "no time was left to send stats (`closeTimeout`)";
+            return Verdict::Later(Later::whole(Error::new(ErrorKind::TimedOut, text)));
         }
-        match self.client().post_stats(body, claim, left) {
-            Ok(_) => Ok(()),
-            // The agent took it; only its words were lost.
-            Err(error) if error.status().is_some_and(|s| (200..300).contains(&s)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.targets.first().destination.send_stats(body, claim, left)
     }
 
     #[cold]
@@ -132,7 +133,7 @@ impl Dispatcher {
         } else {
             format!("stats could not be sent and are kept: {}", error.message())
         };
-        self.journal.note(Severity::Warning, text);
+        self.say(Severity::Warning, text);
     }
 
     fn tell_displaced(&self, concentrator: &Concentrator) {
@@ -142,7 +143,7 @@ impl Dispatcher {
                 "the stats of {lost} spans are lost: the agent takes none, and no more than two full buckets are kept \
                  (knobs: `computeStats`, `statsLimits`)"
             );
-            self.journal.note(Severity::Warning, text);
+            self.say(Severity::Warning, text);
         }
     }
 
@@ -151,21 +152,13 @@ impl Dispatcher {
         if news.total() == 0 {
             return;
         }
-        if let Some(statsd) = &self.statsd {
-            self.tell(statsd.collapsed(&news));
-        }
+        self.tell(Event::Collapsed(&news));
         let text = format!(
             "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field of their \
              key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
             news.whole_key,
             news.fields.iter().sum::<u64>()
         );
-        self.journal.note(Severity::Warning, text);
+        self.say(Severity::Warning, text);
     }
-}
-
-/// Whether sending again would be in vain, or might count spans twice.
-fn is_final(error: &Error) -> bool {
-    error.possibly_arrived()
-        || error.status().is_some_and(|s| (400..500).contains(&s) && ![401, 403, 404, 408, 429].contains(&s))
 }

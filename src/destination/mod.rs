@@ -1,3 +1,176 @@
-//! Where bodies go, one room a kind of peer: endpoints, headers, limits, what an answer means.
+//! Where bodies go, one room a kind of peer.
+//!
+//! A [`Destination`] knows its peer: endpoint, headers, the largest request, how to split what is larger, what an answer
+//! means, and what the peer says of itself. When to send, what to do next and whom to wake is delivery's matter; delivery
+//! knows a destination only by this trait. [`agent`] is the first one.
 
 pub mod agent;
+#[cfg(test)]
+mod own;
+mod reply;
+pub(crate) mod split;
+
+pub use reply::Reply;
+
+use crate::account::{DroppedP0, Verdict};
+use crate::error::Error;
+use crate::format::Encoding;
+use crate::settings::FilterRules;
+use agent::Info;
+use split::Piece;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One peer that takes bodies. Everything here may be called from any thread; only what sends or asks blocks.
+pub(crate) trait Destination: fmt::Debug + Send + Sync {
+    /// Its address, as messages show it: no credentials, no query.
+    fn address(&self) -> &Arc<str>;
+
+    /// What bodies must be like now. Another one after [`Destination::ask`] has brought news or a format was refused.
+    fn offer(&self) -> Arc<Offer>;
+
+    /// How large a body may be now; `size` is what one is about to have. Follows the offer and what refusals have taught.
+    fn largest(&self, size: usize, now: Instant) -> usize;
+
+    /// Sends one body, again and again within its time where that can help, and says what the answer means.
+    fn send(&self, request: &Request<'_>) -> Verdict<Reply>;
+
+    /// The peer wanted another format than that of `offer`; the next offer has one.
+    fn format_refused(&self, offer: &Offer);
+
+    /// Smaller parts were of no use: what refusals have taught is forgotten.
+    fn forget_refusals(&self) {}
+
+    /// Packs the traces of a body, in their order, into parts of at most `limit` bytes.
+    fn split(&self, traces: &[Piece], limit: usize) -> Vec<Range<usize>> {
+        split::pack(traces, limit)
+    }
+
+    /// Sends a body of stats. `obfuscation_version`: by which of the agreed rules its resources are obfuscated.
+    fn send_stats(&self, body: &[u8], obfuscation_version: Option<u32>, budget: Duration) -> Verdict<()>;
+
+    /// Asks the peer what it is and offers.
+    fn ask(&self, limit: Duration) -> Asked;
+
+    /// What the peer has said of itself, for hosts that feed other products from it.
+    fn info(&self) -> Option<Info> {
+        None
+    }
+
+    /// What the peer called its state when it answered last, refusals included.
+    fn last_state(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Waits a moment; `false` at once if it is closed.
+    fn pause(&self, time: Duration) -> bool;
+
+    /// Ends everything: requests in flight and waits fail with `CLOSED`, connections are closed, later sends fail at once.
+    fn close(&self);
+
+    /// After a close: new connections, in a process that may have become another one (a snapshot was restored).
+    ///
+    /// # Errors
+    /// As when it was made.
+    fn reopen(&self) -> Result<(), Error>;
+}
+
+/// What a peer wants of bodies, and what of our work it leaves to us. Plain values: delivery makes a plan of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Offer {
+    /// What bodies are written in.
+    pub(crate) format: Encoding,
+    /// Where they go.
+    pub(crate) endpoint: &'static str,
+    /// Whether another format is left if the peer refuses this one.
+    pub(crate) has_fallback: bool,
+    /// Why this format, for people.
+    pub(crate) why: String,
+    /// The largest body.
+    pub(crate) max_bytes: usize,
+    /// Who says so.
+    pub(crate) limit: Limit,
+    /// Filters that the peer has itself.
+    pub(crate) filters: FilterRules,
+    /// What it says about stats, if it takes them from us.
+    pub(crate) stats: Option<StatsOffer>,
+    /// Where it takes health metrics, if it says so.
+    pub(crate) statsd_port: Option<u16>,
+    /// What the peer calls the state that this follows from. `None`: it has said nothing yet.
+    pub(crate) state: Option<Arc<str>>,
+}
+
+/// Who says how large a body may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The caller.
+    Setting,
+    /// The peer.
+    Peer,
+    /// Nobody: what such peers take as a rule.
+    Default,
+}
+
+/// What a peer that takes stats says about them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct StatsOffer {
+    /// Tags that belong to the keys.
+    pub(crate) peer_tags: Vec<String>,
+    /// Kinds of spans that are counted.
+    pub(crate) kinds: Vec<String>,
+    /// By which rules resources may be obfuscated here; 0: not here.
+    pub(crate) obfuscation_version: u32,
+    /// How SQL is obfuscated, by its name.
+    pub(crate) sql_mode: String,
+    /// It takes longer resources.
+    pub(crate) big_resource: bool,
+}
+
+/// One body to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    /// The offer that it was made for.
+    pub(crate) offer: &'a Offer,
+    /// The body.
+    pub(crate) body: &'a [u8],
+    /// Chunks in it.
+    pub(crate) traces: u64,
+    /// What sampling dropped, here and at the tracer.
+    pub(crate) dropped: DroppedP0,
+    /// Stats were computed on this side.
+    pub(crate) computed_stats: bool,
+    /// Top-level spans were marked on this side.
+    pub(crate) computed_top_level: bool,
+    /// How long the send may take, repetitions and waiting included.
+    pub(crate) budget: Duration,
+    /// The setting that says so.
+    pub(crate) knob: &'static str,
+}
+
+/// What asking a peer has brought.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// It has answered. `changed`: something else than before.
+    Heard {
+        /// What it calls its state.
+        state: Arc<str>,
+        /// Whether that is news.
+        changed: bool,
+    },
+    /// It is there, and has nothing to say of itself.
+    Nothing(Error),
+    /// It was not heard of, or not understood.
+    Failed(Error),
+}
+
+impl Asked {
+    /// Why nothing was heard.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Heard { .. } => None,
+            Self::Nothing(error) | Self::Failed(error) => Some(error),
+        }
+    }
+}

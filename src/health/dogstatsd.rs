@@ -1,24 +1,29 @@
 //! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's exporter
 //! (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams may be lost and are never waited for.
 //!
-//! A send appends its lines to a bounded buffer; the exporter's errand thread sends what is there every ten seconds, and
+//! A send appends its lines to a bounded buffer; the exporter's task thread sends what is there every ten seconds, and
 //! `close` sends the rest.
 
-use crate::account::{Counts, DropReason};
 use crate::delivery::outbox::queue::QueueStatus;
+use crate::delivery::watch::{Body, Event};
 use crate::error::{Error, ErrorKind};
 use crate::settings::StatsdUrl;
 use crate::stats::Collapsed;
+use crate::transport::gate::Gate;
+use crate::transport::lookup::Lookup;
 use parking_lot::Mutex;
 use std::fmt::Write;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long lines wait.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// The port when neither the caller nor the agent names one.
 const DEFAULT_PORT: u16 = 8125;
+/// Looking up the listener's name takes no longer; then these lines are lost.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 /// More is not kept between two flushes.
 const MAX_BUFFER: usize = 256 * 1024;
 /// What fits into one datagram on every path (as Datadog's clients have it).
@@ -29,24 +34,14 @@ const UNIX_DATAGRAM: usize = 8192;
 const PREFIX: &str = "datadog.tracer.exporter.";
 const TAGS: &str = concat!("|#data_pipeline_version:", env!("CARGO_PKG_VERSION"));
 
-/// What became of one request body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent<'a> {
-    pub(crate) traces: u64,
-    pub(crate) body_bytes: u64,
-    pub(crate) requests: u64,
-    pub(crate) took: Duration,
-    /// Why it was dropped, if it was.
-    pub(crate) failure: Option<(&'a Error, DropReason)>,
-}
-
 /// The metrics of one exporter.
 #[derive(Debug)]
 pub(crate) struct Statsd {
     target: StatsdUrl,
     buffer: Mutex<String>,
-    /// Where the last flush went.
-    resolved: Mutex<Option<SocketAddr>>,
+    lookup: Option<(Arc<Lookup>, Gate)>,
+    /// What the name stood for at the last flush.
+    resolved: Mutex<Option<IpAddr>>,
     sent: AtomicU64,
     lost: AtomicU64,
     /// Payloads refused and evicted that were told of.
@@ -55,8 +50,13 @@ pub(crate) struct Statsd {
 
 impl Statsd {
     pub(crate) fn new(target: StatsdUrl) -> Self {
+        let lookup = match &target {
+            StatsdUrl::Udp { host, .. } => Some((Lookup::new(host), Gate::default())),
+            StatsdUrl::Unix { .. } => None,
+        };
         Self {
             target,
+            lookup,
             buffer: Mutex::default(),
             resolved: Mutex::new(None),
             sent: AtomicU64::new(0),
@@ -65,47 +65,37 @@ impl Statsd {
         }
     }
 
-    /// A payload was read, or could not be. Gives whether the buffer was empty, so that a flush must be arranged.
-    pub(crate) fn read(&self, received: Option<Counts>) -> bool {
-        self.append(|b| match received {
-            Some(counts) => line(b, "deserialize.traces", counts.traces, "c", format_args!("")),
-            None => line(b, "deserialize.errors", 1, "c", format_args!("")),
-        })
+    /// Something happened. Gives whether the buffer was empty, so that a flush must be arranged.
+    pub(crate) fn tell(&self, event: &Event<'_>) -> bool {
+        match event {
+            Event::Read(counts) => {
+                self.append(|b| line(b, "deserialize.traces", counts.traces, "c", format_args!("")))
+            }
+            Event::Unread => self.append(|b| line(b, "deserialize.errors", 1, "c", format_args!(""))),
+            Event::Delivered(body) => self.append(|b| {
+                body_lines(b, body);
+                line(b, "transport.traces.successful", body.traces, "c", format_args!(""));
+            }),
+            Event::NotDelivered(body, error, reason) => self.append(|b| {
+                body_lines(b, body);
+                let reason = format_args!(",reason:{}", reason.name());
+                line(b, "transport.traces.failed", 1, "c", format_args!(",type:{}", Type(error)));
+                line(b, "transport.dropped.bytes", body.bytes, "d", reason);
+                line(b, "transport.traces.dropped", body.traces, "d", reason);
+            }),
+            Event::Collapsed(news) => self.collapsed(news),
+            Event::SenderStarted => true,
+            Event::Lost { .. } | Event::Repaired(_) | Event::Note(..) => false,
+        }
     }
 
-    /// A request body went out, or failed to.
-    pub(crate) fn sent(&self, s: &Sent<'_>) -> bool {
-        self.append(|b| {
-            let none = format_args!("");
-            line(b, "transport.sent.bytes", s.body_bytes, "d", none);
-            line(b, "transport.traces.sent", s.traces, "d", none);
-            line(b, "transport.requests", s.requests, "d", none);
-            line(b, "transport.latency", s.took.as_millis() as u64, "d", none);
-            match s.failure {
-                None => line(b, "transport.traces.successful", s.traces, "c", none),
-                Some((error, reason)) => {
-                    line(b, "transport.traces.failed", 1, "c", format_args!(",type:{}", Type(error)));
-                    line(
-                        b,
-                        "transport.dropped.bytes",
-                        s.body_bytes,
-                        "d",
-                        format_args!(",reason:{}", reason.name()),
-                    );
-                    line(
-                        b,
-                        "transport.traces.dropped",
-                        s.traces,
-                        "d",
-                        format_args!(",reason:{}", reason.name()),
-                    );
-                }
-            }
-        })
+    /// Whether lines wait.
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.buffer.lock().is_empty()
     }
 
     /// Spans of stats lost a part of their key to a limit.
-    pub(crate) fn collapsed(&self, news: &Collapsed) -> bool {
+    fn collapsed(&self, news: &Collapsed) -> bool {
         self.append(|b| {
             let mut point = |n: u64, fields: &[&str]| {
                 if n > 0 {
@@ -180,17 +170,8 @@ impl Statsd {
     }
 
     /// Sends what is there while the exporter closes: without looking up a name, which may take long.
-    pub(crate) fn flush_last(&self) {
-        let known = match &self.target {
-            StatsdUrl::Udp { host, .. } => {
-                self.resolved.lock().is_some() || host.parse::<std::net::IpAddr>().is_ok()
-            }
-            StatsdUrl::Unix { .. } => true,
-        };
-        if known {
-            let last = self.resolved.lock().map(|a| a.port());
-            self.flush_to(last, true);
-        }
+    pub(crate) fn flush_last(&self, port: Option<u16>) {
+        self.flush_to(port, true);
     }
 
     /// Address in force, lines sent, lines lost.
@@ -208,14 +189,7 @@ impl Statsd {
         match &self.target {
             StatsdUrl::Udp { host, port: own } => {
                 let port = own.or(port).unwrap_or(DEFAULT_PORT);
-                let known = self.resolved.lock().filter(|_| last);
-                let address = match known {
-                    Some(address) => address,
-                    None => {
-                        (host.as_str(), port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?
-                    }
-                };
-                *self.resolved.lock() = Some(address);
+                let address = SocketAddr::new(self.address(host, last)?, port);
                 let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
                 socket.set_nonblocking(true)?;
                 socket.connect(address)?;
@@ -234,7 +208,34 @@ impl Statsd {
     }
 }
 
+impl Statsd {
+    /// What the host's name stands for. `last`: only what is known already.
+    fn address(&self, host: &str, last: bool) -> std::io::Result<IpAddr> {
+        if let Ok(ip) = host.parse() {
+            return Ok(ip);
+        }
+        let known = *self.resolved.lock();
+        if last {
+            return known.ok_or_else(|| std::io::ErrorKind::NotFound.into());
+        }
+        let (lookup, gate) = self.lookup.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
+        let found = lookup.addresses(Instant::now() + LOOKUP_LIMIT, gate).map_err(std::io::Error::other)?;
+        // A name service that is silent now has perhaps answered before.
+        let ip = found.and_then(|ips| ips.first().copied()).or(known).ok_or(std::io::ErrorKind::TimedOut)?;
+        *self.resolved.lock() = Some(ip);
+        Ok(ip)
+    }
+}
+
 type Datagrams = Box<dyn Fn(&[u8]) -> std::io::Result<()>>;
+
+fn body_lines(buffer: &mut String, body: &Body) {
+    let none = format_args!("");
+    line(buffer, "transport.sent.bytes", body.bytes, "d", none);
+    line(buffer, "transport.traces.sent", body.traces, "d", none);
+    line(buffer, "transport.requests", body.requests, "d", none);
+    line(buffer, "transport.latency", body.started.elapsed().as_millis() as u64, "d", none);
+}
 
 fn line(buffer: &mut String, name: &str, value: u64, kind: &str, more_tags: std::fmt::Arguments<'_>) {
     let _ = writeln!(buffer, "{PREFIX}{name}:{value}|{kind}{TAGS}{more_tags}");
@@ -279,6 +280,7 @@ fn datagrams(text: &str, size: usize) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::{Counts, DropReason};
 
     #[test]
     fn lines_are_packed_whole_and_none_is_lost() {
@@ -295,13 +297,13 @@ mod tests {
         listener.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let statsd = Statsd::new(StatsdUrl::parse("udp://127.0.0.1").unwrap());
-        assert!(statsd.read(Some(Counts { traces: 3, spans: 9, bytes: 90 })));
-        assert!(!statsd.read(None));
-        let sent =
-            Sent { traces: 3, body_bytes: 90, requests: 2, took: Duration::from_millis(7), failure: None };
-        statsd.sent(&sent);
+        assert!(statsd.tell(&Event::Read(Counts { traces: 3, spans: 9, bytes: 90 })));
+        assert!(!statsd.tell(&Event::Unread));
+        let started = Instant::now() - Duration::from_millis(7);
+        let body = Body { traces: 3, bytes: 90, requests: 2, started };
+        statsd.tell(&Event::Delivered(body));
         let error = Error::new(ErrorKind::HttpStatus, "").with_status(503);
-        statsd.sent(&Sent { failure: Some((&error, DropReason::Overloaded)), ..sent });
+        statsd.tell(&Event::NotDelivered(body, &error, DropReason::Overloaded));
         statsd.flush(Some(port));
         let mut text = String::new();
         let mut buffer = [0; 2000];
@@ -316,7 +318,7 @@ mod tests {
             "transport.sent.bytes:90|d",
             "transport.traces.sent:3|d",
             "transport.requests:2|d",
-            "transport.latency:7|d",
+            "transport.latency:",
             "transport.traces.successful:3|c",
             "transport.traces.failed:1|c",
             ",type:503",
@@ -359,7 +361,7 @@ mod tests {
         let missing = if cfg!(unix) { "unix:///nonexistent/dsd.socket" } else { "udp://127.0.0.1:9" };
         let statsd = Statsd::new(StatsdUrl::parse(missing).unwrap());
         for _ in 0..100_000 {
-            statsd.read(None);
+            statsd.tell(&Event::Unread);
         }
         assert!(statsd.buffer.lock().len() < MAX_BUFFER + 1000);
         statsd.flush(None);

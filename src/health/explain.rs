@@ -1,61 +1,69 @@
 //! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never holds secrets:
 //! of headers and session tokens only the names.
 
+use super::Health;
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
+use crate::destination::{Limit, Offer};
 use crate::error::Error;
 use crate::normalize::Reason;
 use crate::settings::{Config, OutputFormat, RawConfig};
 use crate::trace::OnMalformed;
 use serde_json::{Map, Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Puts it together.
-pub(crate) fn explain(d: &Dispatcher, memory_bytes: usize, closed: bool) -> String {
-    let course = d.courses.current();
-    let state = d.presence.state();
-    let learned = d.learned.target();
-    let info = d.discovery.info();
+pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, closed: bool) -> String {
+    let target = d.targets.first();
+    let way = target.way();
+    let state = target.presence.state();
+    let learned = target.destination.largest(0, Instant::now());
+    let info = target.destination.info();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "closed": closed,
         "configuration": configuration(&d.config),
         "agent": {
-            "url": &*d.address,
+            "url": &**target.destination.address(),
             "state": state.condition.name(),
             "last_success": state.last_success.map(seconds),
             "last_error": state.last_error.as_ref().map(|(at, e)| failure(e, Some(*at))),
             "info": {
                 "known": info.is_some(),
-                "requests": d.discovery.requests(),
-                "absent": d.discovery.is_without(),
-                "last_error": d.discovery.last_error().as_ref().map(|e| failure(e, None)),
+                "requests": target.discovery.requests(),
+                "absent": target.discovery.is_without(),
+                "last_error": target.discovery.last_error().as_ref().map(|e| failure(e, None)),
                 "version": info.as_ref().map(|i| i.fields.version.as_str()),
                 "state_hash": info.as_ref().map(|i| &*i.state_hash),
                 "container_tags_hash": info.as_ref().and_then(|i| i.container_tags_hash.as_deref()),
                 "raw": info.as_ref().and_then(|i| serde_json::from_str::<Value>(&i.raw).ok()),
             },
         },
-        "format": { "chosen": format_name(course.format), "why": course.why },
+        "format": { "chosen": format_name(&way.offer), "why": way.offer.why },
         "request_limit": {
-            "bytes": course.max_bytes,
-            "source": if d.config.max_request_bytes == Some(course.max_bytes) {
-                "maxRequestBytes"
-            } else if course.max_is_the_agents {
-                "config.max_request_bytes of /info"
-            } else {
-                "default"
+            "bytes": way.offer.max_bytes,
+            "source": match way.offer.limit {
+                Limit::Setting => "maxRequestBytes",
+                Limit::Peer => "config.max_request_bytes of /info",
+                Limit::Default => "default",
             },
             "learned_bytes": (learned != usize::MAX).then_some(learned),
         },
-        "filters": { "active": !course.plan.filters.is_empty(), "unusable": course.filters.unusable },
-        "health_metrics": d.statsd_status().map(|(to, sent, lost)| json!({ "to": to, "lines_sent": sent, "lines_lost": lost })),
+        "filters": { "active": !way.plan.filters.is_empty(), "unusable": way.unusable },
+        "health_metrics": health_metrics(d, health),
         "queue": queue(d),
         "stats": stats(d),
         "memory_bytes": memory_bytes,
         "account": account(&d.account.snapshot()),
     })
     .to_string()
+}
+
+/// Address of health metrics, lines sent, lines lost.
+fn health_metrics(d: &Dispatcher, health: &Health) -> Value {
+    let Some(statsd) = &health.statsd else { return Value::Null };
+    let (to, sent, lost) = statsd.status(d.statsd_port());
+    json!({ "to": to, "lines_sent": sent, "lines_lost": lost })
 }
 
 /// How the queue stands, and the spool.
@@ -79,13 +87,14 @@ fn queue(d: &Dispatcher) -> Value {
 
 /// Whether stats are computed, and what became of them.
 fn stats(d: &Dispatcher) -> Value {
-    let Some(concentrator) = &d.courses.concentrator else { return Value::Null };
+    let Some(concentrator) = &d.concentrator else { return Value::Null };
     let report = concentrator.report();
-    let course = d.courses.current();
-    let stage = course.plan.stats.as_ref();
+    let target = d.targets.first();
+    let way = target.way();
+    let stage = way.plan.stats.as_ref();
     json!({
         "on": stage.is_some(),
-        "why": match &course.info {
+        "why": match target.destination.info() {
             None => "the agent has not said yet whether it takes stats",
             Some(_) if stage.is_some() => "the agent takes stats",
             Some(info) if info.loses_p0() => "agents before 7.65 lose traces that a client drops",
@@ -109,8 +118,13 @@ fn seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as f64 / 1000.0
 }
 
-fn format_name(format: OutputFormat) -> &'static str {
+fn name(format: OutputFormat) -> &'static str {
     OutputFormat::ALL.iter().find(|(_, f)| *f == format).map_or("", |(name, _)| name)
+}
+
+fn format_name(offer: &Offer) -> &'static str {
+    let named = OutputFormat::ALL.iter().find(|(_, format)| format.path() == offer.endpoint);
+    named.map_or(offer.format.name(), |(name, _)| name)
 }
 
 fn account(m: &Metrics) -> Value {
@@ -133,6 +147,7 @@ fn account(m: &Metrics) -> Value {
         "sampled_out": counts(m.sampled_out),
         "queued": counts(m.queued),
         "spooled": counts(m.spooled),
+        "unread": { "payloads": m.unread.payloads, "traces": m.unread.traces, "bytes": m.unread.bytes },
         "possibly_duplicated": m.possibly_duplicated,
         "possibly_arrived": m.possibly_arrived,
         "repaired": m.repaired,
@@ -225,7 +240,7 @@ fn effective(c: &Config) -> Vec<(&'static str, Value)> {
         ("inputFormat", json!(c.raw.input_format.as_deref().unwrap_or("V04"))),
         (
             "outputFormat",
-            json!(if c.output_auto { crate::settings::OUTPUT_AUTO } else { format_name(c.output_format) }),
+            json!(if c.output_auto { crate::settings::OUTPUT_AUTO } else { name(c.output_format) }),
         ),
         (
             "onMalformed",

@@ -5,6 +5,7 @@
 //! costs a send one relaxed load.
 
 use crate::account::{Counts, DropReason};
+pub use crate::delivery::watch::Severity;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,25 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 const SUMMARY: Duration = Duration::from_secs(300);
 /// So many lines wait to be taken; then the oldest go.
 const RING: usize = 64;
-
-/// How serious a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Good news.
-    Info,
-    /// Something is lost or was changed.
-    Warning,
-}
-
-impl Severity {
-    /// The name in upper case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-        }
-    }
-}
 
 /// One line for the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,9 +128,10 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Something went wrong with a payload. `lost` is what is gone for it; `detail` says how it came about.
+    /// Something went wrong with a payload. `lost` is what is gone for it; `detail` says how it came about, and is asked only
+    /// when a line is written.
     #[cold]
-    pub(crate) fn trouble(&self, topic: Topic, lost: Counts, detail: &str, now: Instant) {
+    pub(crate) fn trouble(&self, topic: Topic, lost: Counts, detail: impl FnOnce() -> String, now: Instant) {
         let mut inner = self.inner.lock();
         match &mut inner.open[topic as usize] {
             Some(open) => {
@@ -160,7 +143,7 @@ impl Journal {
             none => {
                 *none = Some(Open { since: now, said: now, last: now, events: 1, unsaid: 0, lost });
                 self.open.fetch_add(1, Ordering::Relaxed);
-                let text = format!("{}: {detail} (knob: {})", topic.what(), topic.knob());
+                let text = format!("{}: {} (knob: {})", topic.what(), detail(), topic.knob());
                 self.say(&mut inner, Severity::Warning, text);
             }
         }
@@ -282,7 +265,7 @@ mod tests {
         let (j, t0) = (Journal::default(), Instant::now());
         let at = |s| t0 + Duration::from_secs(s);
         for s in 0..1000 {
-            j.trouble(Topic::Delivery, LOST, "nobody listens", at(s));
+            j.trouble(Topic::Delivery, LOST, || "nobody listens".to_owned(), at(s));
         }
         let lines = texts(&j, at(1000));
         assert_eq!(lines.len(), 4, "{lines:#?}");
@@ -304,7 +287,8 @@ mod tests {
     #[test]
     fn troubles_of_the_input_end_when_there_are_no_more() {
         let (j, t0) = (Journal::default(), Instant::now());
-        j.trouble(Topic::Repaired, Counts::default(), "trace 3, span 7: float for an integer", t0);
+        let place = || "trace 3, span 7: float for an integer".to_owned();
+        j.trouble(Topic::Repaired, Counts::default(), place, t0);
         assert!(texts(&j, t0)[0].contains("trace 3, span 7"));
         j.delivered(|| t0);
         assert!(texts(&j, t0 + SUMMARY / 2).is_empty());

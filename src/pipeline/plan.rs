@@ -136,6 +136,23 @@ impl Plan {
         Self { format: format::scanned(), ..self.without_stats() }
     }
 
+    /// Only the encoding, for what came out of [`Plan::for_splitting`].
+    pub(crate) fn only_encoding(&self) -> Self {
+        Self {
+            input: format::SCANNED,
+            filters: Filters::default(),
+            rewriter: None,
+            drop_p0: false,
+            stats: None,
+            ..self.clone()
+        }
+    }
+
+    /// Input in whatever format as what the scan reads, without any stage: to look at.
+    pub(crate) fn reading(&self) -> Self {
+        Self { input: self.input, format: format::scanned(), top_level: None, ..self.only_encoding() }
+    }
+
     /// Whether the parts of a split payload have to be encoded before they are bodies.
     pub(crate) fn encodes_parts(&self) -> bool {
         !self.format.is_same_as(format::SCANNED)

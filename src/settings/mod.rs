@@ -199,6 +199,13 @@ pub struct Metadata {
     pub process_tags: String,
 }
 
+impl Metadata {
+    /// The same process but for its id.
+    pub(crate) fn with_new_runtime_id(&self) -> Self {
+        Self { runtime_id: random_uuid(), ..self.clone() }
+    }
+}
+
 impl Config {
     /// Checks `raw` and fills in the defaults.
     ///

@@ -75,7 +75,7 @@ impl Lookup {
         }
         let this = Arc::clone(self);
         std::thread::Builder::new()
-            .name("dd-pipeline-dns".to_owned())
+            .name("dp-lookup".to_owned())
             .spawn(move || this.run())
             .map_err(|e| Error::new(ErrorKind::Io, format!("no thread for a name lookup: {e}")))?;
         state.running = true;

@@ -10,7 +10,7 @@ mod call;
 pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod gate;
-mod lookup;
+pub(crate) mod lookup;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code))]
 mod pipe;

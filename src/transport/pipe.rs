@@ -56,9 +56,7 @@ impl WorkerStream {
     pub(super) fn new(stream: impl Read + Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("dd-pipeline-pipe".to_owned())
-            .spawn(move || work(stream, &theirs))?;
+        std::thread::Builder::new().name("dp-pipe".to_owned()).spawn(move || work(stream, &theirs))?;
         Ok(Self { shared, waiting: Vec::new() })
     }
 

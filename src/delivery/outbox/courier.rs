@@ -7,13 +7,12 @@
 use super::parcel::{Batch, Parcel};
 use super::queue::{Offer, Offering, Queue, closed, evicted};
 use super::spool::Meta;
-use crate::account::{Counts, DropReason, Later, Past, Verdict};
+use crate::account::{Counts, DropReason, Later, Verdict};
 use crate::convert::Workspace;
-use crate::delivery::dispatch::{Dispatcher, Held, HeldResult, HeldState};
-use crate::delivery::presence::Condition;
+use crate::delivery::dispatch::{Dispatcher, Queued};
 use crate::delivery::response::AgentResponse;
+use crate::delivery::watch::{Event, Severity};
 use crate::error::{Error, ErrorKind};
-use crate::health::journal::{Severity, Topic};
 use crate::msgpack::{reader, writer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -63,15 +62,15 @@ impl Dispatcher {
 
     #[cold]
     fn lost_in_queue(&self, why: &Error, lost: Counts) {
-        self.journal.trouble(Topic::of(DropReason::of_error(why)), lost, why.message(), Instant::now());
+        self.tell_lost(DropReason::of_error(why), lost, why.message(), &|| None);
     }
 
     fn report_troubles(&self) {
         for (lost, text) in self.queue.troubles() {
             if lost == Counts::default() {
-                self.journal.note(Severity::Warning, text);
+                self.say(Severity::Warning, text);
             } else {
-                self.journal.trouble(Topic::of(DropReason::SpoolDamaged), lost, &text, Instant::now());
+                self.tell_lost(DropReason::SpoolDamaged, lost, &text, &|| None);
             }
         }
     }
@@ -86,7 +85,7 @@ impl Dispatcher {
                 self.queue.not_started();
                 return;
             }
-            self.tell(self.statsd.is_some());
+            self.tell(Event::SenderStarted);
         }
     }
 
@@ -183,20 +182,8 @@ impl Dispatcher {
         meta: Meta,
         end: Instant,
     ) -> Verdict<AgentResponse> {
-        let held =
-            Held { declared: meta.counts, end, counted: meta.past.counted, state: HeldState::default() };
-        match self.process_held(ws, payload, meta.dropped, held) {
-            HeldResult::Settled(Ok(response)) => Verdict::Sent(response),
-            HeldResult::Settled(Err(error)) => Verdict::Lost(error),
-            HeldResult::Unread(error) => Verdict::Unreadable(error),
-            HeldResult::Later { error, counted } => Verdict::Later(Box::new(Later {
-                error,
-                counts: meta.counts,
-                past: Past { counted: meta.past.counted || counted, ..meta.past },
-                dropped: meta.dropped,
-                rest: None,
-            })),
-        }
+        let Meta { counts, dropped, past, .. } = meta;
+        self.process_queued(ws, payload, Queued { counts, dropped, past, end })
     }
 }
 
@@ -234,7 +221,7 @@ fn keep_rest(parcels: &mut [(&mut Parcel, u64)], later: Later) {
 fn work(queue: &Queue, weak: &Weak<Dispatcher>) {
     let mut ws = Workspace::default();
     let mut merged = Vec::new();
-    let is_agent_there = || weak.upgrade().is_none_or(|d| d.presence.state().condition != Condition::Down);
+    let is_agent_there = || weak.upgrade().is_none_or(|d| d.is_peer_there());
     while let Some(mut batch) = queue.take(is_agent_there) {
         let Some(dispatcher) = weak.upgrade() else {
             batch.parcels.iter_mut().for_each(|parcel| parcel.wait(closed()));

@@ -284,7 +284,7 @@ impl Queue {
         }
         if lost != Counts::default() {
             self.account.spool(lost, true);
-            self.account.drop_queued(lost, 0, DropReason::SpoolDamaged);
+            self.account.drop_unread(1, lost, DropReason::SpoolDamaged);
             self.trouble(lost, "what lay in the spool cannot be read any more".to_owned());
         }
         notes.into_iter().for_each(|note| self.trouble(Counts::default(), note));

@@ -3,9 +3,9 @@
 //! A [`Client`] is thread-safe and blocking. No lock is held while a request runs; concurrent requests open connections
 //! of their own. What is tried again and when is `retry`'s matter, what an answer means `response`'s.
 
-use super::entity::{self, Entity};
 use super::headers::{Headers, PerSend};
 use super::info::Info;
+use super::peer::detected;
 use super::response::{self, Memory, Reply};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config};
@@ -65,7 +65,6 @@ impl Client {
     /// `INVALID_URL` if the URL cannot be used in a request or not on this operating system.
     pub fn new(config: &Config) -> Result<Self, Error> {
         check_url(&config.url)?;
-        let detected = if config.detect_container { entity::detect() } else { Entity::default() };
         let gate = Arc::new(Gate::default());
         let base = match &config.url {
             AgentUrl::Http { prefix, .. } => format!("http://{}{prefix}", config.url.host_header()),
@@ -95,7 +94,7 @@ impl Client {
             address: config.url.to_string().into(),
             base,
             known,
-            headers: Headers::new(config, &detected),
+            headers: Headers::new(config, &detected(config)),
             memory: Memory::default(),
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
@@ -209,7 +208,7 @@ impl Client {
             }
             let exchange = Exchange { method: method.clone(), uri: &uri, headers: headers(), body };
             let outcome = exchange.run(&self.http, self.call(end, (budget, knob), body), &self.address);
-            let (error, repeat, retry_after) = match outcome {
+            let (error, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
                     tries.attempts += 1;
                     return self.success(&answer, &tries);
@@ -221,7 +220,8 @@ impl Client {
                     let wait = answer.parts.headers.get("retry-after");
                     let wait = wait.and_then(|v| retry::retry_after(v.as_bytes(), SystemTime::now()));
                     let what = format!("{method} {path}");
-                    (self.refusal(&what, &answer), retry::repeats_status(status), wait)
+                    let error = self.refusal(&what, &answer);
+                    (error.with_temporary(retry::repeats_status(status)), wait)
                 }
                 Err(failure) => {
                     tries.possibly_arrived |= failure.possibly_arrived;
@@ -231,19 +231,21 @@ impl Client {
                         continue;
                     }
                     tries.attempts += 1;
-                    let repeat = repeats(&failure);
-                    (with_status(failure.error, failure.status), repeat, None)
+                    let repeats = repeats(&failure);
+                    (with_status(failure.error, failure.status).with_temporary(repeats), None)
                 }
             };
             // A trace twice is a nuisance; stats twice are a wrong count.
-            let repeat = repeat && (method != Method::POST || !tries.possibly_arrived);
-            let wait = if repeat { tries.schedule(end).next(Instant::now(), retry_after) } else { None };
+            let repeat = error.is_temporary() && (method != Method::POST || !tries.possibly_arrived);
+            let now = Instant::now();
+            let wait = if repeat { tries.schedule(end).next(now, retry_after) } else { None };
             match wait {
-                Some(wait) if !self.gate.is_closed() => {
-                    self.gate.wait_until(Instant::now() + wait, || false);
-                }
+                Some(wait) if !self.gate.is_closed() => self.gate.wait_until(now + wait, || false),
                 _ if self.gate.is_closed() => {}
-                _ => return Err(tries.give_up(error, repeat, (budget, knob))),
+                _ => {
+                    let error = error.with_retry_at(retry_after.map(|wait| now + wait));
+                    return Err(tries.give_up(error, repeat, (budget, knob)));
+                }
             }
         }
     }

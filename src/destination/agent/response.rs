@@ -5,32 +5,11 @@
 //! was told the version we know answers `{}`, and an empty body is a success too; neither erases what is known.
 
 use super::headers::{AGENT_STATE, RATES_VERSION, TAGS_HASH};
+pub use crate::destination::Reply;
 use crate::error::{Error, ErrorKind};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
-
-/// A success of the agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status, 200 to 299.
-    pub status: u16,
-    /// The body as it came.
-    pub body: Arc<[u8]>,
-    /// The last body that carried `rate_by_service`, this one or an earlier one.
-    pub rates: Option<Arc<[u8]>>,
-    /// Whether `rates` is news.
-    pub rates_changed: bool,
-    /// `Datadog-Container-Tags-Hash`.
-    pub container_tags_hash: Option<Arc<str>>,
-    /// `Datadog-Agent-State`: SHA-256 of the agent's `/info`. Another one than that of the known [`super::Info`] means
-    /// that `/info` should be read again.
-    pub agent_state: Option<Arc<str>>,
-    /// Requests made, the successful one included; a repetition on a connection that had gone stale does not count.
-    pub attempts: u32,
-    /// An earlier attempt was written whole and got no answer, so the agent may have the payload twice.
-    pub possibly_duplicated: bool,
-}
 
 /// The last answer.
 #[derive(Debug, Default)]
@@ -104,6 +83,7 @@ impl Memory {
             agent_state: known.agent_state.clone(),
             attempts: 1,
             possibly_duplicated: false,
+            fault: None,
         }
     }
 }

@@ -1,14 +1,7 @@
-//! Splitting a payload that is larger than the agent takes: where its chunks begin and end, which go together, and what
-//! has been learned of the agent's limit.
+//! Splitting a payload that is larger than a peer takes: where its chunks begin and end, and which go together.
 
 use crate::msgpack::{reader, writer};
-use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-/// A learned limit is tried again after this; a proxy's 413 need not last.
-const FORGET: Duration = Duration::from_secs(300);
 
 /// One chunk of a v0.4 body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +24,14 @@ pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
         at = end;
     }
     pieces
+}
+
+/// The first chunk of a v0.4 body.
+pub(crate) fn first(body: &[u8]) -> Option<Piece> {
+    let (count, at) = reader::array_head(body, 0).ok()?;
+    let spans = reader::array_head(body, at).map_or(0, |(n, _)| n);
+    let end = reader::skip(body, at).ok()?;
+    (count > 0).then_some(Piece { at, end, spans })
 }
 
 /// Spans in these chunks.
@@ -79,60 +80,6 @@ pub(crate) fn halve(pieces: &[Piece], part: &Range<usize>) -> Option<(Range<usiz
     let middle = all.first()?.at + bytes(all) / 2;
     let first = all.iter().take_while(|p| p.end <= middle).count().clamp(1, all.len() - 1);
     Some((part.start..part.start + first, part.start + first..part.end))
-}
-
-/// What 413 has taught us. Only ever makes parts smaller; whether a single chunk is too large, the agent says itself.
-#[derive(Debug)]
-pub(crate) struct Learned {
-    /// No request should be larger; `usize::MAX` when nothing was learned.
-    target: AtomicUsize,
-    since: Mutex<Option<Instant>>,
-}
-
-impl Default for Learned {
-    fn default() -> Self {
-        Self { target: AtomicUsize::new(usize::MAX), since: Mutex::new(None) }
-    }
-}
-
-impl Learned {
-    /// How large a request should be at most.
-    #[inline]
-    pub(crate) fn target(&self) -> usize {
-        self.target.load(Ordering::Relaxed)
-    }
-
-    /// As [`Learned::target`], forgetting what is old. For requests that are larger than that.
-    #[cold]
-    pub(crate) fn target_at(&self, now: Instant) -> usize {
-        let mut since = self.since.lock();
-        if since.is_some_and(|at| now.saturating_duration_since(at) >= FORGET) {
-            *since = None;
-            self.target.store(usize::MAX, Ordering::Relaxed);
-        }
-        self.target()
-    }
-
-    /// The agent refused a request of `size` bytes. The limit lies somewhere below; half is tried next.
-    #[cold]
-    pub(crate) fn refused(&self, size: usize, now: Instant) {
-        *self.since.lock() = Some(now);
-        self.target.fetch_min(size / 2, Ordering::Relaxed);
-    }
-
-    /// The agent took a request of `size` bytes.
-    #[inline]
-    pub(crate) fn accepted(&self, size: usize) {
-        if size > self.target() {
-            self.target.fetch_max(size, Ordering::Relaxed);
-        }
-    }
-
-    /// The agent says something new of itself.
-    pub(crate) fn forget(&self) {
-        *self.since.lock() = None;
-        self.target.store(usize::MAX, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
@@ -186,19 +133,6 @@ mod tests {
         }
         let whole = body(&[10, 10]);
         assert_eq!(halve(&pieces(&whole), &(1..2)), None);
-    }
-
-    #[test]
-    fn a_limit_is_learned_raised_and_forgotten() {
-        let (l, now) = (Learned::default(), Instant::now());
-        assert_eq!(l.target_at(now), usize::MAX);
-        l.refused(1000, now);
-        l.refused(5000, now);
-        assert_eq!(l.target(), 500);
-        l.accepted(400);
-        l.accepted(700);
-        assert_eq!(l.target_at(now + FORGET / 2), 700);
-        assert_eq!(l.target_at(now + FORGET), usize::MAX);
     }
 
     #[test]

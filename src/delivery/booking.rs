@@ -1,0 +1,185 @@
+//! What is told of fates: to the account, to whoever watches, and to what is known of the peer.
+
+use super::dispatch::{Dispatcher, Run};
+use super::target::Target;
+use super::tasks::{Task, Tasks};
+use super::watch::{Body, Event, Severity};
+use super::way::Way;
+use crate::account::{Counts, DropReason, Entry, Fate, Outcome};
+use crate::convert::Workspace;
+use crate::destination::{Reply, split};
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::Prepared;
+use crate::trace::describe;
+use std::time::Instant;
+
+/// A payload, or a part of one, that is lost.
+pub(super) struct Loss<'a> {
+    pub(super) error: Error,
+    /// What the stages took out of it before.
+    pub(super) outcome: &'a Outcome,
+    pub(super) of: Bytes<'a>,
+    /// What would have been sent.
+    pub(super) size: usize,
+    pub(super) traces: u64,
+}
+
+/// Where the traces of a loss can be read.
+#[derive(Clone, Copy)]
+pub(super) enum Bytes<'a> {
+    /// As the tracer handed them over.
+    Input(&'a [u8]),
+    /// A v0.4 payload that we made.
+    V04(&'a [u8]),
+}
+
+impl Dispatcher {
+    /// The peer has taken a request.
+    #[inline]
+    pub(super) fn arrived(
+        &self,
+        target: &Target,
+        way: &Way,
+        reply: &Reply,
+        size: usize,
+        traces: u64,
+        run: &Run,
+    ) {
+        target.presence.succeeded();
+        self.tell(Event::Delivered(Body {
+            traces,
+            bytes: size as u64,
+            requests: u64::from(reply.attempts),
+            started: run.started,
+        }));
+        let known = way.offer.state.as_ref();
+        match &reply.agent_state {
+            Some(state) if known != Some(state) => self.saw_state(target, state),
+            Some(_) => {}
+            None if known.is_none() && target.discovery.has_missed() => self.saw_peer(target),
+            None => {}
+        }
+        if self.tasks.is_stuck() {
+            self.unstick();
+        }
+    }
+
+    /// The system had no thread for something; perhaps it has one now.
+    #[cold]
+    fn unstick(&self) {
+        if let Some(me) = self.me.upgrade() {
+            Tasks::unstick(&me);
+        }
+        self.keep_time();
+    }
+
+    /// What the pipeline found in a payload.
+    pub(super) fn notice(&self, prepared: &Prepared<'_>) {
+        let outcome = &prepared.outcome;
+        if outcome.repaired > 0 || outcome.malformed.traces > 0 {
+            let place = prepared.first_fault.as_deref().unwrap_or("place unknown");
+            if outcome.malformed.traces > 0 {
+                self.tell_lost(DropReason::Malformed, outcome.malformed, place, &|| None);
+            } else {
+                self.tell(Event::Repaired(place));
+            }
+        }
+        if let Some(refusal) = prepared.refusal {
+            self.tell_lost(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
+        }
+        self.tell(Event::Read(prepared.received));
+    }
+
+    /// Counts a payload that did not even start its way.
+    #[cold]
+    pub(crate) fn refuse(&self, payload: &[u8], error: Error) -> Error {
+        let traces = crate::msgpack::reader::array_head(payload, 0).map_or(0, |(n, _)| u64::from(n));
+        let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
+        let reason = DropReason::of_error(&error);
+        self.account.refuse(counts, reason);
+        self.tell_lost(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
+        if reason == DropReason::Malformed {
+            self.tell(Event::Unread);
+        }
+        error
+    }
+
+    /// All that is left of a payload is lost.
+    #[cold]
+    pub(super) fn lose(&self, target: &Target, entry: Entry<'_>, run: &Run, loss: Loss<'_>) -> Error {
+        let gone = entry.rest().minus(loss.outcome.taken_out());
+        let reason = self.book_loss(target, gone, run, &loss);
+        entry.settle(loss.outcome, Fate::Dropped(reason), run.loss_effort(&loss.error));
+        loss.error
+    }
+
+    /// The peer did not do what was asked.
+    pub(super) fn note_failure(&self, target: &Target, error: &Error, started: Instant) {
+        if error.kind() != ErrorKind::PayloadTooLarge && error.kind() != ErrorKind::AgentDown {
+            let took = started.elapsed();
+            if let Some(at) = target.presence.failed(error, took, self.config.send_budget) {
+                self.arrange(Task::Probe, at);
+            }
+        }
+    }
+
+    /// Everything about a loss but the account.
+    pub(super) fn book_loss(&self, target: &Target, lost: Counts, run: &Run, loss: &Loss<'_>) -> DropReason {
+        let error = &loss.error;
+        let reason = DropReason::of_error(error);
+        self.note_failure(target, error, run.started);
+        self.tell_lost(reason, lost, error.message(), &|| self.first_trace(loss.of));
+        let body = Body {
+            traces: loss.traces,
+            bytes: loss.size as u64,
+            requests: u64::from(error.attempts()),
+            started: run.started,
+        };
+        self.tell(Event::NotDelivered(body, error, reason));
+        // A refusal names the peer's state too.
+        if error.status().is_some()
+            && let Some(state) = target.destination.last_state()
+        {
+            self.saw_state(target, &state);
+        }
+        reason
+    }
+
+    /// Tells of what is gone. `first` names the first trace of it, and is asked only if somebody wants to know.
+    #[cold]
+    pub(super) fn tell_lost(
+        &self,
+        reason: DropReason,
+        counts: Counts,
+        why: &str,
+        first: &dyn Fn() -> Option<String>,
+    ) {
+        self.tell(Event::Lost { reason, counts, why, first });
+    }
+
+    /// A line that stands for itself.
+    pub(super) fn say(&self, severity: Severity, text: String) {
+        self.tell(Event::Note(severity, text));
+    }
+
+    pub(super) fn tell(&self, event: Event<'_>) {
+        if let Some(after) = self.watch.tell(event) {
+            self.arrange(Task::Health, Instant::now() + after);
+        }
+    }
+
+    /// The first trace of a payload, for people: service, resource, spans, bytes.
+    #[cold]
+    fn first_trace(&self, of: Bytes<'_>) -> Option<String> {
+        let mut ws = Workspace::default();
+        let v04 = match of {
+            Bytes::V04(v04) => v04,
+            Bytes::Input(payload) => {
+                let way = self.targets.current().way();
+                ws.prepare(&way.plan.reading(), payload, &way.metadata).ok()?.body
+            }
+        };
+        let first = split::first(v04)?;
+        Some(format!("{}, {} bytes", describe(v04), split::bytes(&[first])))
+    }
+}

@@ -1,0 +1,189 @@
+//! Beginning and end of an exporter's deliveries: build, suspend and resume around a snapshot of the process, shut down.
+
+use super::dialogue::Timers;
+use super::dispatch::Dispatcher;
+use super::outbox::queue::Queue;
+use super::target::{Grounds, Target, Targets};
+use super::tasks::{Task, Tasks};
+use super::watch::Watch;
+use crate::account::{Account, Counts, DropReason};
+use crate::destination::Destination;
+use crate::error::{Error, ErrorKind};
+use crate::pipeline;
+use crate::regexes::Budget;
+use crate::settings::{Config, InputFormat};
+use crate::stats::Concentrator;
+use crate::time::Clock;
+use parking_lot::{Mutex, RwLock};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// How long a suspension waits for senders that it has interrupted.
+const SUSPEND_GRACE: Duration = Duration::from_millis(200);
+/// How long a shutdown waits for a task that it has interrupted.
+const TASK_GRACE: Duration = Duration::from_millis(30);
+
+/// Where an exporter stands. Changes under its lock, which nobody holds while he waits for a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    #[default]
+    Running,
+    Suspended,
+    Closed,
+}
+
+impl Dispatcher {
+    /// Opens nothing and waits for nothing; asks what the destinations offer on a thread of its own.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIGURATION` if the spool cannot be opened.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        first: Arc<dyn Destination>,
+        others: Vec<Arc<dyn Destination>>,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Arc<Self>, Error> {
+        let account = Arc::new(Account::default());
+        let v04 = config.input_format == InputFormat::V04;
+        let queue = Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)?);
+        let concentrator =
+            config.stats.as_ref().map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, s.clock)));
+        let clock = Clock::default();
+        let metadata = Arc::new(config.metadata.clone());
+        let own_filters = pipeline::filters(&config.filters, Budget::unbounded()).0;
+        let grounds = Grounds {
+            config: &config,
+            metadata: &metadata,
+            own: &own_filters,
+            concentrator: concentrator.as_ref(),
+        };
+        let target = |destination| Target::new(destination, grounds, &clock);
+        let targets = Targets::new(target(first), others.into_iter().map(target).collect());
+        let dispatcher = Arc::new_cyclic(|me: &Weak<Self>| Self {
+            me: me.clone(),
+            metadata: RwLock::new(metadata),
+            account,
+            queue,
+            targets,
+            concentrator,
+            own_filters,
+            watch,
+            stats_turn: Mutex::default(),
+            tasks: Tasks::default(),
+            timers: Mutex::default(),
+            life: Mutex::default(),
+            clock,
+            empty: Arc::from(&[][..]),
+            config,
+        });
+        dispatcher.begin_dialogue();
+        // What an earlier process has left.
+        dispatcher.start_senders();
+        Ok(dispatcher)
+    }
+
+    fn begin_dialogue(self: &Arc<Self>) {
+        if self.config.discovery {
+            let now = Instant::now();
+            self.targets.all().iter().for_each(|target| target.discovery.call_by(now));
+            Tasks::want(self, Task::Ask);
+        }
+    }
+
+    /// Ends the dialogue: what runs is interrupted, what waits ends.
+    pub(crate) fn shutdown(&self) {
+        *self.life.lock() = Life::Closed;
+        self.stop_timers();
+        let targets = self.targets.all();
+        targets.iter().for_each(|target| target.discovery.close());
+        targets.iter().for_each(|target| target.destination.close());
+        self.tasks.close(Instant::now() + TASK_GRACE);
+        if let Some(concentrator) = &self.concentrator {
+            self.lose_stats(concentrator);
+        }
+        self.watch.flush_last(self.statsd_port());
+    }
+
+    fn stop_timers(&self) {
+        let ticket = {
+            let mut timers = self.timers.lock();
+            timers.closed = true;
+            timers.ticket.take()
+        };
+        drop(ticket);
+    }
+
+    /// What waits in the queue is dropped.
+    pub(crate) fn close_queue(&self, reason: DropReason) {
+        let lost = self.queue.abandon(reason);
+        if lost != Counts::default() {
+            let text = "the exporter was closed before what was queued could be sent";
+            self.tell_lost(reason, lost, text, &|| None);
+        }
+    }
+
+    /// Ends every thread and closes every connection, so that the process can be frozen.
+    pub(crate) fn suspend(&self, end: Instant) {
+        {
+            let mut life = self.life.lock();
+            if *life != Life::Running {
+                return;
+            }
+            *life = Life::Suspended;
+        }
+        let idle = self.queue.suspend(end);
+        self.stop_timers();
+        self.tasks.close(end);
+        self.targets.all().iter().for_each(|target| target.destination.close());
+        if !idle {
+            // What was interrupted goes back into the queue.
+            self.queue.suspend(Instant::now() + SUSPEND_GRACE);
+        }
+        self.tasks.close(Instant::now() + TASK_GRACE);
+    }
+
+    /// As at the beginning: new connections, the container's id and what the destinations offer read again, another runtime
+    /// id unless the caller has set one. Does nothing to an exporter that is not suspended.
+    ///
+    /// # Errors
+    /// `CLOSED`; as at build.
+    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), Error> {
+        let mut life = self.life.lock();
+        match *life {
+            Life::Running => return Ok(()),
+            Life::Closed => return Err(Error::new(ErrorKind::Closed, "the exporter is closed")),
+            Life::Suspended => {}
+        }
+        let targets = self.targets.all();
+        for target in &targets {
+            target.destination.reopen()?;
+        }
+        *life = Life::Running;
+        *self.timers.lock() = Timers::default();
+        self.tasks.reopen();
+        drop(life);
+        self.begin_another_process();
+        for target in &targets {
+            target.presence.forget();
+            self.renew_way(target);
+        }
+        self.begin_dialogue();
+        self.arrange_stats(false);
+        // What was to be told before the snapshot has lost its appointment.
+        if let Some(after) = self.watch.waits() {
+            self.arrange(Task::Health, Instant::now() + after);
+        }
+        if self.queue.resume() {
+            self.start_senders();
+        }
+        Ok(())
+    }
+
+    /// A process that was restored is not the one that was frozen: many may run from one snapshot.
+    fn begin_another_process(&self) {
+        if self.config.raw.runtime_id.as_ref().is_none_or(|id| id.is_empty()) {
+            let mut metadata = self.metadata.write();
+            *metadata = Arc::new(metadata.with_new_runtime_id());
+        }
+    }
+}

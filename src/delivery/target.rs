@@ -1,0 +1,113 @@
+//! The destinations of one exporter, and what is known of each: whether it is there, what it was asked, the way of the
+//! moment. A send sees one of them from beginning to end, so one can be replaced while sends run.
+
+use super::discovery::Discovery;
+use super::presence::Presence;
+use super::way::Way;
+use crate::destination::Destination;
+use crate::settings::{Config, Metadata};
+use crate::stats::Concentrator;
+use crate::time::Clock;
+use crate::trace::Filters;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+
+/// One destination.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) destination: Arc<dyn Destination>,
+    pub(crate) presence: Presence,
+    pub(crate) discovery: Discovery,
+    way: RwLock<Arc<Way>>,
+    /// Held while a way is made, which may take long; never together with another lock.
+    making: Mutex<()>,
+}
+
+/// What ways are made from, beside the destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grounds<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) metadata: &'a Arc<Metadata>,
+    /// The caller's filters, ready to use.
+    pub(crate) own: &'a Filters,
+    pub(crate) concentrator: Option<&'a Arc<Concentrator>>,
+}
+
+impl Target {
+    pub(crate) fn new(destination: Arc<dyn Destination>, grounds: Grounds<'_>, clock: &Clock) -> Arc<Self> {
+        let way = Way::new(grounds, destination.offer(), None);
+        Arc::new(Self {
+            destination,
+            presence: Presence::new(clock.clone()),
+            discovery: Discovery::new(clock.clone()),
+            way: RwLock::new(Arc::new(way)),
+            making: Mutex::default(),
+        })
+    }
+
+    /// The way of the moment.
+    #[inline]
+    pub(crate) fn way(&self) -> Arc<Way> {
+        Arc::clone(&self.way.read())
+    }
+
+    /// Makes the way anew, since what it follows from has changed.
+    pub(crate) fn renew(&self, grounds: Grounds<'_>) -> Arc<Way> {
+        let _making = self.making.lock();
+        let before = self.way();
+        let way = Arc::new(Way::new(grounds, self.destination.offer(), Some(&before)));
+        *self.way.write() = Arc::clone(&way);
+        way
+    }
+}
+
+/// The destinations, in the order in which they are preferred.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    list: RwLock<List>,
+}
+
+#[derive(Debug)]
+struct List {
+    first: Arc<Target>,
+    others: Vec<Arc<Target>>,
+}
+
+impl Targets {
+    pub(crate) fn new(first: Arc<Target>, others: Vec<Arc<Target>>) -> Self {
+        Self { list: RwLock::new(List { first, others }) }
+    }
+
+    /// Where payloads go now: the first that does not count as gone, else the first.
+    #[inline]
+    pub(crate) fn current(&self) -> Arc<Target> {
+        let list = self.list.read();
+        if list.first.presence.is_down()
+            && let Some(there) = list.others.iter().find(|target| !target.presence.is_down())
+        {
+            return Arc::clone(there);
+        }
+        Arc::clone(&list.first)
+    }
+
+    /// The one that is preferred. Stats go there, and `state()` tells of it.
+    pub(crate) fn first(&self) -> Arc<Target> {
+        Arc::clone(&self.list.read().first)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Target>> {
+        let list = self.list.read();
+        std::iter::once(&list.first).chain(&list.others).cloned().collect()
+    }
+
+    /// Puts another one into the place of `old`. Sends that have begun end at the old one, which is given back to be closed
+    /// when they have.
+    #[cfg_attr(not(test), allow(dead_code))] // for settings that change while sends run
+    pub(crate) fn replace(&self, old: &Arc<Target>, new: Arc<Target>) -> Option<Arc<Target>> {
+        let mut list = self.list.write();
+        let List { first, others } = &mut *list;
+        let place = std::iter::once(first).chain(others).find(|target| Arc::ptr_eq(target, old))?;
+        Some(std::mem::replace(place, new))
+    }
+}

@@ -1,0 +1,75 @@
+//! What delivery tells of payloads while they go their way. Whoever watches (health) stands above this room; delivery knows
+//! only that somebody listens.
+
+use super::outbox::queue::QueueStatus;
+use crate::account::{Counts, DropReason};
+use crate::error::Error;
+use crate::stats::Collapsed;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How serious a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good news.
+    Info,
+    /// Something is lost or was changed.
+    Warning,
+}
+
+impl Severity {
+    /// The name in upper case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+        }
+    }
+}
+
+/// One request body that was sent or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body {
+    pub(crate) traces: u64,
+    pub(crate) bytes: u64,
+    pub(crate) requests: u64,
+    pub(crate) started: Instant,
+}
+
+/// Something that happened.
+pub(crate) enum Event<'a> {
+    /// A payload was read.
+    Read(Counts),
+    /// A payload could not be read.
+    Unread,
+    /// Values of a payload were repaired; the first place and why.
+    Repaired(&'a str),
+    /// A body was taken.
+    Delivered(Body),
+    /// A body was not taken, and is given up.
+    NotDelivered(Body, &'a Error, DropReason),
+    /// This is gone, and why. `first` names the first trace of it, if somebody wants to know.
+    Lost { reason: DropReason, counts: Counts, why: &'a str, first: &'a dyn Fn() -> Option<String> },
+    /// Spans of stats lost a part of their key to a limit.
+    Collapsed(&'a Collapsed),
+    /// A sender has started, so there is a queue to tell of.
+    SenderStarted,
+    /// A line that stands for itself.
+    Note(Severity, String),
+}
+
+/// Whoever wants to know. Called on the threads of sends: must not block.
+pub(crate) trait Watch: fmt::Debug + Send + Sync {
+    /// Tells. `Some`: [`Watch::flush`] is to be called after this time.
+    fn tell(&self, event: Event<'_>) -> Option<Duration>;
+
+    /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener. Gives when to
+    /// call again, if that is known now.
+    fn flush(&self, port: Option<u16>, queue: &QueueStatus) -> Option<Duration>;
+
+    /// As [`Watch::flush`] for the last time: blocks for nothing.
+    fn flush_last(&self, port: Option<u16>);
+
+    /// When to call [`Watch::flush`], if something waits for it: for who has lost his appointments.
+    fn waits(&self) -> Option<Duration>;
+}
