@@ -87,10 +87,10 @@ fn bare_agent() -> ureq::Agent {
 fn client(url: &str) -> Client {
     let mut raw = RawConfig::default();
     raw.url = Some(url.to_owned());
-    raw.language = "java".to_owned();
-    raw.language_version = "21.0.4".to_owned();
-    raw.language_interpreter = "OpenJDK 64-Bit Server VM".to_owned();
-    raw.tracer_version = "1.50.0".to_owned();
+    raw.language = Some("java".to_owned());
+    raw.language_version = Some("21.0.4".to_owned());
+    raw.language_interpreter = Some("OpenJDK 64-Bit Server VM".to_owned());
+    raw.tracer_version = Some("1.50.0".to_owned());
     Client::new(&Config::new(raw).unwrap()).unwrap()
 }
 

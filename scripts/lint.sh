@@ -11,6 +11,9 @@ cargo fmt --check > /dev/null || fail "rustfmt: run cargo fmt"
 cargo clippy --quiet --all-targets -- -D warnings || fail "clippy"
 cargo clippy --quiet --lib --no-default-features -- -D warnings || fail "clippy without jni"
 
+# Everything that is made from the table of settings.
+python3 scripts/settings --check || fail "settings"
+
 # Documentation: no broken link, nothing public without a line. Links to what is private are for us, and allowed.
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --quiet --no-deps || fail "cargo doc"
 

@@ -13,10 +13,13 @@ use crate::delivery::watch::Watch;
 use crate::destination::Destination;
 use crate::destination::agent::{Agent, Info};
 use crate::error::{Error, ErrorKind};
-use crate::health::{Health, LogLine, explain};
-use crate::settings::{Builder, Config, MAX_DURATION};
+use crate::health::{Health, LogLine, Severity, explain};
+use crate::pipeline::Compiled;
+use crate::settings::{BadValues, Builder, Config, MAX_DURATION, RawConfig, environment};
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,6 +69,34 @@ impl Builder {
     pub fn build(self) -> Result<TraceExporter, Error> {
         TraceExporter::new(Config::new(self.into_raw())?)
     }
+
+    /// Takes what is not set yet from the environment: the variables that `docs/settings.md` lists beside the settings, and
+    /// the agent's socket if it is there. Nothing else in this library reads it. Setters have the last word, whether they are
+    /// called before or after.
+    ///
+    /// # Errors
+    /// `INVALID_URL` or `INVALID_CONFIGURATION` if a variable has a value that its setter refuses; the message names the
+    /// variable.
+    #[allow(clippy::wrong_self_convention)] // the name that it has in Java
+    pub fn from_environment(self) -> Result<Self, Error> {
+        self.from_environment_with(BadValues::Fail)
+    }
+
+    /// As [`from_environment`](Self::from_environment), saying what becomes of bad values.
+    ///
+    /// # Errors
+    /// None with [`BadValues::Skip`].
+    #[allow(clippy::wrong_self_convention)]
+    pub fn from_environment_with(self, bad: BadValues) -> Result<Self, Error> {
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let variables: Vec<_> = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        self.take_variables(&variables, Path::new(environment::SOCKET), bad, Compiled::check_variable)
+    }
+}
+
+/// Checks settings as `build` does, and makes nothing of them.
+pub(crate) fn check(raw: RawConfig) -> Result<(), Error> {
+    Compiled::new(&Config::new(raw)?).map(drop)
 }
 
 impl TraceExporter {
@@ -77,7 +108,8 @@ impl TraceExporter {
     /// An exporter with checked settings. Waits for nothing; what the agent offers is read meanwhile.
     ///
     /// # Errors
-    /// `INVALID_URL` if the URL does not work on this operating system.
+    /// `INVALID_URL` if the URL does not work on this operating system; `INVALID_CONFIGURATION` for a regex or obfuscation
+    /// rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
         let agent = Arc::new(Agent::new(Arc::clone(&config))?);
@@ -91,6 +123,9 @@ impl TraceExporter {
     pub(crate) fn toward(config: Arc<Config>, destination: Arc<dyn Destination>) -> Result<Self, Error> {
         let health = Arc::new(Health::new(config.dogstatsd.clone()));
         let watch: Arc<dyn Watch> = health.clone();
+        for (variable, why) in &config.raw.skipped {
+            health.journal.note(Severity::Warning, format!("{variable} is left out: {why}"));
+        }
         let dispatcher = Dispatcher::new(config, destination, Vec::new(), watch)?;
         Ok(Self {
             dispatcher,

@@ -19,8 +19,8 @@ const BODY: &[u8] = b"\x91\x91\x80";
 fn client_with(url: &str, change: impl FnOnce(&mut RawConfig)) -> Client {
     let mut raw = RawConfig::default();
     raw.url = Some(url.to_owned());
-    raw.connect_timeout_ms = Some(500);
-    raw.send_timeout_ms = Some(300);
+    raw.connect_timeout = Some(Duration::from_millis(500));
+    raw.send_timeout = Some(Duration::from_millis(300));
     change(&mut raw);
     Client::new(&Config::new(raw).unwrap()).unwrap()
 }
@@ -279,7 +279,7 @@ fn an_answer_before_the_whole_body_was_read_is_heard() {
             [Step::Early(answer(413, &[], b"too big")), Step::EarlyAndStall(answer(413, &[], b"too big"))]
         {
             let agent = ScriptedAgent::start(transport, [step.clone()]);
-            let client = client_with(&agent.url, |raw| raw.send_timeout_ms = Some(5000));
+            let client = client_with(&agent.url, |raw| raw.send_timeout = Some(Duration::from_millis(5000)));
             let started = Instant::now();
             let e = send(&client, &big, 5000).unwrap_err();
             assert_eq!(e.status(), Some(413), "{step:?} on {transport:?}: {e}");
@@ -295,7 +295,7 @@ fn a_reset_in_the_body_is_tried_again_and_is_no_duplicate() {
     let big = vec![7u8; 8_000_000];
     for &transport in TRANSPORTS {
         let agent = ScriptedAgent::start(transport, [Step::ResetInBody]);
-        let client = client_with(&agent.url, |raw| raw.send_timeout_ms = Some(5000));
+        let client = client_with(&agent.url, |raw| raw.send_timeout = Some(Duration::from_millis(5000)));
         let reply = send(&client, &big, 8000).unwrap();
         assert_eq!((reply.attempts, reply.possibly_duplicated), (2, false), "{transport:?}");
     }
@@ -498,7 +498,7 @@ fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
             Some(tcp) => format!("http://{tcp}"),
             None => format!("unix://{}", path.display()),
         };
-        let client = client_with(&url, |raw| raw.connect_timeout_ms = Some(100));
+        let client = client_with(&url, |raw| raw.connect_timeout = Some(Duration::from_millis(100)));
         let started = Instant::now();
         let e = send(&client, BODY, 1000).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut, "{e}");
@@ -506,7 +506,8 @@ fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
         let most = Duration::from_secs(1) + patient(Duration::from_millis(500));
         assert!(started.elapsed() < most, "{:?}", started.elapsed());
 
-        let client = Arc::new(client_with(&url, |raw| raw.connect_timeout_ms = Some(20_000)));
+        let client =
+            Arc::new(client_with(&url, |raw| raw.connect_timeout = Some(Duration::from_millis(20_000))));
         let sender = {
             let client = Arc::clone(&client);
             std::thread::spawn(move || send(&client, BODY, 25_000).unwrap_err())
@@ -535,7 +536,9 @@ fn a_shutdown_interrupts_whatever_a_send_is_doing() {
             waits("backing off", vec![Step::Say(answer(429, &[("Retry-After", "20")], b""))], BODY),
         ] {
             let agent = ScriptedAgent::start(transport, script);
-            let client = Arc::new(client_with(&agent.url, |raw| raw.send_timeout_ms = Some(30_000)));
+            let client = Arc::new(client_with(&agent.url, |raw| {
+                raw.send_timeout = Some(Duration::from_millis(30_000))
+            }));
             let sender = {
                 let client = Arc::clone(&client);
                 std::thread::spawn(move || send(&client, body, 30_000).unwrap_err())

@@ -40,11 +40,11 @@ fn a_request_is_these_bytes_and_arrives_in_one_piece() {
     for &transport in TRANSPORTS {
         let agent = ScriptedAgent::start(transport, []);
         let mut raw = config(&agent.url);
-        raw.language = "java".into();
-        raw.language_version = "21".into();
-        raw.tracer_version = "1.2.3".into();
-        raw.container_id = "cid".into();
-        raw.headers = vec![("X-Mine".into(), "caf\u{e9}".into())];
+        raw.language = Some("java".into());
+        raw.language_version = Some("21".into());
+        raw.tracer_version = Some("1.2.3".into());
+        raw.container_id = Some("cid".into());
+        raw.header = vec![("X-Mine".into(), "caf\u{e9}".into())];
         let client = Client::new(&Config::new(raw).unwrap()).unwrap();
         let body = b"\x91\x90";
         for _ in 0..2 {
@@ -217,7 +217,7 @@ fn without_idle_connections_every_send_opens_its_own() {
 fn an_idle_connection_is_not_used_beyond_its_age() {
     let agent = ScriptedAgent::start(TRANSPORTS[0], []);
     let mut raw = config(&agent.url);
-    raw.max_idle_age_ms = Some(50);
+    raw.max_idle_age = Some(Duration::from_millis(50));
     let client = Client::new(&Config::new(raw).unwrap()).unwrap();
     client.send(&request(b"\x90")).unwrap();
     std::thread::sleep(Duration::from_millis(120));
@@ -250,8 +250,8 @@ fn info_is_read_with_the_callers_headers() {
         )
         .info_in_script();
         let mut raw = config(&agent.url);
-        raw.headers = vec![("X-Mine".into(), "v".into())];
-        raw.test_session_token = "tok".into();
+        raw.header = vec![("X-Mine".into(), "v".into())];
+        raw.test_session_token = Some("tok".into());
         let client = Client::new(&Config::new(raw).unwrap()).unwrap();
         let info = client.fetch_info(Duration::from_secs(1)).unwrap();
         assert_eq!(info.fields.version, "7.85.2");

@@ -524,7 +524,7 @@ fn lying_info(listen: Listen) -> Vec<Row> {
         let agent =
             ScriptedAgent::start(listen, std::iter::repeat_n(say(404, "404 page not found"), not_found));
         agent.set_info(info);
-        let e = builder(&agent.url).output_format_auto().build().unwrap();
+        let e = builder(&agent.url).output_format(OutputFormat::AUTO).build().unwrap();
         let _ = e.await_agent(Duration::from_millis(300));
         let started = Instant::now();
         for _ in 0..5 {

@@ -22,10 +22,10 @@ use crate::account::{Account, Counts, Effort, Entry, Fate, Later, Outcome, Past,
 use crate::convert::Workspace;
 use crate::destination::{Reply, Request};
 use crate::error::{Error, ErrorKind};
+use crate::pipeline::Compiled;
 use crate::settings::{Config, Metadata};
 use crate::stats::Concentrator;
 use crate::time::Clock;
-use crate::trace::Filters;
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ pub(crate) struct Dispatcher {
     /// Where spans are counted while stats are on.
     pub(crate) concentrator: Option<Arc<Concentrator>>,
     /// The caller's filters, ready to use.
-    pub(super) own_filters: Filters,
+    pub(super) compiled: Compiled,
     pub(super) watch: Arc<dyn Watch>,
     /// Held while stats are sent.
     pub(super) stats_turn: Mutex<()>,
@@ -312,7 +312,7 @@ impl Dispatcher {
     /// What ways are made from.
     pub(super) fn grounds<'a>(&'a self, metadata: &'a Arc<Metadata>) -> Grounds<'a> {
         let concentrator = self.concentrator.as_ref();
-        Grounds { config: &self.config, metadata, own: &self.own_filters, concentrator }
+        Grounds { config: &self.config, metadata, compiled: &self.compiled, concentrator }
     }
 
     /// A reply without a request.

@@ -9,10 +9,9 @@ use super::watch::Watch;
 use crate::account::{Account, Counts, DropReason};
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind};
-use crate::pipeline;
-use crate::regexes::Budget;
+use crate::pipeline::Compiled;
 use crate::settings::{Config, InputFormat};
-use crate::stats::Concentrator;
+use crate::stats::{Clock as StatsClock, Concentrator};
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, Weak};
@@ -36,25 +35,27 @@ impl Dispatcher {
     /// Opens nothing and waits for nothing; asks what the destinations offer on a thread of its own.
     ///
     /// # Errors
-    /// `INVALID_CONFIGURATION` if the spool cannot be opened.
+    /// `INVALID_CONFIGURATION` if the spool cannot be opened, or a text in the settings cannot be used.
     pub(crate) fn new(
         config: Arc<Config>,
         first: Arc<dyn Destination>,
         others: Vec<Arc<dyn Destination>>,
         watch: Arc<dyn Watch>,
     ) -> Result<Arc<Self>, Error> {
+        let compiled = Compiled::new(&config)?;
         let account = Arc::new(Account::default());
         let v04 = config.input_format == InputFormat::V04;
         let queue = Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)?);
-        let concentrator =
-            config.stats.as_ref().map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, s.clock)));
+        let concentrator = config
+            .stats
+            .as_ref()
+            .map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, StatsClock::of(s.replay))));
         let clock = Clock::default();
         let metadata = Arc::new(config.metadata.clone());
-        let own_filters = pipeline::filters(&config.filters, Budget::unbounded()).0;
         let grounds = Grounds {
             config: &config,
             metadata: &metadata,
-            own: &own_filters,
+            compiled: &compiled,
             concentrator: concentrator.as_ref(),
         };
         let target = |destination| Target::new(destination, grounds, &clock);
@@ -66,7 +67,7 @@ impl Dispatcher {
             queue,
             targets,
             concentrator,
-            own_filters,
+            compiled,
             watch,
             stats_turn: Mutex::default(),
             tasks: Tasks::default(),

@@ -5,10 +5,10 @@ use super::discovery::Discovery;
 use super::presence::Presence;
 use super::way::Way;
 use crate::destination::Destination;
+use crate::pipeline::Compiled;
 use crate::settings::{Config, Metadata};
 use crate::stats::Concentrator;
 use crate::time::Clock;
-use crate::trace::Filters;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub(crate) struct Target {
 pub(crate) struct Grounds<'a> {
     pub(crate) config: &'a Config,
     pub(crate) metadata: &'a Arc<Metadata>,
-    /// The caller's filters, ready to use.
-    pub(crate) own: &'a Filters,
+    /// The caller's filters and obfuscation, ready to use.
+    pub(crate) compiled: &'a Compiled,
     pub(crate) concentrator: Option<&'a Arc<Concentrator>>,
 }
 

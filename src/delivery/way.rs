@@ -6,7 +6,7 @@ use crate::destination::{Offer, StatsOffer};
 use crate::pipeline::stats_resources::{OBFUSCATION_VERSION, Terms};
 use crate::pipeline::{self, Plan, Stats};
 use crate::regexes::Budget;
-use crate::settings::{AGENT_FILTER_BYTES, AGENT_FILTER_RULES, Metadata};
+use crate::settings::Metadata;
 use std::sync::Arc;
 
 /// How payloads go out.
@@ -25,7 +25,7 @@ pub(crate) struct Way {
 impl Way {
     /// The way for these settings and this offer. What `before` has in common with it is not made again.
     pub(crate) fn new(grounds: Grounds<'_>, offer: Arc<Offer>, before: Option<&Way>) -> Self {
-        let Grounds { config, metadata, own, concentrator } = grounds;
+        let Grounds { config, metadata, compiled, concentrator } = grounds;
         let stats = match (&config.stats, concentrator, &offer.stats) {
             (Some(settings), Some(concentrator), Some(said)) => Some(Stats {
                 settings,
@@ -43,13 +43,13 @@ impl Way {
         let (filters, unusable) = match same {
             Some(before) => (before.plan.filters.clone(), before.unusable.clone()),
             None if takes_filters => {
-                let budget = Budget::new(AGENT_FILTER_RULES, AGENT_FILTER_BYTES);
+                let budget = Budget::new(config.agent_filter_rules, config.agent_filter_bytes);
                 let (theirs, unusable) = pipeline::filters(&offer.filters, budget);
-                (own.and(&theirs), unusable)
+                (compiled.filters.and(&theirs), unusable)
             }
-            None => (own.clone(), Vec::new()),
+            None => (compiled.filters.clone(), Vec::new()),
         };
-        let plan = Plan::new(config, offer.format.clone(), stats.as_ref(), filters);
+        let plan = Plan::new(config, compiled, offer.format.clone(), stats.as_ref(), filters);
         Self { plan, offer, metadata: Arc::clone(metadata), unusable, takes_filters }
     }
 }
@@ -64,8 +64,8 @@ fn terms(said: &StatsOffer) -> Option<Terms<'_>> {
 mod tests {
     use super::*;
     use crate::destination::Limit;
+    use crate::pipeline::Compiled;
     use crate::settings::{Config, FilterRules, OutputFormat, RawConfig};
-    use crate::trace::Filters;
 
     fn offer(filters: FilterRules) -> Arc<Offer> {
         Arc::new(Offer {
@@ -91,10 +91,11 @@ mod tests {
             ..FilterRules::default()
         };
         for on in [false, true] {
-            let config = Config::new(RawConfig { agent_filters: on, ..RawConfig::default() }).unwrap();
+            let config = Config::new(RawConfig { agent_filters: Some(on), ..RawConfig::default() }).unwrap();
             let metadata = Arc::default();
-            let own = Filters::default();
-            let grounds = Grounds { config: &config, metadata: &metadata, own: &own, concentrator: None };
+            let compiled = Compiled::default();
+            let grounds =
+                Grounds { config: &config, metadata: &metadata, compiled: &compiled, concentrator: None };
             let way = Way::new(grounds, offer(rules.clone()), None);
             assert_eq!(way.plan.filters.is_empty(), !on);
             assert_eq!(way.unusable.len(), usize::from(on), "{:?}", way.unusable);

@@ -7,9 +7,10 @@ use crate::delivery::target::{Grounds, Target};
 use crate::error::{Error, ErrorKind};
 use crate::exporter::TraceExporter;
 use crate::format::{Encoder, Encoding, Lost};
+use crate::pipeline::Compiled;
 use crate::settings::{Builder, Config, FilterRules, Metadata};
 use crate::time::Clock;
-use crate::trace::{ChunkState, Filters, Payload};
+use crate::trace::{ChunkState, Payload};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -200,8 +201,9 @@ fn a_destination_can_be_replaced_while_sends_run() {
         .collect();
     let destination: Arc<dyn Destination> = new.clone();
     let metadata = Arc::new(Metadata::default());
-    let own = Filters::default();
-    let grounds = Grounds { config: e.config(), metadata: &metadata, own: &own, concentrator: None };
+    let compiled = Compiled::default();
+    let grounds =
+        Grounds { config: e.config(), metadata: &metadata, compiled: &compiled, concentrator: None };
     let target = Target::new(destination, grounds, &Clock::default());
     let targets = &e.dispatcher.targets;
     let was = targets.replace(&targets.first(), Arc::clone(&target)).unwrap();

@@ -7,8 +7,7 @@ use crate::delivery::dispatch::Dispatcher;
 use crate::destination::{Limit, Offer};
 use crate::error::Error;
 use crate::normalize::Reason;
-use crate::settings::{Config, OutputFormat, RawConfig};
-use crate::trace::OnMalformed;
+use crate::settings::{Config, OutputFormat};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +22,7 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         "version": env!("CARGO_PKG_VERSION"),
         "closed": closed,
         "configuration": configuration(&d.config),
+        "skipped": skipped(&d.config),
         "agent": {
             "url": &**target.destination.address(),
             "state": state.condition.name(),
@@ -118,10 +118,6 @@ fn seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as f64 / 1000.0
 }
 
-fn name(format: OutputFormat) -> &'static str {
-    OutputFormat::ALL.iter().find(|(_, f)| *f == format).map_or("", |(name, _)| name)
-}
-
 fn format_name(offer: &Offer) -> &'static str {
     let named = OutputFormat::ALL.iter().find(|(_, format)| format.path() == offer.endpoint);
     named.map_or(offer.format.name(), |(name, _)| name)
@@ -164,166 +160,47 @@ fn counts(c: Counts) -> Value {
 
 /// Every setting with its value and where that comes from.
 fn configuration(c: &Config) -> Value {
-    let (given, defaults) = (fields(&c.raw), fields(&RawConfig::default()));
     let mut out = Map::new();
-    for (setting, value) in effective(c) {
-        let field = raw_field(setting);
+    for (setting, set, value) in c.rows() {
         let origin =
             c.raw.origins.iter().find(|(name, _)| name == setting).map(|(_, origin)| origin.as_str());
-        let set = given.get(field.as_str()) != defaults.get(field.as_str());
         let source = origin.unwrap_or(if set { "set" } else { "default" });
         out.insert(setting.to_owned(), json!({ "value": value, "source": source }));
     }
     Value::Object(out)
 }
 
-fn fields(raw: &RawConfig) -> Map<String, Value> {
-    match serde_json::to_value(raw) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
-/// The name that a setting has in [`RawConfig`]: snake case, with the unit of durations and the plural of lists.
-fn raw_field(setting: &str) -> String {
-    let mut field = String::new();
-    for c in setting.chars() {
-        if c.is_ascii_uppercase() {
-            field.push('_');
-        }
-        field.push(c.to_ascii_lowercase());
-    }
-    match setting {
-        "connectTimeout" | "sendTimeout" | "sendBudget" | "maxIdleAge" | "closeTimeout" | "computeStats"
-        | "batchAge" | "asyncBudget" | "blockWait" => field + "_ms",
-        "peerTag" | "additionalMetricTag" | "requireTag" | "rejectTag" | "ignoreResource" | "header" => {
-            field + "s"
-        }
-        "requireTagRegex" | "rejectTagRegex" => field + "es",
-        _ => field,
-    }
-}
-
-fn effective(c: &Config) -> Vec<(&'static str, Value)> {
-    let ms = |d: Duration| Value::String(format!("{} ms", d.as_millis()));
-    let m = &c.metadata;
-    let hidden = |name: &str| format!("{name}: ***");
-    vec![
-        ("url", json!(c.url.to_string())),
-        ("service", json!(m.service)),
-        ("env", json!(m.env)),
-        ("version", json!(m.version)),
-        ("hostname", json!(m.hostname)),
-        ("language", json!(m.language)),
-        ("languageVersion", json!(m.language_version)),
-        ("languageInterpreter", json!(m.language_interpreter)),
-        ("languageVendor", json!(m.language_vendor)),
-        ("tracerVersion", json!(m.tracer_version)),
-        ("runtimeId", json!(m.runtime_id)),
-        ("containerId", json!(m.container_id)),
-        ("entityId", json!(m.entity_id)),
-        ("externalEnv", json!(m.external_env)),
-        ("detectContainer", json!(c.detect_container)),
-        ("gitCommitSha", json!(m.git_commit_sha)),
-        ("processTags", json!(m.process_tags)),
-        ("clientComputedStats", json!(c.client_computed_stats)),
-        ("clientComputedTopLevel", json!(c.client_computed_top_level)),
-        ("connectTimeout", ms(c.connect_timeout)),
-        ("sendTimeout", ms(c.send_timeout)),
-        ("sendBudget", ms(c.send_budget)),
-        ("maxRequestBytes", json!(c.max_request_bytes)),
-        ("maxIdleConnections", json!(c.max_idle_connections)),
-        ("maxIdleAge", ms(c.max_idle_age)),
-        ("closeTimeout", ms(c.close_timeout)),
-        ("header", json!(c.headers.iter().map(|(name, _)| hidden(name)).collect::<Vec<_>>())),
-        ("testSessionToken", json!(if c.test_session_token.is_empty() { "" } else { "***" })),
-        ("inputFormat", json!(c.raw.input_format.as_deref().unwrap_or("V04"))),
-        (
-            "outputFormat",
-            json!(if c.output_auto { crate::settings::OUTPUT_AUTO } else { name(c.output_format) }),
-        ),
-        (
-            "onMalformed",
-            json!(match c.on_malformed {
-                OnMalformed::Repair => "REPAIR",
-                OnMalformed::Drop => "DROP",
-                OnMalformed::Fail => "FAIL",
-            }),
-        ),
-        ("computeTopLevel", json!(c.compute_top_level)),
-        ("dropP0", json!(c.drop_p0.unwrap_or(c.stats.is_some()))),
-        ("requireTag", json!(c.filters.require)),
-        ("rejectTag", json!(c.filters.reject)),
-        ("requireTagRegex", json!(c.filters.require_regex)),
-        ("rejectTagRegex", json!(c.filters.reject_regex)),
-        ("ignoreResource", json!(c.filters.ignore_resources)),
-        ("discovery", json!(c.discovery)),
-        ("agentFilters", json!(c.agent_filters)),
-        ("computeStats", c.stats.as_ref().map_or(Value::Null, |s| ms(s.bucket))),
-        ("statsReplay", json!(c.raw.stats_replay)),
-        (
-            "statsLimits",
-            json!(c.stats.as_ref().map(|s| {
-                let l = s.limits;
-                [l.whole_key, l.resource, l.http_endpoint, l.peer_tags, l.additional_tags]
-            })),
-        ),
-        ("obfuscateStats", json!(c.stats.as_ref().is_some_and(|s| s.obfuscate))),
-        ("peerTag", json!(c.raw.peer_tags)),
-        ("additionalMetricTag", json!(c.raw.additional_metric_tags)),
-        ("normalize", json!(c.normalize)),
-        ("obfuscate", json!(c.obfuscator.is_some())),
-        ("obfuscation", json!(c.raw.obfuscation)),
-        ("obfuscationEnvironment", json!(c.raw.obfuscation_environment)),
-        ("queueBytes", json!(c.queue.bytes)),
-        ("queuePayloads", json!(c.queue.payloads)),
-        ("senders", json!(c.queue.senders)),
-        ("batchBytes", json!(c.queue.batch_bytes)),
-        ("batchAge", ms(c.queue.batch_age)),
-        ("asyncBudget", ms(c.queue.budget)),
-        ("overflow", json!(c.raw.overflow.as_deref().unwrap_or("DROP_NEWEST"))),
-        ("blockWait", ms(c.queue.block_wait)),
-        ("spool", json!(c.raw.spool)),
-        ("spoolBytes", json!(c.raw.spool_bytes)),
-        ("dogstatsd", json!(c.dogstatsd.as_ref().map(ToString::to_string))),
-    ]
+/// What was left out of the environment, and why.
+fn skipped(c: &Config) -> Value {
+    c.raw.skipped.iter().map(|(variable, why)| json!({ "variable": variable, "why": why })).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_setting_is_explained() {
-        let config = Config::new(RawConfig::default()).unwrap();
-        let explained: Vec<String> = effective(&config).iter().map(|(name, _)| raw_field(name)).collect();
-        let defaults = fields(&RawConfig::default());
-        for field in defaults.keys().filter(|f| *f != "origins") {
-            assert!(explained.contains(field), "{field} is missing");
-        }
-        for field in &explained {
-            assert!(defaults.contains_key(field), "{field} is no field of RawConfig");
-        }
-    }
+    use crate::settings::Builder;
 
     #[test]
     fn settings_say_where_they_come_from_and_hide_secrets() {
-        let raw = RawConfig {
-            service: "shop".into(),
-            send_budget_ms: Some(10_000),
-            env: "prod".into(),
-            headers: vec![("X-Key".into(), "s3cret".into())],
-            test_session_token: "s3cret".into(),
-            origins: vec![("env".into(), "DD_ENV".into())],
-            ..RawConfig::default()
-        };
+        let rules = r#"{"replace_tags":[{"name":"*","pattern":"s3cret","repl":"?"}]}"#;
+        let mut raw = Builder::default()
+            .url("http://agent:1/s3cret")
+            .service("shop")
+            .send_budget(Duration::from_secs(10))
+            .env("prod")
+            .header("X-Key", "s3cret")
+            .test_session_token("s3cret")
+            .obfuscation(rules)
+            .obfuscation_environment([("DD_APM_REPLACE_TAGS".to_owned(), "s3cret".to_owned())])
+            .into_raw();
+        raw.origins = vec![("env".into(), "DD_ENV".into())];
         let all = configuration(&Config::new(raw).unwrap());
         for (setting, source, value) in [
             ("service", "set", json!("shop")),
             ("env", "DD_ENV", json!("prod")),
             ("sendBudget", "set", json!("10000 ms")),
             ("sendTimeout", "default", json!("10000 ms")),
-            ("url", "default", json!("http://127.0.0.1:8126")),
+            ("url", "set", json!("http://agent:1/***")),
             ("header", "set", json!(["X-Key: ***"])),
         ] {
             assert_eq!(all[setting], json!({ "value": value, "source": source }), "{setting}");

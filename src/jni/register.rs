@@ -94,7 +94,11 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
         native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
         native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),
-        native!("nativeCheckRegex", "([B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeCheckRegex),
+        native!(
+            "nativeCheckSetting",
+            "([B)[B",
+            tool::Java_com_datadog_pipeline_TraceExporter_nativeCheckSetting
+        ),
     ];
     // SAFETY: see `native!`.
     unsafe { env.register_native_methods(&class, &methods) }

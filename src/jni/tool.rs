@@ -1,9 +1,10 @@
-//! What needs no exporter: conversions for the JAR as a tool, the check of a regex for the builder.
+//! What needs no exporter: conversions for the JAR as a tool, the check of one setting for the builder.
 
 use super::boundary::{Failure, enter};
 use super::java;
 use crate::convert::{Conversion, convert};
-use crate::regexes;
+use crate::exporter;
+use crate::settings::RawConfig;
 use jni::EnvUnowned;
 use jni::objects::{JByteArray, JClass};
 
@@ -31,22 +32,19 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
     })
 }
 
-/// Why a regex cannot be used, empty if it can. The regex is UTF-8.
+/// Why a setting cannot be used, empty if it can. `settings` is a map with that one setting, as `nativeCreate` takes it.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckRegex<'l>(
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSetting<'l>(
     env: EnvUnowned<'l>,
     class: JClass<'l>,
-    regex: JByteArray<'l>,
+    settings: JByteArray<'l>,
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
-        if regex.is_null() {
-            return Err(Failure::Null("regex"));
+        if settings.is_null() {
+            return Err(Failure::Null("settings"));
         }
-        let regex = env.convert_byte_array(&regex)?;
-        let why = match std::str::from_utf8(&regex) {
-            Ok(regex) => regexes::check(regex).err().unwrap_or_default(),
-            Err(_) => "it is not UTF-8".to_owned(),
-        };
-        java::byte_array(env, why.as_bytes())
+        let raw = RawConfig::from_msgpack(&env.convert_byte_array(&settings)?)?;
+        let why = exporter::check(raw).err();
+        java::byte_array(env, why.as_ref().map_or("", |why| why.message()).as_bytes())
     })
 }

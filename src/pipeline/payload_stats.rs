@@ -1,13 +1,14 @@
 //! Stats of payloads without an exporter.
 
 use super::stats_resources::Terms;
-use super::{Plan, Stats, Workspace};
+use super::{Compiled, Plan, Stats, Workspace};
 use crate::error::{Error, ErrorKind};
 use crate::format;
 use crate::settings::{Config, Metadata, RawConfig};
-use crate::stats::{Concentrator, StatsReport};
+use crate::stats::{Clock, Concentrator, StatsReport};
 use crate::trace::Filters;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Stats of payloads (msgpack v0.4) without an exporter: for tools.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ impl PayloadStats {
     /// None that a caller could cause.
     pub fn new(now: bool, obfuscate: bool) -> Result<Self, Error> {
         let raw = RawConfig {
-            compute_stats_ms: Some(10_000),
-            stats_replay: !now,
+            compute_stats: Some(Duration::from_secs(10)),
+            stats_replay: Some(!now),
             on_malformed: Some("FAIL".to_owned()),
             ..RawConfig::default()
         };
@@ -34,10 +35,12 @@ impl PayloadStats {
         let Some(settings) = &config.stats else {
             return Err(Error::new(ErrorKind::Internal, "stats are not computed"));
         };
-        let concentrator = Arc::new(Concentrator::new(settings.bucket, settings.limits, settings.clock));
+        let concentrator =
+            Arc::new(Concentrator::new(settings.bucket, settings.limits, Clock::of(settings.replay)));
         let terms = obfuscate.then(Terms::default);
         let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[], terms };
-        let plan = Plan::new(&config, format::scanned(), Some(&stats), Filters::default());
+        let none = Compiled::default();
+        let plan = Plan::new(&config, &none, format::scanned(), Some(&stats), Filters::default());
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }
 

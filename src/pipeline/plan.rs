@@ -1,6 +1,7 @@
 //! Which stages run for one output format, and what they need to know. Put together when settings or the agent's offer
 //! change, not for a payload.
 
+use super::Compiled;
 use super::stats_resources::{self, Terms};
 use crate::error::{Error, ErrorKind};
 use crate::format::{self, Encoding};
@@ -68,6 +69,7 @@ impl Plan {
     /// also put together while somebody waits for it.
     pub(crate) fn new(
         config: &Config,
+        compiled: &Compiled,
         format: impl Into<Encoding>,
         stats: Option<&Stats<'_>>,
         filters: Filters,
@@ -78,10 +80,10 @@ impl Plan {
         let mark =
             !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
         let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
-        let rewriter = Rewriter::new(normalizer, config.obfuscator.clone());
+        let rewriter = Rewriter::new(normalizer, compiled.obfuscator.clone());
         let mut interest =
             if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
-        let stats = stats.map(|stats| stats.stage(config.obfuscator.as_deref(), &mut interest));
+        let stats = stats.map(|stats| stats.stage(compiled.obfuscator.as_deref(), &mut interest));
         if stats.is_some() {
             interest = interest.slots(STATS_SLOTS);
         }

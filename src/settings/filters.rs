@@ -1,12 +1,6 @@
 //! Rules of trace filters as text. `trace` makes them ready to use.
 
 use crate::error::{Error, ErrorKind};
-use crate::regexes;
-
-/// The most rules of an agent's `/info` that are used; the agent itself has no bound.
-pub const AGENT_FILTER_RULES: usize = 1_000;
-/// The most memory that the compiled regexes of an agent's `/info` may take together; a single one takes a sixteenth of it.
-pub const AGENT_FILTER_BYTES: usize = 16 << 20;
 
 /// Rules as text, as `/info` or the caller gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +60,7 @@ impl FilterRules {
     }
 
     /// The lists, with the setters that fill them and whether their values are regexes.
-    fn lists(&self) -> [(&'static str, &[String], bool); 5] {
+    pub(crate) fn lists(&self) -> [(&'static str, &[String], bool); 5] {
         [
             ("requireTag", &self.require, false),
             ("rejectTag", &self.reject, false),
@@ -74,29 +68,6 @@ impl FilterRules {
             ("rejectTagRegex", &self.reject_regex, true),
             ("ignoreResource", &self.ignore_resources, true),
         ]
-    }
-
-    /// Whether every rule can be used.
-    ///
-    /// # Errors
-    /// `InvalidConfiguration`; the message names the setter and the rule.
-    pub fn check(&self) -> Result<(), Error> {
-        for (setter, rules, regex) in self.lists() {
-            for rule in rules {
-                let checked = match setter {
-                    "ignoreResource" => regexes::check(rule),
-                    _ => match (Self::split(rule), regex) {
-                        (Ok((_, Some(value))), true) => regexes::check(value),
-                        (read, _) => read.map(drop).map_err(str::to_owned),
-                    },
-                };
-                checked.map_err(|why| {
-                    let text = format!("{setter}: the rule {rule:?} cannot be used: {why}");
-                    Error::new(ErrorKind::InvalidConfiguration, text)
-                })?;
-            }
-        }
-        Ok(())
     }
 
     /// The key and the value of a rule about a tag: cut at the first colon, trimmed; without a value any will do.

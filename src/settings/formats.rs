@@ -41,6 +41,10 @@ impl OutputFormat {
     pub const ALL: [(&'static str, OutputFormat); 3] =
         [("V04", Self::V04), ("V05", Self::V05), ("V1", Self::V1)];
 
+    /// For [`Builder::output_format`](super::Builder::output_format): the best format that the agent offers, v1 where
+    /// `/info` lists it, else v0.4. (v0.5 is never chosen: it cannot carry everything that v0.4 does.)
+    pub const AUTO: OutputChoice = OutputChoice::Auto;
+
     /// The agent's endpoint.
     pub fn path(self) -> &'static str {
         match self {
@@ -48,5 +52,30 @@ impl OutputFormat {
             Self::V05 => "/v0.5/traces",
             Self::V1 => "/v1.0/traces",
         }
+    }
+}
+
+/// What goes to the agent, or that the agent's offer decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputChoice {
+    /// This format.
+    Of(OutputFormat),
+    /// See [`OutputFormat::AUTO`].
+    Auto,
+}
+
+impl OutputChoice {
+    /// The names in settings.
+    pub const ALL: [(&'static str, OutputChoice); 4] = [
+        ("V04", Self::Of(OutputFormat::V04)),
+        ("V05", Self::Of(OutputFormat::V05)),
+        ("V1", Self::Of(OutputFormat::V1)),
+        ("AUTO", Self::Auto),
+    ];
+}
+
+impl From<OutputFormat> for OutputChoice {
+    fn from(format: OutputFormat) -> Self {
+        Self::Of(format)
     }
 }

@@ -1,128 +1,47 @@
 //! Settings: what callers hand in ([`RawConfig`]) and what the exporter works with ([`Config`], valid by construction).
 //!
-//! This is the only home of defaults. Nothing is inferred: a setting that nobody made is absent or has the default named
-//! here. Java hands over one msgpack map that serde reads into [`RawConfig`]; unknown fields are errors, so a JAR and a
-//! library that do not belong together say so at `build`.
+//! `table.toml` is the only home of a setting: its name, range, default and sentence. From it `scripts/settings` makes
+//! `raw.rs`, `config.rs` and `setters.rs`, the Java builder and `docs/settings.md`. Nothing is inferred: a setting that nobody
+//! made is absent or has the default named there. Java hands over one msgpack map that serde reads into [`RawConfig`];
+//! unknown fields are errors, so a JAR and a library that do not belong together say so at `build`.
+//!
+//! Settings are plain values. Regexes and obfuscation rules are texts here; who uses them makes them ready.
 
 mod builder;
+mod check;
+mod config;
 mod conversion;
+pub(crate) mod environment;
 mod filters;
 mod formats;
 mod on_malformed;
-mod queue;
-mod stats;
+mod overflow;
+mod pairs;
+mod raw;
+mod setters;
+pub(crate) mod shown;
+mod stats_limits;
 mod statsd_url;
 mod url;
 
 pub use builder::Builder;
+pub use config::{Config, Metadata, QueueSettings, StatsSettings};
 pub use conversion::Conversion;
-pub use filters::{AGENT_FILTER_BYTES, AGENT_FILTER_RULES, FilterRules};
-pub use formats::{InputFormat, OutputFormat};
+pub use environment::BadValues;
+pub use filters::FilterRules;
+pub use formats::{InputFormat, OutputChoice, OutputFormat};
 pub use on_malformed::OnMalformed;
-pub use queue::{Overflow, QueueSettings};
-pub use stats::StatsSettings;
+pub use overflow::Overflow;
+pub use raw::RawConfig;
+pub use stats_limits::StatsLimits;
 pub use statsd_url::StatsdUrl;
 pub use url::AgentUrl;
 
 use crate::error::{Error, ErrorKind};
-use crate::obfuscate::{ObfuscationConfig, Obfuscator};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the agent is when nobody says.
-pub const DEFAULT_URL: &str = "http://127.0.0.1:8126";
-/// Default limit of opening one connection.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Default limit of one attempt, connecting included.
-pub const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Default limit of one synchronous send, retries and waiting included.
-pub const DEFAULT_SEND_BUDGET: Duration = Duration::from_secs(10);
-/// How many idle connections are kept by default.
-pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 1;
-/// How long an idle connection is kept by default.
-pub const DEFAULT_MAX_IDLE_AGE: Duration = Duration::from_secs(10);
-/// Default limit of `close`.
-pub const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
-/// A limit of requests below this would leave no room for a trace.
-pub const LEAST_REQUEST_BYTES: u64 = 1024;
-/// The value of `outputFormat` that leaves the choice to what the agent offers.
-pub const OUTPUT_AUTO: &str = "AUTO";
 /// No time limit may be longer.
 pub const MAX_DURATION: Duration = Duration::from_secs(600);
-
-/// What a caller hands in: every field optional, nothing checked. Times are milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-#[allow(missing_docs)] // the fields are the setters of `Builder`, documented there
-pub struct RawConfig {
-    pub url: Option<String>,
-    pub service: String,
-    pub env: String,
-    pub version: String,
-    pub hostname: String,
-    pub language: String,
-    pub language_version: String,
-    pub language_interpreter: String,
-    pub language_vendor: String,
-    pub tracer_version: String,
-    pub runtime_id: Option<String>,
-    pub container_id: String,
-    pub entity_id: String,
-    pub external_env: String,
-    pub detect_container: bool,
-    pub git_commit_sha: String,
-    pub process_tags: String,
-    pub client_computed_stats: bool,
-    pub client_computed_top_level: bool,
-    pub connect_timeout_ms: Option<u64>,
-    pub send_timeout_ms: Option<u64>,
-    pub send_budget_ms: Option<u64>,
-    pub max_request_bytes: Option<u64>,
-    pub max_idle_connections: Option<u32>,
-    pub max_idle_age_ms: Option<u64>,
-    pub close_timeout_ms: Option<u64>,
-    pub headers: Vec<(String, String)>,
-    pub test_session_token: String,
-    pub input_format: Option<String>,
-    pub output_format: Option<String>,
-    pub on_malformed: Option<String>,
-    pub compute_top_level: bool,
-    pub drop_p0: Option<bool>,
-    pub require_tags: Vec<String>,
-    pub reject_tags: Vec<String>,
-    pub require_tag_regexes: Vec<String>,
-    pub reject_tag_regexes: Vec<String>,
-    pub ignore_resources: Vec<String>,
-    pub discovery: Option<bool>,
-    pub agent_filters: bool,
-    pub compute_stats_ms: Option<u64>,
-    pub stats_replay: bool,
-    pub peer_tags: Vec<String>,
-    pub additional_metric_tags: Vec<String>,
-    pub stats_limits: Option<[u32; 5]>,
-    pub obfuscate_stats: Option<bool>,
-    pub normalize: Option<bool>,
-    pub obfuscate: Option<bool>,
-    pub obfuscation: Option<String>,
-    /// Variables and their values; counts where `obfuscation` was not set.
-    pub obfuscation_environment: Vec<(String, String)>,
-    pub dogstatsd: String,
-    pub queue_bytes: Option<u64>,
-    pub queue_payloads: Option<u32>,
-    pub senders: Option<u32>,
-    pub batch_bytes: Option<u64>,
-    pub batch_age_ms: Option<u64>,
-    pub async_budget_ms: Option<u64>,
-    pub overflow: Option<String>,
-    pub block_wait_ms: Option<u64>,
-    /// A directory.
-    pub spool: Option<String>,
-    pub spool_bytes: Option<u64>,
-    /// Where a setting was taken from if not from a setter, as pairs of setting and origin; only shown by `explain`.
-    pub origins: Vec<(String, String)>,
-}
 
 impl RawConfig {
     /// Reads the msgpack map that Java hands over.
@@ -136,266 +55,18 @@ impl RawConfig {
     }
 }
 
-/// Checked settings. Made by [`Config::new`], never changed afterwards.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // one line per field would repeat `Builder`
-pub struct Config {
-    pub url: AgentUrl,
-    pub metadata: Metadata,
-    pub detect_container: bool,
-    pub client_computed_stats: bool,
-    pub client_computed_top_level: bool,
-    pub connect_timeout: Duration,
-    pub send_timeout: Duration,
-    pub send_budget: Duration,
-    /// The caller's own limit, below that of the agent.
-    pub max_request_bytes: Option<usize>,
-    pub max_idle_connections: usize,
-    pub max_idle_age: Duration,
-    pub close_timeout: Duration,
-    pub headers: Vec<(String, String)>,
-    pub test_session_token: String,
-    pub input_format: InputFormat,
-    pub output_format: OutputFormat,
-    pub on_malformed: OnMalformed,
-    pub compute_top_level: bool,
-    /// `None`: while stats are computed.
-    pub drop_p0: Option<bool>,
-    pub filters: FilterRules,
-    /// The best format that the agent offers is used instead of `output_format`.
-    pub output_auto: bool,
-    pub discovery: bool,
-    pub agent_filters: bool,
-    /// Stats are computed while the agent takes them.
-    pub stats: Option<StatsSettings>,
-    pub normalize: bool,
-    /// What hides secrets, if anything shall.
-    pub obfuscator: Option<Arc<Obfuscator>>,
-    pub dogstatsd: Option<StatsdUrl>,
-    /// The asynchronous interface.
-    pub queue: QueueSettings,
-    /// What the caller handed in.
-    pub raw: RawConfig,
-}
-
-/// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // see `Builder`
-pub struct Metadata {
-    pub service: String,
-    pub env: String,
-    pub version: String,
-    pub hostname: String,
-    pub language: String,
-    pub language_version: String,
-    pub language_interpreter: String,
-    pub language_vendor: String,
-    pub tracer_version: String,
-    pub runtime_id: String,
-    pub container_id: String,
-    pub entity_id: String,
-    pub external_env: String,
-    pub git_commit_sha: String,
-    pub process_tags: String,
-}
-
 impl Metadata {
     /// The same process but for its id.
     pub(crate) fn with_new_runtime_id(&self) -> Self {
-        Self { runtime_id: random_uuid(), ..self.clone() }
+        Self { runtime_id: check::random_uuid(), ..self.clone() }
     }
 }
 
 impl Config {
-    /// Checks `raw` and fills in the defaults.
-    ///
-    /// # Errors
-    /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting and its range.
-    pub fn new(raw: RawConfig) -> Result<Self, Error> {
-        let as_given = raw.clone();
-        for (name, value) in &raw.headers {
-            check_header(name, value)?;
-        }
-        for (setting, value) in [
-            ("language", &raw.language),
-            ("languageVersion", &raw.language_version),
-            ("languageInterpreter", &raw.language_interpreter),
-            ("languageVendor", &raw.language_vendor),
-            ("tracerVersion", &raw.tracer_version),
-            ("containerId", &raw.container_id),
-            ("entityId", &raw.entity_id),
-            ("externalEnv", &raw.external_env),
-            ("testSessionToken", &raw.test_session_token),
-        ] {
-            if !is_header_value(value) {
-                return Err(invalid(format!(
-                    "{setting} goes into an HTTP header and must not have control characters"
-                )));
-            }
-        }
-        Ok(Self {
-            url: AgentUrl::parse(raw.url.as_deref().unwrap_or(DEFAULT_URL))?,
-            metadata: Metadata {
-                service: raw.service,
-                env: raw.env,
-                version: raw.version,
-                hostname: raw.hostname,
-                language: raw.language,
-                language_version: raw.language_version,
-                language_interpreter: raw.language_interpreter,
-                language_vendor: raw.language_vendor,
-                tracer_version: raw.tracer_version,
-                runtime_id: raw.runtime_id.filter(|id| !id.is_empty()).unwrap_or_else(random_uuid),
-                container_id: raw.container_id,
-                entity_id: raw.entity_id,
-                external_env: raw.external_env,
-                git_commit_sha: raw.git_commit_sha,
-                process_tags: raw.process_tags,
-            },
-            detect_container: raw.detect_container,
-            client_computed_stats: raw.client_computed_stats,
-            client_computed_top_level: raw.client_computed_top_level,
-            connect_timeout: duration("connectTimeout", raw.connect_timeout_ms, DEFAULT_CONNECT_TIMEOUT)?,
-            send_timeout: duration("sendTimeout", raw.send_timeout_ms, DEFAULT_SEND_TIMEOUT)?,
-            send_budget: duration("sendBudget", raw.send_budget_ms, DEFAULT_SEND_BUDGET)?,
-            max_request_bytes: match raw.max_request_bytes {
-                Some(n) if n < LEAST_REQUEST_BYTES => {
-                    return Err(invalid(format!(
-                        "maxRequestBytes is {n}; it must be {LEAST_REQUEST_BYTES} or more"
-                    )));
-                }
-                n => n.and_then(|n| usize::try_from(n).ok()),
-            },
-            max_idle_connections: match raw.max_idle_connections {
-                None => DEFAULT_MAX_IDLE_CONNECTIONS,
-                Some(n) if n <= 64 => n as usize,
-                Some(n) => return Err(invalid(format!("maxIdleConnections is {n}; it must be 0 to 64"))),
-            },
-            max_idle_age: duration("maxIdleAge", raw.max_idle_age_ms, DEFAULT_MAX_IDLE_AGE)?,
-            close_timeout: match raw.close_timeout_ms {
-                Some(0) => Duration::ZERO,
-                ms => duration("closeTimeout", ms, DEFAULT_CLOSE_TIMEOUT)?,
-            },
-            headers: raw.headers,
-            test_session_token: raw.test_session_token,
-            input_format: choice("inputFormat", raw.input_format.as_deref(), &InputFormat::ALL)?,
-            output_format: match raw.output_format.as_deref() {
-                Some(OUTPUT_AUTO) => OutputFormat::V04,
-                name => choice("outputFormat", name, &OutputFormat::ALL)?,
-            },
-            output_auto: raw.output_format.as_deref() == Some(OUTPUT_AUTO),
-            discovery: raw.discovery.unwrap_or(true),
-            agent_filters: raw.agent_filters,
-            stats: stats::settings(&as_given)?,
-            normalize: raw.normalize.unwrap_or(false),
-            obfuscator: obfuscator(raw.obfuscate, raw.obfuscation.as_deref(), &raw.obfuscation_environment)?,
-            dogstatsd: match raw.dogstatsd.as_str() {
-                "" => None,
-                url => Some(StatsdUrl::parse(url)?),
-            },
-            queue: queue::settings(&as_given)?,
-            on_malformed: choice("onMalformed", raw.on_malformed.as_deref(), &ON_MALFORMED)?,
-            compute_top_level: raw.compute_top_level,
-            drop_p0: raw.drop_p0,
-            filters: filters(FilterRules {
-                require: raw.require_tags,
-                reject: raw.reject_tags,
-                require_regex: raw.require_tag_regexes,
-                reject_regex: raw.reject_tag_regexes,
-                ignore_resources: raw.ignore_resources,
-            })?,
-            raw: as_given,
-        })
+    /// Whether the agent's offer decides which format goes out.
+    pub fn output_auto(&self) -> bool {
+        self.raw.output_format.as_deref() == Some("AUTO")
     }
-}
-
-const ON_MALFORMED: [(&str, OnMalformed); 3] =
-    [("REPAIR", OnMalformed::Repair), ("DROP", OnMalformed::Drop), ("FAIL", OnMalformed::Fail)];
-
-fn choice<T: Copy + Default>(setting: &str, text: Option<&str>, known: &[(&str, T)]) -> Result<T, Error> {
-    let Some(text) = text else { return Ok(T::default()) };
-    known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-        invalid(format!("{setting} is {text:?}; it must be one of {}", names.join(", ")))
-    })
-}
-
-/// The agent's own rules may be wrong and are then left out; the caller's must be right.
-fn filters(rules: FilterRules) -> Result<FilterRules, Error> {
-    rules.check()?;
-    Ok(rules)
-}
-
-/// Who says how to obfuscate wants it, unless he says no. Then the settings are checked all the same, so that switching it
-/// on is no surprise.
-fn obfuscator(
-    on: Option<bool>,
-    json: Option<&str>,
-    variables: &[(String, String)],
-) -> Result<Option<Arc<Obfuscator>>, Error> {
-    let on = on.unwrap_or(json.is_some());
-    let config = match json {
-        Some(json) => ObfuscationConfig::from_json(json)?,
-        None if !on && variables.is_empty() => return Ok(None),
-        None => ObfuscationConfig::from_environment(|name| {
-            variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-        })?,
-    };
-    let obfuscator = Obfuscator::new(&config)?;
-    Ok(on.then(|| Arc::new(obfuscator)))
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidConfiguration, message)
-}
-
-fn duration(setting: &str, millis: Option<u64>, default: Duration) -> Result<Duration, Error> {
-    let Some(ms) = millis else { return Ok(default) };
-    let limit = MAX_DURATION.as_millis();
-    if ms == 0 || u128::from(ms) > limit {
-        return Err(invalid(format!("{setting} is {ms} ms; it must be more than 0 and at most {limit} ms")));
-    }
-    Ok(Duration::from_millis(ms))
-}
-
-/// Headers that the exporter writes itself, so a caller's `header` may not name them.
-const OWN_HEADERS: [&str; 5] = ["content-length", "transfer-encoding", "content-type", "host", "connection"];
-
-fn check_header(name: &str, value: &str) -> Result<(), Error> {
-    let token = !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !token {
-        return Err(invalid(format!("header: {name:?} is not an HTTP header name")));
-    }
-    if OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-        return Err(invalid(format!("header: {name} is written by the exporter itself")));
-    }
-    if !is_header_value(value) {
-        return Err(invalid(format!("header: the value of {name} has control characters")));
-    }
-    Ok(())
-}
-
-fn is_header_value(value: &str) -> bool {
-    value.bytes().all(|b| b == b'\t' || (b >= 0x20 && b != 0x7f))
-}
-
-/// A random UUID (version 4), for a runtime id that nobody gave.
-fn random_uuid() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    // std seeds each RandomState from the operating system; two of them give 128 bits.
-    let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let (hi, lo) = (word(), word());
-    let hi = (hi & !0xf000) | 0x4000;
-    let lo = (lo & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        hi >> 32,
-        (hi >> 16) & 0xffff,
-        hi & 0xffff,
-        lo >> 48,
-        lo & 0xffff_ffff_ffff
-    )
 }
 
 #[cfg(test)]
@@ -410,34 +81,173 @@ mod tests {
         assert_eq!(c.max_idle_connections, 1);
         assert_eq!(c.metadata.runtime_id.len(), 36);
         assert_eq!(&c.metadata.runtime_id[14..15], "4");
+        let q = c.queue.clone();
+        assert_eq!((q.bytes, q.payloads, q.senders), (32 << 20, 65_536, 1));
+        let larger = Config::new(Builder::default().queue_bytes(256 << 20).into_raw()).unwrap().queue;
+        assert_eq!(larger.payloads, 524_288, "in proportion");
+        assert_eq!((q.batch_bytes, q.batch_age), (1 << 20, Duration::from_millis(200)));
+        assert_eq!((q.budget, q.overflow, q.spool), (Duration::from_secs(60), Overflow::DropNewest, None));
+        assert!(c.stats.is_none() && c.dogstatsd.is_none() && c.discovery && !c.output_auto());
     }
 
     #[test]
-    fn refuses_what_cannot_work_and_names_the_setting() {
+    fn every_value_of_a_choice_is_in_the_table() {
+        // The Java setters know the names from there, and the library must take them.
+        let table: String = include_str!("table.toml").split_whitespace().collect();
+        for names in [
+            OutputChoice::ALL.map(|(name, _)| name).to_vec(),
+            InputFormat::ALL.map(|(name, _)| name).to_vec(),
+            OnMalformed::ALL.map(|(name, _)| name).to_vec(),
+            Overflow::ALL.map(|(name, _)| name).to_vec(),
+        ] {
+            assert!(table.contains(&format!("values=[\"{}\"]", names.join("\",\""))), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_work_and_names_the_setting_and_its_range() {
+        let ms = Duration::from_millis;
+        let b = Builder::default;
+        let raw = |change: fn(&mut RawConfig)| {
+            let mut raw = RawConfig::default();
+            change(&mut raw);
+            raw
+        };
         let cases = [
-            (RawConfig { send_budget_ms: Some(0), ..RawConfig::default() }, "sendBudget"),
-            (RawConfig { connect_timeout_ms: Some(600_001), ..RawConfig::default() }, "connectTimeout"),
-            (RawConfig { max_request_bytes: Some(1023), ..RawConfig::default() }, "maxRequestBytes"),
-            (RawConfig { max_idle_connections: Some(65), ..RawConfig::default() }, "maxIdleConnections"),
-            (RawConfig { headers: vec![("a b".into(), "c".into())], ..RawConfig::default() }, "header"),
-            (RawConfig { headers: vec![("Host".into(), "c".into())], ..RawConfig::default() }, "Host"),
+            (b().send_budget(ms(0)).into_raw(), "sendBudget is 0 ms; it must be more than 0, at most 10 min"),
+            (b().connect_timeout(ms(600_001)).into_raw(), "connectTimeout is 600001 ms; it must be more"),
+            (b().close_timeout(ms(600_001)).into_raw(), "closeTimeout is 600001 ms; it must be 0 to 10 min"),
+            (b().compute_stats(ms(999)).into_raw(), "computeStats is 999 ms; it must be 1 s to 10 min"),
+            (b().max_request_bytes(1023).into_raw(), "maxRequestBytes is 1023; it must be 1,024 or more"),
+            (b().max_idle_connections(65).into_raw(), "maxIdleConnections is 65; it must be 0 to 64"),
+            (b().queue_bytes(1000).into_raw(), "queueBytes is 1000; it must be 64 KiB or more"),
+            (b().queue_payloads(0).into_raw(), "queuePayloads is 0; it must be 1 to 1,048,576"),
+            (b().senders(65).into_raw(), "senders is 65; it must be 1 to 64"),
+            (b().async_budget(ms(0)).into_raw(), "asyncBudget is 0 ms"),
+            (b().spool("/x", 5).into_raw(), "spool: the limit is 5 bytes; it must be 1 MiB or more"),
+            (b().spool("", 1 << 20).into_raw(), "spool is \"\"; it must be a directory"),
+            (b().header("a b", "c").into_raw(), "header: \"a b\" is no header name"),
+            (b().header("Host", "c").into_raw(), "header: Host is written by the exporter itself, see url"),
+            (b().header("Expect", "c").into_raw(), "header: Expect is written by the exporter itself"),
+            (b().header("Datadog-Meta-Lang", "c").into_raw(), "header: Datadog-Meta-Lang is written"),
+            (b().header("datadog-client-dropped-p0-spans", "1").into_raw(), "header: datadog-client-dropped"),
+            (b().header("x", "a\r\nb: c").into_raw(), "header: the value of x has control"),
+            (b().language("a\nb").into_raw(), "language: it goes into an HTTP header"),
+            (b().require_tag(" :x").into_raw(), "requireTag: the rule \" :x\" has no key"),
             (
-                RawConfig { headers: vec![("x".into(), "a\r\nb: c".into())], ..RawConfig::default() },
-                "control",
+                b().dogstatsd("http://u:s3cret@h/s3cret").into_raw(),
+                "dogstatsd is \"http://***@h/***\"; the scheme",
             ),
-            (RawConfig { output_format: Some("V07".into()), ..RawConfig::default() }, "outputFormat"),
-            (RawConfig { on_malformed: Some("repair".into()), ..RawConfig::default() }, "REPAIR"),
-            (RawConfig { reject_tag_regexes: vec!["a:(".into()], ..RawConfig::default() }, "a:("),
             (
-                RawConfig { obfuscation: Some("{\"redis\": {\"on\": 1}}".into()), ..RawConfig::default() },
-                "`on`",
+                raw(|raw| raw.output_format = Some("V07".into())),
+                "outputFormat is \"V07\"; it must be one of V04",
             ),
-            (RawConfig { language: "a\nb".into(), ..RawConfig::default() }, "language"),
+            (raw(|raw| raw.on_malformed = Some("repair".into())), "onMalformed is \"repair\"; it must be"),
+            (
+                raw(|raw| raw.overflow = Some("drop".into())),
+                "overflow is \"drop\"; it must be one of DROP_NEWEST",
+            ),
         ];
-        for (raw, word) in cases {
+        for (raw, message) in cases {
             let e = Config::new(raw).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::InvalidConfiguration);
-            assert!(e.message().contains(word), "{e}");
+            assert!(e.message().starts_with(message), "{e}");
+        }
+        let stats = || b().compute_stats(ms(10_000));
+        let limits = StatsLimits { resource: 7000, ..StatsLimits::default() };
+        for (builder, message) in [
+            (stats().stats_limits(limits), "statsLimits is 7000 [7000, 512, 512, 100]; each must be"),
+            (stats().peer_tag(""), "peerTag: it needs a key"),
+            (
+                (0..5).fold(stats(), |b, _| b.additional_metric_tag("k")),
+                "additionalMetricTag: 5 were given; at most 4",
+            ),
+        ] {
+            let e = Config::new(builder.into_raw()).unwrap_err();
+            assert!(e.message().starts_with(message), "{e}");
+        }
+    }
+
+    #[test]
+    fn pairs_without_effect_are_refused_and_named() {
+        let b = Builder::default;
+        let (second, limits) = (Duration::from_secs(1), StatsLimits::default());
+        for (bad, message) in [
+            (
+                b().compute_stats(second).client_computed_stats(true),
+                "computeStats has no effect with clientComputedStats(true)",
+            ),
+            (
+                b().compute_stats(second).discovery(false),
+                "computeStats has no effect with discovery(false): the agent's",
+            ),
+            (b().agent_filters(true).discovery(false), "agentFilters has no effect with discovery(false)"),
+            (
+                b().output_format(OutputFormat::AUTO).discovery(false),
+                "outputFormat(AUTO) has no effect with discovery(false)",
+            ),
+            (
+                b().compute_top_level(true).client_computed_top_level(true),
+                "computeTopLevel has no effect with clientComputedTopLevel(true)",
+            ),
+            (
+                b().max_idle_age(second).max_idle_connections(0),
+                "maxIdleAge has no effect with maxIdleConnections(0)",
+            ),
+            (b().block_wait(second), "blockWait has no effect without overflow(BLOCK)"),
+            (
+                b().block_wait(second).overflow(Overflow::Shed),
+                "blockWait has no effect without overflow(BLOCK)",
+            ),
+            (b().batch_age(second).batch_bytes(0), "batchAge has no effect with batchBytes(0)"),
+            (
+                b().batch_bytes(1).input_format(InputFormat::V1),
+                "batchBytes has no effect without inputFormat(V04)",
+            ),
+            (
+                b().batch_age(second).input_format(InputFormat::Auto),
+                "batchAge has no effect without inputFormat(V04)",
+            ),
+            (b().peer_tag("a"), "peerTag has no effect without computeStats"),
+            (b().additional_metric_tag("a"), "additionalMetricTag has no effect without computeStats"),
+            (b().stats_limits(limits), "statsLimits has no effect without computeStats"),
+            (b().stats_replay(true), "statsReplay has no effect without computeStats"),
+            (b().obfuscate_stats(true), "obfuscateStats has no effect without computeStats"),
+            (b().obfuscate_stats(false), "obfuscateStats has no effect without computeStats"),
+        ] {
+            let e = Config::new(bad.into_raw()).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::InvalidConfiguration);
+            assert!(e.message().starts_with(message), "{e}");
+        }
+        // What switches off something that is off does no harm, nor does a pair that works.
+        for good in [
+            b().discovery(false).agent_filters(false),
+            b().client_computed_top_level(true).compute_top_level(false),
+            b().block_wait(second).overflow(Overflow::Block),
+            b().batch_age(second).batch_bytes(1000).input_format(InputFormat::V04),
+            b().stats_replay(false),
+            b().discovery(false).output_format(OutputFormat::V1),
+        ] {
+            Config::new(good.into_raw()).unwrap();
+        }
+    }
+
+    #[test]
+    fn settings_travel_under_their_own_names() {
+        let raw = Builder::default()
+            .send_budget(Duration::from_micros(1_500))
+            .peer_tag("a")
+            .header("X", "1")
+            .spool("/x", 1 << 20)
+            .stats_limits(StatsLimits::default())
+            .drop_p0(true)
+            .into_raw();
+        let bytes = rmp_serde::to_vec_named(&raw).unwrap();
+        let mut back = RawConfig::from_msgpack(&bytes).unwrap();
+        assert_eq!(back.send_budget.take(), Some(Duration::from_millis(2)), "rounded up");
+        assert_eq!(back, RawConfig { send_budget: None, ..raw });
+        for name in ["sendBudget", "peerTag", "header", "spool", "statsLimits", "dropP0"] {
+            assert!(String::from_utf8_lossy(&bytes).contains(name), "{name}");
         }
     }
 

@@ -11,3 +11,9 @@ pub enum OnMalformed {
     /// Refuse the payload with the place of its first fault.
     Fail,
 }
+
+impl OnMalformed {
+    /// The names in settings.
+    pub const ALL: [(&'static str, OnMalformed); 3] =
+        [("REPAIR", Self::Repair), ("DROP", Self::Drop), ("FAIL", Self::Fail)];
+}

@@ -1,5 +1,6 @@
-//! Where health metrics go: `udp://host:port`, `host:port` or `unix:///path` (a datagram socket).
+//! Where health metrics go: `udp://host:port` or `unix:///path` (a datagram socket).
 
+use super::check;
 use crate::error::{Error, ErrorKind};
 use std::fmt;
 use std::path::PathBuf;
@@ -22,17 +23,21 @@ pub enum StatsdUrl {
 }
 
 impl StatsdUrl {
+    /// The forms, for people.
+    pub(super) const FORMS: &'static str = "udp://host:port or unix:///path/to/socket";
+
     /// Reads one of the forms.
     ///
     /// # Errors
     /// `INVALID_CONFIGURATION` with the reason.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| {
-            Err(Error::new(
-                ErrorKind::InvalidConfiguration,
-                format!("dogstatsd {text:?}: {why}; use udp://host:port or unix:///path/to/socket"),
-            ))
-        };
+        let given = check::statsd_url("dogstatsd", Some(text))?;
+        given.ok_or_else(|| Error::new(ErrorKind::InvalidConfiguration, "dogstatsd: it is empty"))
+    }
+
+    /// As [`parse`](Self::parse), with the bare reason.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        let refuse = Err;
         let unix = ["unix://", "unixgram://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         if let Some(path) = unix {
             return match path {
@@ -44,7 +49,7 @@ impl StatsdUrl {
         let authority = match text.split_once("://") {
             Some(("udp", rest)) => rest,
             Some(_) => return refuse("the scheme is unknown"),
-            None => text,
+            None => return refuse("the scheme is missing"),
         };
         let (host, port) = match authority.strip_prefix('[') {
             Some(v6) => match v6.split_once(']') {
@@ -94,7 +99,6 @@ mod tests {
     fn reads_what_people_write() {
         for (text, shown) in [
             ("udp://localhost:8125", "udp://localhost:8125"),
-            ("localhost:8125", "udp://localhost:8125"),
             ("udp://10.0.0.1", "udp://10.0.0.1"),
             ("udp://[::1]:9", "udp://[::1]:9"),
             #[cfg(unix)]
@@ -107,6 +111,7 @@ mod tests {
         for text in [
             "",
             "http://h:1",
+            "localhost:8125",
             "udp://",
             "udp://h:0",
             "udp://h:x",

@@ -1,6 +1,7 @@
 //! The agent's address: `http://host:port/prefix`, `unix:///path`, `windows:\\.\pipe\name`.
 
-use crate::error::{Error, ErrorKind};
+use super::check;
+use crate::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -29,19 +30,21 @@ pub enum AgentUrl {
 }
 
 impl AgentUrl {
+    /// The forms, for people.
+    pub(super) const FORMS: &'static str =
+        r"http://host:port, unix:///path/to/socket or windows:\\.\pipe\name";
+
     /// Reads one of the three forms.
     ///
     /// # Errors
     /// `INVALID_URL` with the reason. A URL with user, query or fragment is refused: the agent takes none.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| {
-            Err(Error::new(
-                ErrorKind::InvalidUrl,
-                format!(
-                    "url {text:?}: {why}; use http://host:port, unix:///path/to/socket or windows:\\\\.\\pipe\\name"
-                ),
-            ))
-        };
+        Ok(check::agent_url("url", Some(text))?.unwrap_or_default())
+    }
+
+    /// As [`parse`](Self::parse), with the bare reason.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        let refuse = Err;
         if let Some(path) = text.strip_prefix("unix://") {
             return if !path.starts_with('/') {
                 refuse("a Unix socket needs an absolute path, so three slashes after 'unix:'")
@@ -127,10 +130,20 @@ fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
+impl Default for AgentUrl {
+    fn default() -> Self {
+        Self::Http { host: "127.0.0.1".to_owned(), port: 8126, prefix: String::new() }
+    }
+}
+
+/// Without the path that is put before endpoints: it may be a secret.
 impl fmt::Display for AgentUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { prefix, .. } => write!(f, "http://{}{prefix}", self.host_header()),
+            Self::Http { prefix, .. } => {
+                let path = if prefix.is_empty() { "" } else { "/***" };
+                write!(f, "http://{}{path}", self.host_header())
+            }
             Self::Unix { path } => write!(f, "unix://{}", path.display()),
             Self::Pipe { name } => write!(f, "windows:{name}"),
         }
@@ -140,6 +153,7 @@ impl fmt::Display for AgentUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn reads_every_form() {
@@ -147,7 +161,7 @@ mod tests {
             ("http://127.0.0.1:8126", "http://127.0.0.1:8126", "127.0.0.1:8126", ""),
             ("HTTP://agent", "http://agent:80", "agent:80", ""),
             ("http://[::1]:8126/", "http://[::1]:8126", "[::1]:8126", ""),
-            ("http://h:1/foo/", "http://h:1/foo", "h:1", "/foo"),
+            ("http://h:1/foo/", "http://h:1/***", "h:1", "/foo"),
             ("unix:///var/run/datadog/apm.socket", "unix:///var/run/datadog/apm.socket", "localhost", ""),
             (r"windows:\\.\pipe\datadog", r"windows:\\.\pipe\datadog", "localhost", ""),
         ] {

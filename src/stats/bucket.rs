@@ -6,28 +6,8 @@
 
 use super::key::{Blocked, Key, KeyWriter, Seed};
 use super::sketch::Sketch;
+pub use crate::settings::StatsLimits;
 use hashbrown::HashTable;
-
-/// How many different keys and values a bucket takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatsLimits {
-    /// Groups of a bucket; the overflow group may be one more.
-    pub whole_key: u32,
-    /// Different resources.
-    pub resource: u32,
-    /// Different HTTP endpoints.
-    pub http_endpoint: u32,
-    /// Different lists of peer tags.
-    pub peer_tags: u32,
-    /// Different lists of additional tags.
-    pub additional_tags: u32,
-}
-
-impl Default for StatsLimits {
-    fn default() -> Self {
-        Self { whole_key: 7000, resource: 1024, http_endpoint: 512, peer_tags: 512, additional_tags: 100 }
-    }
-}
 
 /// Spans that lost a part of their key to a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -30,6 +30,13 @@ pub enum Clock {
     Replay,
 }
 
+impl Clock {
+    /// As the setting `statsReplay` says.
+    pub fn of(replay: bool) -> Self {
+        if replay { Self::Replay } else { Self::Wall }
+    }
+}
+
 /// The groups of all open buckets.
 #[derive(Debug)]
 pub struct Concentrator {

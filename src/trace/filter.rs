@@ -8,8 +8,9 @@
 
 use super::arena::{Arena, ChunkState, Span};
 use super::{Payload, span_range};
+use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
-use crate::regexes::{Budget, Pattern};
+use crate::regexes::{self, Budget, Pattern};
 use crate::settings::FilterRules;
 
 /// Rules ready to use.
@@ -79,6 +80,27 @@ impl Filters {
             rejecting: self.rejecting + other.rejecting,
             normalize_env: self.normalize_env.or(other.normalize_env),
         }
+    }
+
+    /// Whether every rule can be used. (Rules of the agent may be wrong and are then left out; the caller's must be right.)
+    ///
+    /// # Errors
+    /// `InvalidConfiguration`; the message names the setter and the rule.
+    pub fn check(rules: &FilterRules) -> Result<(), Error> {
+        for (setter, rules, regex) in rules.lists() {
+            for rule in rules {
+                let checked = match (setter, FilterRules::split(rule), regex) {
+                    ("ignoreResource", ..) => regexes::check(rule),
+                    (_, Ok((_, Some(value))), true) => regexes::check(value),
+                    (_, read, _) => read.map(drop).map_err(str::to_owned),
+                };
+                checked.map_err(|why| {
+                    let text = format!("{setter}: the rule {rule:?} cannot be used: {why}");
+                    Error::new(ErrorKind::InvalidConfiguration, text)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Compares the tag `env` after this normalization, as the agent does.

@@ -154,7 +154,7 @@ fn add_own(headers: &mut HeaderMap, own: &[(String, String)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::RawConfig;
+    use crate::settings::{Builder, RawConfig};
 
     fn headers(raw: RawConfig, detected: &Entity) -> Headers {
         Headers::new(&Config::new(raw).unwrap(), detected)
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn given_ids_win_over_detected_ones_and_appear_once() {
         let detected = Entity { container_id: "found".into(), entity_id: "ci-found".into() };
-        let h = headers(RawConfig { container_id: "given".into(), ..RawConfig::default() }, &detected);
+        let h = headers(Builder::default().container_id("given").into_raw(), &detected);
         for block in [h.for_traces(&PerSend::default()), h.for_stats(None), h.for_info()] {
             assert_eq!(block.get_all("datadog-container-id").iter().collect::<Vec<_>>(), ["given"]);
             assert_eq!(block.get_all("datadog-entity-id").iter().collect::<Vec<_>>(), ["ci-found"]);
@@ -218,21 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn own_headers_and_the_session_token_go_on_every_request_and_win() {
-        let raw = RawConfig {
-            headers: vec![
-                ("X-One".into(), "a".into()),
-                ("x-one".into(), "b".into()),
-                ("Datadog-Meta-Lang".into(), "mine".into()),
-            ],
-            language: "java".into(),
-            test_session_token: "tok".into(),
-            ..RawConfig::default()
-        };
-        let h = headers(raw, &Entity::default());
+    fn own_headers_and_the_session_token_go_on_every_request() {
+        let builder = Builder::default().header("X-One", "a").header("x-one", "b").test_session_token("tok");
+        let h = headers(builder.into_raw(), &Entity::default());
         for block in [h.for_traces(&PerSend::default()), h.for_stats(None), h.for_info()] {
             assert_eq!(block.get_all("x-one").iter().collect::<Vec<_>>(), ["a", "b"]);
-            assert_eq!(block.get_all("datadog-meta-lang").iter().collect::<Vec<_>>(), ["mine"]);
             assert_eq!(block["x-datadog-test-session-token"], "tok");
         }
     }

@@ -38,7 +38,7 @@ fn choose(config: &Config, info: Option<&Info>, refused: bool) -> (OutputFormat,
     let wanted = config.output_format;
     let offered = info.map(|i| i.offers(OutputFormat::V1.path()));
     let v04 = |why: &str| (OutputFormat::V04, why.to_owned());
-    match (config.output_auto, wanted) {
+    match (config.output_auto(), wanted) {
         (true, _) if refused => v04("`outputFormat` is AUTO; the agent lists v1 but answered 404 to it"),
         (true, _) => match offered {
             Some(true) => (OutputFormat::V1, "`outputFormat` is AUTO and the agent offers v1".to_owned()),

@@ -7,6 +7,7 @@
 use super::headers::{AGENT_STATE, RATES_VERSION, TAGS_HASH};
 pub use crate::destination::Reply;
 use crate::error::{Error, ErrorKind};
+use crate::settings::shown;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
@@ -123,7 +124,7 @@ pub(super) fn refusal(address: &str, what: &str, status: u16, headers: &HeaderMa
     let mut text = format!("{address} answered {status} to {what}");
     if let Some(location) = headers.get("location").filter(|_| (300..400).contains(&status)) {
         text.push_str(" with location ");
-        text.push_str(&words(location.as_bytes()));
+        text.push_str(&shown::url(&words(location.as_bytes())));
     }
     let said = words(body);
     if !said.is_empty() {
@@ -225,8 +226,10 @@ mod tests {
         let e = refusal("a", "b", 413, &HeaderMap::new(), &vec![b'x'; 100_000]);
         assert_eq!(e.kind(), ErrorKind::PayloadTooLarge);
         assert!(e.message().len() < 600 && e.message().contains("xxx..."), "{e}");
-        let e = refusal("a", "b", 301, &headers(&[("location", "http://other/")]), b"");
-        assert!(e.message().contains("http://other/") && e.message().contains("`url`"), "{e}");
+        let location = headers(&[("location", "http://u:s3cret@other/?key=s3cret")]);
+        let e = refusal("a", "b", 301, &location, b"");
+        assert!(e.message().contains("location http://***@other/***; redirects"), "{e}");
+        assert!(e.message().contains("`url`"), "{e}");
         refusal("a", "b", 500, &HeaderMap::new(), &[0xff; 2000]);
     }
 

@@ -1,131 +1,199 @@
 package com.datadog.pipeline;
 
+import com.datadog.pipeline.internal.AgentUrl;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Takes settings from {@code DD_*} variables. The precedence is written down at {@link
- * Builder#fromEnvironment()}. Stateless, thread-safe.
+ * Takes settings from {@code DD_*} variables, in the way of the native side ({@code
+ * src/settings/environment.rs}). The precedence is written down at {@link
+ * Builder#fromEnvironment()}. Not thread-safe.
  */
 final class Environment {
+  private static final String URL = "DD_TRACE_AGENT_URL";
+  private static final String HOST = "DD_AGENT_HOST";
+  private static final String PORT = "DD_TRACE_AGENT_PORT";
   private static final String STATS = "DD_TRACE_STATS_COMPUTATION_ENABLED";
+  private static final String SERVICE = "tcp://";
   private static final Duration BUCKET = Duration.ofSeconds(10);
 
   static final String SOCKET = "/var/run/datadog/apm.socket";
 
-  private Environment() {}
+  private final Builder to;
+  private final Map<String, String> from;
+  private final BadValues bad;
 
-  /** One setting and the variable it is taken from. */
-  private interface Setter {
-    void set(String value);
+  private Environment(Builder to, Map<String, String> from, BadValues bad) {
+    this.to = to;
+    this.from = from;
+    this.bad = bad;
   }
 
-  static void take(Builder to, Map<String, String> from, Path socket) {
-    url(to, from, socket);
-    one(to, from, "service", "service", "DD_SERVICE", to::service);
-    one(to, from, "env", "env", "DD_ENV", to::env);
-    one(to, from, "version", "version", "DD_VERSION", to::version);
-    one(to, from, "hostname", "hostname", "DD_HOSTNAME", to::hostname);
-    one(to, from, "sendTimeout", "send_timeout_ms", "DD_TRACE_AGENT_TIMEOUT", s -> timeout(to, s));
-    one(to, from, "dogstatsd", "dogstatsd", "DD_DOGSTATSD_URL", to::dogstatsd);
-    one(to, from, "externalEnv", "external_env", "DD_EXTERNAL_ENV", to::externalEnv);
-    one(to, from, "gitCommitSha", "git_commit_sha", "DD_GIT_COMMIT_SHA", to::gitCommitSha);
-    one(to, from, "computeStats", "compute_stats_ms", STATS, s -> computeStats(to, s));
-    obfuscation(to, from);
+  /** Sets one setting. */
+  interface Setter<T> {
+    void set(T value);
   }
 
-  private static void url(Builder to, Map<String, String> from, Path socket) {
-    if (given(from, "DD_TRACE_AGENT_URL")) {
-      one(to, from, "url", "url", "DD_TRACE_AGENT_URL", to::url);
-    } else if (given(from, "DD_AGENT_HOST") || given(from, "DD_TRACE_AGENT_PORT")) {
-      boolean both = given(from, "DD_AGENT_HOST") && given(from, "DD_TRACE_AGENT_PORT");
-      String origin =
-          both
-              ? "DD_AGENT_HOST, DD_TRACE_AGENT_PORT"
-              : given(from, "DD_AGENT_HOST") ? "DD_AGENT_HOST" : "DD_TRACE_AGENT_PORT";
-      set(to, "url", "url", origin, address(from), to::url);
-    } else if (Files.exists(socket)) {
-      set(to, "url", "url", socket.toString(), "unix://" + socket, to::url);
+  /** What to say of a value that was refused: the variable with what was set, and the reason. */
+  private interface Blame {
+    String of(String why);
+  }
+
+  static void take(Builder to, Map<String, String> from, Path socket, BadValues bad) {
+    Environment environment = new Environment(to, from, bad);
+    environment.url(socket);
+    to.takeVariables(environment);
+    environment.stats();
+    environment.obfuscation();
+  }
+
+  /** A setting that is taken as the variable has it. */
+  void text(String setting, String variable, Setter<String> setter) {
+    String value = get(variable);
+    if (value != null) {
+      set(setting, variable, why -> said(variable), () -> setter.set(value));
     }
   }
 
-  private static String address(Map<String, String> from) {
-    String host = given(from, "DD_AGENT_HOST") ? from.get("DD_AGENT_HOST").trim() : "127.0.0.1";
-    if (host.startsWith("unix://")) {
-      return host;
+  /** A time in seconds, perhaps with a fraction. */
+  void seconds(String setting, String variable, Setter<Duration> setter) {
+    String value = get(variable);
+    if (value != null) {
+      set(setting, variable, why -> said(variable), () -> setter.set(duration(setting, value)));
     }
-    String port =
-        given(from, "DD_TRACE_AGENT_PORT") ? from.get("DD_TRACE_AGENT_PORT").trim() : "8126";
-    boolean bare = host.indexOf(':') >= 0 && !host.startsWith("[");
-    return "http://" + (bare ? "[" + host + "]" : host) + ":" + port;
   }
 
-  private static void timeout(Builder to, String seconds) {
+  private static Duration duration(String setting, String seconds) {
+    double value;
     try {
-      to.sendTimeout(Duration.ofMillis((long) (Double.parseDouble(seconds) * 1000)));
+      value = Double.parseDouble(seconds);
     } catch (NumberFormatException e) {
-      throw new IllegalArgumentException("it is no number of seconds", e);
+      value = Double.NaN;
     }
+    if (Double.isNaN(value) || Double.isInfinite(value)) {
+      throw new BuilderBase.Refused(setting, null, "it is no number of seconds");
+    }
+    return Duration.ofMillis((long) (value * 1000));
+  }
+
+  private void url(Path socket) {
+    String host = get(HOST);
+    String port = get(PORT);
+    if (get(URL) != null) {
+      text("url", URL, to::url);
+    } else if (host != null && host.startsWith("unix://")) {
+      text("url", HOST, to::url);
+    } else if (host != null || port != null) {
+      String origin = host == null ? PORT : port == null ? HOST : HOST + ", " + PORT;
+      Blame blame = why -> said(host == null || why.startsWith("the port") ? PORT : HOST);
+      set("url", origin, blame, () -> to.url(address(host, port)));
+    } else if (Files.exists(socket)) {
+      set("url", socket.toString(), why -> socket.toString(), () -> to.url("unix://" + socket));
+    }
+  }
+
+  /**
+   * Kubernetes sets the port to {@code tcp://host:port} where a service is called {@code
+   * dd-trace-agent}; that says the host too, unless its own variable does.
+   */
+  private static String address(String host, String port) {
+    String service = null;
+    int colon = port != null && port.startsWith(SERVICE) ? port.lastIndexOf(':') : -1;
+    if (colon >= SERVICE.length()) {
+      service = port.substring(SERVICE.length(), colon);
+    }
+    String h = host != null ? host : service != null ? service : "127.0.0.1";
+    String p = port == null ? "8126" : service == null ? port : port.substring(colon + 1);
+    boolean bare = h.indexOf(':') >= 0 && !h.startsWith("[");
+    return "http://" + (bare ? "[" + h + "]" : h) + ":" + p;
   }
 
   /** "false" leaves stats off, as they are without it. */
-  private static void computeStats(Builder to, String enabled) {
-    boolean on = enabled.equalsIgnoreCase("true") || enabled.equals("1");
-    if (!on && !enabled.equalsIgnoreCase("false") && !enabled.equals("0")) {
-      throw new IllegalArgumentException("it is neither true nor false");
+  private void stats() {
+    String value = get(STATS);
+    if (value == null || value.equalsIgnoreCase("false") || value.equals("0")) {
+      return;
     }
-    if (on && !Boolean.TRUE.equals(to.settings.get("client_computed_stats"))) {
-      to.computeStats(BUCKET);
-    }
+    boolean on = value.equalsIgnoreCase("true") || value.equals("1");
+    set(
+        "computeStats",
+        STATS,
+        why -> said(STATS),
+        () -> {
+          if (!on) {
+            throw new BuilderBase.Refused("computeStats", null, "it is neither true nor false");
+          }
+          to.computeStats(BUCKET);
+        });
   }
 
-  /** What the variables say is checked at build, which names the variable too. */
-  private static void obfuscation(Builder to, Map<String, String> from) {
+  static boolean isObfuscation(String variable) {
+    return variable.startsWith("DD_APM_OBFUSCATION_")
+        || variable.equals("DD_APM_SQL_OBFUSCATION_MODE")
+        || variable.equals("DD_APM_REPLACE_TAGS")
+        || variable.equals("DD_OBFUSCATION_CONFIG");
+  }
+
+  /** Each is checked alone, so that a bad one does not cost the others. */
+  private void obfuscation() {
     Map<String, String> variables = new TreeMap<>();
-    for (Map.Entry<String, String> e : from.entrySet()) {
-      if (Builder.isObfuscation(e.getKey()) && given(from, e.getKey())) {
-        variables.put(e.getKey(), e.getValue());
+    for (String name : from.keySet()) {
+      if (!isObfuscation(name) || get(name) == null) {
+        continue;
+      }
+      Map<String, String> one = Collections.singletonMap(name, get(name));
+      // The value is not shown: it may hold rules.
+      if (attempt(why -> name, () -> new Builder().obfuscationEnvironment(one))) {
+        variables.put(name, get(name));
       }
     }
     if (!variables.isEmpty()) {
       String origin = String.join(", ", variables.keySet());
       set(
-          to,
           "obfuscationEnvironment",
-          "obfuscation_environment",
           origin,
-          "",
-          s -> to.obfuscationEnvironment(variables));
+          why -> origin,
+          () -> to.obfuscationEnvironment(variables));
     }
   }
 
-  private static boolean given(Map<String, String> from, String variable) {
+  /** The value without spaces around it; one that is empty counts as absent. */
+  private String get(String variable) {
     String value = from.get(variable);
-    return value != null && !value.trim().isEmpty();
+    return value == null || value.trim().isEmpty() ? null : value.trim();
   }
 
-  private static void one(
-      Builder to, Map<String, String> from, String setting, String key, String variable, Setter s) {
-    if (given(from, variable)) {
-      set(to, setting, key, variable, from.get(variable).trim(), s);
-    }
+  private String said(String variable) {
+    return variable + "=\"" + AgentUrl.shown(get(variable)) + '"';
   }
 
-  private static void set(
-      Builder to, String setting, String key, String origin, String value, Setter setter) {
-    if (to.settings.get(key) != null && !to.origins.containsKey(key)) {
+  private void set(String setting, String origin, Blame blame, Runnable setter) {
+    if (to.settings.get(setting) != null && !to.origins.containsKey(setting)) {
       return; // An explicit setter has the last word.
     }
-    try {
-      setter.set(value);
-    } catch (IllegalArgumentException e) {
-      throw new IllegalArgumentException(origin + "=" + value + ": " + e.getMessage(), e);
+    if (attempt(blame, setter)) {
+      to.origins.put(setting, origin);
     }
-    if (to.settings.get(key) != null) {
-      to.origins.put(key, new String[] {setting, origin});
+  }
+
+  private boolean attempt(Blame blame, Runnable setter) {
+    try {
+      setter.run();
+      return true;
+    } catch (BuilderBase.Refused e) {
+      String variable = blame.of(e.why);
+      String prefix = variable + ": ";
+      String why = e.why.startsWith(prefix) ? e.why.substring(prefix.length()) : e.why;
+      if (bad == BadValues.FAIL) {
+        throw new IllegalArgumentException(prefix + why);
+      }
+      to.skipped.add(Arrays.asList(variable, why));
+      return false;
     }
   }
 }

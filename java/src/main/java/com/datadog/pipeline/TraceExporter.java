@@ -1,13 +1,16 @@
 package com.datadog.pipeline;
 
+import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.NativeLibrary;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 
 /**
  * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe:
@@ -28,15 +31,22 @@ public final class TraceExporter implements AutoCloseable {
   static final String VERSION = "0.1.0";
 
   private final Map<String, Object> settings;
+  private final String description;
   private final long closeMillis;
   private final Session session;
 
   TraceExporter(
-      Map<String, Object> settings, LogListener listener, boolean jmx, boolean shutdownHook) {
+      Map<String, Object> settings,
+      String description,
+      LogListener listener,
+      Executor executor,
+      boolean jmx,
+      boolean shutdownHook) {
     this.settings = settings;
-    Object limit = settings.get("close_timeout_ms");
+    this.description = description;
+    Object limit = settings.get("closeTimeout");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
-    this.session = new Session(this, settings, listener, null);
+    this.session = new Session(this, settings, listener, executor);
     JmxBean bean = null;
     if (jmx) {
       try {
@@ -410,19 +420,19 @@ public final class TraceExporter implements AutoCloseable {
   public String toString() {
     StringBuilder s = new StringBuilder("TraceExporter{");
     if (!settings.containsKey("url")) {
-      s.append("url=").append(Builder.DEFAULT_URL).append(settings.isEmpty() ? "" : ", ");
+      s.append("url=").append(Builder.DEFAULT_URL).append(description.isEmpty() ? "" : ", ");
     }
-    Settings.describe(s, settings);
-    return s.append('}').toString();
+    return s.append(description).append('}').toString();
   }
 
-  /** Why a regex cannot be used; null if it can, or if there is no library that could say so. */
-  static String checkRegex(String regex) {
-    if (Library.UNAVAILABLE != null) {
+  /** Why a setting cannot be used; null if it can, or if there is no library that could say so. */
+  static String settingFault(String setting, Object value) {
+    if (!isAvailable()) {
       return null;
     }
-    byte[] why = nativeCheckRegex(regex.getBytes(StandardCharsets.UTF_8));
-    return why.length == 0 ? null : new String(why, StandardCharsets.UTF_8);
+    byte[] one = Settings.encode(Collections.singletonMap(setting, value));
+    String why = new String(nativeCheckSetting(one), StandardCharsets.UTF_8);
+    return why.isEmpty() ? null : why;
   }
 
   /** For tests. */
@@ -431,7 +441,7 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   private String url() {
-    return settings.containsKey("url") ? (String) settings.get("url") : Builder.DEFAULT_URL;
+    return AgentUrl.shown((String) settings.getOrDefault("url", Builder.DEFAULT_URL));
   }
 
   // Called by the native side. Their signatures know java.lang only, so that relocated builds work.
@@ -543,5 +553,5 @@ public final class TraceExporter implements AutoCloseable {
 
   static native byte[] nativeObfuscate(byte[] request, byte[] text);
 
-  static native byte[] nativeCheckRegex(byte[] regex);
+  static native byte[] nativeCheckSetting(byte[] settings);
 }

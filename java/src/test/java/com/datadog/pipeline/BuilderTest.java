@@ -1,15 +1,19 @@
 package com.datadog.pipeline;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Paths;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BiFunction;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 
 class BuilderTest {
@@ -53,10 +57,11 @@ class BuilderTest {
   }
 
   private static void refused(String knob, Function<Builder, Builder> setter) {
-    Throwable e = assertThrows(RuntimeException.class, () -> setter.apply(TraceExporter.builder()));
-    assertTrue(
-        e instanceof IllegalArgumentException || e instanceof NullPointerException, e.toString());
+    Throwable e =
+        assertThrows(
+            IllegalArgumentException.class, () -> setter.apply(TraceExporter.builder()), knob);
     assertTrue(e.getMessage().startsWith(knob), e.getMessage());
+    assertTrue(!e.getMessage().contains("s3cret"), e.getMessage());
   }
 
   @Test
@@ -69,7 +74,26 @@ class BuilderTest {
     refused("header", b -> b.header(null, "x"));
     refused("header", b -> b.header("x", null));
     refused("outputFormat", b -> b.outputFormat(null));
+    refused("inputFormat", b -> b.inputFormat(null));
     refused("onMalformed", b -> b.onMalformed(null));
+    refused("overflow", b -> b.overflow(null));
+    refused("statsLimits", b -> b.statsLimits(null));
+    refused("peerTag", b -> b.peerTag((String[]) null));
+    refused("peerTag", b -> b.peerTag("a", null));
+    refused("additionalMetricTag", b -> b.additionalMetricTag("a", null));
+    refused("spool", b -> b.spool(null, 1 << 20));
+    refused("dogstatsd", b -> b.dogstatsd(null));
+    refused("obfuscation", b -> b.obfuscation(null));
+    refused("obfuscationEnvironment", b -> b.obfuscationEnvironment(null));
+    refused(
+        "obfuscationEnvironment",
+        b -> b.obfuscationEnvironment(Collections.singletonMap("DD_APM_REPLACE_TAGS", null)));
+    refused(
+        "obfuscationEnvironment",
+        b -> b.obfuscationEnvironment(Collections.singletonMap(null, "x")));
+    refused("logListener", b -> b.logListener(null));
+    refused("completionExecutor", b -> b.completionExecutor(null));
+    refused("badValues", b -> b.fromEnvironment(null));
   }
 
   @Test
@@ -85,7 +109,24 @@ class BuilderTest {
     refused("header", b -> b.header("X Y", "a"));
     refused("header", b -> b.header("", "a"));
     refused("header", b -> b.header("content-length", "7"));
-    refused("header", b -> b.header("HOST", "h"));
+    refused("header: HOST is written by the exporter itself, see url", b -> b.header("HOST", "h"));
+    for (String own :
+        new String[] {
+          "Expect",
+          "Upgrade",
+          "TE",
+          "Content-Encoding",
+          "X-Datadog-Trace-Count",
+          "Datadog-Send-Real-Http-Status",
+          "Datadog-Client-Dropped-P0-Traces",
+          "Datadog-Meta-Lang",
+          "Datadog-Container-ID",
+          "X-Datadog-Test-Session-Token"
+        }) {
+      refused(
+          "header: " + own + " is written by the exporter itself", b -> b.header(own, "s3cret"));
+    }
+    TraceExporter.builder().header("X-Expect", "1").discovery(false).build().close();
   }
 
   @Test
@@ -140,6 +181,84 @@ class BuilderTest {
     };
     for (String regex : ofGo) {
       TraceExporter.builder().ignoreResource(regex).requireTagRegex("k:" + regex).build().close();
+    }
+    refused("obfuscation", b -> b.obfuscation("{\"redis\":{\"on\":true}}"));
+    refused("obfuscation", b -> b.obfuscation("s3cret"));
+    refused(
+        "obfuscation",
+        b ->
+            b.obfuscation(
+                "{\"replace_tags\":[{\"name\":\"*\",\"pattern\":\"s3cret(\",\"repl\":\"\"}]}"));
+  }
+
+  @Test
+  void numbersSayTheirRange() {
+    refused("queueBytes is 1; it must be 64 KiB or more", b -> b.queueBytes(1));
+    refused("queuePayloads is 0; it must be 1 to 1,048,576", b -> b.queuePayloads(0));
+    refused("senders is 65; it must be 1 to 64", b -> b.senders(65));
+    refused("batchBytes is -1; it must be 0 or more", b -> b.batchBytes(-1));
+    refused("maxRequestBytes is 1; it must be 1,024 or more", b -> b.maxRequestBytes(1));
+    refused("spool: the limit is 1 bytes; it must be 1 MiB", b -> b.spool(Paths.get("/x"), 1));
+    refused(
+        "computeStats is PT0.9S; it must be 1 s to", b -> b.computeStats(Duration.ofMillis(900)));
+    refused("peerTag: it needs a key", b -> b.peerTag(""));
+    refused(
+        "additionalMetricTag: 5 were given; at most 4 are used",
+        b -> b.additionalMetricTag("a", "b").additionalMetricTag("c", "d", "e"));
+  }
+
+  @Test
+  void healthMetricsNeedASchemeAndAHost() {
+    for (String url :
+        new String[] {
+          "localhost:8125", "", "http://x", "udp://", "udp://h:0", "udp://u:s3cret@h", "unix://rel"
+        }) {
+      refused("dogstatsd is", b -> b.dogstatsd(url));
+    }
+    TraceExporter.builder().dogstatsd("udp://localhost").discovery(false).build().close();
+  }
+
+  @Test
+  void settingsWithoutEffectTogetherAreNamedAtBuild() {
+    Duration second = Duration.ofSeconds(1);
+    Map<String, Builder> pairs = new LinkedHashMap<>();
+    Supplier<Builder> b = TraceExporter::builder;
+    pairs.put("computeStats", b.get().computeStats(second).discovery(false));
+    pairs.put("agentFilters", b.get().agentFilters(true).discovery(false));
+    pairs.put("outputFormat(AUTO)", b.get().outputFormat(OutputFormat.AUTO).discovery(false));
+    pairs.put("computeTopLevel", b.get().computeTopLevel(true).clientComputedTopLevel(true));
+    pairs.put("blockWait", b.get().blockWait(second));
+    pairs.put("statsReplay", b.get().statsReplay(true));
+    pairs.forEach(
+        (name, builder) -> {
+          TraceExporterException e = assertThrows(TraceExporterException.class, builder::build);
+          assertEquals(ErrorCode.INVALID_CONFIGURATION, e.code());
+          assertTrue(e.getMessage().contains(name + " has no effect with"), e.getMessage());
+        });
+  }
+
+  @Test
+  void whatIsShownHasTheNamesOfTheSettersAndNoSecrets() {
+    Builder builder =
+        TraceExporter.builder()
+            .url("http://agent:1/s3cret")
+            .header("X-Key", "s3cret")
+            .testSessionToken("s3cret")
+            .sendBudget(Duration.ofSeconds(2))
+            .computeStats(Duration.ofSeconds(10))
+            .ignoreResource("GET /health")
+            .jmx(true)
+            .obfuscation(
+                "{\"replace_tags\":[{\"name\":\"*\",\"pattern\":\"s3cret\",\"repl\":\"\"}]}");
+    String expected =
+        "url=http://agent:1/***, header=[X-Key=***], testSessionToken=***, sendBudget=2000 ms,"
+            + " computeStats=10000 ms, ignoreResource=[GET /health], obfuscation=***, jmx=true";
+    assertEquals("Builder{" + expected + "}", builder.toString());
+    try (TraceExporter exporter = builder.jmx(false).build()) {
+      assertEquals(
+          "TraceExporter{" + expected.replace("jmx=true", "jmx=false") + "}", exporter.toString());
+      String all = exporter.explain();
+      assertTrue(!all.contains("s3cret") && all.contains("\"ignoreResource\""), all);
     }
   }
 

@@ -282,13 +282,16 @@ class DialogueTest {
       String text = new String(packet.getData(), 0, packet.getLength(), "UTF-8");
       assertTrue(text.contains(":1|c"), text);
     }
-    for (String bad : new String[] {"", "http://h:1", "udp://h:0", "udp://", "unix://x", "a b"}) {
+    for (String bad :
+        new String[] {
+          "", "localhost", "localhost:8125", "http://h:1", "udp://h:0", "udp://", "unix://x", "a b"
+        }) {
       IllegalArgumentException e =
           assertThrows(
               IllegalArgumentException.class, () -> TraceExporter.builder().dogstatsd(bad));
       assertTrue(e.getMessage().startsWith("dogstatsd"), e.getMessage());
     }
-    for (String good : new String[] {"localhost", "udp://[::1]:9", "unixgram:///s"}) {
+    for (String good : new String[] {"udp://localhost", "udp://[::1]:9", "unixgram:///s"}) {
       TraceExporter.builder().dogstatsd(good).build().close();
     }
   }

@@ -9,7 +9,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,7 +28,7 @@ class EnvironmentTest {
   }
 
   private Builder take(Builder to, String... pairs) {
-    Environment.take(to, variables(pairs), folder.resolve("none"));
+    Environment.take(to, variables(pairs), folder.resolve("none"), BadValues.FAIL);
     return to;
   }
 
@@ -40,11 +42,16 @@ class EnvironmentTest {
       {"http://b:9", new String[] {"DD_AGENT_HOST", " b ", "DD_TRACE_AGENT_PORT", "9"}},
       {"http://[::1]:8126", new String[] {"DD_AGENT_HOST", "::1"}},
       {"unix:///x", new String[] {"DD_AGENT_HOST", "unix:///x"}},
+      {"http://10.43.0.7:8127", new String[] {"DD_TRACE_AGENT_PORT", "tcp://10.43.0.7:8127"}},
+      {
+        "http://b:8127",
+        new String[] {"DD_AGENT_HOST", "b", "DD_TRACE_AGENT_PORT", "tcp://10.43.0.7:8127"}
+      },
       {"unix://" + socket, new String[] {"DD_TRACE_AGENT_URL", ""}},
     };
     for (Object[] c : cases) {
       Builder builder = TraceExporter.builder();
-      Environment.take(builder, variables((String[]) c[1]), socket);
+      Environment.take(builder, variables((String[]) c[1]), socket, BadValues.FAIL);
       assertEquals(c[0], builder.settings.get("url"));
       assertEquals(1, builder.takenFromEnvironment().size());
     }
@@ -75,7 +82,7 @@ class EnvironmentTest {
     assertEquals(8, builder.takenFromEnvironment().size(), builder.toString());
     assertEquals("DD_SERVICE", builder.takenFromEnvironment().get("service"));
     assertEquals("DD_TRACE_AGENT_TIMEOUT", builder.takenFromEnvironment().get("sendTimeout"));
-    assertEquals(2500L, builder.settings.get("send_timeout_ms"));
+    assertEquals(2500L, builder.settings.get("sendTimeout"));
     assertTrue(builder.toString().contains("service=DD_SERVICE"), builder.toString());
     try (TraceExporter exporter = builder.discovery(false).build()) {
       Map<?, ?> all = (Map<?, ?>) Json.parse(exporter.explain());
@@ -100,24 +107,32 @@ class EnvironmentTest {
     String variable = "DD_TRACE_STATS_COMPUTATION_ENABLED";
     for (String on : new String[] {"true", "1", "TRUE"}) {
       Builder builder = take(TraceExporter.builder(), variable, on);
-      assertEquals(10_000L, builder.settings.get("compute_stats_ms"));
+      assertEquals(10_000L, builder.settings.get("computeStats"));
       assertEquals(variable, builder.takenFromEnvironment().get("computeStats"));
     }
     for (String off : new String[] {"false", "0", "False", ""}) {
       Builder builder = take(TraceExporter.builder(), variable, off);
-      assertEquals(null, builder.settings.get("compute_stats_ms"));
+      assertEquals(null, builder.settings.get("computeStats"));
       assertTrue(builder.takenFromEnvironment().isEmpty());
     }
     Builder before = take(TraceExporter.builder().clientComputedStats(true), variable, "true");
     Builder after = take(TraceExporter.builder(), variable, "true").clientComputedStats(true);
-    for (Builder builder : new Builder[] {before, after}) {
-      assertEquals(null, builder.settings.get("compute_stats_ms"));
-      assertTrue(builder.takenFromEnvironment().isEmpty());
-      builder.discovery(false).build().close();
+    Builder blind = take(TraceExporter.builder(), variable, "true").discovery(false);
+    for (Builder builder : new Builder[] {before, after, blind}) {
+      List<String> lines = new ArrayList<>();
+      try (TraceExporter exporter = builder.logListener(l -> lines.add(l.text())).build()) {
+        Map<?, ?> all = (Map<?, ?>) Json.parse(exporter.explain());
+        Map<?, ?> stats = (Map<?, ?>) ((Map<?, ?>) all.get("configuration")).get("computeStats");
+        assertEquals(null, stats.get("value"));
+        Map<?, ?> skipped = (Map<?, ?>) ((List<?>) all.get("skipped")).get(0);
+        assertEquals(variable, skipped.get("variable"));
+        assertTrue(skipped.get("why").toString().startsWith("computeStats has no effect with"));
+      }
+      assertTrue(lines.toString().contains(variable + " is left out: computeStats"), "" + lines);
     }
     Duration mine = Duration.ofSeconds(20);
     Builder set = take(TraceExporter.builder().computeStats(mine), variable, "true");
-    assertEquals(20_000L, set.settings.get("compute_stats_ms"));
+    assertEquals(20_000L, set.settings.get("computeStats"));
   }
 
   @Test
@@ -140,11 +155,6 @@ class EnvironmentTest {
       assertTrue(
           exporter.explain().contains("\"obfuscate\":{\"source\":\"default\",\"value\":false"));
     }
-    Builder wrong =
-        take(TraceExporter.builder(), "DD_APM_OBFUSCATION_REDIS_ENABLED", "perhaps")
-            .discovery(false);
-    TraceExporterException e = assertThrows(TraceExporterException.class, wrong::build);
-    assertTrue(e.getMessage().contains("DD_APM_OBFUSCATION_REDIS_ENABLED"), e.getMessage());
     Builder set = TraceExporter.builder().obfuscationEnvironment(variables());
     take(set, "DD_APM_REPLACE_TAGS", "[]");
     assertTrue(set.takenFromEnvironment().isEmpty(), set.toString());
@@ -154,6 +164,8 @@ class EnvironmentTest {
   void aBadValueNamesItsVariable() {
     String[][] cases = {
       {"DD_TRACE_AGENT_URL", "ftp://x"},
+      {"DD_AGENT_HOST", "a b"},
+      {"DD_EXTERNAL_ENV", "a\u0001b"},
       {"DD_TRACE_AGENT_TIMEOUT", "soon"},
       {"DD_TRACE_AGENT_TIMEOUT", "1e99"},
       {"DD_TRACE_AGENT_PORT", "many"},
@@ -164,8 +176,89 @@ class EnvironmentTest {
       IllegalArgumentException e =
           assertThrows(
               IllegalArgumentException.class, () -> take(TraceExporter.builder(), c[0], c[1]));
-      assertTrue(e.getMessage().startsWith(c[0] + "="), e.getMessage());
+      String said = c[0] + "=\"" + c[1] + "\": ";
+      assertTrue(e.getMessage().startsWith(said), e.getMessage());
+      assertTrue(!e.getMessage().substring(said.length()).contains(c[1]), e.getMessage());
+      Builder builder = TraceExporter.builder();
+      Environment.take(
+          builder,
+          variables(c[0], c[1], "DD_SERVICE", "shop"),
+          folder.resolve("none"),
+          BadValues.SKIP);
+      assertEquals("{service=DD_SERVICE}", builder.takenFromEnvironment().toString());
+      List<String> lines = new ArrayList<>();
+      try (TraceExporter exporter =
+          builder.discovery(false).logListener(l -> lines.add(l.text())).build()) {
+        Map<?, ?> all = (Map<?, ?>) Json.parse(exporter.explain());
+        Map<?, ?> skipped = (Map<?, ?>) ((List<?>) all.get("skipped")).get(0);
+        assertEquals(e.getMessage(), skipped.get("variable") + ": " + skipped.get("why"));
+      }
+      assertTrue(lines.toString().contains(c[0]), "" + lines);
     }
+  }
+
+  @Test
+  void ofHostAndPortTheOneThatIsWrongIsNamed() {
+    String[][] cases = {
+      {"b", "many", "DD_TRACE_AGENT_PORT=\"many\": the port must be 1 to 65535"},
+      {"a b", "9", "DD_AGENT_HOST=\"a b\": it has spaces"},
+      {"b", "tcp://x:0", "DD_TRACE_AGENT_PORT=\"tcp://x:0\": the port must be"},
+    };
+    for (String[] c : cases) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () ->
+                  take(
+                      TraceExporter.builder(), "DD_AGENT_HOST", c[0], "DD_TRACE_AGENT_PORT", c[1]));
+      assertTrue(e.getMessage().startsWith(c[2]), e.getMessage());
+    }
+  }
+
+  @Test
+  void secretsInVariablesAreNotShown() {
+    String[][] cases = {
+      {"DD_TRACE_AGENT_URL", "http://u:s3cret@agent:8126/x"},
+      {"DD_TRACE_AGENT_URL", "https://agent/s3cret?key=s3cret"},
+      {"DD_DOGSTATSD_URL", "http://u:s3cret@x"},
+      {"DD_APM_REPLACE_TAGS", "[{\"name\":\"*\",\"pattern\":\"s3cret(\",\"repl\":\"?\"}]"},
+      {"DD_OBFUSCATION_CONFIG", "{\"replace_tags\":\"s3cret\"}"},
+    };
+    for (String[] c : cases) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> take(TraceExporter.builder(), c[0], c[1]));
+      assertTrue(e.getMessage().startsWith(c[0]), e.getMessage());
+      assertTrue(!e.getMessage().contains("s3cret"), e.getMessage());
+      Builder builder = TraceExporter.builder();
+      Environment.take(builder, variables(c), folder.resolve("none"), BadValues.SKIP);
+      try (TraceExporter exporter = builder.discovery(false).build()) {
+        String all = builder + exporter.toString() + exporter.explain();
+        assertTrue(!all.contains("s3cret"), all);
+      }
+    }
+  }
+
+  @Test
+  void aBadVariableOfObfuscationCostsNoOther() {
+    Builder builder = TraceExporter.builder();
+    Map<String, String> variables =
+        variables(
+            "DD_APM_OBFUSCATION_REDIS_ENABLED",
+            "perhaps",
+            "DD_APM_OBFUSCATION_VALKEY_ENABLED",
+            "1");
+    Environment.take(builder, variables, folder.resolve("none"), BadValues.SKIP);
+    assertEquals(
+        "{obfuscationEnvironment=DD_APM_OBFUSCATION_VALKEY_ENABLED}",
+        builder.takenFromEnvironment().toString());
+    assertTrue(builder.skipped.toString().contains("DD_APM_OBFUSCATION_REDIS_ENABLED"));
+    IllegalArgumentException e =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> take(TraceExporter.builder(), "DD_APM_OBFUSCATION_REDIS_ENABLED", "perhaps"));
+    assertTrue(
+        e.getMessage().startsWith("DD_APM_OBFUSCATION_REDIS_ENABLED: \"perhaps\" is neither"));
   }
 
   @Test

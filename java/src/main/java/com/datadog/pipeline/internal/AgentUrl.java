@@ -6,7 +6,7 @@ import java.util.Locale;
 
 /**
  * Checks an agent's address when it is set, by the rules of the native side ({@code
- * src/config/url.rs}), which checks it again. Stateless, thread-safe.
+ * src/settings/url.rs}), which checks it again. Stateless, thread-safe.
  */
 public final class AgentUrl {
   private static final String PIPE = "windows:\\\\.\\pipe\\";
@@ -19,33 +19,62 @@ public final class AgentUrl {
    */
   public static String fault(String url) {
     String why = reason(url);
-    return why == null
-        ? null
-        : "url "
-            + url
-            + ": "
-            + why
-            + "; use http://host:port, unix:///path/to/socket or "
-            + PIPE
-            + "name";
+    String forms = "; use http://host:port, unix:///path/to/socket or " + PIPE + "name";
+    return why == null ? null : why + forms;
+  }
+
+  /**
+   * An address, or what was meant to be one, without user, path and query: they may be secret. The
+   * path of a socket and the name of a pipe stay, they are the address.
+   */
+  public static String shown(String url) {
+    int at = url.indexOf("://");
+    String scheme = at < 0 ? "" : url.substring(0, at + 3);
+    String lower = scheme.toLowerCase(Locale.ROOT);
+    if (lower.equals("unix://")
+        || lower.equals("unixgram://")
+        || url.startsWith("windows:")
+        || url.startsWith("/")) {
+      return url;
+    }
+    String rest = url.substring(scheme.length());
+    // A password may hold any character, so what stands before the last @ is hidden whole.
+    int user = rest.lastIndexOf('@');
+    String authority = rest.substring(user + 1);
+    int end = 0;
+    while (end < authority.length() && "/?#".indexOf(authority.charAt(end)) < 0) {
+      end++;
+    }
+    int path = end;
+    while (path < authority.length() && authority.charAt(path) == '/') {
+      path++;
+    }
+    return scheme
+        + (user < 0 ? "" : "***@")
+        + authority.substring(0, end)
+        + (path == authority.length() ? "" : "/***");
   }
 
   /**
    * What is wrong with the address of a DogStatsD server, by the rules of {@code
-   * src/config/statsd_url.rs}; null if it can be used.
+   * src/settings/statsd_url.rs}; null if it can be used.
    */
   public static String statsdFault(String url) {
+    String why = statsdReason(url);
+    return why == null ? null : why + "; use udp://host:port or unix:///path/to/socket";
+  }
+
+  private static String statsdReason(String url) {
     for (String scheme : new String[] {"unix://", "unixgram://"}) {
       if (url.startsWith(scheme)) {
         boolean absolute = url.startsWith("/", scheme.length()) && url.indexOf('\0') < 0;
         return absolute ? null : "a Unix socket needs an absolute path, so three slashes";
       }
     }
-    int scheme = url.indexOf("://");
-    if (scheme >= 0 && !url.startsWith("udp://")) {
-      return "the scheme is unknown; use udp://host:port or unix:///path/to/socket";
+    if (!url.startsWith("udp://")) {
+      return url.contains("://") ? "the scheme is unknown" : "the scheme is missing";
     }
-    String authority = scheme >= 0 ? url.substring("udp://".length()) : url;
+    String authority = url.substring("udp://".length());
     for (int i = 0; i < authority.length(); i++) {
       if ("/?#@".indexOf(authority.charAt(i)) >= 0) {
         return "only host and port have a meaning here";

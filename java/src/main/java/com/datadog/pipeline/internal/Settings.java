@@ -9,7 +9,7 @@ import java.util.Map;
 /**
  * The settings on their way to the native side: one msgpack map. Not thread-safe.
  *
- * <p>Values are text, booleans, non-negative longs, lists of text, and lists of text pairs.
+ * <p>Values are text, booleans, non-negative longs, and lists of these.
  */
 public final class Settings {
   private final Map<String, Object> values = new LinkedHashMap<>();
@@ -31,23 +31,6 @@ public final class Settings {
   /** A copy that later changes do not reach. */
   public Map<String, Object> copy() {
     return new LinkedHashMap<>(values);
-  }
-
-  /** Appends the settings, without secrets: of headers and tokens only the names. */
-  public static void describe(StringBuilder out, Map<String, Object> values) {
-    String separator = "";
-    for (Map.Entry<String, Object> e : values.entrySet()) {
-      if (e.getKey().equals("headers")) {
-        for (Object header : (List<?>) e.getValue()) {
-          out.append(separator).append("header ").append(((List<?>) header).get(0)).append("=***");
-          separator = ", ";
-        }
-        continue;
-      }
-      out.append(separator).append(e.getKey()).append('=');
-      out.append(e.getKey().equals("test_session_token") ? "***" : e.getValue());
-      separator = ", ";
-    }
   }
 
   /** The map as msgpack. */

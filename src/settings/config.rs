@@ -1,0 +1,379 @@
+//! Checked settings, and how they are shown.
+// Made by `python3 scripts/settings` from src/settings/table.toml. Change the table, not this file.
+
+use super::check::{self, choose, given, size};
+use super::{
+    AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, RawConfig, StatsLimits,
+    StatsdUrl, shown,
+};
+use crate::error::Error;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Checked settings. Made by [`Config::new`], never changed afterwards.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the agent is: `http://host:port/prefix`, `unix:///path/to/socket` or `windows:\\.\pipe\name`.
+    pub url: AgentUrl,
+    /// Whether container and entity id are read from `/proc/self` at build; an id that was set wins.
+    pub detect_container: bool,
+    /// One more header on every request; may be called for several.
+    pub headers: Vec<(String, String)>,
+    /// The header `X-Datadog-Test-Session-Token` of Datadog's test agent.
+    pub test_session_token: String,
+    /// The format of the payloads that are handed over; AUTO looks at each payload.
+    pub input_format: InputFormat,
+    /// What goes to the agent: V1 falls back to v0.4 on a 404 in the same call, AUTO is v1 where `/info` lists it,
+    /// else v0.4.
+    pub output_format: OutputFormat,
+    /// What becomes of input that the agent would refuse: it is repaired, the trace is dropped, or the payload is
+    /// refused.
+    pub on_malformed: OnMalformed,
+    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse.
+    pub normalize: bool,
+    /// Whether literals, cards and passwords in spans are hidden as the agent does it.
+    pub obfuscate: bool,
+    /// Whether top-level spans are marked in the payload (`_top_level`), and the agent is told so by header.
+    pub compute_top_level: bool,
+    /// Whether the agent is told by header that the tracer marked top-level spans itself.
+    pub client_computed_top_level: bool,
+    /// Whether traces that sampling gave priority 0 or less are left out and counted as sampled out.
+    pub drop_p0: Option<bool>,
+    /// Whether the agent's `/info` is read: at start, every 300 s, and when its state changes.
+    pub discovery: bool,
+    /// Whether the trace filters that the agent's `/info` names apply, beside those set here.
+    pub agent_filters: bool,
+    /// How many filter rules of the agent's `/info` are used; what is beyond is left out and said once.
+    pub agent_filter_rules: usize,
+    /// How much memory the regexes of the agent's `/info` may take together, a single one a sixteenth of it.
+    pub agent_filter_bytes: usize,
+    /// The largest request; a larger payload goes in several, and a trace that is larger by itself is dropped.
+    pub max_request_bytes: Option<usize>,
+    /// How long opening one connection may take.
+    pub connect_timeout: Duration,
+    /// How long one attempt may take.
+    pub send_timeout: Duration,
+    /// How long one send may take, retries and waiting included.
+    pub send_budget: Duration,
+    /// How many idle connections are kept between sends.
+    pub max_idle_connections: usize,
+    /// How long an idle connection is kept.
+    pub max_idle_age: Duration,
+    /// How long `close()` waits for running sends, for the queue and for stats; zero does not wait.
+    pub close_timeout: Duration,
+    /// Whether the agent is told by header that the tracer computes stats itself.
+    pub client_computed_stats: bool,
+    /// Where health metrics go: `udp://host:port` or `unix:///path` (a datagram socket); without a port the one of
+    /// `/info`, else 8125.
+    pub dogstatsd: Option<StatsdUrl>,
+    /// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.
+    pub metadata: Metadata,
+    /// Which traces are kept and which are left out.
+    pub filters: FilterRules,
+    /// Settings of the asynchronous interface.
+    pub queue: QueueSettings,
+    /// How stats are computed.
+    pub stats: Option<StatsSettings>,
+    /// What the caller handed in.
+    pub raw: RawConfig,
+}
+
+/// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The service of the process, given to stats and to spans that have none.
+    pub service: String,
+    /// The environment, `prod` for instance, given to stats and to converted payloads that have none.
+    pub env: String,
+    /// The version of the service, given to stats and to converted payloads that have none.
+    pub version: String,
+    /// The host name, given to stats and to converted payloads that have none.
+    pub hostname: String,
+    /// The header `Datadog-Meta-Lang`, `java` for instance.
+    pub language: String,
+    /// The header `Datadog-Meta-Lang-Version`.
+    pub language_version: String,
+    /// The header `Datadog-Meta-Lang-Interpreter`.
+    pub language_interpreter: String,
+    /// The header `Datadog-Meta-Lang-Interpreter-Vendor`.
+    pub language_vendor: String,
+    /// The header `Datadog-Meta-Tracer-Version`.
+    pub tracer_version: String,
+    /// The identity of the process.
+    pub runtime_id: String,
+    /// The header `Datadog-Container-ID`.
+    pub container_id: String,
+    /// The header `Datadog-Entity-ID`.
+    pub entity_id: String,
+    /// The header `Datadog-External-Env`.
+    pub external_env: String,
+    /// The commit that the service was built from.
+    pub git_commit_sha: String,
+    /// Process tags, `key:value,key:value`.
+    pub process_tags: String,
+}
+
+/// Settings of the asynchronous interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How many bytes of payloads wait for the senders at most, those on their way included.
+    pub bytes: usize,
+    /// How many payloads wait for the senders at most.
+    pub payloads: usize,
+    /// What happens when the queue is full.
+    pub overflow: Overflow,
+    /// How long an offer waits for room with BLOCK.
+    pub block_wait: Duration,
+    /// How many native threads send what is queued; each starts when needed and ends when idle.
+    pub senders: usize,
+    /// Up to how many bytes queued v0.4 payloads are merged into one request; 0 sends each as it is.
+    pub batch_bytes: usize,
+    /// How long a small payload waits in the queue for others to travel with.
+    pub batch_age: Duration,
+    /// How long a queued payload is tried, from the moment it was offered.
+    pub budget: Duration,
+    /// A directory, and how many bytes in it, for what the queue cannot hold while the agent is away.
+    pub spool: Option<(PathBuf, u64)>,
+}
+
+/// How stats are computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsSettings {
+    /// Computes stats in buckets of this length (agents expect 10 s) while the agent takes them, and then drops p0
+    /// traces.
+    pub bucket: Duration,
+    /// One more tag that describes the peer of a client, producer or consumer span in stats, beside those of
+    /// `/info`.
+    pub peer_tags: Vec<String>,
+    /// One more tag that tells groups of stats apart.
+    pub additional_metric_tags: Vec<String>,
+    /// How many different groups and values a bucket takes; what is beyond is counted as `tracer_blocked_value`.
+    pub limits: StatsLimits,
+    /// Whether every span is counted in the bucket in which it ended, however long ago, and buckets are sent only
+    /// when asked for.
+    pub replay: bool,
+    /// Whether resources of stats are obfuscated here when the agent agrees (`obfuscation_version` 1 of its
+    /// `/info`), in its SQL mode.
+    pub obfuscate: bool,
+}
+
+impl Config {
+    /// Checks `raw` and fills in the defaults. Texts that a room above makes something of (regexes, JSON) are checked there,
+    /// when the exporter is built.
+    ///
+    /// # Errors
+    /// `INVALID_URL` or `INVALID_CONFIGURATION`; the message names the setting or the variable it comes from, and its range.
+    pub fn new(mut raw: RawConfig) -> Result<Self, Error> {
+        raw.check()?;
+        raw.settle()?;
+        Ok(Self {
+            url: check::agent_url("url", raw.url.as_deref())?.unwrap_or_default(),
+            detect_container: raw.detect_container.unwrap_or(false),
+            headers: raw.header.clone(),
+            test_session_token: given(&raw.test_session_token).unwrap_or_default(),
+            input_format: choose(raw.input_format.as_deref(), &InputFormat::ALL),
+            output_format: choose(raw.output_format.as_deref(), &OutputFormat::ALL),
+            on_malformed: choose(raw.on_malformed.as_deref(), &OnMalformed::ALL),
+            normalize: raw.normalize.unwrap_or(false),
+            obfuscate: raw.obfuscate.unwrap_or(raw.obfuscation.is_some()),
+            compute_top_level: raw.compute_top_level.unwrap_or(false),
+            client_computed_top_level: raw.client_computed_top_level.unwrap_or(false),
+            drop_p0: raw.drop_p0,
+            discovery: raw.discovery.unwrap_or(true),
+            agent_filters: raw.agent_filters.unwrap_or(false),
+            agent_filter_rules: raw.agent_filter_rules.unwrap_or(1000) as usize,
+            agent_filter_bytes: size(raw.agent_filter_bytes.unwrap_or(16777216)),
+            max_request_bytes: raw.max_request_bytes.map(size),
+            connect_timeout: raw.connect_timeout.unwrap_or(Duration::from_millis(1000)),
+            send_timeout: raw.send_timeout.unwrap_or(Duration::from_millis(10000)),
+            send_budget: raw.send_budget.unwrap_or(Duration::from_millis(10000)),
+            max_idle_connections: raw.max_idle_connections.unwrap_or(1) as usize,
+            max_idle_age: raw.max_idle_age.unwrap_or(Duration::from_millis(10000)),
+            close_timeout: raw.close_timeout.unwrap_or(Duration::from_millis(800)),
+            client_computed_stats: raw.client_computed_stats.unwrap_or(false),
+            dogstatsd: check::statsd_url("dogstatsd", raw.dogstatsd.as_deref())?,
+            metadata: Metadata {
+                service: given(&raw.service).unwrap_or_default(),
+                env: given(&raw.env).unwrap_or_default(),
+                version: given(&raw.version).unwrap_or_default(),
+                hostname: given(&raw.hostname).unwrap_or_default(),
+                language: given(&raw.language).unwrap_or_default(),
+                language_version: given(&raw.language_version).unwrap_or_default(),
+                language_interpreter: given(&raw.language_interpreter).unwrap_or_default(),
+                language_vendor: given(&raw.language_vendor).unwrap_or_default(),
+                tracer_version: given(&raw.tracer_version).unwrap_or_default(),
+                runtime_id: given(&raw.runtime_id).unwrap_or_else(|| check::random_uuid()),
+                container_id: given(&raw.container_id).unwrap_or_default(),
+                entity_id: given(&raw.entity_id).unwrap_or_default(),
+                external_env: given(&raw.external_env).unwrap_or_default(),
+                git_commit_sha: given(&raw.git_commit_sha).unwrap_or_default(),
+                process_tags: given(&raw.process_tags).unwrap_or_default(),
+            },
+            filters: FilterRules {
+                require: raw.require_tag.clone(),
+                reject: raw.reject_tag.clone(),
+                require_regex: raw.require_tag_regex.clone(),
+                reject_regex: raw.reject_tag_regex.clone(),
+                ignore_resources: raw.ignore_resource.clone(),
+            },
+            queue: QueueSettings {
+                bytes: size(raw.queue_bytes.unwrap_or(33554432)),
+                payloads: raw
+                    .queue_payloads
+                    .map_or(check::payloads(raw.queue_bytes.unwrap_or(32 << 20)), |n| n as usize),
+                overflow: choose(raw.overflow.as_deref(), &Overflow::ALL),
+                block_wait: raw.block_wait.unwrap_or(Duration::from_millis(1000)),
+                senders: raw.senders.unwrap_or(1) as usize,
+                batch_bytes: size(raw.batch_bytes.unwrap_or(1048576)),
+                batch_age: raw.batch_age.unwrap_or(Duration::from_millis(200)),
+                budget: raw.async_budget.unwrap_or(Duration::from_millis(60000)),
+                spool: raw.spool.clone().map(|(path, bytes)| (PathBuf::from(path), bytes)),
+            },
+            stats: match raw.compute_stats {
+                None => None,
+                Some(bucket) => Some(StatsSettings {
+                    bucket: bucket,
+                    peer_tags: raw.peer_tag.clone(),
+                    additional_metric_tags: raw.additional_metric_tag.clone(),
+                    limits: raw.stats_limits.map_or_else(StatsLimits::default, StatsLimits::from),
+                    replay: raw.stats_replay.unwrap_or(false),
+                    obfuscate: raw.obfuscate_stats.unwrap_or(true),
+                }),
+            },
+            raw,
+        })
+    }
+
+    /// Every setting with its name, whether it was set, and its value as `explain()` shows it: without secrets.
+    pub fn rows(&self) -> Vec<(&'static str, bool, Value)> {
+        vec![
+            ("url", self.raw.url.is_some(), json!(self.url.to_string())),
+            ("service", self.raw.service.is_some(), json!(self.metadata.service)),
+            ("env", self.raw.env.is_some(), json!(self.metadata.env)),
+            ("version", self.raw.version.is_some(), json!(self.metadata.version)),
+            ("hostname", self.raw.hostname.is_some(), json!(self.metadata.hostname)),
+            ("language", self.raw.language.is_some(), json!(self.metadata.language)),
+            ("languageVersion", self.raw.language_version.is_some(), json!(self.metadata.language_version)),
+            (
+                "languageInterpreter",
+                self.raw.language_interpreter.is_some(),
+                json!(self.metadata.language_interpreter),
+            ),
+            ("languageVendor", self.raw.language_vendor.is_some(), json!(self.metadata.language_vendor)),
+            ("tracerVersion", self.raw.tracer_version.is_some(), json!(self.metadata.tracer_version)),
+            ("runtimeId", self.raw.runtime_id.is_some(), json!(self.metadata.runtime_id)),
+            ("containerId", self.raw.container_id.is_some(), json!(self.metadata.container_id)),
+            ("entityId", self.raw.entity_id.is_some(), json!(self.metadata.entity_id)),
+            ("externalEnv", self.raw.external_env.is_some(), json!(self.metadata.external_env)),
+            ("detectContainer", self.raw.detect_container.is_some(), json!(self.detect_container)),
+            ("gitCommitSha", self.raw.git_commit_sha.is_some(), json!(self.metadata.git_commit_sha)),
+            ("processTags", self.raw.process_tags.is_some(), json!(self.metadata.process_tags)),
+            ("header", !self.raw.header.is_empty(), shown::headers(&self.raw.header)),
+            (
+                "testSessionToken",
+                self.raw.test_session_token.is_some(),
+                shown::secret(&self.test_session_token),
+            ),
+            (
+                "inputFormat",
+                self.raw.input_format.is_some(),
+                json!(self.raw.input_format.as_deref().unwrap_or("V04")),
+            ),
+            (
+                "outputFormat",
+                self.raw.output_format.is_some(),
+                json!(self.raw.output_format.as_deref().unwrap_or("V04")),
+            ),
+            (
+                "onMalformed",
+                self.raw.on_malformed.is_some(),
+                json!(self.raw.on_malformed.as_deref().unwrap_or("REPAIR")),
+            ),
+            ("normalize", self.raw.normalize.is_some(), json!(self.normalize)),
+            ("obfuscate", self.raw.obfuscate.is_some(), json!(self.obfuscate)),
+            (
+                "obfuscation",
+                self.raw.obfuscation.is_some(),
+                shown::obfuscation(self.raw.obfuscation.as_deref()),
+            ),
+            (
+                "obfuscationEnvironment",
+                !self.raw.obfuscation_environment.is_empty(),
+                shown::variables(&self.raw.obfuscation_environment),
+            ),
+            ("computeTopLevel", self.raw.compute_top_level.is_some(), json!(self.compute_top_level)),
+            (
+                "clientComputedTopLevel",
+                self.raw.client_computed_top_level.is_some(),
+                json!(self.client_computed_top_level),
+            ),
+            ("dropP0", self.raw.drop_p0.is_some(), json!(self.drop_p0.unwrap_or(self.stats.is_some()))),
+            ("requireTag", !self.raw.require_tag.is_empty(), json!(self.filters.require)),
+            ("rejectTag", !self.raw.reject_tag.is_empty(), json!(self.filters.reject)),
+            ("requireTagRegex", !self.raw.require_tag_regex.is_empty(), json!(self.filters.require_regex)),
+            ("rejectTagRegex", !self.raw.reject_tag_regex.is_empty(), json!(self.filters.reject_regex)),
+            ("ignoreResource", !self.raw.ignore_resource.is_empty(), json!(self.filters.ignore_resources)),
+            ("discovery", self.raw.discovery.is_some(), json!(self.discovery)),
+            ("agentFilters", self.raw.agent_filters.is_some(), json!(self.agent_filters)),
+            ("agentFilterRules", self.raw.agent_filter_rules.is_some(), json!(self.agent_filter_rules)),
+            ("agentFilterBytes", self.raw.agent_filter_bytes.is_some(), json!(self.agent_filter_bytes)),
+            ("maxRequestBytes", self.raw.max_request_bytes.is_some(), json!(self.max_request_bytes)),
+            ("connectTimeout", self.raw.connect_timeout.is_some(), shown::millis(Some(self.connect_timeout))),
+            ("sendTimeout", self.raw.send_timeout.is_some(), shown::millis(Some(self.send_timeout))),
+            ("sendBudget", self.raw.send_budget.is_some(), shown::millis(Some(self.send_budget))),
+            ("maxIdleConnections", self.raw.max_idle_connections.is_some(), json!(self.max_idle_connections)),
+            ("maxIdleAge", self.raw.max_idle_age.is_some(), shown::millis(Some(self.max_idle_age))),
+            ("closeTimeout", self.raw.close_timeout.is_some(), shown::millis(Some(self.close_timeout))),
+            ("queueBytes", self.raw.queue_bytes.is_some(), json!(self.queue.bytes)),
+            ("queuePayloads", self.raw.queue_payloads.is_some(), json!(self.queue.payloads)),
+            (
+                "overflow",
+                self.raw.overflow.is_some(),
+                json!(self.raw.overflow.as_deref().unwrap_or("DROP_NEWEST")),
+            ),
+            ("blockWait", self.raw.block_wait.is_some(), shown::millis(Some(self.queue.block_wait))),
+            ("senders", self.raw.senders.is_some(), json!(self.queue.senders)),
+            ("batchBytes", self.raw.batch_bytes.is_some(), json!(self.queue.batch_bytes)),
+            ("batchAge", self.raw.batch_age.is_some(), shown::millis(Some(self.queue.batch_age))),
+            ("asyncBudget", self.raw.async_budget.is_some(), shown::millis(Some(self.queue.budget))),
+            ("spool", self.raw.spool.is_some(), shown::directory(self.raw.spool.as_ref())),
+            (
+                "computeStats",
+                self.raw.compute_stats.is_some(),
+                shown::millis(self.stats.as_ref().map(|it| it.bucket)),
+            ),
+            (
+                "clientComputedStats",
+                self.raw.client_computed_stats.is_some(),
+                json!(self.client_computed_stats),
+            ),
+            ("peerTag", !self.raw.peer_tag.is_empty(), json!(self.raw.peer_tag)),
+            (
+                "additionalMetricTag",
+                !self.raw.additional_metric_tag.is_empty(),
+                json!(self.raw.additional_metric_tag),
+            ),
+            (
+                "statsLimits",
+                self.raw.stats_limits.is_some(),
+                json!(self.stats.as_ref().map(|it| it.limits).map(StatsLimits::values)),
+            ),
+            (
+                "statsReplay",
+                self.raw.stats_replay.is_some(),
+                json!(self.stats.as_ref().is_some_and(|it| it.replay)),
+            ),
+            (
+                "obfuscateStats",
+                self.raw.obfuscate_stats.is_some(),
+                json!(self.stats.as_ref().is_some_and(|it| it.obfuscate)),
+            ),
+            (
+                "dogstatsd",
+                self.raw.dogstatsd.is_some(),
+                json!(self.dogstatsd.as_ref().map(ToString::to_string)),
+            ),
+        ]
+    }
+}
