@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds="${1:-60}"
 [ $# -eq 0 ] || shift
-targets="${*:-v04 v05 v1 stages v05_in v1_in}"
+targets="${*:-v04 v05 v1 stages v05_in v1_in texts regexes}"
 
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 command -v cargo-fuzz > /dev/null || {
@@ -22,7 +22,10 @@ for target in $targets; do
   corpus="fuzz/corpus/$target"
   mkdir -p "$corpus"
   seeds="tests/fixtures/traces/*/*.msgpack fuzz/corpus/seeds/*"
-  case "$target" in *_in) seeds="fuzz/corpus/seeds_$target/*" ;; esac
+  case "$target" in
+    *_in) seeds="fuzz/corpus/seeds_$target/*" ;;
+    texts | regexes) seeds="" ;;
+  esac
   for file in $seeds "fuzz/regressions/$target"/*; do
     [ -f "$file" ] || continue
     name="$(echo "$file" | tr '/' '_')"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [agent] [stats] [singles] [rules]      none = all
+# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [agent] [stats] [singles] [rules] [regexes]      none = all
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
@@ -9,10 +9,11 @@
 #   rules  generated texts and spans (20,000 SQL statements, 5,000 of every other kind; ORACLE_SEED, ORACLE_SHARE in percent)
 #          through the agent's own packages, through ours, and through the reference's crates: the table of docs/fidelity.md.
 #          Needs Go.
+#   regexes  patterns and texts (ORACLE_SEED) through Go's regexp and through ours. Needs Go.
 # The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
 set -eu
 cd "$(dirname "$0")/.."
-asked="${*:-rust agent stats singles rules}"
+asked="${*:-rust agent stats singles rules regexes}"
 failed=""
 manifest=tests/oracle/Cargo.toml
 target="${CARGO_TARGET_DIR:-tests/oracle/target}"
@@ -63,6 +64,16 @@ for part in $asked; do
       python3 tests/oracle/stats_singles.py "${CARGO_TARGET_DIR:-target}/debug/examples/vectors" build/oracle/rules-stats \
         --docs docs/fidelity.md --seed "${ORACLE_SEED:-7}" --count "${ORACLE_SPANS:-2000}" || failed="$failed singles"
       ;;
+    regexes)
+      if ! command -v go > /dev/null; then
+        echo "oracle: regexes left out, there is no Go on this machine"
+        continue
+      fi
+      mkdir -p build/oracle
+      (cd tests/oracle/go && CGO_ENABLED=0 go build -o ../../../build/oracle/regexes ./regexes)
+      build/oracle/regexes "${ORACLE_SEED:-7}" 40000 > build/oracle/regexes.jsonl
+      REGEX_ANSWERS=build/oracle/regexes.jsonl cargo test --quiet --test regexes patterns_mean || failed="$failed regexes"
+      ;;
     rules)
       if ! command -v go > /dev/null; then
         echo "oracle: rules left out, there is no Go on this machine"
@@ -78,7 +89,7 @@ for part in $asked; do
         build/oracle/rules-q build/oracle/rules-rules build/oracle/rules-spans --docs docs/fidelity.md \
         --seed "${ORACLE_SEED:-7}" --share "${ORACLE_SHARE:-100}" || failed="$failed rules"
       ;;
-    *) echo "oracle: no part $part (rust, agent, stats, singles, rules)" >&2; exit 2 ;;
+    *) echo "oracle: no part $part (rust, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
   esac
 done
 if [ -n "$failed" ]; then

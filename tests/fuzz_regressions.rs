@@ -44,3 +44,24 @@ fn real_payloads_pass_every_target() {
     }
     assert!(n > 40);
 }
+
+#[test]
+fn texts_and_patterns_pass_their_targets() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut n = 0;
+    for file in files(&root.join("vectors/obfuscate")).iter().chain(&files(&root.join("regexes"))) {
+        for line in std::fs::read_to_string(file).unwrap().lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(text) = case["input"].as_str() {
+                n += 1;
+                support::fuzz::texts(&[&[n as u8][..], text.as_bytes()].concat());
+            }
+            if let Some(pattern) = case["pattern"].as_str() {
+                n += 1;
+                let text = case["text"].as_str().unwrap_or("");
+                support::fuzz::regexes(&[pattern.as_bytes(), &[0], text.as_bytes()].concat());
+            }
+        }
+    }
+    assert!(n > 1000, "{n}");
+}

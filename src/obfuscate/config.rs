@@ -1,7 +1,8 @@
-//! What to obfuscate: the agent's `apm_config.obfuscation`, its `replace_tags` and its SQL options, by the agent's names.
+//! What to obfuscate: the agent's `apm_config.obfuscation`, its `replace_tags` and its SQL options, by the agent's
+//! names.
 //!
-//! What is not given is as in a packaged agent ([`ObfuscationConfig::agent`]). Unknown names are errors, so that a typing
-//! error does not turn a protection off unnoticed.
+//! What is not given is as in a packaged agent ([`ObfuscationConfig::agent`]). Unknown names are errors, so that a
+//! typing error does not turn a protection off unnoticed.
 
 use super::replace::ReplaceRule;
 use super::settings;
@@ -23,7 +24,7 @@ pub struct ObfuscationConfig {
     pub opensearch: JsonConfig,
     /// Tag `mongodb.query`.
     pub mongodb: JsonConfig,
-    /// Query plans; no tag of a span holds one, but the tools offer it.
+    /// Query plans, in the tags that it names and for the tools.
     pub sql_exec_plan: PlanConfig,
     /// Query plans, normalized.
     pub sql_exec_plan_normalize: PlanConfig,
@@ -74,15 +75,20 @@ pub struct PlanConfig {
     pub keep_values: Vec<String>,
     /// Keys whose values are SQL and are obfuscated as such.
     pub obfuscate_sql_values: Vec<String>,
+    /// Tags of spans that hold such a plan. The agent has no such option: it sees plans elsewhere.
+    pub tags: Vec<String>,
 }
 
 /// URLs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HttpConfig {
     /// The query goes.
     pub remove_query_string: bool,
     /// Path segments with digits become `?`.
     pub remove_paths_with_digits: bool,
+    /// What this regex (Go's syntax) matches in a query becomes `<redacted>`, and so does the value of a key in which
+    /// it matches; empty for nothing. As tracers do; the agent has no such option.
+    pub query_string_regexp: String,
 }
 
 /// Raw commands of Redis and Valkey.
@@ -134,8 +140,8 @@ impl Default for ObfuscationConfig {
 }
 
 impl ObfuscationConfig {
-    /// The defaults of a packaged agent: cards (without check digit), JSON bodies, Redis, Valkey and Memcached commands;
-    /// URLs keep query and digits.
+    /// The defaults of a packaged agent: cards (without check digit), JSON bodies, Redis, Valkey and Memcached
+    /// commands; URLs keep query and digits.
     pub fn agent() -> Self {
         Self {
             credit_cards: CreditCardsConfig::default(),
@@ -160,7 +166,8 @@ impl ObfuscationConfig {
     pub fn all() -> Self {
         let mut config = Self::agent();
         config.credit_cards.luhn = true;
-        config.http = HttpConfig { remove_query_string: true, remove_paths_with_digits: true };
+        config.http.remove_query_string = true;
+        config.http.remove_paths_with_digits = true;
         config.memcached.keep_command = true;
         config
     }

@@ -1,8 +1,8 @@
 //! URLs: user and password always go; the query and path segments with digits on request.
 //!
 //! The text is read and written the way Go's `net/url` does it, so that what changes is what the agent would have
-//! changed: the scheme becomes lower case, text that needs escapes gets them. What `net/url` refuses becomes `?` with an
-//! option on; without one it stays, unless it may hold a password.
+//! changed: the scheme becomes lower case, text that needs escapes gets them. What `net/url` refuses becomes `?` with
+//! an option on; without one it stays, unless it may hold a password.
 
 use super::http_plain;
 use super::url_escape::{Part, escape, is_escaped, push_host, unescape};
@@ -237,8 +237,8 @@ fn write_opaque(scheme: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(opaque);
 }
 
-/// Whether a text that is no URL may still hold a password: an `@` at its beginning, in what stands behind `//`, or behind
-/// something that should have been a port.
+/// Whether a text that is no URL may still hold a password: an `@` at its beginning, in what stands behind `//`, or
+/// behind something that should have been a port.
 fn may_hold_password(url: &[u8]) -> bool {
     let behind_slashes = memchr::memmem::find(url, b"//").map_or(0, |at| at + 2);
     [0, behind_slashes].iter().any(|&from| url.get(from..).is_some_and(names_somebody))

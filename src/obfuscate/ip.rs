@@ -1,9 +1,9 @@
 //! IP addresses in peer tags: hosts by the thousand would make as many stats groups, so an address becomes
 //! `blocked-ip-address`; its port stays.
 //!
-//! The value is a list with commas; entries that are equal afterwards are kept once. Loopback and the metadata addresses
-//! of clouds stay. What counts as an address is the agent's: IPv4 with `.`, `-` or `_` between its fields (and anything
-//! behind it), IPv6 alone or in brackets with a port, behind `ip-` or a URL scheme.
+//! The value is a list with commas; entries that are equal afterwards are kept once. Loopback and the metadata
+//! addresses of clouds stay. What counts as an address is the agent's: IPv4 with `.`, `-` or `_` between its fields
+//! (and anything behind it), IPv6 alone or in brackets with a port, behind `ip-` or a URL scheme.
 
 use crate::trace::Verdict;
 use hashbrown::HashSet;

@@ -24,8 +24,8 @@ pub struct Json {
 }
 
 impl Json {
-    /// `keep`: keys whose values stay, whole trees included. `transform`: keys whose next value, if it is a literal, goes
-    /// through the transformer. Keys are compared as they stand in the text, without quotes.
+    /// `keep`: keys whose values stay, whole trees included. `transform`: keys whose next value, if it is a literal,
+    /// goes through the transformer. Keys are compared as they stand in the text, without quotes.
     pub fn new<K: AsRef<[u8]>, T: AsRef<[u8]>>(keep: &[K], transform: &[T]) -> Self {
         Self {
             keep: keep.iter().map(|k| k.as_ref().to_vec()).collect(),

@@ -6,8 +6,8 @@ use wide::u8x16;
 /// A block.
 pub(super) type Block = [u8x16; 4];
 
-/// The first bytes of a text as a block; what it is too short for is 0. It never goes through memory in parts, since a load
-/// that spans two stores waits for both.
+/// The first bytes of a text as a block; what it is too short for is 0. It never goes through memory in parts, since
+/// a load that spans two stores waits for both.
 #[inline(always)]
 pub(super) fn block(text: &[u8]) -> Block {
     let tail = match (text.as_chunks::<16>().1.len(), text.last_chunk::<16>()) {

@@ -1,8 +1,8 @@
 //! Obfuscation: what is secret in a span's text and must not leave the process.
 //!
-//! [`Obfuscator`] applies an [`ObfuscationConfig`] to spans, stats resources and single texts; each kind of text has its
-//! scanner in a file of its own. They are one pass over bytes and fail closed: what cannot be parsed is replaced, never
-//! sent raw. The yardstick is the agent 7.85, but where it lets a literal through, the literal is hidden.
+//! [`Obfuscator`] applies an [`ObfuscationConfig`] to spans, stats resources and single texts; each kind of text has
+//! its scanner in a file of its own. They are one pass over bytes and fail closed: what cannot be parsed is replaced,
+//! never sent raw. The yardstick is the agent 7.85, but where it lets a literal through, the literal is hidden.
 
 mod config;
 mod credit_card;
@@ -13,6 +13,7 @@ mod json;
 mod lanes;
 mod memcached;
 mod one_text;
+mod query;
 mod redis;
 mod redis_lines;
 mod replace;

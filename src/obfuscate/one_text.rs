@@ -47,8 +47,9 @@ pub fn one_text(request: Request<'_>, text: &[u8]) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The resource of a stats group as an agent would write it, by the span's type and `db.type`: SQL and Cassandra statements,
-/// commands of Redis and Valkey; everything else stays. Cutting it to its limit comes afterwards. The settings are those of
+/// The resource of a stats group as an agent would write it, by the span's type and `db.type`: SQL and Cassandra
+/// statements, commands of Redis and Valkey; everything else stays. Cutting it to its limit comes afterwards. The
+/// settings are those of
 /// `obfuscator`, which the caller makes from what was agreed with the agent.
 pub fn resource_for_stats(
     span_type: &[u8],

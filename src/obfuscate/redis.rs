@@ -338,8 +338,8 @@ impl Values {
 /// No argument, or no other one.
 pub(super) const NEVER: u8 = 4;
 
-/// Which arguments are hidden, at most [`NEVER`] each; with a `step` of 0 all from the first on as one. `first` is never
-/// and `step` is not: it depends on the arguments.
+/// Which arguments are hidden, at most [`NEVER`] each; with a `step` of 0 all from the first on as one. `first` is
+/// never and `step` is not: it depends on the arguments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stride {
     pub(super) first: u8,
@@ -460,8 +460,8 @@ fn values_of_unusual(command: &[u8]) -> Values {
 
 const NOT_ASCII: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
 
-/// A name of the table as a number, as [`swar::upper_word`] gives it. Names of different length differ, since no byte of a
-/// name counts as 0.
+/// A name of the table as a number, as [`swar::upper_word`] gives it. Names of different length differ, since no byte
+/// of a name counts as 0.
 const fn word_of(command: &[u8]) -> Option<u128> {
     if command.len() > 16 {
         return None;

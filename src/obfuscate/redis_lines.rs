@@ -1,6 +1,6 @@
-//! Raw Redis commands in their usual form, a block of 64 bytes at a time: where spaces, line ends and quotes stand is known at
-//! once, so nothing goes byte by byte. A line that is unusual (escapes, runs of spaces, a quote in its name, bytes that are not
-//! printable ASCII, no end within the block) ends the run; [`super::redis`] goes on from there.
+//! Raw Redis commands in their usual form, a block of 64 bytes at a time: where spaces, line ends and quotes stand is
+//! known at once, so nothing goes byte by byte. A line that is unusual (escapes, runs of spaces, a quote in its name,
+//! bytes that are not printable ASCII, no end within the block) ends the run; [`super::redis`] goes on from there.
 
 use super::lanes;
 use super::redis::{Arguments, NEVER, Shown, Stride, Values, values_of_word};

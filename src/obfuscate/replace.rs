@@ -2,8 +2,8 @@
 //! `DD_APM_REPLACE_TAGS`: `[{"name": "http.url", "pattern": "token/(.*)", "repl": "?"}]`.
 //!
 //! `*` means every tag, number and event attribute whose key does not begin with `_`, and the resource. A number whose
-//! text is none afterwards becomes a tag. Rules apply in their order, after truncation, so nothing else bounds what they
-//! write: one text grows to 64 KiB, the texts of one payload by 8 MiB together. What is beyond is left out.
+//! text is none afterwards becomes a tag. Rules apply in their order, after truncation, so nothing else bounds what
+//! they write: one text grows to 64 KiB, the texts of one payload by 8 MiB together. What is beyond is left out.
 
 use crate::error::{Error, ErrorKind};
 use crate::regexes::{self, Pattern, Template};

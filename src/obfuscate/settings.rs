@@ -1,5 +1,5 @@
-//! Reads obfuscation settings from JSON. Every name that nobody asks for is an error with its place, so that a typing error
-//! does not turn a protection off unnoticed.
+//! Reads obfuscation settings from JSON. Every name that nobody asks for is an error with its place, so that a typing
+//! error does not turn a protection off unnoticed.
 //!
 //! By hand and not by `serde`: derived, the same is fifty kilobytes of the library.
 
@@ -27,17 +27,25 @@ pub(super) fn from_json(source: &str, text: &str) -> Result<ObfuscationConfig, E
     ] {
         all.within(name, |o| o.document(enabled, keep_values, obfuscate_sql_values))?;
     }
-    for (name, PlanConfig { enabled, keep_values, obfuscate_sql_values }) in [
+    for (name, PlanConfig { enabled, keep_values, obfuscate_sql_values, tags }) in [
         ("sql_exec_plan", &mut config.sql_exec_plan),
         ("sql_exec_plan_normalize", &mut config.sql_exec_plan_normalize),
     ] {
-        all.within(name, |o| o.document(enabled, keep_values, obfuscate_sql_values))?;
+        all.within(name, |o| {
+            o.list("tags", tags)?;
+            o.document(enabled, keep_values, obfuscate_sql_values)?;
+            let without = || invalid(format!("{} has no effect while `enabled` is false", o.place("tags")));
+            if *enabled || tags.is_empty() { Ok(()) } else { Err(without()) }
+        })?;
     }
     all.within("http", |o| {
         o.flag("remove_query_string", &mut config.http.remove_query_string)?;
         // The agent's file has one name, what it says of itself has the other.
         o.flag("remove_path_digits", &mut config.http.remove_paths_with_digits)?;
-        o.flag("remove_paths_with_digits", &mut config.http.remove_paths_with_digits)
+        o.flag("remove_paths_with_digits", &mut config.http.remove_paths_with_digits)?;
+        o.text("query_string_regexp", &mut config.http.query_string_regexp)?;
+        regexes::check(&config.http.query_string_regexp)
+            .map_err(|why| invalid(format!("{}: {why}", o.place("query_string_regexp"))))
     })?;
     all.flag("remove_stack_traces", &mut config.remove_stack_traces)?;
     for (name, RedisConfig { enabled, remove_all_args }) in
@@ -210,6 +218,7 @@ impl Object {
             ("remove_space_between_parentheses", &mut sql.remove_space_between_parentheses),
             ("replace_bind_parameter", &mut sql.replace_bind_parameter),
             ("keep_json_path", &mut sql.keep_json_path),
+            ("keep_comments", &mut sql.keep_comments),
         ] {
             self.flag(name, into)?;
         }

@@ -4,6 +4,7 @@ use super::config::{JsonConfig, ObfuscationConfig, PlanConfig, RedisConfig};
 use super::credit_card::CreditCards;
 use super::http::UrlOptions;
 use super::json::Json;
+use super::query::QueryRedaction;
 use super::replace::{Growth, ReplaceRule, Replacer};
 use super::sql::{NON_PARSABLE, SqlConfig, SqlObfuscator};
 use super::{http, ip, memcached, redis};
@@ -18,6 +19,9 @@ pub struct Obfuscator {
     opensearch: Option<Json>,
     mongodb: Option<Json>,
     plan: Option<Json>,
+    /// Tags that hold a query plan.
+    plan_tags: Vec<Vec<u8>>,
+    query: Option<QueryRedaction>,
     url: UrlOptions,
     redis: RedisConfig,
     valkey: RedisConfig,
@@ -113,6 +117,8 @@ impl Obfuscator {
             opensearch: json(&config.opensearch),
             mongodb: json(&config.mongodb),
             plan: plan(&config.sql_exec_plan_normalize).or_else(|| plan(&config.sql_exec_plan)),
+            plan_tags: plan_tags(config),
+            query: QueryRedaction::new(&config.http.query_string_regexp)?,
             url: UrlOptions {
                 remove_query_string: config.http.remove_query_string,
                 remove_path_digits: config.http.remove_paths_with_digits,
@@ -125,7 +131,8 @@ impl Obfuscator {
         })
     }
 
-    /// Memory to work in. It also remembers, as an agent's obfuscator does, how backslashes were last to be read in SQL.
+    /// Memory to work in. It also remembers, as an agent's obfuscator does, how backslashes were last to be read in
+    /// SQL.
     pub fn scratch(&self) -> Scratch {
         Scratch { sql: SqlObfuscator::new(self.sql.clone()), ..Scratch::default() }
     }
@@ -139,8 +146,14 @@ impl Obfuscator {
                 span.each_tag(memory, |key, value, out| cards.tag(key, value, out));
             }
         }
+        if !self.plan_tags.is_empty() {
+            span.each_tag(memory, |key, value, out| match self.plan_tags.iter().any(|tag| tag == key) {
+                true => json(&self.plan, value, sql, out),
+                false => Verdict::Keep,
+            });
+        }
         match span.field(Field::Type) {
-            b"web" | b"http" => tag(span, Tag::HttpUrl, memory, |url, out| http::url(url, self.url, out)),
+            b"web" | b"http" => tag(span, Tag::HttpUrl, memory, |url, out| self.url(url, out)),
             b"sql" | b"cassandra" => sql_span(span, sql, memory),
             b"redis" => {
                 resource(span, memory, redis::quantize);
@@ -161,6 +174,15 @@ impl Obfuscator {
                 json_tag(span, Tag::OpenSearchBody, &self.opensearch, sql, memory);
             }
             _ => {}
+        }
+    }
+
+    fn url(&self, url: &[u8], out: &mut Vec<u8>) -> Verdict {
+        let start = out.len();
+        let verdict = http::url(url, self.url, out);
+        match &self.query {
+            Some(query) => query.then(url, verdict, start, out),
+            None => verdict,
         }
     }
 
@@ -189,7 +211,7 @@ impl Obfuscator {
         out: &mut Vec<u8>,
     ) -> Verdict {
         match span_type {
-            b"sql" | b"cassandra" => statement(&mut scratch.sql, resource, db_type, out),
+            b"sql" | b"cassandra" => statement(&mut scratch.sql, resource, db_type, true, out),
             b"redis" | b"valkey" => redis::quantize(resource, out),
             _ => Verdict::Keep,
         }
@@ -206,7 +228,7 @@ impl Obfuscator {
     ) -> Verdict {
         let sql = &mut scratch.sql;
         match kind {
-            TextKind::Sql => statement(sql, text, db_type, out),
+            TextKind::Sql => statement(sql, text, db_type, false, out),
             TextKind::SqlExecPlan => json(&self.plan, text, sql, out),
             TextKind::Redis if !self.redis.enabled => Verdict::Keep,
             TextKind::Redis if self.redis.remove_all_args => redis::remove_all(text, out),
@@ -218,22 +240,36 @@ impl Obfuscator {
             TextKind::Mongo => json(&self.mongodb, text, sql, out),
             TextKind::Elasticsearch => json(&self.elasticsearch, text, sql, out),
             TextKind::OpenSearch => json(&self.opensearch, text, sql, out),
-            TextKind::Http => http::url(text, self.url, out),
+            TextKind::Http => self.url(text, out),
             TextKind::Card => self.cards.as_ref().map_or(Verdict::Keep, |cards| cards.tag(b"", text, out)),
             TextKind::Ip => ip::quantize(text, out),
         }
     }
 }
 
-/// A statement, or what stands for one that cannot be read.
-fn statement(sql: &mut SqlObfuscator, text: &[u8], db_type: &[u8], out: &mut Vec<u8>) -> Verdict {
+/// The tags of the plans that are on.
+fn plan_tags(config: &ObfuscationConfig) -> Vec<Vec<u8>> {
+    let plans = [&config.sql_exec_plan, &config.sql_exec_plan_normalize];
+    let on = plans.into_iter().filter(|plan| plan.enabled);
+    on.flat_map(|plan| plan.tags.iter().map(|tag| tag.clone().into_bytes())).collect()
+}
+
+/// A statement, or what stands for one that cannot be read. `agreed`: as the agent writes it, to the letter.
+fn statement(
+    sql: &mut SqlObfuscator,
+    text: &[u8],
+    db_type: &[u8],
+    agreed: bool,
+    out: &mut Vec<u8>,
+) -> Verdict {
     if text.is_empty() {
         return Verdict::Keep;
     }
     let start = out.len();
     // A dialect that is not even text is none that anybody knows.
     let db_type = std::str::from_utf8(db_type).unwrap_or("");
-    if sql.obfuscate(text, db_type, out).is_err() {
+    let read = if agreed { sql.obfuscate(text, db_type, out) } else { sql.hide(text, db_type, out) };
+    if read.is_err() {
         out.truncate(start);
         out.extend_from_slice(NON_PARSABLE.as_bytes());
     }
@@ -268,7 +304,7 @@ fn json_tag<S: SpanAccess>(
 fn sql_span<S: SpanAccess>(span: &mut S, sql: &mut SqlObfuscator, memory: &mut Vec<u8>) {
     memory.clear();
     let db_type = span.tag(Tag::DbType).unwrap_or(&[]);
-    let resource = statement(sql, span.field(Field::Resource), db_type, memory);
+    let resource = statement(sql, span.field(Field::Resource), db_type, false, memory);
     let end = memory.len();
     for key in [Tag::SqlQuery, Tag::DbStatement, Tag::DbQueryText] {
         let Some(text) = span.tag(key) else { continue };
@@ -286,7 +322,8 @@ fn sql_span<S: SpanAccess>(span: &mut S, sql: &mut SqlObfuscator, memory: &mut V
             continue;
         }
         memory.truncate(end);
-        if statement(sql, text, span.tag(Tag::DbType).unwrap_or(&[]), memory) == Verdict::Replace {
+        let db_type = span.tag(Tag::DbType).unwrap_or(&[]);
+        if statement(sql, text, db_type, false, memory) == Verdict::Replace {
             span.set_tag(key, memory.get(end..).unwrap_or(&[]));
         }
     }

@@ -17,6 +17,7 @@ pub use template::Template;
 use regex::Regex;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// The most that one pattern of the caller may take once it is compiled.
 pub const MAX_PATTERN_BYTES: usize = 10 << 20;
@@ -74,6 +75,11 @@ impl Pattern {
     /// Whether the text has a match.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(&repaired(text))
+    }
+
+    /// The first match at or behind `from`.
+    pub fn find_from(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        if from > text.len() { None } else { self.regex.find_at(text, from).map(|found| found.range()) }
     }
 
     /// Writes `text` with every match replaced, as Go's `ReplaceAllString` does. The output ends at `limit` bytes, or

@@ -1,7 +1,8 @@
 //! The changes of one span: the edits that rules have made so far, and maps as they are with them.
 //!
-//! A rule must see what an earlier one has written. The input stays as it is, so a map is walked over its bytes in the input
-//! with the span's edits beside it; both are sorted by place, so the walk stays linear. A span without edits pays nothing.
+//! A rule must see what an earlier one has written. The input stays as it is, so a map is walked over its bytes in
+//! the input with the span's edits beside it; both are sorted by place, so the walk stays linear. A span without
+//! edits pays nothing.
 
 use super::arena::{Edit, SIDE, With, sort_edits};
 use crate::msgpack::{reader, writer};
@@ -151,7 +152,8 @@ impl Changes<'_, '_> {
         let gone = Edit { at: entry.at, end: entry.end, with: With::Side { at: 0, len: 0 } };
         // Of two edits for one place only the first would count, and a new key is one.
         let renamed = |e: &&mut Edit| e.at == entry.at && e.end == entry.value_at;
-        match self.edits.iter_mut().filter(|_| entry.key & SIDE != 0).find(renamed) {
+        let new_key = if entry.key & SIDE == 0 { None } else { self.edits.iter_mut().find(renamed) };
+        match new_key {
             Some(edit) => *edit = gone,
             None => self.edits.push(gone),
         }
@@ -168,6 +170,28 @@ impl Changes<'_, '_> {
                 return;
             }
         }
+        self.head(map_at, more);
+    }
+
+    /// As [`count`](Self::count), once for each of many maps in the pass that runs: only what earlier passes did is
+    /// looked at.
+    pub(super) fn count_in_pass(&mut self, map_at: u32, more: i32) {
+        if more == 0 {
+            return;
+        }
+        let known = self.edits.get_mut(..self.known).unwrap_or(&mut []);
+        let from = known.partition_point(|e| e.at < map_at);
+        let here = known.get_mut(from..).unwrap_or(&mut []).iter_mut().take_while(|e| e.at == map_at);
+        for edit in here {
+            if let With::MapHead(n) = &mut edit.with {
+                *n = n.saturating_add_signed(more);
+                return;
+            }
+        }
+        self.head(map_at, more);
+    }
+
+    fn head(&mut self, map_at: u32, more: i32) {
         // A nil map counts as an empty one; its byte makes room for the head.
         let (n, first) = reader::map_head(self.bytes, map_at as usize).unwrap_or((0, map_at as usize + 1));
         let with = With::MapHead(n.saturating_add_signed(more));
@@ -182,8 +206,8 @@ impl Changes<'_, '_> {
     }
 }
 
-/// How long the head of a text is that stands before `at`. It is one of a few forms, and each tells itself from the others
-/// by the text's length.
+/// How long the head of a text is that stands before `at`. It is one of a few forms, and each tells itself from the
+/// others by the text's length.
 pub(super) fn head_before(bytes: &[u8], at: u32, len: u32) -> u32 {
     let back = |n: u32| at.checked_sub(n).and_then(|p| bytes.get(p as usize)).copied().unwrap_or(0);
     if back(1) == 0xc0 && len == 0 || len < 32 && back(1) == 0xa0 | len as u8 {

@@ -1,5 +1,5 @@
-//! A span of the arena as the rules of `normalize` and `obfuscate` see it: read where it stands in the payload, changed by
-//! edits. What no rule changes costs a look; a change costs its own text in the side buffer and an edit.
+//! A span of the arena as the rules of `normalize` and `obfuscate` see it: read where it stands in the payload,
+//! changed by edits. What no rule changes costs a look; a change costs its own text in the side buffer and an edit.
 
 use super::access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 use super::arena::{Edit, Hit, MapView, SIDE, Span, Text, With, flag};
@@ -10,8 +10,8 @@ use crate::msgpack::{reader, writer};
 /// A hit of this number is none any more.
 const NO_HIT: u16 = u16::MAX;
 
-/// One span under the rules. Its tags must be the first keys of the scan's interest, in the order of [`Tag::ALL`], and the
-/// scan must have looked for cards.
+/// One span under the rules. Its tags must be the first keys of the scan's interest, in the order of [`Tag::ALL`],
+/// and the scan must have looked for cards.
 #[derive(Debug)]
 pub struct Spliced<'b, 's> {
     pub(super) changes: Changes<'b, 's>,
@@ -202,8 +202,8 @@ impl<'b, 's> Spliced<'b, 's> {
         }
     }
 
-    /// The hit that points to the value of `entry`, by index. Hits come in the order of the entries: `cursor` goes along
-    /// with them, so every entry must be asked for.
+    /// The hit that points to the value of `entry`, by index. Hits come in the order of the entries: `cursor` goes
+    /// along with them, so every entry must be asked for.
     pub(super) fn hit_of(&self, entry: &Entry, cursor: &mut usize) -> Option<usize> {
         let behind = |h: &Hit| h.key == NO_HIT || (h.value_at & SIDE == 0 && h.value_at < entry.value_at);
         while self.hits.get(*cursor).is_some_and(behind) {
@@ -230,18 +230,6 @@ impl<'b, 's> Spliced<'b, 's> {
             hit.key = NO_HIT;
         }
         self.slots_lost(entry.value);
-    }
-
-    /// The input's range of a tag's value, and the value's place.
-    fn tag_range(&self, hit: Hit) -> Option<(u32, u32)> {
-        if hit.value_at & SIDE == 0 {
-            let end = reader::skip(self.changes.bytes, hit.value_at as usize).ok()?;
-            return Some((hit.value_at, end as u32));
-        }
-        let side_at = hit.value_at & !SIDE;
-        let edit =
-            self.changes.edits.iter().find(|e| matches!(e.with, With::Side { at, .. } if at == side_at))?;
-        Some((edit.at, edit.end))
     }
 
     pub(super) fn view(&self, of: Entries) -> MapView {
@@ -311,16 +299,17 @@ impl SpanAccess for Spliced<'_, '_> {
         writer::str(self.changes.side, text);
         let len = self.changes.side.len() as u32 - side_at;
         let with = With::Side { at: side_at, len };
+        // Those that have a new text already share one place, so their edits are looked for once.
+        let mut before = None;
         for i in 0..self.hits.len() {
             let Some(hit) = self.hits.get_mut(i).filter(|h| h.key == tag as u16) else { continue };
             let place = std::mem::replace(&mut hit.value_at, SIDE | side_at);
             if place & SIDE == 0 {
                 let end = reader::skip(self.changes.bytes, place as usize).unwrap_or(place as usize);
                 self.changes.edits.push(Edit { at: place, end: end as u32, with });
-            } else {
-                let known =
-                    |e: &Edit| matches!(e.with, With::Side { at, len } if at == place & !SIDE && len > 0);
-                for edit in self.changes.edits.iter_mut().filter(|e| known(e)) {
+            } else if before != Some(place) {
+                before = Some(place);
+                for edit in self.changes.edits.iter_mut().filter(|e| holds(e, place)) {
                     edit.with = with;
                 }
             }
@@ -328,19 +317,26 @@ impl SpanAccess for Spliced<'_, '_> {
         }
     }
     fn remove_tag(&mut self, tag: Tag) {
-        let mut left_out = 0;
+        let (mut ranges, mut before) = (Vec::new(), None);
         for i in 0..self.hits.len() {
-            let Some(hit) = self.hits.get(i).copied().filter(|h| h.key == tag as u16) else { continue };
-            let Some((value_at, end)) = self.tag_range(hit) else { continue };
+            let Some(hit) = self.hits.get_mut(i).filter(|h| h.key == tag as u16) else { continue };
+            let place = hit.value_at;
+            hit.key = NO_HIT;
+            if place & SIDE == 0 {
+                let end = reader::skip(self.changes.bytes, place as usize).unwrap_or(place as usize);
+                ranges.push((place, end as u32));
+            } else if before != Some(place) {
+                before = Some(place);
+                let edits = self.changes.edits.iter().filter(|e| holds(e, place));
+                ranges.extend(edits.map(|e| (e.at, e.end)));
+            }
+            self.slots_lost(place);
+        }
+        let left_out = ranges.len() as i32;
+        for (value_at, end) in ranges {
             let len = tag.key().len() as u32;
             let at = value_at - len - head_before(self.changes.bytes, value_at - len, len);
-            let gone = With::Side { at: 0, len: 0 };
-            self.changes.edits.push(Edit { at, end, with: gone });
-            left_out += 1;
-            if let Some(hit) = self.hits.get_mut(i) {
-                hit.key = NO_HIT;
-            }
-            self.slots_lost(hit.value_at);
+            self.changes.edits.push(Edit { at, end, with: With::Side { at: 0, len: 0 } });
         }
         self.changes.count(self.span.meta.at, -left_out);
     }
@@ -420,6 +416,11 @@ impl SpanAccess for Spliced<'_, '_> {
             self.events(scratch, &mut rule);
         }
     }
+}
+
+/// Whether an edit puts in the value that stands at `place` of the side buffer.
+fn holds(edit: &Edit, place: Place) -> bool {
+    matches!(edit.with, With::Side { at, len } if at == place & !SIDE && len > 0)
 }
 
 /// Says what a rule makes of the value at a position.

@@ -1,7 +1,8 @@
 //! The lists of a [`Spliced`] span: attributes of span links and span events. Most spans have none.
 //!
-//! A value of an event is a map, `{type: 0..4, string_value | bool_value | int_value | double_value | array_value: …}`; the
-//! type says which of them counts. Arrays hold such maps; the format knows no arrays in arrays, so one level is looked at.
+//! A value of an event is a map, `{type: 0..4, string_value | bool_value | int_value | double_value | array_value:
+//! …}`; the type says which of them counts. Arrays hold such maps; the format knows no arrays in arrays, so one level
+//! is looked at.
 
 use super::access::{Scalar, ScalarVerdict, Verdict};
 use super::changes::Entry;
@@ -23,19 +24,16 @@ impl Spliced<'_, '_> {
     #[cold]
     pub(super) fn links(&mut self, scratch: &mut Vec<u8>, rule: &mut ValueRule<'_>) {
         let at = self.span.links.at;
-        self.attributes(at, &mut |span, map_at, attributes| {
-            let left_out = match span.ask(attributes, scratch, rule) {
-                Verdict::Keep => 0,
-                Verdict::Replace => {
-                    span.changes.replace_text(attributes, scratch);
-                    0
-                }
-                Verdict::Remove => {
-                    span.changes.leave_out(attributes);
-                    1
-                }
-            };
-            span.changes.count(map_at, -left_out);
+        self.attributes(at, &mut |span, attribute| match span.ask(attribute, scratch, rule) {
+            Verdict::Keep => 0,
+            Verdict::Replace => {
+                span.changes.replace_text(attribute, scratch);
+                0
+            }
+            Verdict::Remove => {
+                span.changes.leave_out(attribute);
+                1
+            }
         });
     }
 
@@ -43,7 +41,7 @@ impl Spliced<'_, '_> {
     #[cold]
     pub(super) fn events(&mut self, scratch: &mut Vec<u8>, rule: &mut ScalarRule<'_>) {
         let at = self.span.events.at;
-        self.attributes(at, &mut |span, _, entry| {
+        self.attributes(at, &mut |span, entry| {
             let (buf, value_at) = span.changes.read(entry.value);
             match typed(buf, value_at) {
                 Some(Typed::One(_)) => span.scalar(entry.key, entry, scratch, rule),
@@ -56,6 +54,7 @@ impl Spliced<'_, '_> {
                 }
                 None => {}
             }
+            0
         });
     }
 
@@ -95,8 +94,8 @@ impl Spliced<'_, '_> {
         self.changes.replace(entry, side_at);
     }
 
-    /// Gives `each` the attributes of every element of the list at `at`, with the head of their map.
-    fn attributes(&mut self, at: u32, each: &mut dyn FnMut(&mut Self, u32, &Entry)) {
+    /// Gives `each` the attributes of every element of the list at `at`; it says how many entries it left out.
+    fn attributes(&mut self, at: u32, each: &mut dyn FnMut(&mut Self, &Entry) -> i32) {
         let bytes = self.changes.bytes;
         let Ok((n, first)) = reader::array_head(bytes, at as usize) else { return };
         self.changes.begin();
@@ -110,9 +109,11 @@ impl Spliced<'_, '_> {
                 }
                 let Ok((n, first)) = reader::map_head(bytes, field.value_at as usize) else { continue };
                 let mut entries = self.changes.walk(first, n);
+                let mut left_out = 0;
                 while let Some(entry) = self.changes.next(&mut entries) {
-                    each(self, field.value_at, &entry);
+                    left_out += each(self, &entry);
                 }
+                self.changes.count_in_pass(field.value_at, -left_out);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The maps of a [`Spliced`] span when something in them changes: tags, numbers, keys, the tags that numbers become.
 //!
-//! All of it is for spans that a rule changes, so it is written once, not once a rule, and may allocate for what is rare.
+//! All of it is for spans that a rule changes, so it is written once, not once a rule, and may allocate for what is
+//! rare.
 
 use super::access::{Entries, NumberVerdict, Verdict};
 use super::arena::{MapView, With, flag};

@@ -19,8 +19,16 @@ use data_pipeline::trace::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] =
-    [("v04", v04), ("v05", v05), ("v1", v1), ("stages", stages), ("v05_in", v05_in), ("v1_in", v1_in)];
+pub const TARGETS: [Target; 8] = [
+    ("v04", v04),
+    ("v05", v05),
+    ("v1", v1),
+    ("stages", stages),
+    ("v05_in", v05_in),
+    ("v1_in", v1_in),
+    ("texts", texts),
+    ("regexes", regexes),
+];
 
 /// The strict reader is recursive and has a limit of its own; deeper input is left to the scan.
 const READER_DEPTH: usize = 512;
@@ -226,4 +234,59 @@ pub fn stages(bytes: &[u8]) {
     }
     v05(&body);
     v1(&body);
+}
+
+/// Any text through every obfuscator of single texts, with every preset; the first byte chooses kind and dialect. What
+/// is hidden stays hidden: a second time leaves it alone where the rule promises that.
+pub fn texts(bytes: &[u8]) {
+    use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator, TextKind};
+    const KINDS: [&str; 11] = [
+        "sql",
+        "sql_exec_plan",
+        "redis",
+        "redis_resource",
+        "memcached",
+        "mongo",
+        "es",
+        "opensearch",
+        "http",
+        "card",
+        "ip",
+    ];
+    const DIALECTS: [&[u8]; 6] = [b"", b"mysql", b"mssql", b"oracle", b"snowflake", b"hive"];
+    let Some((first, text)) = bytes.split_first() else { return };
+    let kind = KINDS[usize::from(*first) % KINDS.len()];
+    let dialect = DIALECTS[usize::from(*first) / KINDS.len() % DIALECTS.len()];
+    let kind = TextKind::named(kind).unwrap();
+    for preset in ["agent", "all"] {
+        for mode in ["", "obfuscate_only", "obfuscate_and_normalize", "normalize_only"] {
+            let mut config = ObfuscationConfig::preset(preset).unwrap();
+            config.sql_exec_plan.enabled = true;
+            config.sql.obfuscation_mode = data_pipeline::obfuscate::sql::SqlMode::named(mode);
+            config.sql.keep_comments = preset == "all";
+            let obfuscator = Obfuscator::new(&config).unwrap();
+            let mut out = b"before".to_vec();
+            let verdict = obfuscator.text(kind, text, dialect, &mut obfuscator.scratch(), &mut out);
+            assert!(out.starts_with(b"before"), "what was there stays");
+            if verdict == data_pipeline::trace::Verdict::Keep {
+                assert_eq!(out, b"before", "nothing is written when the text stays");
+            }
+            // The longest thing that is put in for a byte is an escape of three.
+            assert!(out.len() <= 64 + 16 * text.len(), "{} of {}", out.len(), text.len());
+        }
+    }
+}
+
+/// A pattern and a text, a NUL between them: refused or used, never a panic, and never text that is not UTF-8.
+pub fn regexes(bytes: &[u8]) {
+    use data_pipeline::regexes::{Budget, Template};
+    let at = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    let (pattern, text) = bytes.split_at(at);
+    let Ok(pattern) = std::str::from_utf8(pattern) else { return };
+    let Ok(pattern) = Budget::new(1, 1 << 20).compile(pattern) else { return };
+    pattern.is_match(text);
+    let mut out = Vec::new();
+    if pattern.replace(text, &Template::new("<$1>", &pattern), 4096, &mut out) {
+        assert!(out.len() <= text.len().max(4096) && std::str::from_utf8(&out).is_ok());
+    }
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Options of SQL obfuscation. All off is what an agent with default settings does.
 ///
-/// With no `obfuscation_mode`, only `replace_digits`, `keep_sql_alias`, `dollar_quoted_func` and `table_names` count.
+/// With no `obfuscation_mode`, only `replace_digits`, `keep_sql_alias`, `dollar_quoted_func`, `table_names` and
+/// `keep_comments` count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqlConfig {
@@ -37,6 +38,8 @@ pub struct SqlConfig {
     pub replace_bind_parameter: bool,
     /// Modes: a literal right after a JSON operator stays.
     pub keep_json_path: bool,
+    /// Comments stay, those to the end of a line between `/*` and `*/`. The agent has no such option.
+    pub keep_comments: bool,
 }
 
 /// What the rules of go-sqllexer are to do with a statement.
@@ -90,6 +93,8 @@ pub enum Dialect {
     Oracle,
     /// `@stage` is a name.
     Snowflake,
+    /// `"text"`: MariaDB, BigQuery, Spark, Hive, of which the agent knows nothing.
+    QuotedText,
 }
 
 impl Dialect {
@@ -102,5 +107,19 @@ impl Dialect {
             "snowflake" => Dialect::Snowflake,
             _ => Dialect::Generic,
         }
+    }
+
+    /// The dialect for hiding what the agent would show: as [`of`](Self::of), but those count too whose double quotes
+    /// hold text.
+    pub fn hiding(dbms: &str) -> Dialect {
+        match dbms {
+            "mariadb" | "bigquery" | "spark" | "hive" => Dialect::QuotedText,
+            _ => Self::of(dbms),
+        }
+    }
+
+    /// Whether double quotes hold text, not a name.
+    pub(super) fn has_quoted_text(self) -> bool {
+        matches!(self, Dialect::MySql | Dialect::QuotedText)
     }
 }

@@ -247,6 +247,11 @@ impl<'o> Grouping<'o> {
         Ok(())
     }
 
+    /// Writes a comment that stays; no rule sees it.
+    pub(super) fn comment(&mut self, text: &[u8]) {
+        self.out.spaced(text);
+    }
+
     /// Step 1. A string or number is never taken for a table, although the agent does: it would be shown.
     fn as_table(&self, kind: Kind, text: &[u8]) -> Kind {
         let is_table = match self.last {

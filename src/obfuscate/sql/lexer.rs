@@ -3,8 +3,8 @@
 //! It takes any bytes and never fails. A NUL where a token may start ends the statement, as there. Characters are read
 //! byte by byte in most places, so a token may end inside of a character that is not ASCII.
 //!
-//! One difference on purpose, when literals are to be hidden: where an unterminated `$` or quote makes the Go lexer give
-//! up and pass the rest on untouched, the rest is read on or hidden if there is a literal in it.
+//! One difference on purpose, when literals are to be hidden: where an unterminated `$` or quote makes the Go lexer
+//! give up and pass the rest on untouched, the rest is read on or hidden if there is a literal in it.
 
 use super::chars::{
     self, byte, decode, digits_end, hex_end, is_ascii_letter, is_digit, is_letter, is_number,
@@ -59,15 +59,28 @@ pub(super) struct Lexer<'a> {
     dialect: Dialect,
     /// Whether literals are to be hidden, so that unterminated things must not hide them from us.
     is_masking: bool,
-    /// `$` opens nothing any more: it was found to be unterminated.
+    /// Only tags that a server would take open a text: others were looked for in vain often enough.
     plain_dollars: bool,
+    /// How many bytes were looked through in vain.
+    in_vain: usize,
+    /// Up to here it is known that a literal follows.
+    literal_at: usize,
     /// Quotes of names are ordinary characters.
     plain_quotes: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(src: &'a [u8], dialect: Dialect, is_masking: bool) -> Self {
-        Lexer { src, at: 0, dialect, is_masking, plain_dollars: false, plain_quotes: false }
+        Lexer {
+            src,
+            at: 0,
+            dialect,
+            is_masking,
+            plain_dollars: false,
+            in_vain: 0,
+            literal_at: 0,
+            plain_quotes: false,
+        }
     }
 
     /// The next token, or none at the end.
@@ -86,7 +99,7 @@ impl<'a> Lexer<'a> {
                 Kind::Space
             }
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => return Some(self.word()),
-            b'"' if is(Dialect::MySql) => self.string(b'"'),
+            b'"' if self.dialect.has_quoted_text() => self.string(b'"'),
             b'"' if !self.plain_quotes => return Some(self.quoted_name(b'"')),
             b'\'' => self.string(b'\''),
             b'-' if next == b'-' => self.line_comment(2),
@@ -302,33 +315,41 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `$tag$ ... $tag$`; the tag may be anything up to the next `$`.
+    /// `$tag$ ... $tag$`; the tag may be anything up to the next `$`. The Go lexer gives up where the tag does not come
+    /// again, and shows what follows; when literals are to be hidden, what follows is read on.
     fn dollar(&mut self) -> Token {
         let (src, from) = (self.src, self.at);
-        if self.plain_dollars {
+        let tag_end = memchr::memchr(b'$', &src[from + 1..]).map_or(src.len(), |n| from + 1 + n + 1);
+        // What a server takes for a tag.
+        let is_tag = tag_end > from + 1
+            && src[tag_end - 1] == b'$'
+            && src[from + 1..tag_end - 1].iter().all(|&b| is_ascii_letter(b) || is_digit(b) || b >= 0x80);
+        if self.plain_dollars && !is_tag {
             return self.lone_dollar();
         }
-        let tag_end = memchr::memchr(b'$', &src[from + 1..]).map_or(src.len(), |n| from + 1 + n + 1);
         // Go compares the low bytes of the tag's characters with the bytes of the text.
         let tag = &src[from..tag_end];
         let is_ascii = tag.is_ascii();
         let folded = if is_ascii { Vec::new() } else { low_bytes(tag) };
         let tag = if is_ascii { tag } else { &folded };
-        if let Some(n) = memchr::memmem::find(&src[tag_end..], tag) {
-            self.at = tag_end + n + tag.len();
+        let end = memchr::memmem::find(&src[tag_end..], tag).map(|n| tag_end + n + tag.len());
+        // What no server takes for a tag may pair with a dollar that belongs to another literal, if there are more.
+        let is_doubtful =
+            |end: usize| self.is_masking && !is_tag && memchr::memchr(b'$', &src[end..]).is_some();
+        if let Some(end) = end.filter(|end| !is_doubtful(*end)) {
+            self.at = end;
             let is_function = is_ascii && tag == b"$func$";
             return self.token(if is_function { Kind::DollarFunction } else { Kind::String }, from);
         }
-        let is_tag = tag_end > from + 1
-            && src[tag_end - 1] == b'$'
-            && src[from + 1..tag_end - 1].iter().all(|&b| is_ascii_letter(b) || is_digit(b) || b >= 0x80);
         if self.is_masking && is_tag {
             // An unterminated literal.
             self.at = src.len();
             return self.token(Kind::String, from);
         }
         if self.is_masking && self.has_literal_behind(from + 1, false) {
-            self.plain_dollars = true;
+            // Each search reads to the end, so there may not be many of them.
+            self.in_vain += src.len() - from;
+            self.plain_dollars = self.in_vain > 16 * src.len();
             return self.lone_dollar();
         }
         self.at = src.len();
@@ -345,12 +366,16 @@ impl<'a> Lexer<'a> {
         self.token(Kind::Unknown, from)
     }
 
-    /// Whether anything behind `at` would be hidden if it were read on. Asked a few times in a statement at most: what
-    /// asks is unterminated, and either ends the statement or makes `$` ordinary.
-    fn has_literal_behind(&self, at: usize, plain_quotes: bool) -> bool {
+    /// Whether anything behind `at` would be hidden if it were read on. What was found is remembered, so the
+    /// statement is read once more at most, however often this is asked.
+    fn has_literal_behind(&mut self, at: usize, plain_quotes: bool) -> bool {
+        if at <= self.literal_at {
+            return true;
+        }
         let mut rest = Lexer { at, plain_dollars: true, plain_quotes, ..self.clone() };
         while let Some(token) = rest.next() {
-            if matches!(token.kind, Kind::String | Kind::Number) {
+            if matches!(token.kind, Kind::String | Kind::Number | Kind::DollarFunction) {
+                self.literal_at = token.from;
                 return true;
             }
         }

@@ -19,6 +19,7 @@ mod tokenizer;
 mod writer;
 
 pub use config::{Dialect, SqlConfig, SqlMode};
+use tokenizer::Reading;
 
 /// What the agent writes in place of a statement that it cannot read.
 pub const NON_PARSABLE: &str = "Non-parsable SQL query";
@@ -66,10 +67,31 @@ impl SqlObfuscator {
     /// names for them; all else is generic). It counts only when a mode is set: the agent does not hand it to its own
     /// tokenizer. When it is empty, the configuration's `dbms` holds.
     pub fn obfuscate(&mut self, sql: &[u8], dbms: &str, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        let dialect = Dialect::of(self.dbms(dbms));
+        self.read_as(dialect, false, sql, out)
+    }
+
+    /// As [`obfuscate`](Self::obfuscate), and text in double quotes is hidden where `dbms` says that they hold text
+    /// (MySQL, MariaDB, BigQuery, Spark, Hive). The agent shows it, so what was agreed with it is not done this way.
+    pub fn hide(&mut self, sql: &[u8], dbms: &str, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        let dialect = Dialect::hiding(self.dbms(dbms));
+        self.read_as(dialect, dialect.has_quoted_text(), sql, out)
+    }
+
+    fn dbms<'d>(&'d self, dbms: &'d str) -> &'d str {
+        if dbms.is_empty() { &self.config.dbms } else { dbms }
+    }
+
+    fn read_as(
+        &mut self,
+        dialect: Dialect,
+        quoted_text: bool,
+        sql: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SqlError> {
         let Some(mode) = self.config.obfuscation_mode else {
-            return self.tokenize(sql, out);
+            return self.tokenize(sql, quoted_text, out);
         };
-        let dialect = Dialect::of(if dbms.is_empty() { &self.config.dbms } else { dbms });
         match mode {
             SqlMode::ObfuscateOnly => masking::mask(sql, dialect, &self.config, &mut self.scratch, out),
             SqlMode::NormalizeOnly | SqlMode::ObfuscateAndNormalize => {
@@ -93,20 +115,41 @@ impl SqlObfuscator {
     }
 
     /// The agent's own tokenizer, with a second try if backslashes may have been read the wrong way.
-    fn tokenize(&mut self, sql: &[u8], out: &mut Vec<u8>) -> Result<(), SqlError> {
+    fn tokenize(&mut self, sql: &[u8], quoted_text: bool, out: &mut Vec<u8>) -> Result<(), SqlError> {
         // The agent's tokenizer stops with an error at the first byte that is not UTF-8, wherever it is.
         let sql = std::str::from_utf8(sql).map_err(|_| SqlError)?.as_bytes();
         let first = self.literal_backslashes;
-        let Err(refusal) = tokenizer::run(sql, &self.config, first, &mut self.scratch.name, out) else {
+        let reading = Reading { literal_backslashes: first, quoted_text };
+        let Err(refusal) = tokenizer::run(sql, &self.config, reading, &mut self.scratch.name, out) else {
             return Ok(());
         };
         if !refusal.saw_backslash {
             return Err(SqlError);
         }
-        tokenizer::run(sql, &self.config, !first, &mut self.scratch.name, out).map_err(|_| SqlError)?;
+        let other = Reading { literal_backslashes: !first, ..reading };
+        tokenizer::run(sql, &self.config, other, &mut self.scratch.name, out).map_err(|_| SqlError)?;
         self.literal_backslashes = !first;
         Ok(())
     }
+}
+
+/// Appends a comment that stays. One to the end of the line would swallow what follows, because a statement becomes one
+/// line.
+fn push_comment(comment: &[u8], out: &mut Vec<u8>) {
+    if comment.starts_with(b"/*") {
+        out.extend_from_slice(comment);
+        return;
+    }
+    let mark = if comment.starts_with(b"#") { 1 } else { 2 };
+    let text = comment.get(mark..).unwrap_or_default().trim_ascii();
+    out.extend_from_slice(b"/* ");
+    for (i, &b) in text.iter().enumerate() {
+        out.push(b);
+        if b == b'*' && text.get(i + 1) == Some(&b'/') {
+            out.push(b' ');
+        }
+    }
+    out.extend_from_slice(b" */");
 }
 
 /// Appends the obfuscated `sql` to `out` with nothing remembered; see [`SqlObfuscator::obfuscate`].

@@ -42,6 +42,9 @@ fn run(
     let mut lexer = Lexer::new(src, dialect, masking.is_some());
     while let Some(token) = lexer.next() {
         if matches!(token.kind, Kind::Space | Kind::Comment) {
+            if token.kind == Kind::Comment && config.keep_comments {
+                normalizer.comment(&src[token.from..token.to]);
+            }
             continue;
         }
         let masked = masking.as_mut().map_or(Masked::Kept, |masking| masking.mask(&token, src, name));
@@ -141,6 +144,15 @@ impl<'a, 'o> Normalizer<'a, 'o> {
             self.alias = [a, s];
         }
         self.last = Some(Last { kind, single, ends_with_dot });
+    }
+
+    /// Writes a comment that stays; no rule sees it.
+    fn comment(&mut self, text: &[u8]) {
+        let to = if self.leading == Leading::Inside { &mut *self.head } else { &mut *self.out };
+        if !to.is_empty() {
+            to.push(b' ');
+        }
+        super::push_comment(text, to);
     }
 
     /// An expression that nothing followed stays.

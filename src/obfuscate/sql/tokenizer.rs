@@ -18,6 +18,15 @@ pub(super) struct Refused {
     pub(super) saw_backslash: bool,
 }
 
+/// How a statement is read where its text does not say it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// A backslash in quotes is itself.
+    pub(super) literal_backslashes: bool,
+    /// Double quotes hold text, not a name.
+    pub(super) quoted_text: bool,
+}
+
 /// How deep `$func$` bodies are looked into; a deeper one is hidden as a whole.
 const DEEPEST: u8 = 3;
 
@@ -28,17 +37,17 @@ const LONGEST_FOLDED: usize = 12;
 pub(super) fn run(
     src: &[u8],
     config: &SqlConfig,
-    literal_backslashes: bool,
+    reading: Reading,
     name: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
-    nested(src, config, literal_backslashes, 0, name, out)
+    nested(src, config, reading, 0, name, out)
 }
 
 fn nested(
     src: &[u8],
     config: &SqlConfig,
-    literal_backslashes: bool,
+    reading: Reading,
     depth: u8,
     name: &mut Vec<u8>,
     out: &mut Vec<u8>,
@@ -47,7 +56,8 @@ fn nested(
     let mut scanner = Scanner {
         src,
         at: 0,
-        literal_backslashes,
+        literal_backslashes: reading.literal_backslashes,
+        quoted_text: reading.quoted_text,
         saw_backslash: false,
         braces: 0,
         depth,
@@ -70,6 +80,7 @@ struct Scanner<'a, 'o> {
     src: &'a [u8],
     at: usize,
     literal_backslashes: bool,
+    quoted_text: bool,
     saw_backslash: bool,
     /// Open braces of a statement that starts with one, as JDBC escapes do.
     braces: u32,
@@ -115,7 +126,8 @@ impl Scanner<'_, '_> {
                 }
                 b'\'' => self.string()?,
                 b'0'..=b'9' => self.number()?,
-                // These are no rarer in lists of values; another jump for them would be guessed wrong as often as this one.
+                // These are no rarer in lists of values; another jump for them would be guessed wrong as often as
+                // this one.
                 b'?' => self.value(self.at + 1)?,
                 b'$' => self.dollar(byte(src, self.at + 1))?,
                 b'-' => self.minus(byte(src, self.at + 1))?,
@@ -144,6 +156,11 @@ impl Scanner<'_, '_> {
         let next = byte(self.src, self.at + 1);
         match first {
             b'.' if is_digit(next) => self.number(),
+            b'"' if self.quoted_text => {
+                self.at += 1;
+                self.quoted(b'"')?;
+                self.grouping.literal()
+            }
             b'"' => self.quoted_name(b'"', Kind::DoubleQuoted),
             b'`' => self.quoted_name(b'`', Kind::Name),
             b'/' if next == b'/' => self.line_comment(self.at + 2),
@@ -315,13 +332,29 @@ impl Scanner<'_, '_> {
     fn line_comment(&mut self, text: usize) -> Result<(), Refused> {
         let tail = self.src.get(text..).unwrap_or_default();
         let to = memchr::memchr(b'\n', tail).map_or(self.src.len(), |n| text + n + 1);
-        self.droppable(Kind::Comment, to - self.at)
+        self.comment(to)
     }
 
     fn block_comment(&mut self) -> Result<(), Refused> {
         let tail = &self.src[self.at + 2..];
         let end = memchr::memmem::find(tail, b"*/").ok_or_else(Refused::default)?;
-        self.droppable(Kind::Comment, 2 + end + 2)
+        self.comment(self.at + 2 + end + 2)
+    }
+
+    fn comment(&mut self, to: usize) -> Result<(), Refused> {
+        let text = &self.src[self.at..to];
+        self.at = to;
+        if self.config.keep_comments {
+            self.name.clear();
+            super::push_comment(text, self.name);
+            self.grouping.comment(self.name);
+            return Ok(());
+        }
+        self.grouping.push(Kind::Comment, text)
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { literal_backslashes: self.literal_backslashes, quoted_text: self.quoted_text }
     }
 
     fn minus(&mut self, next: u8) -> Result<(), Refused> {
@@ -454,7 +487,14 @@ impl Scanner<'_, '_> {
         if self.config.dollar_quoted_func && self.name.as_slice() == b"$func$" {
             return self.function_body();
         }
+        // The agent takes anything up to the next `$` for a tag. What a server does not take for one may have been no
+        // tag at all, and then the dollars behind it open and close the wrong things.
+        let tag = &self.src[quoted.content.0..quoted.content.1];
+        let is_tag = tag.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80);
         self.at = dollar_quoted_end(self.src, self.at, self.name, None).ok_or_else(Refused::default)?;
+        if !is_tag && memchr::memchr(b'$', &self.src[self.at..]).is_some() {
+            return Err(Refused::default());
+        }
         self.grouping.literal()
     }
 
@@ -465,8 +505,7 @@ impl Scanner<'_, '_> {
         self.at = end.ok_or_else(Refused::default)?;
         let mut shown = b"$func$".to_vec();
         let is_readable = self.depth < DEEPEST
-            && nested(&body, self.config, self.literal_backslashes, self.depth + 1, self.name, &mut shown)
-                .is_ok();
+            && nested(&body, self.config, self.reading(), self.depth + 1, self.name, &mut shown).is_ok();
         if !is_readable {
             return self.grouping.literal();
         }
