@@ -1,5 +1,5 @@
-//! Time grows with the size of a payload and no faster, whatever repeats in it: stage by stage and format by format. Eight
-//! times the payload may take three times as long as eight payloads; a cost that is quadratic takes eight times as long.
+//! Time grows with the size of a payload and no faster, whatever repeats in it: stage by stage and format by format.
+//! Eight times the payload may take three times as long as eight payloads; a quadratic cost takes eight times as long.
 
 #![allow(clippy::unwrap_used)]
 

@@ -9,6 +9,7 @@
 
 mod chars;
 mod config;
+mod ends;
 mod grouping;
 mod keywords;
 mod letters;
