@@ -2,6 +2,8 @@ package com.datadog.bridge;
 
 import java.io.File;
 import java.lang.instrument.Instrumentation;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.jar.JarFile;
 
 /**
@@ -24,8 +26,7 @@ public final class BridgeAgent {
 
   static void activate(Instrumentation instrumentation) {
     try {
-      File jar =
-          new File(BridgeAgent.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+      File jar = jar();
       // Closed by nobody: the boot loader reads from it as long as the JVM lives.
       @SuppressWarnings("resource")
       JarFile opened = new JarFile(jar);
@@ -38,6 +39,25 @@ public final class BridgeAgent {
       // An exception that left premain would end the JVM.
       System.err.println("[data-pipeline-bridge] not active, the tracer sends itself: " + e);
     }
+  }
+
+  /** The JAR that this class came from. The tracer's loader of extensions has URLs of its own. */
+  private static File jar() throws URISyntaxException {
+    String at =
+        BridgeAgent.class.getProtectionDomain().getCodeSource().getLocation().toString();
+    int file = at.indexOf("file:");
+    if (file >= 0) {
+      int end = at.indexOf("!/", file);
+      return new File(new URI(end < 0 ? at.substring(file) : at.substring(file, end)));
+    }
+    String named = System.getProperty("dd.trace.extensions.path");
+    if (named == null) {
+      named = System.getenv("DD_TRACE_EXTENSIONS_PATH");
+    }
+    if (named == null) {
+      throw new IllegalStateException("its own JAR is not to be found from " + at);
+    }
+    return new File(named);
   }
 
   /** {@code java -jar data-pipeline-bridge.jar doctor [TRACER.jar]}. */
