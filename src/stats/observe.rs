@@ -56,6 +56,8 @@ const MAX_ADDITIONAL_CHARS: usize = 200;
 const YEAR_2000_NS: i64 = 946_684_800_000_000_000;
 /// More peer tags are not asked for.
 const MAX_PEERS: usize = 20_000;
+/// The number of the tag that describes an internal span's peer, whatever tags are asked for; beyond all of those.
+const BASE_SERVICE: u16 = u16::MAX;
 
 /// Takes the addresses out of a peer tag's value (`spec/reference-behaviour.md` 6.9).
 pub type Quantize = fn(&[u8], &mut Vec<u8>) -> Verdict;
@@ -347,27 +349,31 @@ impl Rules {
                 if value.len == 0 {
                     continue;
                 }
-                match pending.memo.find(peer, value.from, value.at, value.len) {
-                    Some((from, at, len)) => pending.keys.known_tag(from, at, len),
-                    None => self.peer_tag(peer, value.text(), pending),
-                }
+                self.peer(peer, value, pending);
             }
         } else if internal && !self.peers.is_empty() {
             let base = slot_place(bytes, arena, span, Slot::BaseService);
             if base.len > 0 {
-                pending.scratch.clear();
-                let value = match (self.quantize)(base.text(), &mut pending.scratch) {
-                    Verdict::Replace => &pending.scratch,
-                    _ => base.text(),
-                };
-                pending.keys.tag(b"_dd.base_service:", value);
+                self.peer(BASE_SERVICE, base, pending);
             }
+        }
+    }
+
+    /// A peer tag, as it stands in keys since it was found for the first time.
+    #[inline]
+    fn peer(&self, peer: u16, value: Place<'_>, pending: &mut Pending) {
+        match pending.memo.find(peer, value.from, value.at, value.len) {
+            Some((from, at, len)) => pending.keys.known_tag(from, at, len),
+            None => self.peer_tag(peer, value.text(), pending),
         }
     }
 
     #[inline(never)]
     fn peer_tag(&self, peer: u16, value: &[u8], pending: &mut Pending) {
-        let prefix = self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p);
+        let prefix = match peer {
+            BASE_SERVICE => &b"_dd.base_service:"[..],
+            _ => self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p),
+        };
         let start = pending.keys.len();
         pending.scratch.clear();
         match (self.quantize)(value, &mut pending.scratch) {
