@@ -271,8 +271,7 @@ impl TraceExporter {
         // A sender that was interrupted puts what it has on disk, and needs nothing but the processor for that.
         queue.wait_batches(Instant::now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
         queue.wait_senders(grace);
-        complete &= !queue.spool_holds();
-        queue.close_disk();
+        complete &= self.dispatcher.leave_spool();
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
     }

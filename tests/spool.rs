@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{ScriptedAgent, Step, ok, socket_path};
+use support::{ScriptedAgent, Step, answer, ok, socket_path};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -68,7 +68,7 @@ fn closed_account(exporter: &TraceExporter) {
     assert!(m.queued.traces >= m.spooled.traces);
 }
 
-fn until(what: impl Fn() -> bool) {
+fn until(mut what: impl FnMut() -> bool) {
     let end = Instant::now() + LONG;
     while !what() {
         assert!(Instant::now() < end, "it does not come to be");
@@ -410,4 +410,87 @@ fn a_process_that_runs_out_of_descriptors_loses_nothing() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("nothing was lost"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_long_retry_after_makes_no_storm() {
+    let dir = Dir::new("storm");
+    let busy = Step::Say(answer(429, &[("Retry-After", "3600")], b"slow down"));
+    let agent = ScriptedAgent::start(support::Listen::Tcp, std::iter::repeat_n(busy, 10_000));
+    let exporter = TraceExporter::builder()
+        .url(&agent.url)
+        .discovery(false)
+        .batch_age(Duration::from_millis(10))
+        .spool(dir.0.to_str().unwrap(), 8 << 20)
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(1500) {
+        exporter.offer(&named("one")).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What waits is not tried again before, and what is offered meanwhile waits, too. It was 8,513 in 3 s.
+    assert!(agent.requests().len() <= 2, "{} requests", agent.requests().len());
+    assert_eq!(exporter.metrics().dropped_total(), Counts::default());
+    closed_account(&exporter);
+    let report = exporter.close_within(Duration::from_millis(300));
+    assert_eq!(report.metrics.spooled, report.metrics.queued);
+}
+
+/// What a look at the account finds must never be less than the look before.
+#[test]
+fn what_is_tried_again_keeps_its_account() {
+    let dir = Dir::new("again");
+    let ms = Duration::from_millis;
+    let agent = ScriptedAgent::start(support::Listen::Tcp, [Step::Stall, Step::Stall, Step::Stall]);
+    let exporter = TraceExporter::builder()
+        .url(&agent.url)
+        .discovery(false)
+        .send_timeout(ms(300))
+        .send_budget(ms(300))
+        .async_budget(ms(300))
+        .spool(dir.0.to_str().unwrap(), 8 << 20)
+        .build()
+        .unwrap();
+    exporter.offer(&named("one")).unwrap();
+    let mut before = exporter.metrics();
+    until(|| {
+        let m = exporter.metrics();
+        assert!(m.received.spans >= before.received.spans, "{m:?} after {before:?}");
+        assert!(m.requests >= before.requests && m.payloads == 1);
+        assert_eq!(m.received, m.accounted_for());
+        before = m;
+        before.sent.traces == 1
+    });
+    // Each try was written whole and not answered: the agent may have it several times, and that is said.
+    assert_eq!(before.requests, agent.requests().len() as u64, "{before:?}");
+    assert_eq!((before.possibly_duplicated, before.possibly_arrived), (1, 0), "{before:?}");
+    assert_eq!((before.sent.spans, before.queued), (1, Counts::default()));
+}
+
+#[test]
+fn the_rest_of_a_split_payload_waits_like_any_other() {
+    let dir = Dir::new("split");
+    let ms = Duration::from_millis;
+    let script = [Step::Say(ok())].into_iter().chain((0..6).map(|_| Step::Stall));
+    let agent = ScriptedAgent::start(support::Listen::Tcp, script);
+    let exporter = TraceExporter::builder()
+        .url(&agent.url)
+        .discovery(false)
+        .send_timeout(ms(300))
+        .send_budget(ms(300))
+        .async_budget(ms(600))
+        .batch_age(ms(100))
+        .max_request_bytes(2000)
+        .spool(dir.0.to_str().unwrap(), 8 << 20)
+        .build()
+        .unwrap();
+    for i in 0..40 {
+        exporter.offer(&named(&format!("{i}"))).unwrap();
+    }
+    until(|| exporter.metrics().sent.traces == 40);
+    closed_account(&exporter);
+    let m = exporter.metrics();
+    assert_eq!((m.dropped_total(), m.queued), (Counts::default(), Counts::default()), "{m:?}");
+    assert_eq!(arrived(&agent).len(), 40);
 }

@@ -170,7 +170,7 @@ impl Dispatcher {
 
     /// The first trace of a payload, for people: service, resource, spans, bytes.
     #[cold]
-    fn first_trace(&self, of: Bytes<'_>) -> Option<String> {
+    pub(super) fn first_trace(&self, of: Bytes<'_>) -> Option<String> {
         let mut ws = Workspace::default();
         let v04 = match of {
             Bytes::V04(v04) => v04,

@@ -3,6 +3,7 @@
 use super::parcel::{Batch, Parcel, defect};
 use super::queue::{Queue, closed, kept};
 use super::rules::{Keep, Mode, Next, Rules};
+use super::spool::Record;
 use super::store::{Left, Limits, Origin, Store, Taken};
 use crate::account::{Counts, DropReason};
 use crate::error::Error;
@@ -13,6 +14,14 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a spool that cannot be read rests.
 const UNREADABLE: Duration = Duration::from_secs(1);
+
+/// What could not be delivered, nor kept.
+pub(crate) struct Loss {
+    pub(crate) error: Error,
+    pub(crate) counts: Counts,
+    /// The first payload of it.
+    pub(crate) first: Record,
+}
 
 impl Queue {
     /// The next batch; waits until one is due. `None`: the sender shall end. What lies on disk is left there while the agent
@@ -101,11 +110,11 @@ impl Queue {
 
     /// A batch is over: what could not be delivered waits for a better time, its room is free, its buffers can be used again.
     /// Gives what was lost, and why.
-    pub(crate) fn settle(&self, mut batch: Batch<'_>) -> Vec<(Error, Counts)> {
+    pub(crate) fn settle(&self, mut batch: Batch<'_>) -> Vec<Loss> {
         self.settle_batch(&mut batch)
     }
 
-    pub(super) fn settle_batch(&self, batch: &mut Batch<'_>) -> Vec<(Error, Counts)> {
+    pub(super) fn settle_batch(&self, batch: &mut Batch<'_>) -> Vec<Loss> {
         let keep = self.rules.lock().keep(batch.origin);
         let (mut lost, mut left, mut buffers) = (Vec::new(), Vec::new(), Vec::new());
         let mut failed: Option<Option<Instant>> = None;
@@ -140,7 +149,8 @@ impl Queue {
         // Closed meanwhile: they go where all went that waited then.
         for left in late {
             if let Left::Again(parcel) | Left::Rest(parcel) = left {
-                lost.extend(self.leave(parcel, DropReason::Closed).map(|counts| (closed(), counts)));
+                let gone = self.leave(parcel, DropReason::Closed);
+                lost.extend(gone.map(|counts| Loss { error: closed(), counts, first: Record::default() }));
             }
         }
         self.close_disk_if_leaving();
@@ -156,7 +166,7 @@ impl Queue {
         parcel: &mut Parcel,
         keep: Keep,
         failed: &mut Option<Option<Instant>>,
-        lost: &mut Vec<(Error, Counts)>,
+        lost: &mut Vec<Loss>,
     ) -> Option<bool> {
         let counts = parcel.record.meta.counts;
         let Some((error, rest)) = parcel.waits().map(|(error, rest)| (error.clone(), rest)) else {
@@ -174,8 +184,12 @@ impl Queue {
         if keep == Keep::OnDisk && self.to_disk(&parcel.record).is_ok() {
             parcel.settle(|| Err(kept(&error)));
         } else {
-            lost.push((error.clone(), counts));
             self.drop_parcel(parcel, &error);
+            // Those that travelled together are lost together.
+            match lost.last_mut().filter(|last| last.error == error) {
+                Some(last) => last.counts = last.counts.plus(counts),
+                None => lost.push(Loss { error, counts, first: std::mem::take(&mut parcel.record) }),
+            }
         }
         None
     }

@@ -4,14 +4,16 @@
 //! exporter only while they deliver for it. A payload that cannot be read does not spoil its batch: each goes alone then.
 //! What could not be delivered now goes back to where it waits ([`Queue::settle`]); a sender need not know where that is.
 
+use super::batches::Loss;
 use super::parcel::{Batch, Parcel};
 use super::queue::{Offer, Offering, Queue, closed, evicted};
 use super::spool::Meta;
 use crate::account::{Counts, DropReason, Later, Verdict};
 use crate::convert::Workspace;
+use crate::delivery::booking::Bytes;
 use crate::delivery::dispatch::{Dispatcher, Queued};
 use crate::delivery::response::AgentResponse;
-use crate::delivery::watch::{Event, Severity};
+use crate::delivery::watch::{Body, Event, Severity};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::{reader, writer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +65,39 @@ impl Dispatcher {
     #[cold]
     fn lost_in_queue(&self, why: &Error, lost: Counts) {
         self.tell_lost(DropReason::of_error(why), lost, why.message(), &|| None);
+    }
+
+    /// What a sender could not deliver, and nobody keeps.
+    #[cold]
+    fn report_loss(&self, loss: &Loss) {
+        let Loss { error, counts, first } = loss;
+        let reason = DropReason::of_error(error);
+        let payload = &first.payload[..];
+        let of = if first.meta.past.staged { Bytes::V04(payload) } else { Bytes::Input(payload) };
+        self.tell_lost(reason, *counts, error.message(), &|| self.first_trace(of));
+        if error.attempts() > 0 {
+            let body = Body {
+                traces: counts.traces,
+                bytes: counts.bytes,
+                requests: u64::from(error.attempts()),
+                started: Instant::now(),
+            };
+            self.tell(Event::NotDelivered(body, error, reason));
+        }
+    }
+
+    /// Leaves what lies on disk to the next exporter, and says so; whether nothing does.
+    pub(crate) fn leave_spool(&self) -> bool {
+        let (holds, held) = (self.queue.spool_holds(), self.queue.spooled().unwrap_or_default());
+        self.queue.close_disk();
+        if holds {
+            let text = format!(
+                "closed; {} payloads ({} traces, {} bytes) stay in the spool, for the next exporter on its directory",
+                held.payloads, held.counts.traces, held.counts.bytes
+            );
+            self.say(Severity::Info, text);
+        }
+        !holds
     }
 
     fn report_troubles(&self) {
@@ -229,9 +264,7 @@ fn work(queue: &Queue, weak: &Weak<Dispatcher>) {
         };
         // A panic ends one batch, which the account then calls an internal loss.
         let _ = catch_unwind(AssertUnwindSafe(|| dispatcher.deliver(&mut ws, &mut merged, &mut batch)));
-        for (error, lost) in queue.settle(batch) {
-            dispatcher.lost_in_queue(&error, lost);
-        }
+        queue.settle(batch).iter().for_each(|loss| dispatcher.report_loss(loss));
         dispatcher.report_troubles();
         ws.trim();
     }

@@ -13,7 +13,7 @@ use super::line::Gone;
 use super::parcel::{Completion, Parcel};
 use super::rules::{Admission, Mode, Rules};
 use super::spool::{Changes, Held, Meta, PushError, Record, Spool};
-use crate::account::{Account, Counts, DropReason, DroppedP0, Past};
+use crate::account::{Account, Counts, DropReason, DroppedP0, Effort, Fate, Outcome, Past};
 use crate::error::{Error, ErrorKind};
 use crate::msgpack::reader;
 use crate::settings::{Overflow, QueueSettings};
@@ -364,9 +364,16 @@ impl Queue {
         }
     }
 
-    /// Drops a payload that a sender has taken and that never sets out.
+    /// Drops a payload that a sender has taken: whoever waits for it hears why.
     pub(crate) fn drop_parcel(&self, parcel: &mut Parcel, error: &Error) {
-        self.account.drop_queued(parcel.record.meta.counts, 0, DropReason::of_error(error));
+        let Meta { counts, past, .. } = parcel.record.meta;
+        let reason = DropReason::of_error(error);
+        if past.possibly_arrived {
+            let effort = Effort { possibly_arrived: true, ..Effort::default() };
+            self.account.set_out(counts).settle(&Outcome::default(), Fate::Dropped(reason), effort);
+        } else {
+            self.account.drop_queued(counts, 0, reason);
+        }
         parcel.settle(|| Err(error.clone()));
     }
 
