@@ -36,6 +36,9 @@ rust=$(sed -nE 's/^    [A-Za-z]+ = "([a-z_]+)";/\1/p' src/account/mod.rs | tr a-
 java=$(sed -nE 's/^  ([A-Z_]+),?$/\1/p' java/src/main/java/com/datadog/pipeline/DropReason.java)
 [ -n "$rust" ] && [ "$rust" = "$java" ] || fail "DropReason.java and account/mod.rs differ"
 
+# The numbers that cross to Java stand in one list.
+scripts/numbers.py --check || fail "run scripts/numbers.py"
+
 # Java: Google Java Format, if its JAR can be had; warnings are errors in the build.
 format=build/google-java-format.jar
 [ -f $format ] || mvn -q dependency:copy -Dartifact=com.google.googlejavaformat:google-java-format:1.24.0:jar:all-deps \

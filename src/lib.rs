@@ -22,7 +22,6 @@ pub mod delivery;
 pub mod destination;
 pub mod error;
 pub mod exporter;
-#[cfg(feature = "jni")]
 mod face;
 pub mod format;
 pub mod health;

@@ -1,4 +1,13 @@
-//! Shared by the boundaries to other languages: handles that cannot dangle, and panics that do not cross.
+//! What faces to other languages share, without the words of any: exporters by handle, panics that do not cross, settings as
+//! bytes, tickets of futures, answers to questions as text, and the account as numbers.
 
-pub(crate) mod handle;
+#![cfg_attr(not(feature = "jni"), allow(dead_code, unused_imports))]
+
+pub(crate) mod exporters;
+mod handle;
+mod layout;
+pub(crate) mod numbers;
 pub(crate) mod panic;
+pub(crate) mod questions;
+pub(crate) mod requests;
+pub(crate) mod tickets;

@@ -1,50 +1,17 @@
-//! The natives of the asynchronous interface. Java pulls: a completed send waits here, by its number, until the one Java
-//! thread that exists while futures are outstanding fetches it. No native thread ever calls Java.
+//! The natives of the asynchronous interface.
 
 use super::boundary::{Failure, enter};
 use super::java;
-use super::trace_exporter::{Exporter, as_bytes_mut, bounds, direct, dropped, exporter, within};
-use crate::account::Counts;
-use crate::delivery::outbox::parcel::Completion;
+use super::trace_exporter::{answer, as_bytes_mut, direct, dropped, exporter, within};
 use crate::delivery::outbox::queue::Offer;
 use crate::error::{Error, ErrorKind};
-use crate::exporter::{AgentResponse, DroppedP0};
+use crate::exporter::DroppedP0;
+use crate::face::exporters::{Exporter, bounds};
+use crate::face::{numbers, tickets};
 use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray, JObject};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
-use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
-
-/// What has completed and was not fetched yet.
-struct Completed {
-    state: Mutex<State>,
-    news: Condvar,
-}
-
-struct State {
-    /// Numbers that nobody has been told of.
-    fresh: VecDeque<i64>,
-    results: BTreeMap<i64, (Arc<Exporter>, Result<AgentResponse, Error>)>,
-}
-
-static COMPLETED: Completed = Completed {
-    state: Mutex::new(State { fresh: VecDeque::new(), results: BTreeMap::new() }),
-    news: Condvar::new(),
-};
-
-/// What becomes of the send with this number goes to [`COMPLETED`].
-fn completion(exporter: &Arc<Exporter>, ticket: i64) -> Completion {
-    let exporter = Arc::clone(exporter);
-    Box::new(move |result| {
-        let mut state = COMPLETED.state.lock();
-        state.fresh.push_back(ticket);
-        state.results.insert(ticket, (exporter, result));
-        drop(state);
-        COMPLETED.news.notify_one();
-    })
-}
 
 /// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer is
 /// fetched by that number; then the result is always 0.
@@ -110,7 +77,7 @@ fn offer(
     ticket: jlong,
     copy: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
 ) -> Result<jint, Failure> {
-    let done = (ticket != 0).then(|| completion(e, ticket));
+    let done = (ticket != 0).then(|| tickets::completion(e, ticket));
     let offer = Offer { size, head, dropped, done };
     match e.exporter.dispatcher.offer(offer, copy)? {
         Ok(()) => Ok(0),
@@ -127,18 +94,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAwaitComple
     class: JClass<'l>,
     millis: jlong,
 ) -> jlong {
-    enter(env, &class, |_| {
-        let end = Instant::now() + within(millis);
-        let mut state = COMPLETED.state.lock();
-        loop {
-            if let Some(ticket) = state.fresh.pop_front() {
-                return Ok(ticket);
-            }
-            if COMPLETED.news.wait_until(&mut state, end).timed_out() {
-                return Ok(0);
-            }
-        }
-    })
+    enter(env, &class, |_| Ok(tickets::wait(within(millis))))
 }
 
 /// What became of the send with this number, once; as `nativeSend` gives it.
@@ -151,12 +107,11 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCompletion<
     last_id: jlong,
 ) -> JObject<'l> {
     enter(env, &class, |env: &mut Env<'l>| {
-        let found = COMPLETED.state.lock().results.remove(&ticket);
-        let Some((e, result)) = found else {
+        let Some((e, result)) = tickets::take(ticket) else {
             let text = format!("there is no completed send {ticket}");
             return Err(Failure::Ours(Error::new(ErrorKind::InvalidArgument, text)));
         };
-        e.answer(env, &class, result, last, last_id)
+        answer(&e, env, &class, result, last, last_id)
     })
 }
 
@@ -174,11 +129,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
         let e = exporter(handle)?;
         let limit = within(millis);
         let report = if suspend { e.exporter.suspend(limit) } else { e.exporter.flush(limit) };
-        let mut numbers = vec![i64::from(report.complete)];
-        let mut counts = |c: Counts| numbers.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
-        [report.sent, report.pending, report.left_out].into_iter().for_each(&mut counts);
-        report.dropped.into_iter().for_each(&mut counts);
-        java::long_array(env, &numbers)
+        java::long_array(env, &numbers::flush(&report))
     })
 }
 

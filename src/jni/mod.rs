@@ -1,5 +1,5 @@
 //! The Java boundary: thin, no logic. `com.datadog.pipeline.TraceExporter` declares the natives of [`trace_exporter`],
-//! [`questions`] and [`tool`].
+//! [`asynchronous`] and [`tool`].
 //!
 //! Native threads never attach and never call Java. Natives are few and coarse, and know no class by name: results and
 //! exceptions are made by two static methods of the class that calls, with signatures of `java.lang` only, so that a
@@ -11,7 +11,6 @@
 mod asynchronous;
 mod boundary;
 mod java;
-mod questions;
 mod register;
 mod tool;
 mod trace_exporter;

@@ -4,7 +4,7 @@
 //! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
 use super::trace_exporter as natives;
-use super::{asynchronous, questions, tool};
+use super::{asynchronous, tool};
 use jni::objects::{JStackTraceElement, JThrowable};
 use jni::strings::JNIString;
 use jni::{Env, NativeMethod, jni_sig, jni_str};
@@ -57,8 +57,8 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             "([B[B)[B",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate
         ),
-        native!("nativeAsk", "(JIJ)[B", questions::Java_com_datadog_pipeline_TraceExporter_nativeAsk),
-        native!("nativeHasLines", "(J)Z", questions::Java_com_datadog_pipeline_TraceExporter_nativeHasLines),
+        native!("nativeAsk", "(JIJ)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeAsk),
+        native!("nativeHasLines", "(J)Z", natives::Java_com_datadog_pipeline_TraceExporter_nativeHasLines),
         native!("nativeStats", "(J)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeStats),
         native!(
             "nativeFlushStats",

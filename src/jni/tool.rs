@@ -2,13 +2,12 @@
 
 use super::boundary::{Failure, enter};
 use super::java;
-use crate::convert::{Conversion, convert};
-use crate::exporter;
-use crate::settings::RawConfig;
+use crate::error::Error;
+use crate::face::{exporters, requests};
 use jni::EnvUnowned;
 use jni::objects::{JByteArray, JClass};
 
-/// A payload in another format. `request` holds the words of [`Conversion::read`], NUL between them. The answer is one line,
+/// A payload in another format. `request` holds the words of `Conversion::read`, NUL between them. The answer is one line,
 /// a JSON object of what became of it, and then the body.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>(
@@ -21,13 +20,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
         if request.is_null() || payload.is_null() {
             return Err(Failure::Null("payload"));
         }
-        let words = env.convert_byte_array(&request)?;
-        let words = words.split(|b| *b == 0).map(|word| std::str::from_utf8(word).unwrap_or(""));
-        let wanted = Conversion::read(words)?;
-        let made = convert(&env.convert_byte_array(&payload)?, &wanted)?;
-        let mut answer = made.to_json().into_bytes();
-        answer.push(b'\n');
-        answer.extend_from_slice(&made.body);
+        let request = env.convert_byte_array(&request)?;
+        let answer = requests::conversion(&request, &env.convert_byte_array(&payload)?)?;
         java::byte_array(env, &answer)
     })
 }
@@ -43,8 +37,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSettin
         if settings.is_null() {
             return Err(Failure::Null("settings"));
         }
-        let raw = RawConfig::from_msgpack(&env.convert_byte_array(&settings)?)?;
-        let why = exporter::check(raw).err();
-        java::byte_array(env, why.as_ref().map_or("", |why| why.message()).as_bytes())
+        let why = exporters::why_not(&env.convert_byte_array(&settings)?)?;
+        java::byte_array(env, why.as_ref().map_or("", Error::message).as_bytes())
     })
 }

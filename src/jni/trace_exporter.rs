@@ -1,51 +1,21 @@
 //! The natives of `com.datadog.pipeline.TraceExporter`.
-//!
-//! **No garbage when nothing is new.** A send is handed the last answer together with its number. If the agent answered
-//! the same and the counts are equal, the very same object goes back: not one byte of Java heap. If only the counts
-//! differ, a small object that shares the rest with the last one.
 
 use super::boundary::{Failure, enter};
 use super::java::{self, Argument, Piece};
-use super::questions;
-use crate::account::{Counts, Metrics};
-use crate::delivery::outbox::queue::QueueStatus;
-use crate::error::{Error, ErrorKind};
-use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
-use crate::face::handle::Handles;
-use crate::normalize::Reason;
-use crate::obfuscate::{Request, one_text};
-use crate::settings::{Config, RawConfig};
+use crate::error::Error;
+use crate::exporter::{AgentResponse, DroppedP0};
+use crate::face::exporters::{self, Exporter, News, bounds, grow};
+use crate::face::{numbers, questions, requests};
 use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned, jni_str};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a Java exporter holds: the exporter, buffers for `byte[]` payloads, and the last answer that Java knows.
-pub(super) struct Exporter {
-    pub(super) exporter: TraceExporter,
-    buffers: Mutex<Vec<Vec<i8>>>,
-    last: Mutex<Last>,
-}
-
-#[derive(Default)]
-struct Last {
-    id: i64,
-    response: Option<AgentResponse>,
-}
-
-pub(super) static EXPORTERS: Handles<Exporter> = Handles::new();
-
-/// How many payload buffers are kept for concurrent senders.
-const KEPT_BUFFERS: usize = 4;
-/// A buffer that grew beyond this for one unusual payload is given back.
-const KEEP_BYTES: usize = 4 << 20;
 
 type Native<'l, T> = Result<T, Failure>;
 
 pub(super) fn exporter(handle: jlong) -> Result<Arc<Exporter>, Failure> {
-    EXPORTERS.get(handle).ok_or(Failure::Stale)
+    exporters::find(handle).ok_or(Failure::Stale)
 }
 
 /// The library's version, to be compared with the JAR's.
@@ -68,13 +38,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
         if settings.is_null() {
             return Err(Failure::Null("settings"));
         }
-        let raw = RawConfig::from_msgpack(&env.convert_byte_array(&settings)?)?;
-        let exporter = TraceExporter::new(Config::new(raw)?)?;
-        Ok(EXPORTERS.insert(Arc::new(Exporter {
-            exporter,
-            buffers: Mutex::default(),
-            last: Mutex::default(),
-        })))
+        Ok(exporters::open(&env.convert_byte_array(&settings)?)?)
     })
 }
 
@@ -103,9 +67,9 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
                 grow(buffer, length)?;
             }
             let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
-            payload.get_region(env, offset as jint, bytes)?;
-            let result = e.exporter.send_with(as_bytes(bytes), dropped(dropped_traces, dropped_spans));
-            e.answer(env, &class, result, last, last_id)
+            payload.get_region(env, offset as jint, as_bytes_mut(bytes))?;
+            let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
+            answer(&e, env, &class, result, last, last_id)
         })
     })
 }
@@ -128,7 +92,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendDirect<
         let e = exporter(handle)?;
         let bytes = direct(env, &payload, position, length)?;
         let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
-        e.answer(env, &class, result, last, last_id)
+        answer(&e, env, &class, result, last, last_id)
     })
 }
 
@@ -159,8 +123,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
                 // A frame of its own: a payload may have more pieces than a native may have local references.
                 env.with_local_frame(8, |env| append(env, &pieces, i, (offset, length), buffer))?;
             }
-            let result = e.exporter.send_with(as_bytes(buffer), dropped(dropped_traces, dropped_spans));
-            e.answer(env, &class, result, last, last_id)
+            let result = e.exporter.send_with(buffer, dropped(dropped_traces, dropped_spans));
+            answer(&e, env, &class, result, last, last_id)
         })
     })
 }
@@ -176,20 +140,17 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
     left: JObjectArray<'l>,
 ) -> JLongArray<'l> {
     enter(env, &class, |env| {
-        let e = EXPORTERS.remove(handle).ok_or(Failure::Stale)?;
+        let e = exporters::take(handle).ok_or(Failure::Stale)?;
         let report = e.exporter.close_within(within(millis));
         if !left.is_null() {
-            let e = &e.exporter;
-            let stats = e.stats().unwrap_or_default().to_json();
-            let texts =
-                [questions::lines(&e.take_log_lines()), questions::state(&e.state()), e.explain(), stats];
+            let texts = questions::last_answers(&e.exporter);
             for (i, text) in texts.iter().enumerate() {
                 let text = java::byte_array(env, text.as_bytes())?;
                 left.set_element(env, i, &text)?;
             }
         }
         let mut numbers = vec![i64::from(report.complete)];
-        account(&report.metrics, 0, e.exporter.queue(), &mut numbers);
+        numbers.extend(numbers::account(&report.metrics, 0, &e.exporter.queue()));
         java::long_array(env, &numbers)
     })
 }
@@ -203,8 +164,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>
 ) -> JLongArray<'l> {
     enter(env, &class, |env| {
         let e = exporter(handle)?;
-        let mut numbers = Vec::new();
-        account(&e.exporter.metrics(), e.exporter.memory_bytes() as u64, e.exporter.queue(), &mut numbers);
+        let memory = e.exporter.memory_bytes() as u64;
+        let numbers = numbers::account(&e.exporter.metrics(), memory, &e.exporter.queue());
         java::long_array(env, &numbers)
     })
 }
@@ -220,8 +181,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
         if payload.is_null() {
             return Err(Failure::Null("payload"));
         }
-        let mut text = String::new();
-        crate::show::json_lines(&env.convert_byte_array(&payload)?, &mut text)?;
+        let text = requests::lines(&env.convert_byte_array(&payload)?)?;
         java::byte_array(env, text.as_bytes())
     })
 }
@@ -238,11 +198,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'
         if request.is_null() || text.is_null() {
             return Err(Failure::Null("text"));
         }
-        let names = env.convert_byte_array(&request)?;
-        let mut names = names.split(|b| *b == 0).map(|name| std::str::from_utf8(name).unwrap_or(""));
-        let mut next = || names.next().unwrap_or("");
-        let request = Request { kind: next(), dbms: next(), mode: next(), preset: next() };
-        let out = one_text(request, &env.convert_byte_array(&text)?)?;
+        let request = env.convert_byte_array(&request)?;
+        let out = requests::obfuscation(&request, &env.convert_byte_array(&text)?)?;
         java::byte_array(env, &out)
     })
 }
@@ -307,91 +264,51 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>
     })
 }
 
-impl Exporter {
-    /// Lends a payload buffer. Which one does not matter; a concurrent send gets another.
-    fn with_buffer<R>(&self, body: impl FnOnce(&mut Vec<i8>) -> R) -> R {
-        let mut buffer = self.buffers.lock().pop().unwrap_or_default();
-        let result = body(&mut buffer);
-        let mut kept = self.buffers.lock();
-        if kept.len() < KEPT_BUFFERS && buffer.capacity() <= KEEP_BYTES {
-            kept.push(buffer);
-        }
-        result
-    }
-
-    /// The answer as an object: the last one, one that shares with it, or a new one.
-    pub(super) fn answer<'l>(
-        &self,
-        env: &mut Env<'l>,
-        class: &JClass<'l>,
-        result: Result<AgentResponse, Error>,
-        last: JObject<'l>,
-        last_id: jlong,
-    ) -> Native<'l, JObject<'l>> {
-        let response = result?;
-        let (id, shares) = {
-            let mut known = self.last.lock();
-            let known_to_java = !last.is_null() && last_id == known.id;
-            let same = match &known.response {
-                Some(old) if same_answer(old, &response) => {
-                    if known_to_java && (old.traces, old.spans) == (response.traces, response.spans) {
-                        return Ok(last);
-                    }
-                    true
-                }
-                _ => false,
-            };
-            known.id += 1;
-            known.response = Some(response.clone());
-            (known.id, same && known_to_java)
-        };
-        let reply = &response.reply;
-        let none = JObject::null();
-        let (body, rates, hash) = if shares {
-            (JByteArray::default(), JByteArray::default(), JString::default())
-        } else {
-            let rates = match &reply.rates {
-                Some(rates) => java::byte_array(env, rates)?,
-                None => JByteArray::default(),
-            };
-            let hash = match &reply.container_tags_hash {
-                Some(hash) => java::string(env, hash)?,
-                None => JString::default(),
-            };
-            (java::byte_array(env, &reply.body)?, rates, hash)
-        };
-        let signature = jni_str!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;");
-        let arguments = [
-            Argument::Long(id),
-            Argument::Object(if shares { &last } else { &none }),
-            Argument::Int(i32::from(reply.status)),
-            Argument::Object(&body),
-            Argument::Object(&rates),
-            Argument::Object(&hash),
-            Argument::Bool(reply.rates_changed),
-            Argument::Long(response.traces as i64),
-            Argument::Long(response.spans as i64),
-            Argument::Int(reply.attempts as i32),
-        ];
-        // SAFETY: the signature is that of the ten arguments, and gives an object.
-        unsafe { java::call_static(env, class, (jni_str!("newResponse"), signature), &arguments) }
-    }
-}
-
-/// Whether all but the counts is equal. Bodies are shared while they stay the same, so pointers decide.
-fn same_answer(a: &AgentResponse, b: &AgentResponse) -> bool {
-    let same = |x: &Option<Arc<[u8]>>, y: &Option<Arc<[u8]>>| match (x, y) {
-        (Some(x), Some(y)) => Arc::ptr_eq(x, y),
-        (None, None) => true,
-        _ => false,
+/// The answer as an object: the last one, one that shares with it, or a new one.
+pub(super) fn answer<'l>(
+    e: &Exporter,
+    env: &mut Env<'l>,
+    class: &JClass<'l>,
+    result: Result<AgentResponse, Error>,
+    last: JObject<'l>,
+    last_id: jlong,
+) -> Native<'l, JObject<'l>> {
+    let response = result?;
+    let (id, shares) = match e.news(&response, (!last.is_null()).then_some(last_id)) {
+        News::None => return Ok(last),
+        News::Counts(id) => (id, true),
+        News::All(id) => (id, false),
     };
-    let (x, y) = (&a.reply, &b.reply);
-    x.status == y.status
-        && x.attempts == y.attempts
-        && x.rates_changed == y.rates_changed
-        && Arc::ptr_eq(&x.body, &y.body)
-        && same(&x.rates, &y.rates)
-        && x.container_tags_hash == y.container_tags_hash
+    let reply = &response.reply;
+    let none = JObject::null();
+    let (body, rates, hash) = if shares {
+        (JByteArray::default(), JByteArray::default(), JString::default())
+    } else {
+        let rates = match &reply.rates {
+            Some(rates) => java::byte_array(env, rates)?,
+            None => JByteArray::default(),
+        };
+        let hash = match &reply.container_tags_hash {
+            Some(hash) => java::string(env, hash)?,
+            None => JString::default(),
+        };
+        (java::byte_array(env, &reply.body)?, rates, hash)
+    };
+    let signature = jni_str!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;");
+    let arguments = [
+        Argument::Long(id),
+        Argument::Object(if shares { &last } else { &none }),
+        Argument::Int(i32::from(reply.status)),
+        Argument::Object(&body),
+        Argument::Object(&rates),
+        Argument::Object(&hash),
+        Argument::Bool(reply.rates_changed),
+        Argument::Long(response.traces as i64),
+        Argument::Long(response.spans as i64),
+        Argument::Int(reply.attempts as i32),
+    ];
+    // SAFETY: the signature is that of the ten arguments, and gives an object.
+    unsafe { java::call_static(env, class, (jni_str!("newResponse"), signature), &arguments) }
 }
 
 pub(super) fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
@@ -404,7 +321,7 @@ fn append(
     pieces: &JObjectArray<'_>,
     index: usize,
     (offset, length): (jint, jint),
-    buffer: &mut Vec<i8>,
+    buffer: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     let piece = pieces.get_element(env, index)?;
     let start = buffer.len();
@@ -413,38 +330,17 @@ fn append(
             let bytes = direct(env, &piece, offset, length)?;
             grow(buffer, start + bytes.len())?;
             for (to, from) in buffer.iter_mut().skip(start).zip(bytes) {
-                *to = *from as i8;
+                *to = *from;
             }
         }
         Piece::Array(piece) => {
             let (offset, length) = bounds(offset, length, piece.len(env)?)?;
             grow(buffer, start + length)?;
-            piece.get_region(env, offset as jint, buffer.get_mut(start..).unwrap_or(&mut []))?;
+            let to = buffer.get_mut(start..).unwrap_or(&mut []);
+            piece.get_region(env, offset as jint, as_bytes_mut(to))?;
         }
     }
     Ok(())
-}
-
-/// Makes room for `length` bytes. A host that is short of memory gets an error; an allocation that fails elsewhere would
-/// end its process.
-fn grow(buffer: &mut Vec<i8>, length: usize) -> Result<(), Failure> {
-    if buffer.try_reserve(length.saturating_sub(buffer.len())).is_err() {
-        let message = format!("there is no native memory for a payload of {length} bytes");
-        return Err(Failure::Ours(Error::new(ErrorKind::PayloadTooLarge, message)));
-    }
-    buffer.resize(length, 0);
-    Ok(())
-}
-
-/// Checks offset and length against what they are a part of.
-pub(super) fn bounds(offset: jint, length: jint, of: usize) -> Result<(usize, usize), Failure> {
-    match (usize::try_from(offset), usize::try_from(length)) {
-        (Ok(o), Ok(n)) if o.checked_add(n).is_some_and(|end| end <= of) => Ok((o, n)),
-        _ => Err(Failure::Ours(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("offset {offset} and length {length} are not within the {of} bytes of the payload"),
-        ))),
-    }
 }
 
 /// The bytes of a direct buffer.
@@ -468,48 +364,35 @@ pub(super) fn direct<'b>(
     Ok(unsafe { std::slice::from_raw_parts(address.add(position), length) })
 }
 
-/// Java's signed bytes as ours.
-fn as_bytes(bytes: &[i8]) -> &[u8] {
-    // SAFETY: i8 and u8 have the same size, alignment and valid values.
-    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
-}
-
 /// Ours as Java's signed bytes.
 pub(super) fn as_bytes_mut(bytes: &mut [u8]) -> &mut [i8] {
     // SAFETY: i8 and u8 have the same size, alignment and valid values, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
 }
 
-/// The account in the order that `Metrics.java` reads: payloads; received, sent, filtered, sampled out, queued as traces,
-/// spans, bytes; possibly duplicated, repaired, requests, body bytes, lost in conversion, native bytes, possibly
-/// arrived; what is spooled, as traces, spans, bytes; of the queue payloads, bytes, age of the oldest in ms, refused, evicted and
-/// senders; then the dropped ones, reason by reason; then the changes of normalization, reason by reason.
-fn account(m: &Metrics, memory: u64, queue: QueueStatus, out: &mut Vec<i64>) {
-    let counts =
-        |out: &mut Vec<i64>, c: Counts| out.extend([c.traces as i64, c.spans as i64, c.bytes as i64]);
-    out.push(m.payloads as i64);
-    for c in [m.received, m.sent, m.filtered, m.sampled_out, m.queued] {
-        counts(out, c);
-    }
-    out.extend(
-        [
-            m.possibly_duplicated,
-            m.repaired,
-            m.requests,
-            m.body_bytes,
-            m.lost_in_conversion,
-            memory,
-            m.possibly_arrived,
-        ]
-        .map(|v| v as i64),
-    );
-    counts(out, m.spooled);
-    let age = u64::try_from(queue.oldest.as_millis()).unwrap_or(u64::MAX);
-    out.extend(
-        [queue.payloads, queue.bytes, age, queue.refused, queue.evicted, queue.senders].map(|v| v as i64),
-    );
-    for c in m.dropped {
-        counts(out, c);
-    }
-    out.extend(Reason::ALL.map(|reason| m.normalized.get(reason) as i64));
+/// The answer to a question of [`questions`].
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAsk<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    question: jint,
+    millis: jlong,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        match questions::answer(&exporter(handle)?.exporter, question, within(millis))? {
+            Some(text) => java::byte_array(env, text.as_bytes()),
+            None => Ok(JByteArray::default()),
+        }
+    })
+}
+
+/// Whether there are log lines. Asked after every send of an exporter that has a listener.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeHasLines<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+) -> jboolean {
+    enter(env, &class, |_| Ok(jboolean::from(exporter(handle)?.exporter.has_log_lines())))
 }

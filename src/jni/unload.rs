@@ -6,20 +6,15 @@
 //! has such values, and keeps the library mapped until the last is gone. musl never unmaps and macOS does not unmap what has
 //! thread-local storage. Everywhere else [`stay_if_unsafe`] keeps the library for good.
 
-use super::trace_exporter::EXPORTERS;
+use crate::face::exporters;
 use jni::sys::JavaVM;
 use std::ffi::c_void;
-use std::time::Duration;
 
 /// Called by the JVM before it unmaps the library: exporters that nobody has closed end now, and with them their threads.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)] // the JVM's name
 pub extern "system" fn JNI_OnUnload(_vm: *mut JavaVM, _reserved: *mut c_void) {
-    let _ = std::panic::catch_unwind(|| {
-        for forgotten in EXPORTERS.take_all() {
-            forgotten.exporter.close_within(Duration::ZERO);
-        }
-    });
+    let _ = std::panic::catch_unwind(exporters::close_all);
 }
 
 /// Keeps the library mapped for ever where nobody counts who is still in it.

@@ -7,16 +7,14 @@ import java.util.Map;
 
 /** What became of the queue while {@link TraceExporter#flush} waited. Immutable and thread-safe. */
 public final class FlushResult {
-  private static final int FIXED = 10;
-
   private final long[] numbers;
   private final Map<DropReason, Metrics.Counts> dropped;
 
-  /** The layout is written down at the native side's {@code nativeFlush}. */
+  /** The numbers stand as {@link Numbers} says. */
   FlushResult(long[] numbers) {
     this.numbers = numbers;
     Map<DropReason, Metrics.Counts> reasons = new EnumMap<>(DropReason.class);
-    int at = FIXED;
+    int at = Numbers.FLUSH_DROPPED;
     for (DropReason reason : DropReason.values()) {
       reasons.put(reason, counts(at));
       at += 3;
@@ -34,22 +32,22 @@ public final class FlushResult {
    * see {@link #dropped()}.
    */
   public boolean complete() {
-    return numbers[0] != 0;
+    return numbers[Numbers.FLUSH_COMPLETE] != 0;
   }
 
   /** What the agent accepted meanwhile, sends of other threads included. */
   public Metrics.Counts sent() {
-    return counts(1);
+    return counts(Numbers.FLUSH_SENT);
   }
 
   /** What still waits or is on its way. */
   public Metrics.Counts pending() {
-    return counts(4);
+    return counts(Numbers.FLUSH_PENDING);
   }
 
   /** What trace filters and sampling took out meanwhile. */
   public Metrics.Counts leftOut() {
-    return counts(7);
+    return counts(Numbers.FLUSH_LEFT_OUT);
   }
 
   /** What was dropped meanwhile, by reason; every reason is a key. Unmodifiable. */

@@ -64,41 +64,20 @@ public final class Metrics {
   private final long[] numbers;
   private final Map<DropReason, Counts> dropped;
 
-  private static final int FIXED = 32;
-
-  private static final String[] CHANGES = {
-    "duplicate_span_id",
-    "service_empty",
-    "service_truncate",
-    "service_invalid",
-    "peer_service_truncate",
-    "peer_service_invalid",
-    "base_service_truncate",
-    "base_service_invalid",
-    "span_name_empty",
-    "span_name_truncate",
-    "span_name_invalid",
-    "resource_empty",
-    "type_truncate",
-    "invalid_start_date",
-    "invalid_duration",
-    "invalid_http_status_code",
-  };
-
   private final Map<String, Long> normalized;
 
-  /** The layout is written down at the native side's {@code account}. */
+  /** The numbers stand as {@link Numbers} says. */
   Metrics(long[] numbers, int from) {
-    this.numbers = Arrays.copyOfRange(numbers, from, from + FIXED);
+    this.numbers = Arrays.copyOfRange(numbers, from, from + Numbers.ACCOUNT_DROPPED);
     Map<DropReason, Counts> reasons = new EnumMap<>(DropReason.class);
-    int at = from + FIXED;
+    int at = from + Numbers.ACCOUNT_DROPPED;
     for (DropReason reason : DropReason.values()) {
       reasons.put(reason, new Counts(numbers[at], numbers[at + 1], numbers[at + 2]));
       at += 3;
     }
     this.dropped = Collections.unmodifiableMap(reasons);
     Map<String, Long> changes = new LinkedHashMap<>();
-    for (String change : CHANGES) {
+    for (String change : Numbers.CHANGES) {
       changes.put(change, numbers[at++]);
     }
     this.normalized = Collections.unmodifiableMap(changes);
@@ -110,32 +89,32 @@ public final class Metrics {
 
   /** Payloads that entered. */
   public long payloads() {
-    return numbers[0];
+    return numbers[Numbers.ACCOUNT_PAYLOADS];
   }
 
   /** All that entered. */
   public Counts received() {
-    return counts(1);
+    return counts(Numbers.ACCOUNT_RECEIVED);
   }
 
   /** What the agent accepted. */
   public Counts sent() {
-    return counts(4);
+    return counts(Numbers.ACCOUNT_SENT);
   }
 
   /** What trace filters rejected. */
   public Counts filtered() {
-    return counts(7);
+    return counts(Numbers.ACCOUNT_FILTERED);
   }
 
   /** What sampling dropped. */
   public Counts sampledOut() {
-    return counts(10);
+    return counts(Numbers.ACCOUNT_SAMPLED_OUT);
   }
 
   /** What is on its way. */
   public Counts queued() {
-    return counts(13);
+    return counts(Numbers.ACCOUNT_QUEUED);
   }
 
   /** What was dropped, by reason; every reason is a key. Unmodifiable. */
@@ -154,27 +133,27 @@ public final class Metrics {
 
   /** Sends after whose body the connection failed, so that the agent may have the payload twice. */
   public long possiblyDuplicated() {
-    return numbers[16];
+    return numbers[Numbers.ACCOUNT_POSSIBLY_DUPLICATED];
   }
 
   /** Values of payloads that were repaired. */
   public long repaired() {
-    return numbers[17];
+    return numbers[Numbers.ACCOUNT_REPAIRED];
   }
 
   /** Requests made for traces. */
   public long requests() {
-    return numbers[18];
+    return numbers[Numbers.ACCOUNT_REQUESTS];
   }
 
   /** Bytes of request bodies that the agent accepted. */
   public long bodyBytes() {
-    return numbers[19];
+    return numbers[Numbers.ACCOUNT_BODY_BYTES];
   }
 
   /** Spans that the output format could not carry whole. */
   public long lostInConversion() {
-    return numbers[20];
+    return numbers[Numbers.ACCOUNT_LOST_IN_CONVERSION];
   }
 
   /**
@@ -187,7 +166,7 @@ public final class Metrics {
 
   /** Native memory that the exporter holds for payloads, in bytes. */
   public long nativeBytes() {
-    return numbers[21];
+    return numbers[Numbers.ACCOUNT_NATIVE_BYTES];
   }
 
   /**
@@ -195,42 +174,42 @@ public final class Metrics {
    * all the same.
    */
   public long possiblyArrived() {
-    return numbers[22];
+    return numbers[Numbers.ACCOUNT_POSSIBLY_ARRIVED];
   }
 
   /** What of {@link #queued()} lies on disk. */
   public Counts spooled() {
-    return counts(23);
+    return counts(Numbers.ACCOUNT_SPOOLED);
   }
 
   /** Payloads in the queue, those on their way included. */
   public long queuePayloads() {
-    return numbers[26];
+    return numbers[Numbers.ACCOUNT_QUEUE_PAYLOADS];
   }
 
   /** Their bytes. */
   public long queueBytes() {
-    return numbers[27];
+    return numbers[Numbers.ACCOUNT_QUEUE_BYTES];
   }
 
   /** Age of the oldest payload that waits in the queue, in ms. */
   public long queueOldestMillis() {
-    return numbers[28];
+    return numbers[Numbers.ACCOUNT_QUEUE_OLDEST_MILLIS];
   }
 
   /** Payloads that the queue has refused. */
   public long queueRefused() {
-    return numbers[29];
+    return numbers[Numbers.ACCOUNT_QUEUE_REFUSED];
   }
 
   /** Payloads that the queue gave up to make room, whole or in part. */
   public long queueEvicted() {
-    return numbers[30];
+    return numbers[Numbers.ACCOUNT_QUEUE_EVICTED];
   }
 
   /** Native threads that deliver what is queued, at this moment. */
   public long senders() {
-    return numbers[31];
+    return numbers[Numbers.ACCOUNT_SENDERS];
   }
 
   @Override
