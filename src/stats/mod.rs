@@ -11,6 +11,7 @@ mod memo;
 mod observe;
 mod otlp_metrics;
 mod payload;
+mod place;
 mod resources;
 mod sketch;
 mod status;

@@ -10,9 +10,9 @@
 use super::concentrator::{Clock, Concentrator};
 use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
 use super::memo::Memo;
+use super::place::{Kind, Place, lower_word, place, slot_place};
 use super::resources::{self, Known, MAX_NAME, Resources};
 use super::status;
-use crate::msgpack::reader;
 use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
 
 /// Keys that the scan must recognise for this stage, beside the configured tags.
@@ -65,7 +65,7 @@ pub type Quantize = fn(&[u8], &mut Vec<u8>) -> Verdict;
 /// What the stage looks at. Made anew when the agent says something new of itself.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    kinds: Vec<Word>,
+    kinds: Vec<u64>,
     /// Kinds of more than eight bytes.
     long_kinds: Vec<Box<[u8]>>,
     /// By the number that the scan gives a configured key: what it is.
@@ -120,8 +120,8 @@ impl Rules {
         let default: &[&str] = if kinds.is_empty() { &DEFAULT_KINDS } else { &[] };
         for kind in named.chain(default.iter().copied()) {
             match lower_word(Place { from: kind.as_bytes(), at: 0, len: kind.len() }) {
-                Some(word) => rules.kinds.push(word),
-                None => rules.long_kinds.push(kind.as_bytes().into()),
+                0 => rules.long_kinds.push(kind.as_bytes().into()),
+                word => rules.kinds.push(word),
             }
         }
         for key in peers.take(MAX_PEERS) {
@@ -192,10 +192,10 @@ impl Rules {
     fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending) {
         let top_level = span.flags & flag::IS_TOP_LEVEL != 0
             || span.present & MARKS != 0 && is_marked(bytes, arena, span);
-        let kind = slot_place(bytes, arena, span, Slot::SpanKind);
+        let kind = Kind::of(slot_place(bytes, arena, span, Slot::SpanKind));
         let counts = top_level
             || arena.slot_number(bytes, span, Slot::Measured) == Some(1.0)
-            || kind.len > 0 && self.counts_kind(kind);
+            || self.counts_kind(kind);
         if !counts || arena.slot_number(bytes, span, Slot::PartialVersion).is_some_and(|v| v >= 0.0) {
             return;
         }
@@ -229,7 +229,7 @@ impl Rules {
         bytes: &[u8],
         arena: &Arena,
         span: &Span,
-        kind: Place<'_>,
+        kind: Kind<'_>,
         pending: &mut Pending,
     ) -> std::ops::Range<usize> {
         let w = &mut pending.keys;
@@ -248,7 +248,7 @@ impl Rules {
             }
             Some(agreed) => self.agreed_texts(agreed, bytes, arena, span, w, &mut pending.known),
         }
-        w.text(Text::SpanKind, kind.from, kind.at, kind.len);
+        w.text(Text::SpanKind, kind.text.from, kind.text.at, kind.text.len);
         let slot = |slot| slot_place(bytes, arena, span, slot);
         if span.present & HTTP != 0 {
             let method = slot(Slot::HttpMethod);
@@ -267,7 +267,12 @@ impl Rules {
             self.tags(bytes, arena, span, kind, pending);
         }
         let facts = Facts {
-            http_status: if span.present & STATUS != 0 { status::http(bytes, arena, span) } else { 0 },
+            http_status: match span.present & STATUS {
+                0 => 0,
+                STATUS_TEXT => status::usual_http(slot(Slot::HttpStatusText).text())
+                    .unwrap_or_else(|| status::http(bytes, arena, span)),
+                _ => status::http(bytes, arena, span),
+            },
             grpc: if span.present & GRPC != 0 { status::grpc(bytes, arena, span) } else { None },
             synthetics: span.has(Slot::Origin) && slot(Slot::Origin).text().starts_with(b"synthetics"),
             root: if span.parent_id == 0 { Root::Yes } else { Root::No },
@@ -311,15 +316,20 @@ impl Rules {
 
     /// Whether spans of this kind count.
     #[inline]
-    fn counts_kind(&self, kind: Place<'_>) -> bool {
-        match lower_word(kind) {
-            Some(word) => self.kinds.contains(&word),
-            None => self.long_kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text())),
+    fn counts_kind(&self, kind: Kind<'_>) -> bool {
+        match kind.word {
+            0 => {
+                kind.text.len > 8 && self.long_kinds.iter().any(|k| k.eq_ignore_ascii_case(kind.text.text()))
+            }
+            word => self.kinds.contains(&word),
         }
     }
 
-    fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Place<'_>, pending: &mut Pending) {
-        let (has_peers, internal) = kind_of(kind);
+    fn tags(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Kind<'_>, pending: &mut Pending) {
+        let has_peers = kind.has_peers();
+        if !has_peers && self.additional.is_empty() {
+            return self.base_service(bytes, arena, span, kind, pending);
+        }
         let hits =
             arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
         let mut additional = [0u32; MAX_ADDITIONAL];
@@ -351,11 +361,16 @@ impl Rules {
                 }
                 self.peer(peer, value, pending);
             }
-        } else if internal && !self.peers.is_empty() {
-            let base = slot_place(bytes, arena, span, Slot::BaseService);
-            if base.len > 0 {
-                self.peer(BASE_SERVICE, base, pending);
-            }
+        } else {
+            self.base_service(bytes, arena, span, kind, pending);
+        }
+    }
+
+    /// The one peer tag of a span that talks to no peer.
+    fn base_service(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Kind<'_>, pending: &mut Pending) {
+        let base = slot_place(bytes, arena, span, Slot::BaseService);
+        if base.len > 0 && kind.is_internal() && !self.peers.is_empty() {
+            self.peer(BASE_SERVICE, base, pending);
         }
     }
 
@@ -398,47 +413,6 @@ fn put(found: &mut Vec<(u16, u32)>, peer: u16, value_at: u32) {
     }
 }
 
-/// Whether spans of a kind have peer tags, and whether they may have a base service instead.
-#[inline]
-fn kind_of(kind: Place<'_>) -> (bool, bool) {
-    let word = lower_word(kind);
-    let is = |len, of: &[u8; 8]| word == Some(Word { len, letters: u64::from_le_bytes(*of) });
-    let peers = is(6, b"client\0\0") || is(8, b"producer") || is(8, b"consumer");
-    (peers, kind.len == 0 || is(8, b"internal"))
-}
-
-/// A text of up to eight bytes, letters in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word {
-    len: usize,
-    letters: u64,
-}
-
-#[inline(always)]
-fn lower_word(text: Place<'_>) -> Option<Word> {
-    // Of all bytes only the two cases of a letter become that letter.
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    const BEYOND_ASCII: u64 = 0x8080_8080_8080_8080;
-    if text.len > 8 {
-        return odd_word(text);
-    }
-    let word = match text.from.get(text.at..).and_then(|b| b.first_chunk::<8>()) {
-        Some(word) => u64::from_le_bytes(*word),
-        None => text.text().iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)),
-    };
-    let mask = if text.len == 8 { u64::MAX } else { (1 << (8 * text.len)) - 1 };
-    let letters = (word | LOWER) & mask;
-    if letters & BEYOND_ASCII != 0 { odd_word(text) } else { Some(Word { len: text.len, letters }) }
-}
-
-/// Go's lower case of a capital i with a dot is `i`, the only letter beyond ASCII that becomes one of a kind's.
-#[cold]
-fn odd_word(text: Place<'_>) -> Option<Word> {
-    let folded = std::str::from_utf8(text.text()).ok()?.replace('\u{130}', "i");
-    let small = folded.is_ascii() && folded.len() <= 8;
-    small.then(|| lower_word(Place { from: folded.as_bytes(), at: 0, len: folded.len() }))?
-}
-
 const fn mask(slots: &[Slot]) -> u64 {
     let (mut m, mut i) = (0, 0);
     while i < slots.len() {
@@ -450,6 +424,7 @@ const fn mask(slots: &[Slot]) -> u64 {
 
 const MARKS: u64 = mask(&[Slot::TopLevel, Slot::TracerTopLevel]);
 const HTTP: u64 = mask(&[Slot::HttpMethod, Slot::HttpEndpoint, Slot::HttpRoute]);
+const STATUS_TEXT: u64 = mask(&[Slot::HttpStatusText]);
 const STATUS: u64 =
     mask(&[Slot::HttpStatusText, Slot::HttpStatusNumber, Slot::HttpResponseText, Slot::HttpResponseNumber]);
 const GRPC: u64 = mask(&[
@@ -464,43 +439,6 @@ const GRPC: u64 = mask(&[
     Slot::GrpcNumber3,
     Slot::GrpcNumber4,
 ]);
-
-/// A text: `from[at..at + len]`. Whoever copies it may copy more than its length.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    from: &'a [u8],
-    at: usize,
-    len: usize,
-}
-
-impl<'a> Place<'a> {
-    #[inline(always)]
-    pub(super) fn text(self) -> &'a [u8] {
-        self.from.get(self.at..self.at + self.len).unwrap_or(&[])
-    }
-}
-
-/// The text whose head stands at `at`, in the payload or where a stage has replaced it.
-#[inline(always)]
-fn place<'a>(bytes: &'a [u8], arena: &'a Arena, at: u32) -> Place<'a> {
-    let (from, at) = arena.value(bytes, at);
-    match from.get(at) {
-        Some(&b) if b & 0xe0 == 0xa0 => Place { from, at: at + 1, len: usize::from(b & 0x1f) },
-        _ => match reader::text(from, at) {
-            Ok((text, end)) => Place { from, at: end - text.len(), len: text.len() },
-            Err(_) => Place { from, at: 0, len: 0 },
-        },
-    }
-}
-
-/// The text of a recognised tag; empty if the span has none.
-#[inline(always)]
-pub(super) fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slot: Slot) -> Place<'a> {
-    match span.slot(slot) {
-        Some(at) => place(bytes, arena, at as u32),
-        None => Place { from: bytes, at: 0, len: 0 },
-    }
-}
 
 /// The text of a configured tag. With one key twice the last counts.
 fn hit<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, number: u16) -> &'a [u8] {

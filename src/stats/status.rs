@@ -1,7 +1,7 @@
 //! HTTP and gRPC status of a span, as the agent's stats find them (`pkg/trace/semantics`: attribute by attribute, each by
 //! several names, as text in `meta` or as number in `metrics`).
 
-use super::observe::slot_place;
+use super::place::slot_place;
 use crate::trace::{Arena, Slot, Span};
 
 /// Names without underscores, by code.
@@ -132,12 +132,19 @@ fn whole(v: f64) -> Option<i64> {
 
 /// A whole number in a text, as Go's `strconv.ParseInt` reads it, or else as `strconv.ParseFloat` does.
 fn whole_text(text: &[u8]) -> Option<i64> {
-    // A status as it nearly always comes.
-    if let &[a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] = text {
-        let digit = |d: u8| i64::from(d - b'0');
-        return Some(digit(a) * 100 + digit(b) * 10 + digit(c));
+    match usual_http(text) {
+        Some(code) => Some(i64::from(code)),
+        None if text.is_empty() => None,
+        None => odd_number(text),
     }
-    if text.is_empty() { None } else { odd_number(text) }
+}
+
+/// A status as it nearly always comes: three digits.
+#[inline(always)]
+pub(super) fn usual_http(text: &[u8]) -> Option<u32> {
+    let &[a, b, c] = text else { return None };
+    let [a, b, c] = [a, b, c].map(|d| u32::from(d.wrapping_sub(b'0')));
+    (a < 10 && b < 10 && c < 10).then_some(a * 100 + b * 10 + c)
 }
 
 #[cold]
