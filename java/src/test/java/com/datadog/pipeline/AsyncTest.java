@@ -368,7 +368,7 @@ class AsyncTest {
     assertThrows(IllegalArgumentException.class, () -> b.batchAge(Duration.ofMillis(-1)));
     assertThrows(IllegalArgumentException.class, () -> b.asyncBudget(Duration.ZERO));
     assertThrows(IllegalArgumentException.class, () -> b.spool(new File("x").toPath(), 1));
-    assertThrows(NullPointerException.class, () -> b.overflow(null));
+    assertThrows(IllegalArgumentException.class, () -> b.overflow(null));
   }
 
   /** A host that ends without closing: nothing of ours keeps its JVM. */

@@ -81,8 +81,8 @@ class ToolTest {
       {"--threads is 257; it must be 1 to 256", "send", "--threads", "257", "x"},
       {"--budget-ms is 0; it must be 1 to 600000", "send", "--budget-ms", "0", "x"},
       {"--format is v0.3; it must be v0.4, v0.5, v1 or auto", "send", "--format", "v0.3", "x"},
-      {"url ftp://x: the scheme is missing or unknown", "send", "--url", "ftp://x", "x"},
-      {"url ftp://x: the scheme is missing or unknown", "doctor", "--url", "ftp://x"},
+      {"url is \"ftp://x\"; the scheme is missing or unknown", "send", "--url", "ftp://x", "x"},
+      {"url is \"ftp://x\"; the scheme is missing or unknown", "doctor", "--url", "ftp://x"},
     };
     for (String[] c : cases) {
       ChildJvm.Outcome o = tool(Arrays.copyOfRange(c, 1, c.length));

@@ -36,7 +36,7 @@ final class Doctor {
     // A bad address in the environment is a finding, one in the arguments a slip.
     String fault = args.get("--url") == null ? null : AgentUrl.fault(args.get("--url"));
     if (fault != null) {
-      throw new Arguments.Bad(fault);
+      throw new Arguments.Bad("url is \"" + AgentUrl.shown(args.get("--url")) + "\"; " + fault);
     }
     facts.put("version", TraceExporter.version());
     facts.put(
@@ -66,7 +66,7 @@ final class Doctor {
 
   private void agent() {
     String url = args.url();
-    facts.put("url", url);
+    facts.put("url", AgentUrl.shown(url));
     try (TraceExporter exporter =
         TraceExporter.builder()
             .url(url)
