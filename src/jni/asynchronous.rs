@@ -14,7 +14,7 @@ use jni::{Env, EnvUnowned};
 use std::sync::Arc;
 
 /// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer is
-/// fetched by that number; then the result is always 0.
+/// fetched by that number; then the result is always 0. A ticket below 0 is a send whose caller waits: see `send_by_ticket`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
     env: EnvUnowned<'l>,
@@ -77,6 +77,10 @@ fn offer(
     ticket: jlong,
     copy: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
 ) -> Result<jint, Failure> {
+    if ticket < 0 {
+        e.exporter.send_by_ticket(size, dropped, tickets::completion(e, ticket), copy)?;
+        return Ok(0);
+    }
     let done = (ticket != 0).then(|| tickets::completion(e, ticket));
     let offer = Offer { size, head, dropped, done };
     match e.exporter.dispatcher.offer(offer, copy)? {

@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicLong;
@@ -32,7 +33,10 @@ final class Completions implements Runnable {
     private static final int TRIES = 1000;
 
     final Session session;
+
+    /** Below 0 for a send whose caller waits, and runs nothing when it completes. */
     final Long ticket;
+
     private final Executor executor;
 
     /** The answer or the reason of the failure, once it is known. */
@@ -65,13 +69,39 @@ final class Completions implements Runnable {
           pause();
         }
       }
-      session.tellQuietly();
+      if (ticket > 0) {
+        session.tellQuietly();
+      }
+    }
+
+    /** Waits for the answer; an interrupt is kept for the caller. */
+    AgentResponse await() {
+      try {
+        return join();
+      } catch (CompletionException e) {
+        Throwable why = e.getCause();
+        if (why instanceof TraceExporterException) {
+          throw new TraceExporterException((TraceExporterException) why);
+        }
+        if (why instanceof Error) {
+          throw (Error) why;
+        }
+        throw (RuntimeException) why;
+      }
     }
   }
 
   /** A future for a send that is about to be queued. */
   Pending expect(Session session, Executor executor) {
-    Pending future = new Pending(session, executor, next.incrementAndGet());
+    return expect(new Pending(session, executor, next.incrementAndGet()));
+  }
+
+  /** A future for a send whose caller waits for it, and must not hold a thread of the system. */
+  Pending expectSend(Session session) {
+    return expect(new Pending(session, null, -next.incrementAndGet()));
+  }
+
+  private Pending expect(Pending future) {
     pending.put(future.ticket, future);
     try {
       start();
@@ -164,6 +194,10 @@ final class Completions implements Runnable {
   }
 
   private void hand(Pending future) {
+    if (future.ticket < 0) {
+      future.run();
+      return;
+    }
     if (future.executor != null) {
       try {
         future.executor.execute(future);

@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import com.datadog.pipeline.internal.Jvm;
 import com.datadog.pipeline.internal.Reaper;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
@@ -97,6 +98,9 @@ final class Session {
   }
 
   AgentResponse send(byte[] payload, int offset, int length, long traces, long spans) {
+    if (Jvm.onVirtualThread()) {
+      return await(sendAsync(waiting(), payload, offset, length, traces, spans));
+    }
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     try {
@@ -109,6 +113,9 @@ final class Session {
   }
 
   AgentResponse sendDirect(ByteBuffer payload, long traces, long spans) {
+    if (Jvm.onVirtualThread()) {
+      return await(sendAsyncDirect(waiting(), payload, traces, spans));
+    }
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     int position = payload.position();
@@ -175,9 +182,29 @@ final class Session {
     return code == 0;
   }
 
+  /**
+   * A blocked native would hold the carrier of a virtual thread: the payload is copied, sent by a
+   * native thread, and this one waits in Java.
+   */
+  private Completions.Pending waiting() {
+    return COMPLETIONS.expectSend(this);
+  }
+
+  private AgentResponse await(Completions.Pending sent) {
+    try {
+      return sent.await();
+    } finally {
+      tell();
+    }
+  }
+
   CompletableFuture<AgentResponse> sendAsync(
       byte[] payload, int offset, int length, long traces, long spans) {
-    Completions.Pending future = COMPLETIONS.expect(this, executor);
+    return sendAsync(COMPLETIONS.expect(this, executor), payload, offset, length, traces, spans);
+  }
+
+  private Completions.Pending sendAsync(
+      Completions.Pending future, byte[] payload, int offset, int length, long traces, long spans) {
     boolean queued = false;
     try {
       TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, future.ticket);
@@ -192,7 +219,11 @@ final class Session {
   }
 
   CompletableFuture<AgentResponse> sendAsyncDirect(ByteBuffer payload, long traces, long spans) {
-    Completions.Pending future = COMPLETIONS.expect(this, executor);
+    return sendAsyncDirect(COMPLETIONS.expect(this, executor), payload, traces, spans);
+  }
+
+  private Completions.Pending sendAsyncDirect(
+      Completions.Pending future, ByteBuffer payload, long traces, long spans) {
     int position = payload.position();
     int length = payload.remaining();
     boolean queued = false;

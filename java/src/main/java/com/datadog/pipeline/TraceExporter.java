@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
+import com.datadog.pipeline.internal.Jvm;
 import com.datadog.pipeline.internal.NativeLibrary;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
@@ -22,8 +23,8 @@ import java.util.concurrent.Executor;
  * }
  * }</pre>
  *
- * <p>{@code send} works on the caller's thread and returns when the agent has answered. An
- * interrupt of the calling thread is kept for it and does not cut the send short. {@code offer} and
+ * <p>{@code send} works on the caller's thread and returns when the agent has answered; on a virtual
+ * thread it does not hold the carrier. An interrupt of the calling thread is kept for it and does not cut the send short. {@code offer} and
  * {@code sendAsync} put the payload into a bounded queue and return at once.
  */
 public final class TraceExporter implements AutoCloseable {
@@ -167,6 +168,10 @@ public final class TraceExporter implements AutoCloseable {
 
   /** As {@link #send(ByteBuffer[])}, with what the tracer has dropped itself. */
   public AgentResponse send(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
+    if (Jvm.onVirtualThread()) {
+      byte[] whole = Payload.whole(payload);
+      return send(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
+    }
     Object[] pieces = Payload.pieces(payload);
     long traces = Payload.count("droppedP0Traces", droppedP0Traces);
     long spans = Payload.count("droppedP0Spans", droppedP0Spans);

@@ -21,7 +21,11 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -152,6 +156,80 @@ class AsyncTest {
       }
       CompletableFuture.allOf(all.toArray(new CompletableFuture<?>[0])).join();
       assertEquals(10_000, exporter.metrics().sent().traces());
+    }
+  }
+
+  /** As many as a service has that uses them: none holds its carrier, all get their own answer. */
+  @Test
+  void aSendOnAVirtualThreadDoesNotHoldItsCarrier() throws Exception {
+    if (ChildJvm.feature() < 21) {
+      return;
+    }
+    Method start = Thread.class.getMethod("startVirtualThread", Runnable.class);
+    int senders = 400;
+    agent.answer(
+        r -> {
+          pause(50);
+          return EmbeddedAgent.RATES;
+        });
+    CountDownLatch done = new CountDownLatch(senders);
+    AtomicLong late = new AtomicLong();
+    AtomicReference<Throwable> wrong = new AtomicReference<>();
+    try (TraceExporter exporter = builder().queuePayloads(10).build()) {
+      Runnable heartbeat =
+          () -> {
+            while (done.getCount() > 0) {
+              long begin = System.nanoTime();
+              pause(10);
+              late.accumulateAndGet((System.nanoTime() - begin) / 1_000_000 - 10, Math::max);
+            }
+          };
+      start.invoke(null, heartbeat);
+      long begin = System.nanoTime();
+      for (int i = 0; i < senders; i++) {
+        boolean direct = i % 2 == 0;
+        Runnable send =
+            () -> {
+              try {
+                AgentResponse r = direct ? exporter.send(direct(ONE)) : exporter.send(ONE);
+                assertEquals(200, r.status());
+              } catch (Throwable t) {
+                wrong.set(t);
+              } finally {
+                done.countDown();
+              }
+            };
+        start.invoke(null, send);
+      }
+      assertTrue(done.await(60, TimeUnit.SECONDS));
+      long took = (System.nanoTime() - begin) / 1_000_000;
+      assertEquals(null, wrong.get());
+      // With carriers held, two processors would take 400 x 50 ms / 2, which is 10 s.
+      assertTrue(took < Patience.patient(4_000), took + " ms");
+      assertTrue(late.get() < Patience.patient(500), late.get() + " ms late");
+      assertEquals(senders, exporter.metrics().sent().traces());
+      agent.answer(r -> Answer.json(400, "no"));
+      Runnable refused =
+          () -> {
+            try {
+              exporter.send(new ByteBuffer[] {ByteBuffer.wrap(ONE)});
+            } catch (Throwable t) {
+              wrong.set(t);
+            }
+          };
+      Thread thread = (Thread) start.invoke(null, refused);
+      thread.join();
+      TraceExporterException e = (TraceExporterException) wrong.get();
+      assertEquals(ErrorCode.HTTP_STATUS, e.code());
+      assertEquals(400, e.httpStatus());
+    }
+  }
+
+  private static void pause(long millis) {
+    try {
+      Thread.sleep(millis);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -300,6 +378,26 @@ class AsyncTest {
       Thread.sleep(50);
     }
     throw new AssertionError("the completion thread is still there");
+  }
+
+  @Test
+  void futuresCompleteWhereTheCallerSays() throws Exception {
+    CountDownLatch registered = new CountDownLatch(1);
+    agent.answer(
+        r -> {
+          await(registered);
+          return EmbeddedAgent.RATES;
+        });
+    ExecutorService executor =
+        Executors.newSingleThreadExecutor(r -> new Thread(r, "of the caller"));
+    try (TraceExporter exporter = builder().completionExecutor(executor).build()) {
+      CompletableFuture<String> where =
+          exporter.sendAsync(ONE).thenApply(r -> Thread.currentThread().getName());
+      registered.countDown();
+      assertEquals("of the caller", where.get(10, TimeUnit.SECONDS));
+      executor.shutdownNow();
+      assertEquals(200, exporter.sendAsync(ONE).get(10, TimeUnit.SECONDS).status(), "all the same");
+    }
   }
 
   /** The first continuation sends again and waits for it; others block, or throw what they like. */
