@@ -301,7 +301,10 @@ impl Builder {
         self.made("sendTimeout")
     }
 
-    /// How long one send may take, retries and waiting included. More than 0, at most 10 min. Default: 10 s.
+    /// How long one send may take, retries and waiting included. It counts from the call on and bounds connecting,
+    /// attempts, pauses and waiting. The stages before the first attempt are not cut short: they take time in
+    /// proportion to the payload, and what they took is missing to the attempts. More than 0, at most 10 min.
+    /// Default: 10 s.
     #[must_use]
     pub fn send_budget(mut self, value: Duration) -> Self {
         self.raw.send_budget = Some(value);

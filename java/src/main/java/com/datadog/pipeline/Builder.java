@@ -310,7 +310,10 @@ public final class Builder extends BuilderBase {
   }
 
   /**
-   * How long one send may take, retries and waiting included. Default: 10 s.
+   * How long one send may take, retries and waiting included. It counts from the call on and bounds
+   * connecting, attempts, pauses and waiting. The stages before the first attempt are not cut
+   * short: they take time in proportion to the payload, and what they took is missing to the
+   * attempts. Default: 10 s.
    *
    * @param budget more than 0, at most 10 min
    * @throws IllegalArgumentException if it is not
