@@ -1,7 +1,7 @@
 #!/bin/sh
 # What an agent that is away for DOWN seconds (10) costs us, libdd-data-pipeline and OpenTelemetry Java: scripts/losses.sh
-# Each with its default settings; when the agent is away for longer than our queue lasts (4,096 payloads are 20 s of this
-# load), ours also with a spool.
+# Each with its default settings; when the agent is away for longer than a queued payload is tried (`asyncBudget`, 60 s),
+# ours also with a spool.
 # The table is kept in build/losses-DOWN.txt. Speed is no part of this, so nothing is optimised.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ mkdir -p build
 cargo build --quiet --manifest-path benches/peers/Cargo.toml --features losses --bin losses
 losses="${CARGO_TARGET_DIR:-benches/peers/target}/debug/losses"
 set -- "ours=$losses ours"
-if [ "$down" -gt 20 ]; then
+if [ "$down" -gt 60 ]; then
   rm -rf build/losses-spool
   set -- "$@" "ours with a spool=$losses ours-spool build/losses-spool"
 fi

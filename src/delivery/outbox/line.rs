@@ -14,7 +14,8 @@ use std::io;
 /// What waits in memory.
 #[derive(Default)]
 pub(super) struct Line {
-    parcels: BTreeMap<u64, Parcel>,
+    /// Each on the heap: the map's nodes are little more than half full, since all comes in at their end.
+    parcels: BTreeMap<u64, Box<Parcel>>,
     /// Room that they take.
     room: usize,
     /// There once something had to go.
@@ -49,12 +50,12 @@ impl Line {
         if let Some(ranks) = &mut self.ranks {
             ranks.insert(&parcel);
         }
-        self.parcels.insert(parcel.seq, parcel);
+        self.parcels.insert(parcel.seq, Box::new(parcel));
     }
 
     /// The oldest.
     pub(super) fn first(&self) -> Option<&Parcel> {
-        self.parcels.first_key_value().map(|(_, parcel)| parcel)
+        self.parcels.first_key_value().map(|(_, parcel)| &**parcel)
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Parcel> {
@@ -67,7 +68,7 @@ impl Line {
     }
 
     fn remove(&mut self, seq: u64) -> Option<Parcel> {
-        let parcel = self.parcels.remove(&seq)?;
+        let parcel = *self.parcels.remove(&seq)?;
         self.room -= parcel.room();
         if let Some(ranks) = &mut self.ranks {
             ranks.remove(&parcel);
@@ -80,12 +81,12 @@ impl Line {
 
     /// All of them.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Parcel> + use<> {
-        std::mem::take(self).parcels.into_values()
+        std::mem::take(self).parcels.into_values().map(|parcel| *parcel)
     }
 
     /// Each of them, to change anything but its payload.
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Parcel> {
-        self.parcels.values_mut()
+        self.parcels.values_mut().map(|parcel| &mut **parcel)
     }
 
     pub(super) fn len(&self) -> usize {

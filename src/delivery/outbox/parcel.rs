@@ -30,7 +30,7 @@ enum State {
     /// Nobody has decided.
     Open,
     /// It could not be delivered now: why, and whether only a part of it is left.
-    Later { error: Error, rest: bool },
+    Later { error: Box<Error>, rest: bool },
     /// The account has heard of its fate.
     Settled,
 }
@@ -58,7 +58,7 @@ impl Parcel {
 
     /// It could not be delivered now.
     pub(crate) fn wait(&mut self, error: Error) {
-        self.state = State::Later { error, rest: false };
+        self.state = State::Later { error: Box::new(error), rest: false };
     }
 
     /// As [`Parcel::wait`], with what the try has taught.
@@ -68,7 +68,7 @@ impl Parcel {
         (meta.counts, meta.past, meta.dropped) = (counts, past, dropped);
         let rest = rest.map(|payload| self.record.payload = payload).is_some();
         self.values = None;
-        self.state = State::Later { error, rest };
+        self.state = State::Later { error: Box::new(error), rest };
     }
 
     /// Why it waits for another time, and whether only a part of it is left.
