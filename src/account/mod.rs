@@ -138,6 +138,7 @@ impl DropReason {
             | ErrorKind::SocketWrongType
             | ErrorKind::ConnectionReset
             | ErrorKind::InvalidResponse
+            | ErrorKind::InvalidUrl
             | ErrorKind::Io => Self::Unreachable,
             _ => Self::Internal,
         }

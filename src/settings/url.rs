@@ -83,6 +83,9 @@ impl AgentUrl {
                 Some((h, p)) if h.parse::<std::net::Ipv6Addr>().is_ok() => {
                     (h, p.strip_prefix(':').or(p.is_empty().then_some("")))
                 }
+                Some((h, _)) if h.contains('%') => {
+                    return refuse("an IPv6 address with a zone (%...) cannot be used: name one without, or a host");
+                }
                 _ => return refuse("the IPv6 address in brackets cannot be read"),
             },
             None => match authority.split_once(':') {
@@ -185,6 +188,8 @@ mod tests {
             ("http://agent:65536", "port"),
             ("http://agent:80x", "port"),
             ("http://[::1:80", "IPv6"),
+            ("http://[fe80::1%eth0]:8126", "zone"),
+            ("http://[fe80::1%25eth0]:8126", "zone"),
             ("http://a b:80", "spaces"),
             ("http://u:p@agent:80", "user"),
             ("http://agent:80/?q", "query"),

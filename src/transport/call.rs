@@ -28,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) sent: bool,
     /// Found out: at least one byte of an answer arrived.
     pub(crate) answered: bool,
+    /// Found out: the status that the last head of the answer began with; 100 to 199 are not the last.
+    pub(crate) status: Option<u16>,
     /// Found out: the connection ended in the middle of the answer.
     pub(crate) broke_off: bool,
 }
@@ -53,6 +55,7 @@ impl Call {
             fresh,
             sent,
             answered,
+            status: None,
             broke_off,
         }
     }

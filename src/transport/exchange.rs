@@ -58,6 +58,8 @@ impl Exchange<'_> {
         let mut status = None;
         let (result, after) = call.run(|| self.talk(agent, &mut status));
         result.map_err(|e| {
+            // What was read of a head that is too much for us still says whether the request was taken.
+            let status = status.or(if is_too_much(&e) { after.status } else { None });
             let error = explain(e, address, &after);
             let lost = error.kind() == ErrorKind::ConnectionReset;
             Failure {
@@ -95,6 +97,16 @@ impl Exchange<'_> {
         answer.large.extend_from_slice(&answer.small);
         (&mut reader).take((MAX_BODY - SMALL + 1) as u64).read_to_end(&mut answer.large)?;
         if answer.large.len() > MAX_BODY { Err(too_long()) } else { Ok(answer) }
+    }
+}
+
+/// Whether it is only the size of the head that we cannot take.
+fn is_too_much(e: &ureq::Error) -> bool {
+    match e {
+        ureq::Error::LargeResponseHeader(..) => true,
+        // The HTTP parser's own kind is in no crate that we use.
+        ureq::Error::Protocol(e) => e.to_string().contains("too many headers"),
+        _ => false,
     }
 }
 

@@ -61,6 +61,15 @@ pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &s
             ErrorKind::SocketDenied,
             format!("this process may not open the socket {shown}: it needs write permission on it (`url`)"),
         ),
+        // A path that no socket can have: another try will not make it shorter.
+        K::InvalidInput | K::InvalidFilename => Error::new(
+            ErrorKind::InvalidUrl,
+            format!("the path of the socket {shown} is too long for a socket (`url`): {e}"),
+        ),
+        _ if e.raw_os_error() == Some(ELOOP) => Error::new(
+            ErrorKind::InvalidUrl,
+            format!("the socket {shown} cannot be reached: its links lead in a circle (`url`)"),
+        ),
         // EPROTOTYPE has no kind of its own in the standard library: a datagram socket.
         _ if matches!(e.raw_os_error(), Some(EPROTOTYPE)) => wrong_type(),
         // Linux refuses a path that is no socket with the errno of a socket nobody listens at.
@@ -77,6 +86,10 @@ pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &s
     }
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ELOOP: i32 = 40;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const ELOOP: i32 = 62;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const EPROTOTYPE: i32 = 91;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -69,33 +69,48 @@ impl Schedule {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date (`Sun, 06 Nov 1994 08:49:37 GMT`). What cannot be read, lies in the past or
+/// Reads `Retry-After`: seconds, or a date in one of the three forms of RFC 9110. What cannot be read, lies in the past or
 /// asks for more than a day is as if it were not there.
 pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(text.parse().ok()?)
     } else {
-        (UNIX_EPOCH + Duration::from_secs(http_date(text)?)).duration_since(now).ok()?
+        let now_s = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        (UNIX_EPOCH + Duration::from_secs(http_date(text, now_s)?)).duration_since(now).ok()?
     };
     (wait <= ABSURD).then_some(wait)
 }
 
-/// Seconds since 1970 of an HTTP date in its one current form.
-fn http_date(text: &str) -> Option<u64> {
-    let rest = text.split_once(", ")?.1;
-    let mut parts = rest.split(' ');
-    let day: u64 = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
-    let year: u64 = parts.next()?.parse().ok()?;
-    let time = parts.next()?;
-    if parts.next()? != "GMT" || parts.next().is_some() {
-        return None;
+/// Seconds since 1970 of a date: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` (RFC 850) or
+/// `Sun Nov  6 08:49:37 1994` (asctime). `now_s`: a year of two digits is not more than 50 years after it.
+fn http_date(text: &str, now_s: u64) -> Option<u64> {
+    let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
+    let is_850 = text.contains('-');
+    let (day, month, year, time) = match *words.as_slice() {
+        [weekday, day, month, year, time, "GMT"] if weekday.ends_with(',') => (day, month, year, time),
+        [_, month, day, time, year] if !is_850 => (day, month, year, time),
+        _ => return None,
+    };
+    let number =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let day = number(day)?;
+    let mut year_number = number(year)?;
+    if is_850 {
+        if year.len() != 2 {
+            return None;
+        }
+        let this_year = 1970 + now_s / 31_556_952;
+        year_number += this_year / 100 * 100;
+        if year_number > this_year + 50 {
+            year_number -= 100;
+        }
     }
+    let year = year_number;
     let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         .iter()
         .position(|m| *m == month)? as u64;
-    let mut clock = time.split(':').map(|p| p.parse::<u64>().ok().filter(|n| *n < 61));
+    let mut clock = time.split(':').map(|part| number(part).filter(|n| *n < 61));
     let (h, m, s) = (clock.next()??, clock.next()??, clock.next()??);
     if !(1970..=9999).contains(&year) || !(1..=31).contains(&day) || h > 23 || clock.next().is_some() {
         return None;
@@ -210,6 +225,16 @@ mod tests {
             ("", 0, None),
             ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_770, Some(7)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_778, None),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_770, Some(7)),
+            ("Sun Nov  6 08:49:37 1994", 784_111_770, Some(7)),
+            ("Thu Nov 16 08:49:37 1994", 784_975_770, Some(7)),
+            // Fifty years ahead at most: in 1994 this was 2044, in 2044 it is.
+            ("Sunday, 06-Nov-44 08:49:37 GMT", 784_111_770, None),
+            ("Sunday, 06-Nov-44 08:49:37 GMT", 2_362_034_970, Some(7)),
+            ("Sunday, 06-Nov-1994 08:49:37 GMT", 784_111_770, None),
+            ("Sun Nov  6 08:49:37", 784_111_770, None),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", 784_111_770, None),
+            ("Sun, +6 Nov 1994 08:49:37 GMT", 784_111_770, None),
             ("Thu, 01 Jan 1970 00:00:05 GMT", 0, Some(5)),
             ("Thu, 29 Feb 2024 00:00:00 GMT", 1_709_164_799, Some(1)),
             ("Fri, 01 Mar 2024 00:00:00 GMT", 1_709_251_199, Some(1)),

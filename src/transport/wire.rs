@@ -113,7 +113,14 @@ impl<S: Stream> Wire<S> {
             }
             Ok(n) => {
                 self.buffers.input_appended(n);
-                Call::note(|call| call.answered = true);
+                let status = match call.status {
+                    Some(200..) => None,
+                    _ => status_of(self.buffers.input()),
+                };
+                Call::note(|call| {
+                    call.answered = true;
+                    call.status = status.or(call.status);
+                });
                 Ok(true)
             }
             Err(e) => match self.broken.take() {
@@ -168,6 +175,41 @@ impl<S: Stream> Transport for Wire<S> {
     }
 }
 
+/// The status of the last head that has begun, by its first bytes. Heads of 100 to 199 may stand before it.
+fn status_of(mut heads: &[u8]) -> Option<u16> {
+    let mut last = None;
+    while let Some(digits) = heads.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5)) {
+        last = std::str::from_utf8(digits).ok()?.parse().ok();
+        if last.is_none_or(|status: u16| status >= 200) {
+            break;
+        }
+        let Some(end) = memchr::memmem::find(heads, b"\r\n\r\n") else { break };
+        heads = heads.get(end + 4..).unwrap_or_default();
+    }
+    last
+}
+
 fn wrap(error: Error) -> ureq::Error {
     ureq::Error::Other(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status_of;
+
+    #[test]
+    fn the_last_head_that_has_begun_says_the_status() {
+        for (heads, status) in [
+            ("", None),
+            ("HTTP/1.1 20", None),
+            ("HTTP/1.1 200", Some(200)),
+            ("HTTP/1.0 503 X\r\nx: y\r\n\r\nHTTP/1.1 200 OK", Some(503)),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 X\r\n", Some(413)),
+            ("HTTP/1.1 103 X\r\nlink: a\r\n\r\n", Some(103)),
+            ("HTTP/1.1 abc", None),
+            ("HTTP/2 200 OK", None),
+        ] {
+            assert_eq!(status_of(heads.as_bytes()), status, "{heads:?}");
+        }
+    }
 }

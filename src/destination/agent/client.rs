@@ -340,7 +340,7 @@ fn with_status(error: Error, status: Option<u16>) -> Error {
 
 fn uri_of(base: &str, path: &str) -> Result<Uri, Error> {
     format!("{base}{path}").parse().map_err(|e| {
-        Error::new(ErrorKind::InvalidUrl, format!("url: {base}{path} cannot stand in a request ({e})"))
+        Error::new(ErrorKind::InvalidUrl, format!("url: it cannot stand in a request for {path} ({e})"))
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The rules are those of the Datadog tracers and the agent: the first line of `/proc/self/cgroup` whose path ends in a
 //! container id (64 hex digits, a UUID, a Garden id, a Fargate task id) gives `Datadog-Container-ID` and the entity id
-//! `ci-<id>`; without one, the inode of the cgroup node gives `in-<inode>`, unless we are in the host's own cgroup
+//! `ci-<id>`; without one, `/proc/self/mountinfo` may name it; else the inode of the cgroup node gives `in-<inode>`, unless we are in the host's own cgroup
 //! namespace, where it would name the host. Only read when the caller asked for it (`detectContainer`).
 
 use std::path::PathBuf;
@@ -24,20 +24,29 @@ const MAX_TEXT: u64 = 256 * 1024;
 
 /// Reads the ids of this process. Nothing known is not an error.
 pub fn detect() -> Entity {
-    use std::io::Read;
-    let mut text = Vec::new();
-    let Ok(file) = std::fs::File::open("/proc/self/cgroup") else { return Entity::default() };
-    if file.take(MAX_TEXT).read_to_end(&mut text).is_err() {
-        return Entity::default();
-    }
-    let text = String::from_utf8_lossy(&text);
-    from_texts(&text, || node_inode(&text))
+    let Some(cgroup) = read("/proc/self/cgroup") else { return Entity::default() };
+    // Asked only where the first has no id: the list of mounts can be long.
+    let mounts = || read("/proc/self/mountinfo").unwrap_or_default();
+    from_texts(&cgroup, mounts, || node_inode(&cgroup))
 }
 
-/// The ids from the contents of `/proc/self/cgroup`; `inode` is asked where that has no container id.
-pub fn from_texts(cgroup: &str, inode: impl FnOnce() -> Option<u64>) -> Entity {
-    match container_id(cgroup) {
-        Some(id) => Entity { container_id: id.to_owned(), entity_id: format!("ci-{id}") },
+fn read(path: &str) -> Option<String> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    std::fs::File::open(path).ok()?.take(MAX_TEXT).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The ids from the contents of `/proc/self/cgroup`; where that has no container id, from those of
+/// `/proc/self/mountinfo`, and where that has none, from the inode.
+pub fn from_texts(
+    cgroup: &str,
+    mounts: impl FnOnce() -> String,
+    inode: impl FnOnce() -> Option<u64>,
+) -> Entity {
+    let found = container_id(cgroup).map(str::to_owned);
+    match found.or_else(|| container_id_of_mounts(&mounts()).map(str::to_owned)) {
+        Some(id) => Entity { entity_id: format!("ci-{id}"), container_id: id },
         None => Entity {
             container_id: String::new(),
             entity_id: inode().map(|n| format!("in-{n}")).unwrap_or_default(),
@@ -53,6 +62,30 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
         let numbered = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
         numbered.then(|| id_at_end(path)).flatten()
     })
+}
+
+/// The container id in a list of mounts: the runtime mounts `/etc/hostname` and its like from a directory that is called
+/// by it (`…/containers/<id>/hostname`). The rightmost of a line counts; a sandbox of containerd is not the container.
+pub fn container_id_of_mounts(mounts: &str) -> Option<&str> {
+    mounts.lines().find_map(|line| {
+        let paths = line.split([' ', '\t']).rev().filter(|path| path.contains("hostname"));
+        paths
+            .filter_map(id_before_hostname)
+            .next()
+            .and_then(|(parent, id)| (parent != "sandboxes").then_some(id))
+    })
+}
+
+/// The directory called by an id, and the one above it, in a path that has `hostname` behind them.
+fn id_before_hostname(path: &str) -> Option<(&str, &str)> {
+    let behind = path.rfind("hostname")?;
+    let parts: Vec<&str> = path.get(..behind)?.split('/').collect();
+    let at = (1..parts.len()).rev().find(|i| parts.get(*i).is_some_and(|part| is_id(part)))?;
+    Some((*parts.get(at - 1)?, *parts.get(at)?)).filter(|(parent, _)| !parent.is_empty())
+}
+
+fn is_id(text: &str) -> bool {
+    id_suffix(text).is_some_and(|id| id.len() == text.len())
 }
 
 /// The cgroup node whose inode identifies the container: that of the memory controller, else that of version 2.
@@ -203,14 +236,36 @@ mod tests {
     #[test]
     fn the_first_line_with_an_id_wins() {
         let text = format!("12:pids:/nothing\n11:cpu:/a/{UUID}\n10:memory:/b/{HEX}\n");
-        let entity = from_texts(&text, || panic!("an id was found"));
+        let entity = from_texts(&text, || panic!("an id was found"), || panic!("an id was found"));
         assert_eq!(entity, Entity { container_id: UUID.into(), entity_id: format!("ci-{UUID}") });
     }
 
     #[test]
+    fn mounts_name_the_container_where_the_cgroup_does_not() {
+        let docker = format!(
+            "608 554 0:42 / / rw - overlay overlay rw\n\
+             620 608 8:1 /var/lib/docker/containers/{HEX}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda1 rw\n\
+             621 608 8:1 /var/lib/docker/containers/{HEX}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
+        );
+        let entity = from_texts("0::/", || docker, || panic!("an id was found"));
+        assert_eq!(entity, Entity { container_id: HEX.into(), entity_id: format!("ci-{HEX}") });
+        let mount = |root: &str| format!("1 2 0:1 {root} /etc/hostname rw - tmpfs tmpfs rw");
+        for (root, id) in [
+            (format!("/containers/{HEX}/userdata/hostname"), Some(HEX)),
+            (format!("/kubelet/pods/{UUID}/etc-hosts"), None),
+            (format!("/io.containerd.grpc.v1.cri/sandboxes/{HEX}/hostname"), None),
+            (format!("/ecs/{TASK}/hostname"), Some(TASK)),
+            (format!("/containers/{}/hostname", &HEX[1..]), None),
+            ("/hostname".to_owned(), None),
+        ] {
+            assert_eq!(container_id_of_mounts(&mount(&root)), id, "{root}");
+        }
+    }
+
+    #[test]
     fn without_an_id_the_inode_identifies() {
-        assert_eq!(from_texts("0::/", || Some(4026)).entity_id, "in-4026");
-        assert_eq!(from_texts("0::/", || None), Entity::default());
+        assert_eq!(from_texts("0::/", String::new, || Some(4026)).entity_id, "in-4026");
+        assert_eq!(from_texts("0::/", String::new, || None), Entity::default());
     }
 
     #[test]

@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
+/// A longer value is not remembered: it would have to go into every request. Those of agents have 64 characters at most.
+const MAX_VALUE: usize = 256;
+
 /// The last answer.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -70,7 +73,8 @@ impl Memory {
             known.rates = Some(Arc::clone(&known.body));
         }
         // A version without rates that we know would have the next request answered `{}` although we know none.
-        if let Some(version) = version.filter(|v| carries_rates && **v != known.rates_version) {
+        let version = version.filter(|v| carries_rates && v.len() <= MAX_VALUE);
+        if let Some(version) = version.filter(|v| **v != known.rates_version) {
             known.rates_version = version.clone();
         }
         share(&mut known.agent_state, headers, &AGENT_STATE);
@@ -91,7 +95,7 @@ impl Memory {
 
 /// Makes `known` the value of the header if there is one; an absent header takes nothing away.
 fn share(known: &mut Option<Arc<str>>, headers: &HeaderMap, name: &HeaderName) {
-    if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok())
+    if let Some(value) = headers.get(name).filter(|v| v.len() <= MAX_VALUE).and_then(|v| v.to_str().ok())
         && known.as_deref() != Some(value)
     {
         *known = Some(Arc::from(value));
@@ -124,7 +128,11 @@ pub(super) fn refusal(address: &str, what: &str, status: u16, headers: &HeaderMa
     let mut text = format!("{address} answered {status} to {what}");
     if let Some(location) = headers.get("location").filter(|_| (300..400).contains(&status)) {
         text.push_str(" with location ");
-        text.push_str(&shown::url(&words(location.as_bytes())));
+        match location.as_bytes().first() {
+            // The path of a URL may be a secret.
+            Some(b'/') => text.push_str("of another path"),
+            _ => text.push_str(&shown::url(&words(location.as_bytes()))),
+        }
     }
     let said = words(body);
     if !said.is_empty() {
@@ -216,6 +224,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_to_be_sent_back_is_not_remembered() {
+        let memory = Memory::default();
+        let long: &'static str = Box::leak("v".repeat(5000).into_boxed_str());
+        let reply = memory.reply(
+            200,
+            &headers(&[("datadog-rates-payload-version", long), ("datadog-agent-state", long)]),
+            RATES,
+        );
+        assert!(reply.rates_changed && reply.agent_state.is_none());
+        assert_eq!(memory.rates_version(), "0");
+    }
+
+    #[test]
     fn a_refusal_names_status_words_and_what_to_do() {
         let e = refusal("http://h:1", "PUT /v0.4/traces", 400, &HeaderMap::new(), b"cannot\tdecode:\r\n EOF");
         assert_eq!(
@@ -231,6 +252,14 @@ mod tests {
         assert!(e.message().contains("location http://***@other/***; redirects"), "{e}");
         assert!(e.message().contains("`url`"), "{e}");
         refusal("a", "b", 500, &HeaderMap::new(), &[0xff; 2000]);
+        for (location, shown) in [
+            ("http://me:s3cret@other:8126/s3cret?key=s3cret", "http://***@other:8126/***;"),
+            ("https://s3cret@s3cret@other/?s3cret", "https://***@other/***;"),
+            ("/s3cret", "of another path;"),
+        ] {
+            let e = refusal("a", "b", 307, &headers(&[("location", location)]), b"");
+            assert!(e.message().contains(shown) && !e.message().contains("s3cret"), "{e}");
+        }
     }
 
     #[test]
