@@ -84,7 +84,9 @@ impl AgentUrl {
                     (h, p.strip_prefix(':').or(p.is_empty().then_some("")))
                 }
                 Some((h, _)) if h.contains('%') => {
-                    return refuse("an IPv6 address with a zone (%...) cannot be used: name one without, or a host");
+                    return refuse(
+                        "an IPv6 address with a zone (%...) cannot be used: name one without, or a host",
+                    );
                 }
                 _ => return refuse("the IPv6 address in brackets cannot be read"),
             },
