@@ -7,13 +7,14 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What an agent says of itself in its {@code /info}. What it does not say is empty, 0 or false.
  * Immutable and thread-safe.
  */
 public final class AgentInfo {
-  private final String containerTagsHash;
+  private final @Nullable String containerTagsHash;
   private final String stateHash;
   private final String json;
   private final Map<?, ?> fields;
@@ -145,12 +146,12 @@ public final class AgentInfo {
   }
 
   /** The agent's hash of the container's tags, or null. */
-  public String containerTagsHash() {
+  public @Nullable String containerTagsHash() {
     return containerTagsHash;
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof AgentInfo
         && ((AgentInfo) o).json.equals(json)
         && ((AgentInfo) o).stateHash.equals(stateHash)

@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the agent answered, and what was sent. Immutable and thread-safe.
@@ -27,8 +28,8 @@ public final class AgentResponse {
     final int status;
     final int attempts;
     final byte[] body;
-    final byte[] rates;
-    final String containerTagsHash;
+    final byte @Nullable [] rates;
+    final @Nullable String containerTagsHash;
     final boolean ratesChanged;
     // A race parses twice with equal results.
     volatile Map<String, Double> parsed;
@@ -44,7 +45,7 @@ public final class AgentResponse {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       if (!(o instanceof Content)) {
         return false;
       }
@@ -134,7 +135,7 @@ public final class AgentResponse {
   }
 
   /** The agent's hash of the container's tags, or null. */
-  public String containerTagsHash() {
+  public @Nullable String containerTagsHash() {
     return content.containerTagsHash;
   }
 
@@ -155,7 +156,7 @@ public final class AgentResponse {
 
   /** Equal in everything that can be read from it. */
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     if (!(o instanceof AgentResponse)) {
       return false;
     }

@@ -4,6 +4,7 @@ import com.datadog.pipeline.internal.Json;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** How the agent was doing when it was last spoken to. Immutable and thread-safe. */
 public final class AgentState {
@@ -18,9 +19,9 @@ public final class AgentState {
   }
 
   private final Condition condition;
-  private final Instant lastSuccess;
-  private final Instant lastErrorTime;
-  private final TraceExporterException lastError;
+  private final @Nullable Instant lastSuccess;
+  private final @Nullable Instant lastErrorTime;
+  private final @Nullable TraceExporterException lastError;
 
   private AgentState(
       Condition condition, Instant lastSuccess, Instant at, TraceExporterException error) {
@@ -47,7 +48,7 @@ public final class AgentState {
                 (String) error.get("message")));
   }
 
-  private static Instant instant(Object millis) {
+  private static @Nullable Instant instant(@Nullable Object millis) {
     return millis == null ? null : Instant.ofEpochMilli(((Number) millis).longValue());
   }
 
@@ -57,22 +58,22 @@ public final class AgentState {
   }
 
   /** When the agent last accepted something; null if it never has. */
-  public Instant lastSuccess() {
+  public @Nullable Instant lastSuccess() {
     return lastSuccess;
   }
 
   /** What failed last; null if nothing has. Its stack trace is that of the question. */
-  public TraceExporterException lastError() {
+  public @Nullable TraceExporterException lastError() {
     return lastError;
   }
 
   /** When that was; null if nothing has failed. */
-  public Instant lastErrorTime() {
+  public @Nullable Instant lastErrorTime() {
     return lastErrorTime;
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     if (!(o instanceof AgentState)) {
       return false;
     }
@@ -88,7 +89,7 @@ public final class AgentState {
     return Objects.hash(condition, lastSuccess, lastErrorTime, message());
   }
 
-  private String message() {
+  private @Nullable String message() {
     return lastError == null ? null : lastError.getMessage();
   }
 

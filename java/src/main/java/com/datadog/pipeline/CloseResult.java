@@ -1,5 +1,7 @@
 package com.datadog.pipeline;
 
+import org.jspecify.annotations.Nullable;
+
 /** How {@link TraceExporter#close(java.time.Duration)} ended. Immutable and thread-safe. */
 public final class CloseResult {
   private final boolean complete;
@@ -23,7 +25,7 @@ public final class CloseResult {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof CloseResult
         && ((CloseResult) o).complete == complete
         && ((CloseResult) o).metrics.equals(metrics);

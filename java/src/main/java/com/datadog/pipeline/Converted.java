@@ -4,8 +4,9 @@ import com.datadog.pipeline.internal.Json;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
-/** What {@link TraceExporter#convert} made of a payload. Immutable and thread-safe. */
+/** What {@link Payloads#convert} made of a payload. Immutable and thread-safe. */
 public final class Converted {
   private final byte[] body;
   private final Map<?, ?> facts;
@@ -66,7 +67,7 @@ public final class Converted {
   }
 
   /** Place and reason of the first fault that was repaired or left out, or null. */
-  public String firstFault() {
+  public @Nullable String firstFault() {
     return (String) facts.get("first_fault");
   }
 
@@ -75,7 +76,7 @@ public final class Converted {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof Converted
         && Arrays.equals(((Converted) o).body, body)
         && ((Converted) o).facts.equals(facts);

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What became of the queue while {@link TraceExporter#flush} waited. Immutable and thread-safe. */
 public final class FlushResult {
@@ -71,7 +72,7 @@ public final class FlushResult {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof FlushResult && Arrays.equals(((FlushResult) o).numbers, numbers);
   }
 

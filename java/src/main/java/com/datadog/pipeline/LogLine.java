@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import java.time.Instant;
+import org.jspecify.annotations.Nullable;
 
 /** One line for a {@link LogListener}. Immutable and thread-safe. */
 public final class LogLine {
@@ -48,7 +49,7 @@ public final class LogLine {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof LogLine
         && ((LogLine) o).time.equals(time)
         && ((LogLine) o).severity == severity

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The account of an exporter at one instant: {@code received = sent + dropped + filtered +
@@ -43,7 +44,7 @@ public final class Metrics {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       return o instanceof Counts
           && ((Counts) o).traces == traces
           && ((Counts) o).spans == spans
@@ -213,7 +214,7 @@ public final class Metrics {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof Metrics
         && Arrays.equals(((Metrics) o).numbers, numbers)
         && ((Metrics) o).dropped.equals(dropped)

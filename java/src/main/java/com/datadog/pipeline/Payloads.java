@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What can be done with payloads without an exporter and without an agent. Stateless, thread-safe.
@@ -160,7 +161,7 @@ public final class Payloads {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       return o instanceof Conversion && ((Conversion) o).words.equals(words);
     }
 
@@ -284,7 +285,7 @@ public final class Payloads {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       return o instanceof Obfuscation && ((Obfuscation) o).toString().equals(toString());
     }
 
@@ -328,7 +329,7 @@ public final class Payloads {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       return o instanceof Counting
           && ((Counting) o).late == late
           && ((Counting) o).obfuscated == obfuscated;

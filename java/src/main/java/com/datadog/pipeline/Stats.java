@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What client-side stats have counted, for people: {@code counted = sent + lost + waiting}, in
@@ -68,7 +69,7 @@ public final class Stats {
     }
 
     @Override
-    public boolean equals(Object o) {
+    public boolean equals(@Nullable Object o) {
       return o instanceof Row
           && ((Row) o).service.equals(service)
           && ((Row) o).resource.equals(resource)
@@ -140,7 +141,7 @@ public final class Stats {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof Stats && ((Stats) o).json.equals(json);
   }
 

@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How many different groups and values a bucket of client-side stats takes. What is beyond is
@@ -46,7 +47,7 @@ public final class StatsLimits {
   }
 
   @Override
-  public boolean equals(Object o) {
+  public boolean equals(@Nullable Object o) {
     return o instanceof StatsLimits && ((StatsLimits) o).values.equals(values);
   }
 

@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes finished traces (msgpack, protocol v0.4) and delivers them to a Datadog agent. Thread-safe:
@@ -23,9 +24,10 @@ import java.util.concurrent.Executor;
  * }
  * }</pre>
  *
- * <p>{@code send} works on the caller's thread and returns when the agent has answered; on a virtual
- * thread it does not hold the carrier. An interrupt of the calling thread is kept for it and does not cut the send short. {@code offer} and
- * {@code sendAsync} put the payload into a bounded queue and return at once.
+ * <p>{@code send} works on the caller's thread and returns when the agent has answered; on a
+ * virtual thread it does not hold the carrier. An interrupt of the calling thread is kept for it
+ * and does not cut the send short. {@code offer} and {@code sendAsync} put the payload into a
+ * bounded queue and return at once.
  */
 public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
@@ -39,8 +41,8 @@ public final class TraceExporter implements AutoCloseable {
   TraceExporter(
       Map<String, Object> settings,
       String description,
-      LogListener listener,
-      Executor executor,
+      @Nullable LogListener listener,
+      @Nullable Executor executor,
       boolean jmx,
       boolean shutdownHook) {
     this.settings = settings;
@@ -86,7 +88,7 @@ public final class TraceExporter implements AutoCloseable {
   }
 
   /** Why there is no native library, with every try; null if there is one. */
-  public static Throwable unavailabilityCause() {
+  public static @Nullable Throwable unavailabilityCause() {
     return Library.UNAVAILABLE;
   }
 
@@ -332,7 +334,7 @@ public final class TraceExporter implements AutoCloseable {
     return session.metrics();
   }
 
-  private static AgentInfo agentInfo(byte[] answer) {
+  private static @Nullable AgentInfo agentInfo(byte @Nullable [] answer) {
     return answer == null ? null : new AgentInfo(answer);
   }
 
@@ -342,7 +344,7 @@ public final class TraceExporter implements AutoCloseable {
    *
    * @throws IllegalStateException if the exporter is closed
    */
-  public AgentInfo agentInfo() {
+  public @Nullable AgentInfo agentInfo() {
     return agentInfo(session.ask(Session.INFO, Duration.ZERO));
   }
 
@@ -353,7 +355,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public AgentInfo fetchAgentInfo(Duration limit) {
-    return agentInfo(session.ask(Session.FETCH_INFO, limit));
+    return new AgentInfo(session.ask(Session.FETCH_INFO, limit));
   }
 
   /**
@@ -364,7 +366,7 @@ public final class TraceExporter implements AutoCloseable {
    *     exporter is closed meanwhile
    * @throws IllegalStateException if the exporter is closed
    */
-  public AgentInfo awaitAgent(Duration limit) {
+  public @Nullable AgentInfo awaitAgent(Duration limit) {
     return agentInfo(session.ask(Session.AWAIT_AGENT, limit));
   }
 
