@@ -120,7 +120,7 @@ impl Dispatcher {
         let lost = self.queue.abandon(reason);
         if lost != Counts::default() {
             let text = "the exporter was closed before what was queued could be sent";
-            self.tell_lost(reason, lost, text, &|| None);
+            self.notify_loss(reason, lost, text, &|| None);
         }
     }
 

@@ -60,8 +60,8 @@ pub(crate) enum Event<'a> {
 
 /// Whoever wants to know. Called on the threads of sends: must not block.
 pub(crate) trait Watch: fmt::Debug + Send + Sync {
-    /// Tells. `Some`: [`Watch::flush`] is to be called after this time.
-    fn tell(&self, event: Event<'_>) -> Option<Duration>;
+    /// Something happened. `Some`: [`Watch::flush`] is to be called after this time.
+    fn notify(&self, event: Event<'_>) -> Option<Duration>;
 
     /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener.
     /// Gives when to call again, if that is known now.
