@@ -170,14 +170,18 @@ final class Doctor {
 
   private static List<String> flags() {
     List<String> matter = new ArrayList<>();
-    for (String flag : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
-      if (flag.contains("native-access")
-          || flag.contains("Xcheck:jni")
-          || flag.contains("data-pipeline")
-          || flag.contains("com.datadog.pipeline")
-          || flag.contains("java.io.tmpdir")) {
-        matter.add(flag);
+    try {
+      for (String flag : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
+        if (flag.contains("native-access")
+            || flag.contains("Xcheck:jni")
+            || flag.contains("data-pipeline")
+            || flag.contains("com.datadog.pipeline")
+            || flag.contains("java.io.tmpdir")) {
+          matter.add(flag);
+        }
       }
+    } catch (LinkageError e) {
+      matter.add("unknown: this runtime has no java.management");
     }
     return matter;
   }
@@ -208,15 +212,18 @@ final class Doctor {
       out.println(json);
       return;
     }
-    for (Map.Entry<String, Object> fact : facts.entrySet()) {
-      if (fact.getKey().equals("problems") || fact.getKey().equals("ok")) {
-        continue;
-      }
-      print(fact.getKey(), fact.getValue());
-    }
+    out.println(problems.isEmpty() ? "traces would arrive" : "traces would not arrive");
     for (String problem : problems) {
       out.println("PROBLEM: " + problem);
     }
-    out.println(problems.isEmpty() ? "traces would arrive" : "traces would not arrive");
+    if (!args.has("--verbose")) {
+      out.println("(doctor --verbose shows what was found)");
+      return;
+    }
+    for (Map.Entry<String, Object> fact : facts.entrySet()) {
+      if (!fact.getKey().equals("problems") && !fact.getKey().equals("ok")) {
+        print(fact.getKey(), fact.getValue());
+      }
+    }
   }
 }

@@ -6,6 +6,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /**
  * {@code java -jar data-pipeline.jar COMMAND}. Exit 0 if all went well, 1 if not, 2 if the
@@ -14,7 +15,8 @@ import java.nio.charset.StandardCharsets;
 public final class Main {
   private static final String USAGE =
       "usage: java -jar data-pipeline.jar COMMAND\n"
-          + "  doctor [--url URL] [--send] [--json]           does it work here? what is missing,"
+          + "  doctor [--url URL] [--send] [--json] [--verbose]\n"
+          + "                                                 does it work here? what is missing,"
           + " and which knob helps\n"
           + "  send [--url URL] [--format v0.4|v0.5|v1|auto] [--repeat N] [--threads N]\n"
           + "       [--budget-ms N] [--max-bytes N] FILE...\n"
@@ -63,10 +65,14 @@ public final class Main {
   /** Runs a command; gives its exit code. */
   public static int run(String[] args, PrintStream out, PrintStream err) {
     String command = args.length == 0 ? "" : args[0];
+    if (Arrays.asList(args).contains("--help")) {
+      out.println(USAGE);
+      return 0;
+    }
     try {
       switch (command) {
         case "doctor":
-          return new Doctor(new Arguments(args, 1, "--send --json", "--url"), out).run();
+          return new Doctor(new Arguments(args, 1, "--send --json --verbose", "--url"), out).run();
         case "send":
           return new Send(
                   new Arguments(
@@ -108,9 +114,15 @@ public final class Main {
           throw new Arguments.Bad("there is no command " + command);
       }
     } catch (Arguments.Bad e) {
-      err.println(e.getMessage());
-      err.println(USAGE);
+      err.println(e.getMessage() + "; `java -jar data-pipeline.jar help` shows what there is");
       return 2;
+    } catch (OutOfMemoryError e) {
+      err.println(command + ": the Java heap is too small for this; give it more by -Xmx");
+      return 1;
+    } catch (RuntimeException | Error e) {
+      // A trace of the stack helps nobody who only wanted to send a file.
+      err.println(command + ": " + e);
+      return 1;
     }
   }
 }
