@@ -10,8 +10,11 @@ import com.datadog.pipeline.testkit.EmbeddedAgent;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.ref.WeakReference;
 import java.lang.reflect.InvocationTargetException;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -114,5 +117,31 @@ class ClassLoadersTest {
       works(first, agent);
       assertEquals(4, agent.traces().size());
     }
+  }
+
+  /** A server deploys again and again: nothing of ours may keep the old classes. */
+  @Test
+  void aClassLoaderIsCollectedOnceItsExporterIsClosed() throws Exception {
+    List<WeakReference<ClassLoader>> loaders = new ArrayList<>();
+    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+      for (int i = 0; i < 3; i++) {
+        loaders.add(deployed(agent));
+      }
+    }
+    for (int i = 0; i < 100; i++) {
+      System.gc();
+      loaders.removeIf(loader -> loader.get() == null);
+      if (loaders.isEmpty()) {
+        return;
+      }
+      Thread.sleep(50);
+    }
+    throw new AssertionError(loaders.size() + " class loaders are kept");
+  }
+
+  private static WeakReference<ClassLoader> deployed(EmbeddedAgent agent) throws Exception {
+    ClassLoader loader = new Relocating(OURS);
+    works(loader.loadClass(OURS + ".TraceExporter"), agent);
+    return new WeakReference<>(loader);
   }
 }
