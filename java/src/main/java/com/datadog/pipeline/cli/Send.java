@@ -12,9 +12,7 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -186,7 +184,7 @@ final class Send {
   private void read(List<String> files) {
     for (String file : files) {
       try {
-        payloads.add(Files.readAllBytes(Paths.get(file)));
+        payloads.add(Input.of(file));
         names.add(file);
       } catch (NoSuchFileException e) {
         failed(file + ": there is no such file");

@@ -5,9 +5,7 @@ import com.datadog.pipeline.Stats;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -27,7 +25,7 @@ final class StatsTable {
     List<byte[]> payloads = new ArrayList<>();
     for (String file : args.someFiles()) {
       try {
-        payloads.add(Files.readAllBytes(Paths.get(file)));
+        payloads.add(Input.of(file));
       } catch (NoSuchFileException e) {
         err.println(file + ": there is no such file");
         return 1;
