@@ -3,8 +3,9 @@
 
 use super::key::fold;
 
-/// A value has one of two places, which are taken over by whoever comes last.
-const PLACES: usize = 256;
+/// A value has one of two places, which are taken over by whoever comes last. There are many more places than a service has
+/// peers: three values that share two places would be looked up in vain again and again.
+const PLACES: usize = 1024;
 /// Longer values are not remembered.
 const LONGEST: usize = 250;
 /// When the texts have grown so large, all is forgotten.
@@ -73,7 +74,7 @@ impl Memo {
     }
 
     /// The tag of the peer tag number `peer` with the value `src[at..at + len]`, as a part of a text.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, peer: u16, src: &[u8], at: usize, len: usize) -> Option<(&[u8], usize, usize)> {
         let words = Self::words(src, at, len)?;
         let index = Self::index(peer, len, words);

@@ -355,11 +355,7 @@ impl Rules {
         if has_peers {
             for i in 0..pending.found.len() {
                 let Some(&(peer, at)) = pending.found.get(i) else { break };
-                let value = place(bytes, arena, at);
-                if value.len == 0 {
-                    continue;
-                }
-                self.peer(peer, value, pending);
+                self.peer(peer, place(bytes, arena, at), pending);
             }
         } else {
             self.base_service(bytes, arena, span, kind, pending);
@@ -368,14 +364,17 @@ impl Rules {
 
     /// The one peer tag of a span that talks to no peer.
     fn base_service(&self, bytes: &[u8], arena: &Arena, span: &Span, kind: Kind<'_>, pending: &mut Pending) {
+        if !kind.is_internal() || self.peers.is_empty() {
+            return;
+        }
         let base = slot_place(bytes, arena, span, Slot::BaseService);
-        if base.len > 0 && kind.is_internal() && !self.peers.is_empty() {
+        if base.len > 0 {
             self.peer(BASE_SERVICE, base, pending);
         }
     }
 
     /// A peer tag, as it stands in keys since it was found for the first time.
-    #[inline]
+    #[inline(always)]
     fn peer(&self, peer: u16, value: Place<'_>, pending: &mut Pending) {
         match pending.memo.find(peer, value.from, value.at, value.len) {
             Some((from, at, len)) => pending.keys.known_tag(from, at, len),
@@ -385,6 +384,10 @@ impl Rules {
 
     #[inline(never)]
     fn peer_tag(&self, peer: u16, value: &[u8], pending: &mut Pending) {
+        // An empty one says nothing of a peer, and the memo knows no empty one.
+        if value.is_empty() {
+            return;
+        }
         let prefix = match peer {
             BASE_SERVICE => &b"_dd.base_service:"[..],
             _ => self.peers.get(usize::from(peer) - 1).map_or(&b""[..], |p| p),
