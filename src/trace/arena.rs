@@ -282,6 +282,7 @@ pub struct Arena {
     pub(crate) repairs: super::malformed::Repairs,
     /// Scratch of the top-level stage: a hash table of span ids, for chunks too large for a linear search.
     pub(crate) ids: Vec<u32>,
+    pub(crate) handover: super::handover::Handover,
     /// Makes the place of an id in `ids` unpredictable: ids come from traffic.
     pub(crate) seed: u64,
 }
@@ -298,6 +299,7 @@ impl Default for Arena {
             side: Vec::new(),
             repairs: super::malformed::Repairs::default(),
             ids: Vec::new(),
+            handover: super::handover::Handover::default(),
             seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
         }
     }
@@ -326,6 +328,7 @@ impl Arena {
             + self.edits.capacity() * size_of::<Edit>()
             + self.side.capacity()
             + self.ids.capacity() * size_of::<u32>()
+            + self.handover.capacity_bytes()
     }
 
     /// Gives memory back that exceeds what `limit_bytes` of arena need; for after an unusually large payload.

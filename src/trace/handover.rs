@@ -25,11 +25,27 @@ const TAGS: [&[u8]; 9] = [
 ];
 const PRIORITY: &[u8] = b"_sampling_priority_v1";
 
+/// Memory of the work, used again for the next chunk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handover {
+    /// Values of [`TAGS`], one behind another.
+    texts: Vec<u8>,
+    scratch: Vec<u8>,
+    /// The edits of the span at hand.
+    edits: Vec<Edit>,
+}
+
+impl Handover {
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.texts.capacity() + self.scratch.capacity() + self.edits.capacity() * size_of::<Edit>()
+    }
+}
+
 /// What the spans of a chunk say of it.
 #[derive(Default)]
 struct Said {
-    /// The last value of each tag.
-    tags: [Option<Vec<u8>>; TAGS.len()],
+    /// Where the last value of each tag stands in [`Handover::texts`].
+    tags: [Option<(usize, usize)>; TAGS.len()],
     /// Whether the first span that stays has the tag itself.
     own: [bool; TAGS.len()],
     priority: Option<f64>,
@@ -40,9 +56,17 @@ struct Said {
 /// Gives the first span that stays what the chunk says. The spans that go are marked already.
 #[cold]
 pub(super) fn hand_over(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>) {
-    const GONE: u32 = flag::DROPPED | flag::NIL;
+    let mut memory = std::mem::take(&mut arena.handover);
+    memory.texts.clear();
     arena.sort_edits();
-    let (mut said, mut heir, mut scratch) = (Said::default(), None, Vec::new());
+    give(bytes, arena, chunk, &mut memory);
+    arena.handover = memory;
+}
+
+fn give(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>, memory: &mut Handover) {
+    const GONE: u32 = flag::DROPPED | flag::NIL;
+    let Handover { texts, scratch, edits } = memory;
+    let (mut said, mut heir) = (Said::default(), None);
     for i in chunk.clone() {
         let Some(flags) = arena.spans.get(i).map(|span| span.flags) else { return };
         if flags & flag::NIL != 0 {
@@ -52,40 +76,51 @@ pub(super) fn hand_over(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>) {
         if is_heir {
             heir = Some(i);
         }
-        with_span(bytes, arena, i, |span| said.read(span, is_heir, &mut scratch));
+        with_span(bytes, arena, edits, i, |span| said.read(span, is_heir, texts, scratch));
     }
     let Some(heir) = heir else { return };
-    let missing = || TAGS.iter().zip(&said.tags).zip(said.own).filter(|(_, own)| !own);
-    let tags: Vec<(Vec<u8>, Vec<u8>)> = missing()
-        .filter_map(|((key, value), _)| value.as_ref().map(|value| (key.to_vec(), value.clone())))
-        .collect();
+    let missing = || {
+        let all = TAGS.iter().zip(said.tags).zip(said.own);
+        all.filter(|(_, own)| !own).filter_map(|((key, place), _)| {
+            let (from, to) = place?;
+            Some((*key, texts.get(from..to)?))
+        })
+    };
     for i in heir..chunk.end {
         let Some(flags) = arena.spans.get(i).map(|span| span.flags) else { return };
         if flags & GONE != 0 {
             continue;
         }
-        with_span(bytes, arena, i, |span| {
+        with_span(bytes, arena, edits, i, |span| {
             // A span that stays may say another priority than the chunk has; it must not become the chunk's.
             if let Some(priority) = said.priority
                 && span.sampling_priority().map_or(i == heir, |own| own as i32 != priority as i32)
             {
                 span.set_number(PRIORITY, priority);
             }
-            if i == heir && !tags.is_empty() {
-                span.add_tags(&tags, &mut scratch);
+            if i == heir {
+                span.add_new_tags(missing);
             }
         });
     }
 }
 
 impl Said {
-    fn read(&mut self, span: &mut Spliced<'_, '_>, is_heir: bool, scratch: &mut Vec<u8>) {
+    fn read(
+        &mut self,
+        span: &mut Spliced<'_, '_>,
+        is_heir: bool,
+        texts: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) {
         span.each_text(span.view(Entries::Meta), scratch, &mut |key, buf, at, _| {
             if let Some(i) = TAGS.iter().position(|tag| *tag == key)
                 && let Ok((text, _)) = reader::text(buf, at)
                 && let (Some(value), Some(own)) = (self.tags.get_mut(i), self.own.get_mut(i))
             {
-                *value = Some(text.to_vec());
+                let from = texts.len();
+                texts.extend_from_slice(text);
+                *value = Some((from, texts.len()));
                 *own |= is_heir;
             }
             Verdict::Keep
@@ -99,20 +134,27 @@ impl Said {
 }
 
 /// Gives `work` one span with its edits, and takes them back. The arena's edits are sorted before and after.
-fn with_span(bytes: &[u8], arena: &mut Arena, i: usize, work: impl FnOnce(&mut Spliced<'_, '_>)) {
+fn with_span(
+    bytes: &[u8],
+    arena: &mut Arena,
+    own: &mut Vec<Edit>,
+    i: usize,
+    work: impl FnOnce(&mut Spliced<'_, '_>),
+) {
     let Arena { spans, hits, side, edits, .. } = arena;
     let Some(span) = spans.get_mut(i) else { return };
     // What is put in at the end of a span belongs to it: its last map may be empty.
     let before = |place: u32| move |e: &Edit| e.at < place || (e.at == place && e.end == place);
     let first = edits.partition_point(before(span.at));
     let last = if span.flags & flag::EDITED == 0 { first } else { edits.partition_point(before(span.end)) };
-    let mut own: Vec<Edit> = edits.drain(first..last).collect();
+    own.clear();
+    own.extend(edits.drain(first..last));
     let hits_at = span.hits_at as usize;
     let hits = hits.get_mut(hits_at..hits_at + span.hits_len as usize).unwrap_or(&mut []);
-    work(&mut Spliced::new(bytes, span, hits, side, &mut own));
+    work(&mut Spliced::new(bytes, span, hits, side, own));
     if !own.is_empty() {
         span.flags |= flag::EDITED;
-        sort_edits(&mut own);
-        edits.splice(first..first, own);
+        sort_edits(own);
+        edits.splice(first..first, own.drain(..));
     }
 }

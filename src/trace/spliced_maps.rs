@@ -124,7 +124,20 @@ impl Spliced<'_, '_> {
         let last: Keys<'_> = added.iter().zip(0..).map(|((key, _), i)| (key.as_slice(), i)).collect();
         let same = |key: &[u8]| if last.contains_key(key) { Verdict::Remove } else { Verdict::Keep };
         self.each_text(self.view(Entries::Meta), scratch, &mut |key, _, _, _| same(key));
-        let added = || added.iter().zip(0..).filter(|((key, _), i)| last.get(key.as_slice()) == Some(i));
+        self.add_new_tags(|| {
+            let added = added.iter().zip(0..).filter(|((key, _), i)| last.get(key.as_slice()) == Some(i));
+            added.map(|((key, text), _)| (key.as_slice(), text.as_slice()))
+        });
+    }
+
+    /// Gives the span tags that it does not have yet.
+    pub(super) fn add_new_tags<'t, I>(&mut self, added: impl Fn() -> I)
+    where
+        I: Iterator<Item = (&'t [u8], &'t [u8])>,
+    {
+        if added().next().is_none() {
+            return;
+        }
         let (count, side_at) = (added().count() as u32, self.changes.side.len());
         let meta = self.view(Entries::Meta);
         let before = self.added().next();
@@ -133,7 +146,7 @@ impl Spliced<'_, '_> {
             self.changes.side.extend_from_slice(META);
             writer::map_head(self.changes.side, before + count);
         }
-        for ((key, text), _) in added() {
+        for (key, text) in added() {
             writer::str(self.changes.side, key);
             writer::str(self.changes.side, text);
         }
