@@ -16,6 +16,8 @@ python3 scripts/settings --check || fail "settings"
 
 # Documentation: no broken link, nothing public without a line. Links to what is private are for us, and allowed.
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --quiet --no-deps || fail "cargo doc"
+# The public Rust surface, which the page just written shows.
+scripts/public_api.py || fail "public surface"
 
 # Who may import whom (ARCHITECTURE.md), circles, long files, wide lines, comments about files that are gone.
 scripts/rooms.py || fail "rooms"
