@@ -38,6 +38,7 @@ impl Workspace {
         };
         if plan.passes(format)
             && let Some(found) = self.decoders.check(format, bytes, plan.on_malformed)?
+            && (found.without_service == 0 || !plan.gives_service())
         {
             return Ok(passed(bytes, u64::from(found.chunks), found.spans));
         }
@@ -45,7 +46,7 @@ impl Workspace {
             return self.stages.prepare(plan, bytes, metadata);
         };
         let v04 = decoded.v04;
-        let mut prepared = if plan.passes(SCANNED) {
+        let mut prepared = if plan.passes_whatever(SCANNED) {
             passed(v04, u64::from(decoded.chunks), decoded.spans)
         } else {
             self.stages.prepare(plan, v04, metadata)?

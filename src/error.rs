@@ -73,6 +73,8 @@ error_kinds! {
     Internal = 60, "INTERNAL";
     /// A panic inside the library, caught at its border.
     Panic = 61, "PANIC";
+    /// The memory that a payload asks for is not there; nothing of it is kept.
+    OutOfMemory = 62, "OUT_OF_MEMORY";
     /// The native library could not be loaded (Java only).
     LibraryUnavailable = 70, "LIBRARY_UNAVAILABLE";
     /// The native library is of another version than the JAR (Java only).
@@ -126,6 +128,12 @@ impl Error {
             temporary: kind.is_temporary(),
             retry_at: None,
         }
+    }
+
+    /// The memory for `what` is not there.
+    #[cold]
+    pub fn out_of_memory(what: &str) -> Self {
+        Self::new(ErrorKind::OutOfMemory, format!("there is no memory for {what}"))
     }
 
     /// The same error with the HTTP status that the agent answered.

@@ -1,8 +1,8 @@
-//! The stage that does what the agent would: normalize each span, obfuscate it, cut what is too long, apply the caller's
-//! replace rules, in this order. A chunk that the agent would refuse is refused here.
+//! The stage that does what the agent would: normalize each span, obfuscate it, cut what is too long, apply the
+//! caller's replace rules, in this order. A chunk that the agent would refuse is refused here.
 //!
-//! The rules are in `normalize` and `obfuscate`; here they meet the arena. A span that nothing changes costs the look of
-//! the rules, a span that changes costs itself.
+//! The rules are in `normalize` and `obfuscate`; here they meet the arena. A span that nothing changes costs the look
+//! of the rules, a span that changes costs itself.
 
 use crate::normalize::{Counts, Normalizer, Reason, Refusal, duplicate_ids};
 use crate::obfuscate::{Obfuscator, Scratch};
@@ -189,7 +189,7 @@ impl<'b> ChunkSpans<'b, '_> {
     /// Gives `rule` the spans in their order, until it says no.
     #[inline]
     fn each(&mut self, mut rule: impl FnMut(&mut Spliced<'b, '_>) -> bool) {
-        let Arena { spans, hits, side, edits: done, .. } = &mut *self.arena;
+        let Arena { spans, hits, side, edits: done, failed, .. } = &mut *self.arena;
         for span in spans.get_mut(self.spans.clone()).unwrap_or(&mut []) {
             self.edits.span.clear();
             if span.flags & flag::EDITED != 0 {
@@ -197,6 +197,15 @@ impl<'b> ChunkSpans<'b, '_> {
             }
             let first = span.hits_at as usize;
             let hits = hits.get_mut(first..first + span.hits_len as usize).unwrap_or(&mut []);
+            // What a span may need is asked for before its rules run, which cannot say that it is not there.
+            let edits_at_most = 2 * (span.meta.len + span.metrics.len) as usize + 64;
+            let text_at_most = (span.end - span.at) as usize + 4096;
+            *failed |= side.try_reserve(text_at_most).is_err()
+                || self.edits.span.try_reserve(edits_at_most).is_err()
+                || done.try_reserve(edits_at_most).is_err();
+            if *failed {
+                break;
+            }
             let mut spliced = Spliced::new(self.bytes, span, hits, side, &mut self.edits.span);
             let go_on = rule(&mut spliced);
             if !self.edits.span.is_empty() {

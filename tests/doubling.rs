@@ -54,7 +54,7 @@ fn typed(text: &str) -> Bytes {
     map([e("type", int(0)), e("string_value", s(text))])
 }
 
-const SHAPES: [Shape; 16] = [
+const SHAPES: [Shape; 17] = [
     ("a field", |n| one(times(n, |_| e("name", s("a-b"))))),
     ("two fields in turn", |n| one(times(n, |i| e(["name", "service"][i % 2], s("A-B"))))),
     ("a number of the span", |n| one(times(n, |_| e("start", int(-1))))),
@@ -68,6 +68,10 @@ const SHAPES: [Shape; 16] = [
     }),
     ("a number", |n| of_span(vec![e("metrics", map(times(n, |_| e("_sampling_priority_v1", int(2)))))])),
     ("numbers", |n| of_span(vec![e("metrics", map(times(n, |i| e(&format!("k{i}"), int(4)))))])),
+    ("keys of both maps", |n| {
+        let keys = |value: Bytes| map(times(n, move |i| e(&format!("k{i}"), value.clone())));
+        of_span(vec![e("metrics", keys(int(4))), e("meta", keys(s("v")))])
+    }),
     ("spans", |n| array([array((0..n).map(|i| span_with("span_id", int(i as i64 + 1))))])),
     ("chunks", |n| array((0..n).map(|_| array([good_span()])))),
     ("links", |n| {

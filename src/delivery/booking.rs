@@ -9,6 +9,7 @@ use crate::account::{Counts, DropReason, Entry, Fate, Outcome};
 use crate::convert::Workspace;
 use crate::destination::{Reply, split};
 use crate::error::{Error, ErrorKind};
+use crate::format::{SCANNED, detect};
 use crate::pipeline::Prepared;
 use crate::trace::describe;
 use std::time::Instant;
@@ -46,7 +47,7 @@ impl Dispatcher {
         run: &Run,
     ) {
         target.presence.succeeded();
-        self.notify(Event::Delivered(Body {
+        self.tell(Event::Delivered(Body {
             traces,
             bytes: size as u64,
             requests: u64::from(reply.attempts),
@@ -79,15 +80,15 @@ impl Dispatcher {
         if outcome.repaired > 0 || outcome.malformed.traces > 0 {
             let place = prepared.first_fault.as_deref().unwrap_or("place unknown");
             if outcome.malformed.traces > 0 {
-                self.notify_loss(DropReason::Malformed, outcome.malformed, place, &|| None);
+                self.tell_lost(DropReason::Malformed, outcome.malformed, place, &|| None);
             } else {
-                self.notify(Event::Repaired(place));
+                self.tell(Event::Repaired(place));
             }
         }
         if let Some(refusal) = prepared.refusal {
-            self.notify_loss(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
+            self.tell_lost(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
         }
-        self.notify(Event::Read(prepared.received));
+        self.tell(Event::Read(prepared.received));
     }
 
     /// Counts a payload that did not even start its way.
@@ -97,9 +98,9 @@ impl Dispatcher {
         let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
         let reason = DropReason::of_error(&error);
         self.account.refuse(counts, reason);
-        self.notify_loss(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
+        self.tell_lost(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
         if reason == DropReason::Malformed {
-            self.notify(Event::Unread);
+            self.tell(Event::Unread);
         }
         error
     }
@@ -128,14 +129,14 @@ impl Dispatcher {
         let error = &loss.error;
         let reason = DropReason::of_error(error);
         self.note_failure(target, error, run.started);
-        self.notify_loss(reason, lost, error.message(), &|| self.first_trace(loss.of));
+        self.tell_lost(reason, lost, error.message(), &|| self.first_trace(loss.of));
         let body = Body {
             traces: loss.traces,
             bytes: loss.size as u64,
             requests: u64::from(error.attempts()),
             started: run.started,
         };
-        self.notify(Event::NotDelivered(body, error, reason));
+        self.tell(Event::NotDelivered(body, error, reason));
         // A refusal names the peer's state too.
         if error.status().is_some()
             && let Some(state) = target.destination.last_state()
@@ -147,23 +148,23 @@ impl Dispatcher {
 
     /// Tells of what is gone. `first` names the first trace of it, and is asked only if somebody wants to know.
     #[cold]
-    pub(super) fn notify_loss(
+    pub(super) fn tell_lost(
         &self,
         reason: DropReason,
         counts: Counts,
         why: &str,
         first: &dyn Fn() -> Option<String>,
     ) {
-        self.notify(Event::Lost { reason, counts, why, first });
+        self.tell(Event::Lost { reason, counts, why, first });
     }
 
     /// A line that stands for itself.
     pub(super) fn say(&self, severity: Severity, text: String) {
-        self.notify(Event::Note(severity, text));
+        self.tell(Event::Note(severity, text));
     }
 
-    pub(super) fn notify(&self, event: Event<'_>) {
-        if let Some(after) = self.watch.notify(event) {
+    pub(super) fn tell(&self, event: Event<'_>) {
+        if let Some(after) = self.watch.tell(event) {
             self.arrange(Task::Health, Instant::now() + after);
         }
     }
@@ -174,6 +175,7 @@ impl Dispatcher {
         let mut ws = Workspace::default();
         let v04 = match of {
             Bytes::V04(v04) => v04,
+            Bytes::Input(payload) if detect(payload) == SCANNED => payload,
             Bytes::Input(payload) => {
                 let way = self.targets.current().way();
                 ws.prepare(&way.plan.reading(), payload, &way.metadata).ok()?.body

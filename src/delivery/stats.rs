@@ -1,7 +1,6 @@
-//! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest
-//! within its budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket;
-//! what the agent refuses, or perhaps has, is lost and counted, since a span counted twice is worse than one
-//! missing.
+//! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest within its
+//! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent refuses,
+//! or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
 
 use super::dispatch::Dispatcher;
 use super::tasks::Task;
@@ -54,7 +53,7 @@ impl Dispatcher {
             self.send_stats(turn, Instant::now() + POST_LIMIT);
         }
         if let Some(concentrator) = &self.concentrator {
-            self.report_displaced(concentrator);
+            self.tell_displaced(concentrator);
         }
         self.arrange_stats(false);
     }
@@ -66,7 +65,7 @@ impl Dispatcher {
         let Some(_turn) = self.stats_turn.try_lock_until(end) else {
             return turn == Turn::Last && self.lose_stats(concentrator);
         };
-        self.report_collapsed(concentrator);
+        self.tell_collapsed(concentrator);
         let metadata = Arc::clone(&self.metadata.read());
         let mut parts = concentrator.take_due(turn != Turn::Due);
         let mut body = Vec::new();
@@ -137,7 +136,7 @@ impl Dispatcher {
         self.say(Severity::Warning, text);
     }
 
-    fn report_displaced(&self, concentrator: &Concentrator) {
+    fn tell_displaced(&self, concentrator: &Concentrator) {
         let lost = concentrator.displaced_news();
         if lost > 0 {
             let text = format!(
@@ -148,15 +147,15 @@ impl Dispatcher {
         }
     }
 
-    fn report_collapsed(&self, concentrator: &Concentrator) {
+    fn tell_collapsed(&self, concentrator: &Concentrator) {
         let news = concentrator.collapsed_news();
         if news.total() == 0 {
             return;
         }
-        self.notify(Event::Collapsed(&news));
+        self.tell(Event::Collapsed(&news));
         let text = format!(
-            "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field \
-             of their key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
+            "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field of their \
+             key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
             news.whole_key,
             news.fields.iter().sum::<u64>()
         );

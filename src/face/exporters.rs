@@ -1,8 +1,9 @@
-//! The exporters that a foreign host holds by handle, each with buffers for payloads that it copies and the last answer that
-//! it knows.
+//! The exporters that a foreign host holds by handle, each with buffers for payloads that it copies and the last
+//! answer that it knows.
 //!
-//! **No garbage when nothing is new.** A host hands over the number of the last answer that it has. If the agent answered the
-//! same and the counts are equal, it may keep that object; if only the counts differ, one that shares the rest with it.
+//! **No garbage when nothing is new.** A host hands over the number of the last answer that it has. If the agent
+//! answered the same and the counts are equal, it may keep that object; if only the counts differ, one that shares the
+//! rest with it.
 
 use super::handle::Handles;
 use crate::error::{Error, ErrorKind};
@@ -97,12 +98,12 @@ impl Exporter {
     }
 }
 
-/// Makes room for `length` bytes. A host that is short of memory gets an error; an allocation that fails elsewhere would
-/// end its process.
+/// Makes room for `length` bytes. A host that is short of memory gets an error; an allocation that fails elsewhere
+/// would end its process.
 pub(crate) fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
     if buffer.try_reserve(length.saturating_sub(buffer.len())).is_err() {
         let message = format!("there is no native memory for a payload of {length} bytes");
-        return Err(Error::new(ErrorKind::PayloadTooLarge, message));
+        return Err(Error::new(ErrorKind::OutOfMemory, message));
     }
     buffer.resize(length, 0);
     Ok(())
@@ -120,7 +121,7 @@ pub(crate) fn bounds(offset: i32, length: i32, of: usize) -> Result<(usize, usiz
 }
 
 fn same_counts(a: &AgentResponse, b: &AgentResponse) -> bool {
-    (a.traces, a.spans, a.left_out) == (b.traces, b.spans, b.left_out)
+    (a.traces, a.spans) == (b.traces, b.spans)
 }
 
 /// Whether all but the counts is equal. Bodies are shared while they stay the same, so pointers decide.

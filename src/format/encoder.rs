@@ -1,8 +1,8 @@
 //! The one shape of a format that goes out.
 //!
-//! An [`Encoding`] says what it is and what it asks of the pipeline; its [`Encoder`] takes the batches of one payload in
-//! their order and gives the body. The pipeline, conversions and delivery hold an encoding and know no format by name, so
-//! a new one is a file here and a line in the list (`list.rs`), or a value of the caller's own.
+//! An [`Encoding`] says what it is and what it asks of the pipeline; its [`Encoder`] takes the batches of one payload
+//! in their order and gives the body. The pipeline, conversions and delivery hold an encoding and know no format by
+//! name, so a new one is a file here and a line in the list (`list.rs`), or a value of the caller's own.
 //!
 //! Encoders are called once a batch (128 spans), so that a call through a pointer costs nothing that can be measured.
 
@@ -34,7 +34,7 @@ pub trait Encoder: fmt::Debug + Send {
     fn begin(&mut self, metadata: &Metadata);
 
     /// Adds the chunks of a batch that are kept. All batches of one body are of the same bytes. A batch with edits
-    /// ([`Payload::has_edits`]) comes only to an encoder whose encoding [takes edits](Encoding::takes_edits).
+    /// ([`Payload::has_edits`]) comes only to an encoder whose encoding [takes them](Encoding::taking_edits).
     fn add(&mut self, batch: &mut Payload<'_>);
 
     /// Chunks and spans in the body so far.
@@ -43,7 +43,8 @@ pub trait Encoder: fmt::Debug + Send {
     /// What the payload held so far that the format cannot carry.
     fn lost(&self) -> Lost;
 
-    /// Ends the body and gives it. `source` is the bytes that the batches were of: an encoder may have kept places in it.
+    /// Ends the body and gives it. `source` is the bytes that the batches were of: an encoder may have kept places in
+    /// it.
     ///
     /// # Errors
     /// As the format has them; the body is lost then.
@@ -64,6 +65,7 @@ struct Facts {
     encoder: Arc<dyn Fn() -> Box<dyn Encoder> + Send + Sync>,
     same_as: Option<InputFormat>,
     takes_edits: bool,
+    without_events: bool,
 }
 
 impl Encoding {
@@ -73,7 +75,7 @@ impl Encoding {
         encoder: impl Fn() -> E + Send + Sync + 'static,
     ) -> Self {
         let encoder = Arc::new(move || Box::new(encoder()) as Box<dyn Encoder>);
-        Self(Arc::new(Facts { name, encoder, same_as: None, takes_edits: false }))
+        Self(Arc::new(Facts { name, encoder, same_as: None, takes_edits: false, without_events: false }))
     }
 
     /// The same format; payloads that come as `input` are bodies of it as they are.
@@ -82,11 +84,18 @@ impl Encoding {
         Self(Arc::new(Facts { same_as: Some(input), ..(*self.0).clone() }))
     }
 
-    /// The same format, whose encoders carry out edits themselves. For one that does not, the changed payload is made first
-    /// and scanned again: rare, and it keeps encoders simple.
+    /// The same format, whose encoders carry out edits themselves. For one that does not, the changed payload is made
+    /// first and scanned again: rare, and it keeps encoders simple.
     #[must_use]
     pub fn taking_edits(self) -> Self {
         Self(Arc::new(Facts { takes_edits: true, ..(*self.0).clone() }))
+    }
+
+    /// The same format, but native span events have no place in it: they become something else. A payload that has
+    /// some is no body as it is, and its edits are carried out first.
+    #[must_use]
+    pub fn without_events(self) -> Self {
+        Self(Arc::new(Facts { without_events: true, ..(*self.0).clone() }))
     }
 
     /// Its name, for people.
@@ -104,9 +113,19 @@ impl Encoding {
         self.0.same_as == Some(input)
     }
 
-    /// Whether its encoders carry out edits.
-    pub fn takes_edits(&self) -> bool {
-        self.0.takes_edits
+    /// Whether an encoder takes this batch as it is, its edits included.
+    pub fn takes(&self, batch: &Payload<'_>) -> bool {
+        !batch.has_edits() || self.0.takes_edits && self.leaves(batch)
+    }
+
+    /// Whether native span events have no place in it.
+    pub fn has_no_events(&self) -> bool {
+        self.0.without_events
+    }
+
+    /// Whether a batch of a payload that comes in this format may go on as it is.
+    pub fn leaves(&self, batch: &Payload<'_>) -> bool {
+        !self.0.without_events || batch.spans().iter().all(|span| !span.has_events())
     }
 }
 

@@ -1,11 +1,12 @@
 //! v0.5 in: checked and passed on as it is, or rewritten as v0.4, which scan and stages read.
 //!
 //! A body is two parts: the texts, and chunks of spans of exactly twelve numbers, two of them maps: service, name,
-//! resource, trace id, span id, parent id, start, duration, error, meta, metrics, type. Accepted is what the agent accepts:
-//! integers of any width, bytes behind the body, text of any encoding and binary text; refused are other lengths than
-//! twelve, numbers of texts that are not there, and values of other types.
+//! resource, trace id, span id, parent id, start, duration, error, meta, metrics, type. Accepted is what the agent
+//! accepts: integers of any width, bytes behind the body, text of any encoding and binary text; refused are other
+//! lengths than twelve, numbers of texts that are not there, and values of other types.
 //!
-//! Rewriting copies: a text is a range of the input with its msgpack head, a number keeps its bytes, keys are constants.
+//! Rewriting copies: a text is a range of the input with its msgpack head, a number keeps its bytes, keys are
+//! constants.
 
 use super::from_v1::Decoded;
 use super::list::Checked;
@@ -43,18 +44,27 @@ pub fn check(buf: &[u8]) -> Result<Checked, Error> {
 
 fn check_all(buf: &[u8], place: &mut Place) -> Read<Checked> {
     let (count, mut p) = outer(buf)?;
-    for _ in 0..count {
-        p = text_end(buf, p)?;
+    // Nearly always the first text is the only empty one.
+    let (mut first_is_empty, mut others_are) = (false, false);
+    for number in 0..count {
+        let end = text_end(buf, p)?;
+        if end - p <= 5 && reader::text(buf, p).is_ok_and(|(text, _)| text.is_empty()) {
+            *(if number == 0 { &mut first_is_empty } else { &mut others_are }) = true;
+        }
+        p = end;
     }
     let limit = u64::from(count);
     let (chunks, mut p) = reader::array_head(buf, p).map_err(bad(p, "an array of traces"))?;
-    let mut found = Checked { chunks, spans: 0 };
+    let mut found = Checked { chunks, ..Checked::default() };
     for chunk in 0..chunks {
         *place = Place { chunk: Some(chunk), ..Place::default() };
         let (spans, first) = reader::array_head(buf, p).map_err(bad(p, "an array of spans"))?;
         p = first;
         for span in 0..spans {
             place.span = Some(span);
+            let service = twelve(buf, p).and_then(|at| index(buf, at, limit));
+            let no_service = service.is_ok_and(|(number, _)| number == 0);
+            found.without_service += u64::from(others_are || first_is_empty && no_service);
             p = check_span(buf, p, limit)?;
         }
         found.spans += u64::from(spans);

@@ -2,7 +2,7 @@
 
 use super::encoder::Encoding;
 use super::from_v1::Decoded;
-use super::{detect, from_v1, from_v05, v1, v04, v05};
+use super::{detect, from_v1, from_v05, v1, v04, v04_events, v05};
 use crate::error::Error;
 use crate::settings::{InputFormat, OutputFormat};
 use crate::trace::OnMalformed;
@@ -40,6 +40,15 @@ pub fn scanned() -> Encoding {
     encoding(OutputFormat::V04)
 }
 
+/// The same without native span events, for peers that do not read them.
+pub fn scanned_without_events() -> Encoding {
+    static WITHOUT: Lazy<Encoding> = Lazy::new(|| {
+        let encoding = Encoding::new("v0.4 without native span events", v04_events::Encoder::default);
+        encoding.same_as(InputFormat::V04).taking_edits().without_events()
+    });
+    WITHOUT.clone()
+}
+
 /// Readers of the formats that come in, with their memory.
 #[derive(Debug, Default)]
 pub struct Decoders {
@@ -54,11 +63,13 @@ pub struct Checked {
     pub chunks: u32,
     /// Their spans.
     pub spans: u64,
+    /// Spans whose service is not there or empty.
+    pub without_service: u64,
 }
 
 impl Decoders {
-    /// Checks a payload that shall go on as it is. `None`: it cannot, something in it has to be repaired or left out; or
-    /// the pipeline is the one that checks this format.
+    /// Checks a payload that shall go on as it is. `None`: it cannot, something in it has to be repaired or left out;
+    /// or the pipeline is the one that checks this format.
     ///
     /// # Errors
     /// With [`OnMalformed::Fail`] the first fault with its place; else only if nothing can be read.
@@ -78,7 +89,11 @@ impl Decoders {
             InputFormat::V1 => {
                 let found = self.v1.to_v04(bytes, policy)?;
                 let whole = found.malformed_chunks == 0 && found.clamped_times == 0;
-                Ok(whole.then_some(Checked { chunks: found.chunks, spans: found.spans }))
+                Ok(whole.then_some(Checked {
+                    chunks: found.chunks,
+                    spans: found.spans,
+                    without_service: found.without_service,
+                }))
             }
         }
     }
@@ -117,6 +132,6 @@ mod tests {
             assert_eq!(*format as usize, i, "{encoding:?}");
         }
         assert_eq!(OUT.len(), OutputFormat::ALL.len());
-        assert!(scanned().is_same_as(SCANNED) && scanned().takes_edits());
+        assert!(scanned().is_same_as(SCANNED));
     }
 }

@@ -1,5 +1,5 @@
-//! One file a wire format. What goes out has one shape, an [`Encoder`] that takes the batches of one payload in order and
-//! gives the body; what comes in is rewritten as v0.4, which the scan reads ([`Decoders`]). `list.rs` lists both.
+//! One file a wire format. What goes out has one shape, an [`Encoder`] that takes the batches of one payload in order
+//! and gives the body; what comes in is rewritten as v0.4, which the scan reads ([`Decoders`]). `list.rs` lists both.
 //!
 //! | format | endpoint | body |
 //! |---|---|---|
@@ -42,6 +42,8 @@
 //! # Ok::<(), data_pipeline::Error>(())
 //! ```
 
+mod both;
+mod code;
 mod detect;
 mod encoder;
 pub mod from_v05;
@@ -50,7 +52,9 @@ pub(crate) mod json;
 mod list;
 mod out;
 mod strings;
+mod text_index;
 pub mod v04;
+mod v04_events;
 pub mod v05;
 pub mod v1;
 
@@ -59,7 +63,7 @@ pub use encoder::{Encoder, Encoders, Encoding, Lost};
 /// Writes [`SCANNED`] with the changes of scan and stages done.
 pub use v04::Encoder as Splicer;
 
-pub use list::{Checked, Decoders, SCANNED, encoding, scanned};
+pub use list::{Checked, Decoders, SCANNED, encoding, scanned, scanned_without_events};
 
 use crate::msgpack::reader;
 use crate::trace::Span;

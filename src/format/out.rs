@@ -1,12 +1,14 @@
-//! An output buffer for encoders: room is made once a span, then every piece is one store of fixed size whose surplus the
-//! next piece overwrites. A `Vec` would check its capacity for each byte.
+//! An output buffer for encoders: room is made once a span, then every piece is one store of fixed size whose surplus
+//! the next piece overwrites. A `Vec` would check its capacity for each byte.
 
-use super::strings::Code;
+use super::code::Code;
 
 #[derive(Debug, Default)]
 pub(super) struct Out {
     buf: Vec<u8>,
     pos: usize,
+    /// There was no memory for more. What is written from then on goes nowhere, and nobody may read it.
+    failed: bool,
 }
 
 /// Every store may touch this many bytes, so `room` adds it.
@@ -15,6 +17,17 @@ const SURPLUS: usize = 32;
 impl Out {
     pub(super) fn clear(&mut self) {
         self.pos = 0;
+        self.failed = false;
+    }
+
+    /// Whether something is missing for want of memory.
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Gives its memory back.
+    pub(super) fn release(&mut self) {
+        *self = Self::default();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -48,7 +61,7 @@ impl Out {
         self.pos
     }
 
-    /// Moves `len` bytes of what was written.
+    /// Moves `len` bytes of what was written. Nothing happens where they are not: memory has failed then.
     pub(super) fn shift(&mut self, from: usize, len: usize, to: usize) {
         if from + len <= self.buf.len() && to + len <= self.buf.len() {
             self.buf.copy_within(from..from + len, to);
@@ -65,21 +78,38 @@ impl Out {
         self.pos += len;
     }
 
+    /// Makes room for the last `n` bytes, and not for more behind them.
+    pub(super) fn reserve_exact(&mut self, n: usize) {
+        if self.buf.len() < self.pos + n + SURPLUS && !self.failed {
+            self.failed = !self.resize(self.pos + n + SURPLUS);
+        }
+    }
+
     /// Makes room for `n` more bytes.
     #[inline(always)]
     pub(super) fn room(&mut self, n: usize) {
-        if self.buf.len() - self.pos < n + SURPLUS {
+        if self.buf.len() < self.pos + n + SURPLUS {
             self.grow(n);
         }
     }
 
     #[cold]
     fn grow(&mut self, n: usize) {
-        // Large ones by half, so that a first payload does not hold twice what it needs.
-        let more = if self.buf.len() < 1 << 20 { self.buf.len() } else { self.buf.len() / 2 };
-        let size = (self.pos + n + SURPLUS).max(self.buf.len() + more).max(4096);
-        self.buf.reserve_exact(size - self.buf.len());
-        self.buf.resize(size, 0);
+        // Large ones by a fourth, so that a first payload does not hold twice what it needs.
+        let more = if self.buf.len() < 1 << 20 { self.buf.len() } else { self.buf.len() / 4 };
+        let least = self.pos + n + SURPLUS;
+        let size = least.max(self.buf.len() + more).max(4096);
+        if self.failed || !(self.resize(size) || self.resize(least)) {
+            self.failed = true;
+        }
+    }
+
+    fn resize(&mut self, size: usize) -> bool {
+        let there = self.buf.try_reserve_exact(size.saturating_sub(self.buf.len())).is_ok();
+        if there && size > self.buf.len() {
+            self.buf.resize(size, 0);
+        }
+        there
     }
 
     /// Up to eight bytes, lowest first.
@@ -159,6 +189,38 @@ impl Out {
         }
     }
 
+    /// An integer in its shortest form.
+    pub(super) fn short_int(&mut self, v: i64) {
+        match v {
+            -128..=-33 => self.word(0xd0 | u64::from(v as u8) << 8, 2),
+            -32768..=-129 => self.word(0xd1 | u64::from((v as u16).swap_bytes()) << 8, 3),
+            -2_147_483_648..=-32769 => self.word(0xd2 | u64::from((v as u32).swap_bytes()) << 8, 5),
+            _ => self.int(v),
+        }
+    }
+
+    /// A short text of our own with its head; makes its own room.
+    pub(super) fn key(&mut self, text: &[u8]) {
+        self.room(16 + text.len());
+        self.str_head(text.len());
+        self.bytes(text);
+    }
+
+    /// All of another buffer.
+    #[inline(always)]
+    pub(super) fn append(&mut self, other: &Out) {
+        self.failed |= other.failed;
+        self.bytes(other.written());
+    }
+
+    /// Writes what was written in a range once more.
+    pub(super) fn repeat(&mut self, range: std::ops::Range<usize>) {
+        let (from, len) = (range.start, range.len());
+        self.room(len);
+        self.shift(from, len, self.pos);
+        self.pos += len;
+    }
+
     /// `src[at..at + len]`, one store when it is short.
     #[inline(always)]
     pub(super) fn copy(&mut self, src: &[u8], at: usize, len: usize) {
@@ -194,7 +256,7 @@ impl Out {
         self.room(room);
         write(self);
         let start = room.saturating_sub(self.pos - end);
-        self.buf.copy_within(end..self.pos, start);
+        self.shift(end, self.pos - end, start);
         self.pos = end;
         start
     }
@@ -231,6 +293,13 @@ impl Out {
     }
 }
 
+impl std::fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.bytes(text.as_bytes());
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +323,13 @@ mod tests {
             }
         }
         assert_eq!(out.written(), want);
+        for v in [i64::MIN, -2_147_483_649, -2_147_483_648, -32769, -32768, -129, -128, -33, -32, -1, 0, 300]
+        {
+            let (mut out, mut want) = (Out::default(), Vec::new());
+            out.short_int(v);
+            writer::int(&mut want, v);
+            assert_eq!(out.written(), want);
+        }
         for v in [0i64, -1, -32, -33, i64::MIN] {
             let mut out = Out::default();
             out.room(9);

@@ -1,5 +1,5 @@
-//! A string table: each distinct text of a payload gets one number. v0.5 writes the table once, v1 writes a text where it
-//! first occurs.
+//! A string table: each distinct text of a payload gets one number. v0.5 writes the table once, v1 writes a text where
+//! it first occurs.
 //!
 //! A payload has some 34 texts a span and most are old and short, so a look-up must not touch them: a slot holds the
 //! first 16 bytes, zero-filled, which together with the length makes equality exact up to 16 bytes. Longer texts are
@@ -8,7 +8,14 @@
 //!
 //! Texts come from traffic. Places are seeded, and a text that does not find its place within [`PROBES`] goes on at a
 //! place that depends on all of it, so that long texts with equal ends cost no more than others.
+//!
+//! A slot is larger than many texts. The table therefore ends at [`LAST_SIZE`]; texts beyond it, which only unusual
+//! payloads have, are found through a [`TextIndex`], which costs a fourth. Memory is asked for: where there is none,
+//! texts are numbered 0 and [`StringTable::failed`] says so.
 
+use super::code::{Code, META_KEY, mark};
+use super::text_index::TextIndex;
+use crate::msgpack::text;
 use std::hash::{BuildHasher, Hasher};
 
 /// Text is UTF-8 in these formats. What is not becomes U+FFFD, once a distinct text.
@@ -24,6 +31,17 @@ pub(super) struct StringTable {
     hasher: foldhash::quality::RandomState,
     /// Texts that do not stand in the payload: repaired ones and our own.
     owned: Vec<u8>,
+    /// Texts that came when the slots were full.
+    more: More,
+    failed: bool,
+}
+
+/// Texts beyond the slots.
+#[derive(Debug, Default)]
+struct More {
+    index: TextIndex,
+    /// Where each stands (as in a slot), its length and its number.
+    places: Vec<(u32, u32, u32)>,
 }
 
 /// Half a cache line, so that a look-up touches one line.
@@ -40,7 +58,7 @@ struct Slot {
 
 /// The lowest bit of the generation in a tag, and all of them.
 const GENERATION: u64 = 1 << 40;
-const GENERATIONS: u64 = 0xfff << 40;
+const GENERATIONS: u64 = 0x7ff << 40;
 
 impl Slot {
     /// Whether it was filled since the table was cleared.
@@ -59,88 +77,10 @@ impl Slot {
 const OWNED: u32 = 1 << 31;
 const PROBES: usize = 24;
 const FIRST_SIZE: usize = 1024;
-
-/// The number of a text as msgpack bytes (lowest byte first) with their count in the highest byte, and the text's [`mark_of`]
-/// in four bits below that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Code(pub(super) u64);
-
-impl Code {
-    /// The empty text is number 0 in every format.
-    pub(super) const EMPTY: Code = Code(1 << 56);
-
-    pub(super) fn of(id: u32) -> Self {
-        let (width, bytes) = match id {
-            0..=0x7f => (1, u64::from(id)),
-            0x80..=0xff => (2, 0xcc | u64::from(id) << 8),
-            0x100..=0xffff => (3, 0xcd | u64::from((id as u16).swap_bytes()) << 8),
-            _ => (5, 0xce | u64::from(id.swap_bytes()) << 8),
-        };
-        Self(width << 56 | bytes)
-    }
-
-    #[inline(always)]
-    pub(super) fn width(self) -> usize {
-        (self.0 >> 56) as usize
-    }
-
-    /// The text's [`mark_of`].
-    #[inline(always)]
-    pub(super) fn mark(self) -> usize {
-        (self.0 >> 52) as usize & 15
-    }
-}
-
-/// Texts that encoders look out for. Asked once a distinct text, they cost nothing where they come again: the place of a text
-/// in this list, plus 1, comes with its number.
-pub(super) const MARKED: [&[u8]; 15] = [
-    b"env",
-    b"version",
-    b"component",
-    b"span.kind",
-    b"_dd.p.tid",
-    b"_dd.p.dm",
-    b"_dd.origin",
-    b"_dd.hostname",
-    b"_dd.git.commit.sha",
-    b"_dd.apm_mode",
-    b"_sampling_priority_v1",
-    b"server",
-    b"client",
-    b"producer",
-    b"consumer",
-];
-
-/// The mark of each hash of a text's first eight bytes; 0 is none.
-const MARKS: [u8; 64] = {
-    let mut marks = [0; 64];
-    let mut i = 0;
-    while i < MARKED.len() {
-        let (mut first, mut k) = (0, 0);
-        while k < MARKED[i].len() && k < 8 {
-            first |= (MARKED[i][k] as u64) << (8 * k);
-            k += 1;
-        }
-        assert!(marks[mark_place(first)] == 0, "two of these texts have one place: take another factor");
-        marks[mark_place(first)] = i as u8 + 1;
-        i += 1;
-    }
-    marks
-};
-
-/// Found by trying: no two of the texts have one place.
-const MARK_FACTOR: u64 = 0xcd61_3e30_d8f1_6adf;
-
-const fn mark_place(first: u64) -> usize {
-    (first.wrapping_mul(MARK_FACTOR) >> 58) as usize
-}
-
-/// The place of `text` in [`MARKED`], plus 1; else 0. `first` is its first eight bytes, missing ones as zeros.
-#[inline(always)]
-fn mark(first: u64, text: &[u8]) -> usize {
-    let mark = usize::from(MARKS[mark_place(first)]);
-    if mark != 0 && *text == *MARKED[mark - 1] { mark } else { 0 }
-}
+/// Slots at most, half of which are used: 1 MiB.
+const LAST_SIZE: usize = 1 << 15;
+/// Bytes of own texts that are kept for the next payload.
+const KEPT_OWNED: usize = 1 << 20;
 
 /// A text's number, and where the text stands if it is new.
 pub(super) enum Interned {
@@ -149,6 +89,17 @@ pub(super) enum Interned {
     New(Code),
     /// New; its text is this range of [`StringTable::owned`].
     NewOwned(Code, std::ops::Range<usize>),
+}
+
+impl More {
+    fn clear(&mut self) {
+        self.index.clear();
+        self.places.clear();
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.index.capacity_bytes() + self.places.capacity() * size_of::<(u32, u32, u32)>()
+    }
 }
 
 impl Default for StringTable {
@@ -162,6 +113,8 @@ impl Default for StringTable {
             seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
             hasher: foldhash::quality::RandomState::default(),
             owned: Vec::new(),
+            more: More::default(),
+            failed: false,
         }
     }
 }
@@ -214,10 +167,60 @@ impl StringTable {
         self.used = 0;
         self.next_id = 1;
         self.owned.clear();
+        self.more.clear();
+        self.failed = false;
+    }
+
+    /// Whether a text has no number for want of memory.
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Gives back what only an unusual payload needs, once its texts are written.
+    pub(super) fn release(&mut self) {
+        if self.slots.len() == LAST_SIZE || self.owned.capacity() > KEPT_OWNED {
+            let failed = self.failed;
+            *self = Self { next_id: self.next_id, ..Self::default() };
+            self.failed = failed;
+        }
     }
 
     pub(super) fn capacity_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>() + self.owned.capacity()
+        self.slots.capacity() * size_of::<Slot>() + self.owned.capacity() + self.more.capacity_bytes()
+    }
+
+    /// Says of a text that was looked up that it is the key of a text.
+    #[cold]
+    pub(super) fn set_meta_key(&mut self, src: &[u8], at: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let (lo, hi, hash) = self.words(src, at, len);
+        let mut place = hash as usize & self.mask;
+        let mut probes = 0;
+        while let Some(slot) = self.slots.get(place).filter(|slot| slot.is_of(self.generation)) {
+            if slot.lo == lo
+                && slot.hi == hi
+                && slot.len == len as u32
+                && (len <= 16 || self.same(slot, src, at, len))
+            {
+                if let Some(slot) = self.slots.get_mut(place) {
+                    slot.tag |= META_KEY;
+                }
+                return;
+            }
+            probes += 1;
+            place = self.next_place(place, probes, src.get(at..at + len).unwrap_or(&[]));
+        }
+    }
+
+    /// Where a text is looked for that was not found at `place`, after so many places.
+    fn next_place(&self, place: usize, probes: usize, text: &[u8]) -> usize {
+        if probes == PROBES {
+            self.hasher.hash_one(text) as usize & self.mask
+        } else {
+            (place + 1) & self.mask
+        }
     }
 
     /// How many distinct texts there are, "" included.
@@ -294,11 +297,7 @@ impl StringTable {
                 return Interned::Known(slot.code());
             }
             probes += 1;
-            *place = if probes == PROBES {
-                self.hasher.hash_one(src.get(at..at + len)) as usize & self.mask
-            } else {
-                (*place + 1) & self.mask
-            };
+            *place = self.next_place(*place, probes, src.get(at..at + len).unwrap_or(&[]));
         }
         self.insert(src, at, len, lo, hi, *place)
     }
@@ -308,6 +307,9 @@ impl StringTable {
         if !is_utf8(text) {
             return self.repaired(src, at, len);
         }
+        if self.is_full() {
+            return self.intern_more(src, at as u32, len);
+        }
         let code = Code(Code::of(self.next_id).0 | (mark(lo, text) as u64) << 52);
         self.next_id += 1;
         self.put(self.slot(lo, hi, code, at as u32, len as u32), place);
@@ -315,6 +317,50 @@ impl StringTable {
             self.grow(src);
         }
         Interned::New(code)
+    }
+
+    /// Whether the slots take no more texts: there are as many as there may be, or no memory for more.
+    fn is_full(&self) -> bool {
+        self.used * 2 > self.mask
+    }
+
+    /// The number of a text for which there is no slot; `at` as in one.
+    #[cold]
+    fn intern_more(&mut self, src: &[u8], at: u32, len: usize) -> Interned {
+        let Self { owned, more: More { index, places }, .. } = self;
+        let text_at = |at: u32, len: usize| {
+            let from = if at & OWNED == 0 { src } else { owned.as_slice() };
+            let at = (at & !OWNED) as usize;
+            from.get(at..at + len).unwrap_or(&[])
+        };
+        let text = text_at(at, len);
+        // Nobody asks of these whether they are keys of texts: they may be.
+        let first = load_at_end(text, 0, text.len().min(8)).0;
+        let code = |id: u32| Code(Code::of(id).0 | (mark(first, text) as u64) << 52 | META_KEY);
+        let next = places.len() as u32;
+        let found = index.find_or_add(text, next, |n| {
+            places.get(n as usize).map_or(&[], |(at, len, _)| text_at(*at, *len as usize))
+        });
+        if let Ok(n) = found {
+            return Interned::Known(places.get(n as usize).map_or(Code::EMPTY, |(_, _, id)| code(*id)));
+        }
+        let full = places.len() == places.capacity();
+        if self.failed
+            || index.failed()
+            || full && places.try_reserve_exact((places.len() / 4).max(1024)).is_err()
+        {
+            self.failed = true;
+            return Interned::Known(Code::EMPTY);
+        }
+        let code = code(self.next_id);
+        places.push((at, len as u32, self.next_id));
+        self.next_id += 1;
+        if at & OWNED == 0 {
+            Interned::New(code)
+        } else {
+            let at = (at & !OWNED) as usize;
+            Interned::NewOwned(code, at..at + len)
+        }
     }
 
     fn slot(&self, lo: u64, hi: u64, code: Code, at: u32, len: u32) -> Slot {
@@ -331,17 +377,33 @@ impl StringTable {
     /// A text that is not UTF-8 has the number of its repaired form.
     #[cold]
     fn repaired(&mut self, src: &[u8], at: usize, len: usize) -> Interned {
-        let text = String::from_utf8_lossy(src.get(at..at + len).unwrap_or(&[])).into_owned();
-        let interned = self.intern_owned(text.as_bytes(), src);
+        let bytes = src.get(at..at + len).unwrap_or(&[]);
+        let start = self.owned.len();
+        let longest = bytes.utf8_chunks().map(|c| c.valid().len() + 3 * c.invalid().len()).sum();
+        if !self.reserve_owned(longest) {
+            return Interned::Known(Code::EMPTY);
+        }
+        text::repair(bytes, |piece| self.owned.extend_from_slice(piece));
+        // Several texts may have this form: each of them may be the key of a text.
+        let interned = self.intern_tail(src, start, META_KEY);
         let (Interned::Known(code) | Interned::New(code) | Interned::NewOwned(code, _)) = &interned;
-        let (lo, hi, hash) = self.words(src, at, len);
-        let slot = self.slot(lo, hi, *code, at as u32, len as u32);
-        let place = self.free_place(hash, src.get(at..at + len).unwrap_or(&[]));
-        self.put(slot, place);
-        if self.used * 2 > self.mask {
-            self.grow(src);
+        if !self.is_full() {
+            let (lo, hi, hash) = self.words(src, at, len);
+            let slot = self.slot(lo, hi, Code(code.0 | META_KEY), at as u32, len as u32);
+            let place = self.free_place(hash, bytes);
+            self.put(slot, place);
+            if self.used * 2 > self.mask {
+                self.grow(src);
+            }
         }
         interned
+    }
+
+    fn reserve_owned(&mut self, more: usize) -> bool {
+        if self.owned.try_reserve(more).is_err() {
+            self.failed = true;
+        }
+        !self.failed
     }
 
     /// The number of a text that does not stand in the payload; `src` is the payload.
@@ -350,41 +412,60 @@ impl StringTable {
         if text.is_empty() {
             return Interned::Known(Code::EMPTY);
         }
-        // A scratch copy of `text` with room behind it, so that words are read the same way everywhere.
         let start = self.owned.len();
+        if !self.reserve_owned(text.len()) {
+            return Interned::Known(Code::EMPTY);
+        }
         self.owned.extend_from_slice(text);
-        let (lo, hi, hash) = self.words(text, 0, text.len());
+        self.intern_tail(src, start, 0)
+    }
+
+    /// The next number, for a text that is written but looked up by nobody: it is long and will not come again.
+    #[cold]
+    pub(super) fn number_of_its_own(&mut self) -> Code {
+        let code = Code::of(self.next_id);
+        self.next_id += 1;
+        code
+    }
+
+    /// The number of the own text that begins at `start`; if it is known, the text is taken away again. `flags` are
+    /// added to its code.
+    fn intern_tail(&mut self, src: &[u8], start: usize, flags: u64) -> Interned {
+        let text = self.owned.get(start..).unwrap_or(&[]);
+        let len = text.len();
+        let (lo, hi, hash) = self.words(text, 0, len);
         let mut place = hash as usize & self.mask;
         let mut probes = 0;
-        loop {
-            let Some(slot) = self.slots.get(place) else { return Interned::Known(Code::EMPTY) };
-            if !slot.is_of(self.generation) {
-                break;
-            }
-            if slot.lo == lo && slot.hi == hi && slot.len == text.len() as u32 {
+        while let Some(slot) = self.slots.get(place).filter(|slot| slot.is_of(self.generation)) {
+            if slot.lo == lo && slot.hi == hi && slot.len == len as u32 {
                 let there = (slot.at & !OWNED) as usize;
                 let from = if slot.at & OWNED == 0 { src } else { &self.owned };
-                if text.len() <= 16 || from.get(there..there + text.len()) == Some(text) {
+                if len <= 16 || from.get(there..there + len) == Some(text) {
                     let code = slot.code();
+                    if let Some(slot) = self.slots.get_mut(place) {
+                        slot.tag |= flags;
+                    }
                     self.owned.truncate(start);
                     return Interned::Known(code);
                 }
             }
             probes += 1;
-            place = if probes == PROBES {
-                self.hasher.hash_one(Some(text)) as usize & self.mask
-            } else {
-                (place + 1) & self.mask
-            };
+            place = self.next_place(place, probes, text);
         }
-        let code = Code::of(self.next_id);
+        if self.is_full() {
+            let interned = self.intern_more(src, start as u32 | OWNED, len);
+            if let Interned::Known(_) = interned {
+                self.owned.truncate(start);
+            }
+            return interned;
+        }
+        let code = Code(Code::of(self.next_id).0 | flags);
         self.next_id += 1;
-        let len = text.len() as u32;
-        self.put(self.slot(lo, hi, code, start as u32 | OWNED, len), place);
+        self.put(self.slot(lo, hi, code, start as u32 | OWNED, len as u32), place);
         if self.used * 2 > self.mask {
             self.grow(src);
         }
-        Interned::NewOwned(code, start..start + text.len())
+        Interned::NewOwned(code, start..start + len)
     }
 
     fn free_place(&self, hash: u64, text: &[u8]) -> usize {
@@ -392,11 +473,7 @@ impl StringTable {
         let mut probes = 0;
         while self.slots.get(place).is_some_and(|s| s.is_of(self.generation)) {
             probes += 1;
-            place = if probes == PROBES {
-                self.hasher.hash_one(Some(text)) as usize & self.mask
-            } else {
-                (place + 1) & self.mask
-            };
+            place = self.next_place(place, probes, text);
         }
         place
     }
@@ -404,7 +481,16 @@ impl StringTable {
     #[cold]
     fn grow(&mut self, src: &[u8]) {
         let size = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        if size > LAST_SIZE {
+            return;
+        }
+        let mut slots: Vec<Slot> = Vec::new();
+        if slots.try_reserve_exact(size).is_err() {
+            self.failed = true;
+            return;
+        }
+        slots.resize(size, Slot::default());
+        let old = std::mem::replace(&mut self.slots, slots);
         self.mask = size - 1;
         self.used = 0;
         for slot in old {
@@ -432,95 +518,5 @@ fn is_utf8(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number(t: &mut StringTable, src: &[u8], at: usize, len: usize) -> (u64, bool) {
-        match t.intern(src, at, len) {
-            Interned::Known(c) => (c.0, false),
-            Interned::New(c) | Interned::NewOwned(c, _) => (c.0, true),
-        }
-    }
-
-    #[test]
-    fn equal_texts_have_one_number_whatever_their_length_and_place() {
-        let mut t = StringTable::default();
-        let mut src = Vec::new();
-        for len in 0..200usize {
-            src.extend((0..len).map(|i| b'a' + (i % 7) as u8));
-        }
-        let twice = [src.clone(), src.clone()].concat();
-        let mut at = 0;
-        for len in 0..200 {
-            let first = number(&mut t, &twice, at, len);
-            let again = number(&mut t, &twice, at + src.len(), len);
-            assert_eq!((first.0, first.1, again.1), (again.0, len > 0, false), "{len}");
-            at += len;
-        }
-        assert_eq!(t.len(), 200);
-    }
-
-    #[test]
-    fn ten_thousand_texts_survive_growth_and_a_cleared_table_knows_none() {
-        let mut src = Vec::new();
-        let places: Vec<_> = (0..10_000)
-            .map(|i| {
-                let text = format!("some prefix that is long {i:05} and a long end too");
-                let at = src.len();
-                src.extend_from_slice(text.as_bytes());
-                (at, text.len())
-            })
-            .collect();
-        let mut t = StringTable::default();
-        for round in 0..3 {
-            let codes: Vec<_> = places.iter().map(|&(at, len)| number(&mut t, &src, at, len)).collect();
-            assert!(codes.iter().all(|c| c.1), "round {round}");
-            for (&(at, len), code) in places.iter().zip(&codes) {
-                assert_eq!(number(&mut t, &src, at, len), (code.0, false));
-            }
-            t.clear();
-        }
-    }
-
-    #[test]
-    fn texts_that_are_not_utf8_share_the_number_of_their_repaired_form() {
-        let mut t = StringTable::default();
-        let src = b"a\xffb a\xfeb a\xef\xbf\xbdb";
-        let first = number(&mut t, src, 0, 3);
-        assert!(first.1);
-        assert_eq!(number(&mut t, src, 4, 3), (first.0, false));
-        assert_eq!(number(&mut t, src, 8, 5), (first.0, false));
-        assert_eq!(number(&mut t, src, 0, 3), (first.0, false));
-    }
-
-    #[test]
-    fn marked_texts_have_their_marks_and_no_others_do() {
-        let mut t = StringTable::default();
-        let others: [&[u8]; 5] = [b"environment", b"_dd.p.ti", b"_dd.p.tidy", b"_sampling_priority_v2", b"x"];
-        for round in 0..5000 {
-            for (i, text) in MARKED.iter().chain(&others).enumerate() {
-                let src = [text, &b"################"[..]].concat();
-                let want = if i < MARKED.len() { i + 1 } else { 0 };
-                // Twice: new and known. The table knows texts by place, so each source is a payload of its own.
-                let Interned::New(new) = t.intern(&src, 0, text.len()) else { panic!("{round}: {text:?}") };
-                let Interned::Known(known) = t.intern(&src, 0, text.len()) else { panic!("{text:?}") };
-                assert_eq!((new, new.mark()), (known, want), "{text:?}");
-                t.clear();
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_take_their_smallest_form() {
-        for (id, bytes) in [
-            (0u32, &[0][..]),
-            (127, &[127]),
-            (128, &[0xcc, 128]),
-            (256, &[0xcd, 1, 0]),
-            (70_000, &[0xce, 0, 1, 0x11, 0x70]),
-        ] {
-            let c = Code::of(id);
-            assert_eq!(&c.0.to_le_bytes()[..c.width()], bytes);
-        }
-    }
-}
+#[path = "strings_tests.rs"]
+mod tests;

@@ -14,6 +14,9 @@ use crate::trace::{ChunkState, Edit, Payload, Span, With, flag};
 /// whose destination lies a few bytes above the source's place in its page is many times slower on some processors.
 const HEAD_ROOM: usize = 64;
 
+/// Room kept behind every piece: for the head of a map, a key and a mark.
+const SPARE: usize = 64;
+
 /// The metric `_top_level` = 1 as an entry of `metrics`.
 const TOP_LEVEL: &[u8; 12] = b"\xaa_top_level\x01";
 
@@ -23,6 +26,8 @@ pub struct Encoder {
     out: Vec<u8>,
     chunks: u32,
     spans: u64,
+    /// There was no memory for a piece, which is missing.
+    failed: bool,
 }
 
 impl Encoder {
@@ -32,11 +37,12 @@ impl Encoder {
         self.out.resize(HEAD_ROOM, 0);
         self.chunks = 0;
         self.spans = 0;
+        self.failed = false;
     }
 
     /// Adds the chunks of `payload` that are kept.
     pub fn add(&mut self, payload: &mut Payload<'_>) {
-        settle_marks(payload);
+        self.failed |= !settle_marks(payload);
         payload.arena.sort_edits();
         self.make_room(payload);
         let mut splice = Splice {
@@ -44,6 +50,7 @@ impl Encoder {
             side: &payload.arena.side,
             edits: &payload.arena.edits,
             out: &mut self.out,
+            failed: &mut self.failed,
             from: 0,
             to: 0,
         };
@@ -57,7 +64,9 @@ impl Encoder {
             if chunk.dropped > 0 {
                 // What is pending of the chunk before stands before this chunk's new head.
                 splice.flush();
-                writer::array_head(splice.out, chunk.len - chunk.dropped);
+                if splice.room(0) {
+                    writer::array_head(splice.out, chunk.len - chunk.dropped);
+                }
                 let first = payload.chunk_spans(chunk).first().map_or(chunk.end, |s| s.at);
                 splice.from = first as usize;
             }
@@ -71,12 +80,12 @@ impl Encoder {
         splice.flush();
     }
 
-    /// Little is added to most payloads, so room for all of one is made at once, if as much of it is kept as of the first batch;
-    /// where more is needed, by half. Doubling would end at up to twice of it.
+    /// Little is added to most payloads, so room for all of one is made at once, if as much of it is kept as of the
+    /// first batch; where more is needed, by half. Doubling would end at up to twice of it.
     fn make_room(&mut self, payload: &Payload<'_>) {
         let kept = payload.chunks().iter().filter(|c| c.state == ChunkState::Kept);
         let kept = kept.map(|c| (c.end - c.at) as usize).sum::<usize>();
-        let batch = kept + payload.spans().len() * 32;
+        let batch = kept + payload.spans().len() * 32 + SPARE;
         if self.out.capacity() - self.out.len() >= batch {
             return;
         }
@@ -87,18 +96,30 @@ impl Encoder {
         let rest = payload.bytes.len().saturating_sub(from);
         let expected = (rest as u64 * kept as u64 / (to - from).max(1) as u64) as usize;
         let more = if self.out.len() == HEAD_ROOM { expected + expected / 16 } else { self.out.len() / 2 };
-        self.out.reserve_exact(batch.max(more));
+        if self.out.try_reserve_exact(batch.max(more)).is_err() && self.out.try_reserve_exact(batch).is_err()
+        {
+            self.failed = true;
+        }
     }
 
     /// Ends the body and gives it.
     pub fn finish(&mut self) -> &[u8] {
         // Written behind the body first, then moved to its place before it: the head's width is the writer's affair.
         let end = self.out.len();
+        if self.out.try_reserve(HEAD_ROOM).is_err() {
+            self.failed = true;
+            return &[];
+        }
         writer::array_head(&mut self.out, self.chunks);
         let start = HEAD_ROOM - (self.out.len() - end);
         self.out.copy_within(end.., start);
         self.out.truncate(end);
         self.out.get(start..).unwrap_or(&[])
+    }
+
+    /// Says that a piece is missing for want of memory.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
     }
 
     /// Chunks and spans added since [`Encoder::begin`].
@@ -130,6 +151,9 @@ impl super::Encoder for Encoder {
     }
 
     fn finish(&mut self, _source: &[u8], _metadata: &Metadata) -> Result<&[u8], Error> {
+        if self.failed {
+            return Err(Error::out_of_memory("the payload as v0.4"));
+        }
         Ok(self.finish())
     }
 
@@ -140,11 +164,12 @@ impl super::Encoder for Encoder {
 
 const CHANGED: u32 = flag::DROPPED | flag::ADD_TOP_LEVEL | flag::EDITED;
 
-/// A span that has edits and gets a mark: the mark becomes an edit too, so that one way handles both.
-fn settle_marks(payload: &mut Payload<'_>) {
+/// A span that has edits and gets a mark: the mark becomes an edit too, so that one way handles both. Whether there was
+/// memory for that.
+fn settle_marks(payload: &mut Payload<'_>) -> bool {
     let arena = &mut *payload.arena;
     if arena.edits.is_empty() {
-        return;
+        return true;
     }
     arena.sort_edits();
     let sorted = arena.edits.len();
@@ -163,9 +188,12 @@ fn settle_marks(payload: &mut Payload<'_>) {
             Err(_) => (0, first),
         };
         let side_at = arena.side.len() as u32;
+        if arena.side.try_reserve(text.len()).is_err() || arena.edits.try_reserve(2).is_err() {
+            return false;
+        }
         arena.side.extend_from_slice(text);
-        // Before a head's edit at its place stands only what is put in there, at the end of the span before. Each span adds
-        // its own, so the others need not be looked at.
+        // Before a head's edit at its place stands only what is put in there, at the end of the span before. Each span
+        // adds its own, so the others need not be looked at.
         let place = arena.edits.get(..sorted).unwrap_or(&[]).partition_point(|e| e.at < map_at);
         let known = arena.edits.get_mut(..sorted).and_then(|known| known.get_mut(place..)).unwrap_or(&mut []);
         let head = known.iter_mut().take_while(|e| e.at == map_at).find(|e| e.end != map_at);
@@ -180,6 +208,7 @@ fn settle_marks(payload: &mut Payload<'_>) {
             with: With::Side { at: side_at, len: text.len() as u32 },
         });
     }
+    true
 }
 
 /// Copies ranges of the input, with what is to stand between them.
@@ -189,6 +218,7 @@ struct Splice<'s> {
     /// Edits that are still ahead.
     edits: &'s [Edit],
     out: &'s mut Vec<u8>,
+    failed: &'s mut bool,
     /// The range that is read but not written yet.
     from: usize,
     to: usize,
@@ -208,8 +238,37 @@ impl Splice<'_> {
     /// Writes the pending range and `at` becomes the start of the next.
     #[inline(always)]
     fn cut(&mut self, at: usize, next: usize) {
-        self.out.extend_from_slice(self.bytes.get(self.from..at).unwrap_or(&[]));
+        self.put(self.bytes.get(self.from..at).unwrap_or(&[]));
         self.from = next;
+    }
+
+    /// Writes bytes; behind them is room for a head and a mark.
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) {
+        if self.room(bytes.len()) {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether so many bytes, and a head and a mark behind them, find room.
+    #[inline(always)]
+    fn room(&mut self, bytes: usize) -> bool {
+        self.out.capacity() - self.out.len() >= bytes + SPARE || self.grow(bytes)
+    }
+
+    /// Writes the head of a map and a few bytes behind it.
+    #[inline(always)]
+    fn head(&mut self, n: u32, behind: &[u8]) {
+        if self.room(0) {
+            writer::map_head(self.out, n);
+            self.out.extend_from_slice(behind);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) -> bool {
+        *self.failed |= self.out.try_reserve(bytes + SPARE).is_err();
+        !*self.failed
     }
 
     fn flush(&mut self) {
@@ -224,8 +283,7 @@ impl Splice<'_> {
             self.edited(span);
         } else if span.metrics.at != 0 {
             self.cut(span.metrics.at as usize, span.metrics.first as usize);
-            writer::map_head(self.out, span.metrics.len + 1);
-            self.out.extend_from_slice(TOP_LEVEL);
+            self.head(span.metrics.len + 1, TOP_LEVEL);
         } else {
             self.no_metrics(span);
         }
@@ -235,9 +293,7 @@ impl Splice<'_> {
     fn no_metrics(&mut self, span: &Span) {
         let Ok((n, first)) = crate::msgpack::reader::map_head(self.bytes, span.at as usize) else { return };
         self.cut(span.at as usize, first);
-        writer::map_head(self.out, n + 1);
-        self.out.extend_from_slice(b"\xa7metrics\x81");
-        self.out.extend_from_slice(TOP_LEVEL);
+        self.head(n + 1, b"\xa7metrics\x81\xaa_top_level\x01");
     }
 
     fn edited(&mut self, span: &Span) {
@@ -254,10 +310,9 @@ impl Splice<'_> {
             }
             self.cut(edit.at as usize, edit.end as usize);
             match edit.with {
-                With::MapHead(n) => writer::map_head(self.out, n),
+                With::MapHead(n) => self.head(n, b""),
                 With::Side { at, len } => {
-                    self.out
-                        .extend_from_slice(self.side.get(at as usize..(at + len) as usize).unwrap_or(&[]));
+                    self.put(self.side.get(at as usize..(at + len) as usize).unwrap_or(&[]));
                 }
             }
         }

@@ -2,12 +2,15 @@
 //!
 //! Order of a span: service, name, resource, trace id, span id, parent id, start, duration, error, meta, metrics, type.
 //! Texts are numbered in the order service, name, resource, meta, links and events, metric keys, type; number 0 is "".
-//! Links and events have no place of their own and go into `meta` as `_dd.span_links` and `events`, unless the tracer has
-//! put them there itself; `meta_struct` cannot be carried and is counted. The upper half of a 128-bit trace id stays in
+//! Links and events have no place of their own and go into `meta` as `_dd.span_links` and `events`, unless the tracer
+//! has put them there itself; `meta_struct` cannot be carried and is counted. The upper half of a 128-bit trace id
+//! stays in
 //! `_dd.p.tid`.
 
+use super::both::MetaKeys;
+use super::code::Code;
 use super::out::Out;
-use super::strings::{Code, Interned, StringTable};
+use super::strings::{Interned, StringTable};
 use super::{Lost, json};
 use crate::error::Error;
 use crate::msgpack::reader;
@@ -19,10 +22,11 @@ use crate::trace::{ChunkState, Payload, Span, Text, flag};
 #[derive(Debug, Default)]
 pub struct Encoder {
     table: StringTable,
+    /// The strings, with room for the head before them; at the end the body behind them.
     strings: Out,
+    /// Where the strings end.
+    end: usize,
     body: Out,
-    out: Out,
-    json: String,
     top_level: Option<Code>,
     chunks: u32,
     spans: u64,
@@ -34,8 +38,10 @@ impl Encoder {
     pub fn begin(&mut self) {
         self.table.clear();
         self.strings.clear();
+        self.strings.bytes(&[0; HEAD_ROOM]);
         self.strings.room(1);
         self.strings.byte(0xa0);
+        self.end = 0;
         self.body.clear();
         self.top_level = None;
         self.chunks = 0;
@@ -63,14 +69,26 @@ impl Encoder {
 
     /// Ends the body and gives it.
     pub fn finish(&mut self) -> &[u8] {
-        self.out.clear();
-        self.out.room(16 + self.strings.len() + self.body.len());
-        self.out.byte(0x92);
-        self.out.array_head(self.table.len());
-        self.out.bytes(self.strings.written());
-        self.out.array_head(self.chunks);
-        self.out.bytes(self.body.written());
-        self.out.written()
+        let start = self.assemble();
+        self.strings.written().get(start..).unwrap_or(&[])
+    }
+
+    /// Puts the body behind the strings; gives where all of it starts.
+    fn assemble(&mut self) -> usize {
+        if self.end == 0 {
+            self.end = self.strings.len();
+        }
+        self.table.release();
+        self.strings.truncate(self.end);
+        self.strings.reserve_exact(2048 + self.body.len());
+        self.strings.room(16);
+        self.strings.array_head(self.chunks);
+        self.strings.bytes(self.body.written());
+        let texts = self.table.len();
+        self.strings.put_before(HEAD_ROOM, |out| {
+            out.byte(0x92);
+            out.array_head(texts);
+        })
     }
 
     /// Chunks and spans added since [`Encoder::begin`].
@@ -85,15 +103,13 @@ impl Encoder {
 
     /// Bytes of memory that the encoder holds.
     pub fn capacity_bytes(&self) -> usize {
-        self.table.capacity_bytes()
-            + self.strings.capacity_bytes()
-            + self.body.capacity_bytes()
-            + self.out.capacity_bytes()
+        self.table.capacity_bytes() + self.strings.capacity_bytes() + self.body.capacity_bytes()
     }
 
     fn span(&mut self, payload: &Payload<'_>, span: &Span) {
         let buf = payload.bytes;
-        self.body.room(160 + span.meta.len as usize * 10 + span.metrics.len as usize * 14);
+        let tags = span.meta.len as usize * 10 + span.metrics.len as usize * 14;
+        self.body.room(160 + tags.min((span.end - span.at) as usize * 2 + 1024));
         self.body.byte(0x9c);
         for text in [span.service, span.name, span.resource] {
             let code = self.view(buf, text);
@@ -142,8 +158,13 @@ impl Encoder {
         self.body.map_head(span.meta.len + more);
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
-            p = self.string(buf, p);
-            p = self.string(buf, p);
+            let (at, len) = super::string_at(buf, p);
+            let key = self.text(buf, at, len);
+            if !key.is_meta_key() {
+                self.table.set_meta_key(buf, at, len);
+            }
+            self.body.code(key);
+            p = self.string(buf, at + len);
         }
     }
 
@@ -165,27 +186,70 @@ impl Encoder {
         let events = span.events.at != 0 && !has(b"events") && holds_entries(buf, span.events.at as usize);
         self.meta(buf, span, u32::from(links) + u32::from(events));
         for (there, key, at, write) in [
-            (links, &b"_dd.span_links"[..], span.links.at, json::links as fn(&[u8], usize, &mut String) -> _),
+            (links, &b"_dd.span_links"[..], span.links.at, json::links as fn(&[u8], usize, &mut Out) -> _),
             (events, b"events", span.events.at, json::events),
         ] {
             if there {
-                let mut text = std::mem::take(&mut self.json);
-                text.clear();
+                let code = own_text(&mut self.table, &mut self.strings, buf, key);
+                self.body.code(code);
                 // The scan has checked what this reads; an error leaves the text as far as it came.
-                let _ = write(buf, at as usize, &mut text);
-                for part in [key, text.as_bytes()] {
-                    let code = own_text(&mut self.table, &mut self.strings, buf, part);
-                    self.body.code(code);
-                }
-                self.json = text;
+                let code = self.long_text(buf, |out| {
+                    let _ = write(buf, at as usize, out);
+                });
+                self.body.code(code);
             }
         }
     }
 
+    /// The number of a text that is written where the strings end: it may be large, and is copied nowhere.
+    fn long_text(&mut self, buf: &[u8], write: impl FnOnce(&mut Out)) -> Code {
+        const HEAD: usize = 5;
+        let start = self.strings.len();
+        self.strings.bytes(&[0; HEAD]);
+        write(&mut self.strings);
+        let len = self.strings.len() - start - HEAD;
+        if len <= ONCE {
+            let mut text = [0; ONCE];
+            let written = self.strings.written().get(start + HEAD..).unwrap_or(&[]);
+            let Some(text) = text.get_mut(..written.len()) else { return Code::EMPTY };
+            text.copy_from_slice(written);
+            self.strings.truncate(start);
+            return own_text(&mut self.table, &mut self.strings, buf, text);
+        }
+        let body = start + HEAD;
+        self.strings.room(16);
+        self.strings.str_head(len);
+        let head = self.strings.len() - body - len;
+        // The head was written behind the text; text and head change places.
+        let mut bytes = [0; HEAD];
+        if let (Some(to), Some(from)) = (bytes.get_mut(..head), self.strings.written().get(body + len..)) {
+            to.copy_from_slice(from);
+        }
+        self.strings.patch(start, &bytes);
+        self.strings.shift(body, len, start + head);
+        self.strings.truncate(start + head + len);
+        self.table.number_of_its_own()
+    }
+
     #[inline(always)]
     fn metrics(&mut self, buf: &[u8], span: &Span) {
+        let start = self.body.len();
+        if !self.metrics_but(buf, span, None) {
+            // Some keys may be those of texts too, which come behind and count.
+            let texts = MetaKeys::of(buf, span);
+            self.body.truncate(start);
+            self.metrics_but(buf, span, Some(&texts));
+        }
+    }
+
+    /// Writes the metrics without those that are in `texts`. Without `texts` it stops where a key may be the key of a
+    /// text, and says so.
+    #[inline(always)]
+    fn metrics_but(&mut self, buf: &[u8], span: &Span, texts: Option<&MetaKeys<'_>>) -> bool {
+        let behind = span.meta.at > span.metrics.at && texts.is_none();
+        let lost = texts.map_or(0, |texts| lost_metrics(buf, span, texts));
         let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
-        self.body.map_head(span.metrics.len + u32::from(mark));
+        self.body.map_head(span.metrics.len - lost + u32::from(mark));
         if mark {
             let code = match self.top_level {
                 Some(code) => code,
@@ -198,7 +262,17 @@ impl Encoder {
         }
         let mut p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
-            p = self.string(buf, p);
+            let (at, len) = super::string_at(buf, p);
+            p = at + len;
+            if lost > 0 && texts.is_some_and(|texts| texts.value_of(buf, (at, len)).is_some()) {
+                p = reader::skip(buf, p).unwrap_or(buf.len());
+                continue;
+            }
+            let key = self.text(buf, at, len);
+            if behind && key.is_meta_key() {
+                return false;
+            }
+            self.body.code(key);
             // A number as it is; nil, which the table form does not know, is 0.
             let end = match buf.get(p) {
                 Some(0xcb) => p + 9,
@@ -213,6 +287,7 @@ impl Encoder {
             self.body.copy(buf, p, end - p);
             p = end;
         }
+        true
     }
 }
 
@@ -234,12 +309,29 @@ impl super::Encoder for Encoder {
     }
 
     fn finish(&mut self, _source: &[u8], _metadata: &Metadata) -> Result<&[u8], Error> {
-        Ok(self.finish())
+        let start = self.assemble();
+        if self.table.failed() || self.strings.failed() || self.body.failed() {
+            return Err(Error::out_of_memory("the payload as v0.5"));
+        }
+        Ok(self.strings.written().get(start..).unwrap_or(&[]))
     }
 
     fn capacity_bytes(&self) -> usize {
         self.capacity_bytes()
     }
+}
+
+/// How many metrics of a span have the key of a text.
+#[cold]
+fn lost_metrics(buf: &[u8], span: &Span, texts: &MetaKeys<'_>) -> u32 {
+    let mut lost = 0;
+    let mut p = span.metrics.first as usize;
+    for _ in 0..span.metrics.len {
+        let (at, len) = super::string_at(buf, p);
+        lost += u32::from(texts.value_of(buf, (at, len)).is_some());
+        p = reader::skip(buf, at + len).unwrap_or(buf.len());
+    }
+    lost
 }
 
 /// The number of a text that does not stand in the payload.
@@ -253,6 +345,12 @@ fn own_text(table: &mut StringTable, strings: &mut Out, buf: &[u8], text: &[u8])
         }
     }
 }
+
+/// Room before the strings for the head of the body.
+const HEAD_ROOM: usize = 64;
+
+/// Texts of links and events up to this length are looked for among the texts of the payload.
+const ONCE: usize = 1024;
 
 fn add(strings: &mut Out, src: &[u8], at: usize, len: usize) {
     strings.room(len + 8);

@@ -2,6 +2,7 @@
 //! change, not for a payload.
 
 use super::Compiled;
+use super::completion::Completion;
 use super::stats_resources::{self, Terms};
 use crate::error::{Error, ErrorKind};
 use crate::format::{self, Encoding};
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) format: Encoding,
     pub(crate) on_malformed: OnMalformed,
     pub(crate) filters: Filters,
+    /// What spans get that do not say it.
+    pub(super) completion: Completion,
     /// Normalization and obfuscation.
     pub(crate) rewriter: Option<Rewriter>,
     /// Whether top-level spans are looked for, and then whether they get the mark.
@@ -65,8 +68,8 @@ impl Stats<'_> {
 }
 
 impl Plan {
-    /// The stages that `config` asks for when the payload goes out as `format`. Filters are compiled elsewhere: a plan is
-    /// also put together while somebody waits for it.
+    /// The stages that `config` asks for when the payload goes out as `format`. Filters are compiled elsewhere: a plan
+    /// is also put together while somebody waits for it.
     pub(crate) fn new(
         config: &Config,
         compiled: &Compiled,
@@ -89,7 +92,8 @@ impl Plan {
         }
         let drop_p0 = config.drop_p0.unwrap_or(stats.is_some());
         let plan = Self::with(input, format, mark, drop_p0, interest);
-        Self { on_malformed: config.on_malformed, filters, rewriter, stats, ..plan }
+        let completion = Completion::new(&config.metadata);
+        Self { on_malformed: config.on_malformed, filters, completion, rewriter, stats, ..plan }
     }
 
     /// The stages of a conversion without an exporter.
@@ -119,6 +123,7 @@ impl Plan {
             format,
             on_malformed: OnMalformed::default(),
             filters: Filters::default(),
+            completion: Completion::default(),
             top_level: mark.then_some(TopLevel { mark: true }),
             rewriter: None,
             drop_p0,
@@ -143,6 +148,7 @@ impl Plan {
         Self {
             input: format::SCANNED,
             filters: Filters::default(),
+            completion: Completion::default(),
             rewriter: None,
             drop_p0: false,
             stats: None,
@@ -157,10 +163,20 @@ impl Plan {
 
     /// Whether the parts of a split payload have to be encoded before they are bodies.
     pub(crate) fn encodes_parts(&self) -> bool {
-        !self.format.is_same_as(format::SCANNED)
+        !self.format.is_same_as(format::SCANNED) || self.format.has_no_events()
     }
 
-    /// Whether nothing is to be done to a well-formed payload that comes in this format.
+    /// Whether spans that say no service get one.
+    pub(crate) fn gives_service(&self) -> bool {
+        self.completion.gives_service()
+    }
+
+    /// Whether nothing is to be done to any well-formed payload that comes in this format, whatever its spans hold.
+    pub(crate) fn passes_whatever(&self, input: InputFormat) -> bool {
+        self.passes(input) && !self.gives_service() && !self.format.has_no_events()
+    }
+
+    /// Whether nothing is to be done to a well-formed payload that comes in this format, if its spans lack nothing.
     pub(crate) fn passes(&self, input: InputFormat) -> bool {
         self.format.is_same_as(input)
             && self.filters.is_empty()

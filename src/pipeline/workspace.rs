@@ -1,8 +1,8 @@
 //! One payload through the stages of its plan. Their order reads top-down in [`Workspace::stages`].
 //!
 //! A payload is worked through in batches of some hundred spans, so that the arena stays in the processor's cache:
-//! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and counts;
-//! the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
+//! scan, stages, output, next batch. With default settings nothing can change, so the first pass only checks and
+//! counts; the input itself is the body then. Memory belongs to the [`Workspace`] and is used again.
 
 use super::Plan;
 use crate::account::{Counts, Outcome};
@@ -107,6 +107,7 @@ impl Workspace {
     /// The stages, in their order, on one batch.
     fn stages(plan: &Plan, payload: &mut Payload<'_>, rewriting: &mut Memory, pending: &mut Pending) {
         plan.filters.apply(payload);
+        plan.completion.apply(payload, rewriting);
         if let Some(rewriter) = &plan.rewriter {
             rewriter.apply(payload, rewriting);
         }
@@ -130,6 +131,8 @@ impl Workspace {
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             tally.add(&self.arena);
+            let batch = Payload::new(bytes, &mut self.arena);
+            tally.edited |= !plan.format.leaves(&batch) || plan.completion.lacks(&batch);
             if tally.edited {
                 return Ok(tally);
             }
@@ -149,7 +152,10 @@ impl Workspace {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
             Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
-            if payload.has_edits() && !plan.format.takes_edits() {
+            if payload.has_failed() {
+                return Err(no_memory(bytes));
+            }
+            if !plan.format.takes(&payload) {
                 return self.encode_in_two_steps(plan, bytes, metadata);
             }
             encoder.add(&mut payload);
@@ -179,6 +185,9 @@ impl Workspace {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
             let mut payload = Payload::new(bytes, &mut self.arena);
             Self::stages(plan, &mut payload, &mut self.rewriting, &mut self.pending);
+            if payload.has_failed() {
+                return Err(no_memory(bytes));
+            }
             self.changed.add(&mut payload);
             tally.add(&self.arena);
         }
@@ -211,6 +220,11 @@ impl Workspace {
             *self = Self::default();
         }
     }
+}
+
+#[cold]
+fn no_memory(bytes: &[u8]) -> Error {
+    Error::out_of_memory(&format!("the changes to a payload of {} bytes", bytes.len()))
 }
 
 impl Tally {

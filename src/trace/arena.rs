@@ -1,11 +1,12 @@
 //! The arena: what one pass over a payload leaves behind, in memory that is used again for the next payload.
 //!
-//! Nothing is owned: a span is numbers and byte ranges. Text that a stage has replaced stands in the arena's side buffer;
-//! a range says itself where it points ([`Text`]). Output is the input's ranges with [`Edit`]s spliced in.
+//! Nothing is owned: a span is numbers and byte ranges. Text that a stage has replaced stands in the arena's side
+//! buffer; a range says itself where it points ([`Text`]). Output is the input's ranges with [`Edit`]s spliced in.
 
 use super::keys::{SLOTS, Slot};
 use crate::msgpack::reader;
 use std::cmp::Reverse;
+use std::collections::TryReserveError;
 
 /// Text of a span: a range of the payload, or of the arena's side buffer where a stage replaced it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,6 +180,16 @@ impl Span {
         self.flags & flag::IS_TOP_LEVEL != 0
     }
 
+    /// Whether the span says no service.
+    pub(crate) fn has_no_service(&self) -> bool {
+        self.service.len == 0 && self.flags & flag::NIL == 0
+    }
+
+    /// Whether the span has native span events.
+    pub fn has_events(&self) -> bool {
+        self.events.at != 0
+    }
+
     /// Whether the span is left out of the output.
     pub fn is_dropped(&self) -> bool {
         self.flags & flag::DROPPED != 0
@@ -261,13 +272,14 @@ pub(crate) struct Edit {
     pub(crate) with: With,
 }
 
-/// Adds an edit. A bad entry may be two bytes on the wire and its edit is twenty, so the list does not grow by doubling.
+/// Adds an edit; the list grows by a fourth.
 #[cold]
-pub(crate) fn push_edit(edits: &mut Vec<Edit>, edit: Edit) {
+pub(crate) fn push_edit(edits: &mut Vec<Edit>, edit: Edit) -> Result<(), TryReserveError> {
     if edits.len() == edits.capacity() {
-        edits.reserve_exact((edits.len() / 4).max(64));
+        edits.try_reserve_exact((edits.len() / 4).max(64))?;
     }
     edits.push(edit);
+    Ok(())
 }
 
 /// The reused memory of scans. One arena serves one payload at a time.
@@ -280,6 +292,8 @@ pub struct Arena {
     pub(crate) edits: Vec<Edit>,
     pub(crate) side: Vec<u8>,
     pub(crate) repairs: super::malformed::Repairs,
+    /// A stage had no memory for what it had to write: what is left of the batch is not what it should be.
+    pub(crate) failed: bool,
     /// Scratch of the top-level stage: a hash table of span ids, for chunks too large for a linear search.
     pub(crate) ids: Vec<u32>,
     pub(crate) handover: super::handover::Handover,
@@ -298,6 +312,7 @@ impl Default for Arena {
             edits: Vec::new(),
             side: Vec::new(),
             repairs: super::malformed::Repairs::default(),
+            failed: false,
             ids: Vec::new(),
             handover: super::handover::Handover::default(),
             seed: std::collections::hash_map::RandomState::new().build_hasher().finish(),
@@ -318,6 +333,7 @@ impl Arena {
         self.edits.clear();
         self.side.clear();
         self.repairs.heads.clear();
+        self.failed = false;
     }
 
     /// Bytes of memory that the arena holds.
@@ -367,8 +383,8 @@ impl Arena {
     }
 }
 
-/// Puts edits into the order of their places; of two for one place the later comes first and counts. Scan and stages push
-/// them nearly sorted.
+/// Puts edits into the order of their places; of two for one place the later comes first and counts. Scan and stages
+/// push them nearly sorted.
 pub(crate) fn sort_edits(edits: &mut [Edit]) {
     let key = |e: &Edit| (e.at, e.end, Reverse(if let With::Side { at, .. } = e.with { at } else { 0 }));
     if !edits.is_sorted_by_key(key) {

@@ -107,7 +107,12 @@ impl Changes<'_, '_> {
             }
             if let With::Side { at: side, len } = edit.with {
                 match (edit.at, edit.end) {
-                    (from, to) if from == at && to == end && len == 0 => gone = true,
+                    // The scan leaves out neighbours by one edit.
+                    (from, to) if from <= at && end < to && len == 0 => {
+                        gone = true;
+                        break;
+                    }
+                    (from, to) if from <= at && to == end && len == 0 => gone = true,
                     (from, to) if from == value_at && to == end => {
                         entry.value = SIDE | side;
                         entry.edit = walk.cursor;

@@ -1,17 +1,26 @@
 //! Names a trace for a person: service and resource of its root, and how many spans it has.
 
 use super::filter::root;
-use super::{Arena, Interest, OnMalformed, Payload, span_range};
+use super::{Arena, Interest, OnMalformed, Scanner, Span, span_range};
+use crate::msgpack::reader;
 
 /// Text of a span may be 100 KB; a message is for reading.
 const MAX_TEXT: usize = 100;
 
 /// Describes the first chunk of a v0.4 payload.
 pub(crate) fn describe(payload: &[u8]) -> String {
+    let unreadable = || "a trace that cannot be read".to_owned();
+    let Ok(mut scanner) = Scanner::new(payload, OnMalformed::Drop) else { return unreadable() };
+    // A name is not worth more memory than twice the payload: a swarm of tiny spans is only counted.
+    let spans = reader::array_head(payload, scanner.position()).map_or(0, |(n, _)| n as usize);
+    if spans.saturating_mul(size_of::<Span>()) > 2 * payload.len() + (1 << 20) {
+        return format!("a trace of {spans} spans");
+    }
     let mut arena = Arena::new();
-    let Ok(payload) = Payload::scan(payload, &mut arena, &Interest::none(), OnMalformed::Drop) else {
-        return "a trace that cannot be read".to_owned();
-    };
+    if scanner.fill(&mut arena, &Interest::none(), 1).is_err() {
+        return unreadable();
+    }
+    let payload = scanner.payload(&mut arena);
     let members =
         payload.chunks().first().and_then(|chunk| payload.arena.spans.get(span_range(chunk))).unwrap_or(&[]);
     if members.is_empty() {

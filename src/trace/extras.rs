@@ -1,5 +1,5 @@
-//! The rarer parts of a v0.4 span: `meta_struct`, `span_links`, `span_events`. Checked as the agent checks them, so that
-//! one bad event does not lose the payload.
+//! The rarer parts of a v0.4 span: `meta_struct`, `span_links`, `span_events`. Checked as the agent checks them, so
+//! that one bad event does not lose the payload.
 //!
 //! The agent has two decoders of v0.4, the classic one and the one that converts (the default from 7.84). What either
 //! refuses is refused here, since nobody knows which one will read the payload: a nil `flags`, binary `tracestate`.
@@ -9,6 +9,10 @@ use super::malformed::{Fault, Fixer, Why};
 use crate::msgpack::reader::{self, Bad};
 
 type End = Result<usize, Fault>;
+
+/// Faults in one list that are repaired: what has more is no list of a tracer, and a repair takes more memory than the
+/// link.
+const MAX_FAULTS: u64 = 1000;
 
 /// Arrays in arrays of an event attribute; the agent refuses deeper ones.
 const MAX_DEPTH: u32 = 64;
@@ -71,8 +75,12 @@ fn list(
 ) -> End {
     let buf = fix.buf;
     let (n, mut q) = reader::array_head(buf, p).map_err(|b| Fault::new(p, b, "an array"))?;
+    let before = fix.repairs.count;
     for _ in 0..n {
         let map = q;
+        if fix.repairs.count - before > MAX_FAULTS {
+            return Err(Fault { at: q, why: Why::Expected("a list with fewer faults") });
+        }
         if buf.get(q) == Some(&0xc0) {
             q += 1;
             continue;

@@ -1,7 +1,8 @@
 //! What to do with payloads that the real agent would refuse, and how to say where they are wrong.
 //!
-//! The agent answers 400 for the whole payload when one value in it has the wrong type (`spec`: the agent's own decoders,
-//! asked with hand-made bodies). [`OnMalformed`] decides what we do instead. Each repair is counted with its place.
+//! The agent answers 400 for the whole payload when one value in it has the wrong type (`spec`: the agent's own
+//! decoders, asked with hand-made bodies). [`OnMalformed`] decides what we do instead. Each repair is counted with its
+//! place.
 
 use super::arena::{Edit, With, push_edit};
 use crate::error::{Error, ErrorKind};
@@ -19,6 +20,8 @@ pub(crate) struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Truncated,
+    /// The memory for what was read is not there: nothing is wrong with the payload.
+    OutOfMemory,
     /// What should stand there.
     Expected(&'static str),
     /// The range the number should be in.
@@ -36,6 +39,12 @@ impl Fault {
         Self { at, why }
     }
 
+    /// There is no memory for what stands at `at`.
+    #[cold]
+    pub(crate) fn out_of_memory(at: usize) -> Self {
+        Self { at, why: Why::OutOfMemory }
+    }
+
     /// The error for people: trace, span, key, offset, what is there and what should be.
     #[cold]
     pub(crate) fn into_error(self, buf: &[u8], place: &Place) -> Error {
@@ -46,6 +55,9 @@ impl Fault {
                 ErrorKind::TruncatedPayload,
                 format!("{at}: the payload ends ({} bytes) before its declared content does", buf.len()),
             ),
+            Why::OutOfMemory => {
+                Error::out_of_memory(&format!("the {} bytes of the payload, {at}", buf.len()))
+            }
             Why::Expected(what) => {
                 Error::new(ErrorKind::MalformedPayload, format!("{at}: found {found} where {what} belongs"))
             }
@@ -136,6 +148,10 @@ impl Repairs {
     }
 }
 
+/// Memory of edits that a payload may take: this many bytes for each of its own, and some besides.
+const EDITS_PER_BYTE: usize = 3;
+const EDITS_FREE: usize = 512 << 10;
+
 /// Makes repairs while the scan runs, if the policy allows them.
 pub(crate) struct Fixer<'f> {
     pub(crate) buf: &'f [u8],
@@ -150,7 +166,7 @@ impl Fixer<'_> {
     /// Whether the fault may be repaired; counts it if so.
     #[cold]
     fn allow(&mut self, fault: Fault) -> Result<(), Fault> {
-        if self.policy != OnMalformed::Repair || fault.why == Why::Truncated {
+        if self.policy != OnMalformed::Repair || matches!(fault.why, Why::Truncated | Why::OutOfMemory) {
             return Err(fault);
         }
         self.repairs.count += 1;
@@ -181,12 +197,48 @@ impl Fixer<'_> {
         if let Some(Edit { with: With::MapHead(n), .. }) = edit {
             *n -= 1;
         } else {
+            if self.repairs.heads.try_reserve(1).is_err() {
+                return Err(Fault::out_of_memory(map_at));
+            }
             self.repairs.heads.push((map_at, self.edits.len()));
-            push_edit(self.edits, Edit { at: map_at as u32, end: first as u32, with: With::MapHead(n - 1) });
+            self.push(Edit { at: map_at as u32, end: first as u32, with: With::MapHead(n - 1) })?;
         }
-        let with = With::Side { at: 0, len: 0 };
-        push_edit(self.edits, Edit { at: entry_at as u32, end: end as u32, with });
+        // An entry behind one that is left out too needs no edit of its own.
+        let (at, end_at) = (entry_at as u32, end as u32);
+        if let Some(last) = self.edits.last_mut()
+            && last.end == at
+            && last.at as usize > map_at
+            && matches!(last.with, With::Side { len: 0, .. })
+        {
+            last.end = end_at;
+            return Ok(end);
+        }
+        self.push(Edit { at, end: end_at, with: With::Side { at: 0, len: 0 } })?;
         Ok(end)
+    }
+
+    /// Adds an edit. A bad entry may be two bytes on the wire and its edit is twenty, so there is a limit, which no
+    /// payload of a tracer comes near, and the list does not grow by doubling.
+    fn push(&mut self, edit: Edit) -> Result<(), Fault> {
+        let at = edit.at as usize;
+        if self.edits.len() * size_of::<Edit>() > self.buf.len() * EDITS_PER_BYTE + EDITS_FREE {
+            return Err(Fault { at, why: Why::Expected("a trace with fewer faults for its size") });
+        }
+        push_edit(self.edits, edit).map_err(|_| Fault::out_of_memory(at))
+    }
+
+    /// What the scan has left so far; [`Fixer::take_back`] returns to it.
+    pub(crate) fn mark(&self) -> (usize, usize, u64) {
+        (self.edits.len(), self.side.len(), self.repairs.count)
+    }
+
+    /// Forgets the repairs since `mark`, of something that is left out as a whole.
+    #[cold]
+    pub(crate) fn take_back(&mut self, mark: (usize, usize, u64)) {
+        self.edits.truncate(mark.0);
+        self.side.truncate(mark.1);
+        self.repairs.count = mark.2;
+        self.repairs.heads.retain(|(_, edit)| *edit < mark.0);
     }
 
     /// Puts an integer in the place of the value at `at`, which may be an integral float or a boolean. `None` if it is
@@ -210,13 +262,13 @@ impl Fixer<'_> {
         }
         self.allow(fault)?;
         let end = reader::skip(self.buf, at).map_err(|b| Fault::new(at, b, "a value"))?;
-        let from = self.side.len();
+        let from = self.room_in_side(at)?;
         if let Ok(v) = u64::try_from(v) {
             writer::uint(self.side, v);
         } else {
             writer::int(self.side, v as i64);
         }
-        self.replace(at, end, from);
+        self.replace(at, end, from)?;
         Ok(Some((v as i64, end)))
     }
 
@@ -225,14 +277,20 @@ impl Fixer<'_> {
     pub(crate) fn widen(&mut self, at: usize, fault: Fault) -> Result<usize, Fault> {
         self.allow(fault)?;
         let (v, end) = reader::number(self.buf, at).map_err(|b| Fault::new(at, b, "a number"))?;
-        let from = self.side.len();
+        let from = self.room_in_side(at)?;
         writer::f64(self.side, v);
-        self.replace(at, end, from);
+        self.replace(at, end, from)?;
         Ok(end)
     }
 
-    fn replace(&mut self, at: usize, end: usize, side_from: usize) {
+    /// Room for a number in the side buffer; gives where it will stand.
+    fn room_in_side(&mut self, at: usize) -> Result<usize, Fault> {
+        self.side.try_reserve(16).map_err(|_| Fault::out_of_memory(at))?;
+        Ok(self.side.len())
+    }
+
+    fn replace(&mut self, at: usize, end: usize, side_from: usize) -> Result<(), Fault> {
         let with = With::Side { at: side_from as u32, len: (self.side.len() - side_from) as u32 };
-        push_edit(self.edits, Edit { at: at as u32, end: end as u32, with });
+        self.push(Edit { at: at as u32, end: end as u32, with })
     }
 }

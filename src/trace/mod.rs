@@ -1,7 +1,8 @@
 //! What a payload, a chunk and a span are: borrowed views in a reused arena.
 //!
-//! [`Payload::scan`] makes one pass over the bytes of a v0.4 payload. The stages (`filter`, `top_level`, `sampling`, and
-//! the rooms `normalize`, `obfuscate`, `stats`) then work on the views, and an encoder of `format` writes what is left.
+//! [`Payload::scan`] makes one pass over the bytes of a v0.4 payload. The stages (`filter`, `top_level`, `sampling`,
+//! and the rooms `normalize`, `obfuscate`, `stats`) then work on the views, and an encoder of `format` writes what is
+//! left.
 //!
 //! ```
 //! use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload};
@@ -82,6 +83,11 @@ impl<'a> Payload<'a> {
     /// Whether a repair or a stage has changed bytes of the payload, beyond dropping spans and marking them top level.
     pub fn has_edits(&self) -> bool {
         !self.arena.edits.is_empty()
+    }
+
+    /// Whether a stage had no memory for its changes: the batch must not go out.
+    pub fn has_failed(&self) -> bool {
+        self.arena.failed
     }
 
     /// The span's service, as bytes: text is not always UTF-8.

@@ -4,7 +4,7 @@
 //!
 //! Of several spans with one id the last counts, as with the agent.
 
-use super::arena::{Arena, Edit, Span, With, flag};
+use super::arena::{Arena, Edit, Span, With, flag, push_edit};
 use super::{Payload, Slot, span_range};
 use std::ops::Range;
 
@@ -100,8 +100,12 @@ fn rewrite_mark(bytes: &[u8], arena: &mut Arena, i: usize) {
     let Ok(end) = crate::msgpack::reader::skip(bytes, at) else { return };
     span.flags |= flag::EDITED;
     let side_at = arena.side.len() as u32;
+    let edit = Edit { at: at as u32, end: end as u32, with: With::Side { at: side_at, len: 1 } };
+    if arena.side.try_reserve(1).is_err() || push_edit(&mut arena.edits, edit).is_err() {
+        arena.failed = true;
+        return;
+    }
     arena.side.push(1);
-    arena.edits.push(Edit { at: at as u32, end: end as u32, with: With::Side { at: side_at, len: 1 } });
 }
 
 const FREE: u32 = u32::MAX;
@@ -114,6 +118,10 @@ fn slot_of(id: u64, mask: usize, seed: u64) -> usize {
 fn build_table(arena: &mut Arena, range: &Range<usize>) {
     let size = (range.len() * 2).next_power_of_two();
     arena.ids.clear();
+    if arena.ids.try_reserve(size).is_err() {
+        arena.failed = true;
+        return;
+    }
     arena.ids.resize(size, FREE);
     let mask = size - 1;
     for i in range.clone() {
@@ -132,7 +140,7 @@ fn build_table(arena: &mut Arena, range: &Range<usize>) {
 }
 
 fn look_up(arena: &Arena, id: u64) -> Option<usize> {
-    let mask = arena.ids.len() - 1;
+    let mask = arena.ids.len().checked_sub(1)?;
     let mut at = slot_of(id, mask, arena.seed);
     loop {
         let taken = *arena.ids.get(at)?;

@@ -138,11 +138,17 @@ pub fn decode(bytes: &[u8]) -> Value {
 /// The text of a string or binary value; what is not UTF-8 becomes U+FFFD.
 pub fn lossy(v: &Value) -> Option<String> {
     match v {
-        Value::String(t) => Some(String::from_utf8_lossy(t.as_bytes()).into_owned()),
-        Value::Binary(b) => Some(String::from_utf8_lossy(b).into_owned()),
+        Value::String(t) => Some(repaired(t.as_bytes())),
+        Value::Binary(b) => Some(repaired(b)),
         Value::Nil => Some(String::new()),
         _ => None,
     }
+}
+
+/// Each byte that is no text as one U+FFFD, as the agent writes it.
+fn repaired(bytes: &[u8]) -> String {
+    let chunk = |c: std::str::Utf8Chunk<'_>| c.valid().to_owned() + &"\u{fffd}".repeat(c.invalid().len());
+    bytes.utf8_chunks().map(chunk).collect()
 }
 
 /// What the agent would say to this v0.4 body.

@@ -6,7 +6,8 @@ use super::msgpack::lossy;
 use rmpv::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// A span as far as every format can carry it. Numbers of metrics as bits, so that NaN equals itself.
+/// A span as far as every format can carry it. Of a key in `meta` and `metrics` the last on the wire counts. Numbers
+/// of metrics as bits, so that NaN equals itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
     pub service: String,
@@ -93,6 +94,7 @@ fn v04_span(v: &Value) -> Option<Span> {
         return None;
     }
     let mut s = Span::default();
+    let mut numbers_count = true;
     for (key, v) in pairs(v) {
         let int = || if v.is_nil() { 0 } else { v.as_i64().unwrap() };
         match key.as_str() {
@@ -106,8 +108,14 @@ fn v04_span(v: &Value) -> Option<Span> {
             "start" => s.start = int(),
             "duration" => s.duration = int(),
             "error" => s.error = int() as i32,
-            "meta" => s.meta = pairs(v).map(|(k, v)| (k, text(v))).collect(),
-            "metrics" => s.metrics = pairs(v).map(|(k, v)| (k, bits(number(v)))).collect(),
+            "meta" => {
+                s.meta = pairs(v).map(|(k, v)| (k, text(v))).collect();
+                numbers_count = false;
+            }
+            "metrics" => {
+                s.metrics = pairs(v).map(|(k, v)| (k, bits(number(v)))).collect();
+                numbers_count = true;
+            }
             "meta_struct" => {
                 s.meta_struct = pairs(v).map(|(k, v)| (k, v.as_slice().unwrap().to_vec())).collect()
             }
@@ -119,6 +127,12 @@ fn v04_span(v: &Value) -> Option<Span> {
             }
             _ => {}
         }
+    }
+    let Span { meta, metrics, .. } = &mut s;
+    if numbers_count {
+        meta.retain(|k, _| !metrics.contains_key(k));
+    } else {
+        metrics.retain(|k, _| !meta.contains_key(k));
     }
     Some(s)
 }
@@ -193,6 +207,9 @@ pub fn v05(body: &[u8]) -> (Vec<String>, Vec<Vec<Span>>) {
             assert!(matches!(v, Value::F64(_)) || v.is_i64() || v.is_u64(), "metric {v}");
             bits(number(v))
         };
+        let metrics: BTreeMap<String, u64> =
+            v[10].as_map().unwrap().iter().map(|(k, v)| (string(k), metric(v))).collect();
+        let meta = v[9].as_map().unwrap().iter().map(|(k, v)| (string(k), string(v)));
         Span {
             service: string(&v[0]),
             name: string(&v[1]),
@@ -203,8 +220,8 @@ pub fn v05(body: &[u8]) -> (Vec<String>, Vec<Vec<Span>>) {
             start: v[6].as_i64().unwrap(),
             duration: v[7].as_i64().unwrap(),
             error: v[8].as_i64().unwrap().try_into().unwrap(),
-            meta: v[9].as_map().unwrap().iter().map(|(k, v)| (string(k), string(v))).collect(),
-            metrics: v[10].as_map().unwrap().iter().map(|(k, v)| (string(k), metric(v))).collect(),
+            meta: meta.filter(|(k, _)| !metrics.contains_key(k)).collect(),
+            metrics,
             kind: string(&v[11]),
             ..Span::default()
         }
@@ -395,8 +412,14 @@ fn v1_span(strings: &mut Strings, v: &Value) -> V1Span {
             9 => {
                 for (k, t) in triplets(strings, v) {
                     match t {
-                        Typed::Plain(Attribute::Text(t)) => drop(s.meta.insert(k, t)),
-                        Typed::Plain(Attribute::Double(d)) => drop(s.metrics.insert(k, d)),
+                        Typed::Plain(Attribute::Text(t)) => {
+                            s.metrics.remove(&k);
+                            s.meta.insert(k, t);
+                        }
+                        Typed::Plain(Attribute::Double(d)) => {
+                            s.meta.remove(&k);
+                            s.metrics.insert(k, d);
+                        }
                         Typed::Bytes(b) => drop(s.meta_struct.insert(k, b)),
                         Typed::Plain(other) => panic!("a span's attribute {other:?}"),
                     }

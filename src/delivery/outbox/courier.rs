@@ -64,7 +64,7 @@ impl Dispatcher {
 
     #[cold]
     fn lost_in_queue(&self, why: &Error, lost: Counts) {
-        self.notify_loss(DropReason::of_error(why), lost, why.message(), &|| None);
+        self.tell_lost(DropReason::of_error(why), lost, why.message(), &|| None);
     }
 
     /// What a sender could not deliver, and nobody keeps.
@@ -74,7 +74,7 @@ impl Dispatcher {
         let reason = DropReason::of_error(error);
         let payload = &first.payload[..];
         let of = if first.meta.past.staged { Bytes::V04(payload) } else { Bytes::Input(payload) };
-        self.notify_loss(reason, *counts, error.message(), &|| self.first_trace(of));
+        self.tell_lost(reason, *counts, error.message(), &|| self.first_trace(of));
         if error.attempts() > 0 {
             let body = Body {
                 traces: counts.traces,
@@ -82,7 +82,7 @@ impl Dispatcher {
                 requests: u64::from(error.attempts()),
                 started: Instant::now(),
             };
-            self.notify(Event::NotDelivered(body, error, reason));
+            self.tell(Event::NotDelivered(body, error, reason));
         }
     }
 
@@ -105,7 +105,7 @@ impl Dispatcher {
             if lost == Counts::default() {
                 self.say(Severity::Warning, text);
             } else {
-                self.notify_loss(DropReason::SpoolDamaged, lost, &text, &|| None);
+                self.tell_lost(DropReason::SpoolDamaged, lost, &text, &|| None);
             }
         }
     }
@@ -120,7 +120,7 @@ impl Dispatcher {
                 self.queue.not_started();
                 return;
             }
-            self.notify(Event::SenderStarted);
+            self.tell(Event::SenderStarted);
         }
     }
 

@@ -1,13 +1,13 @@
 //! The queue between threads that offer and the senders: what the rules ([`rules`](super::rules)) say, done with locks.
 //!
-//! **What it promises.** Every payload that was offered is in the account at once and leaves it once: taken by a sender,
-//! refused, evicted, or dropped at close.
+//! **What it promises.** Every payload that was offered is in the account at once and leaves it once: taken by a
+//! sender, refused, evicted, or dropped at close.
 //!
 //! **What it costs.** `offer` takes the lock twice for some dozen instructions; the copy is made between, into a buffer
 //! that was used before. Shedding reads a payload once, before the lock is taken.
 //!
-//! Batches out and back, and how it ends: `batches`. Nothing here starts a thread or knows an agent: see `courier`. Locks
-//! are taken in this order: disk, rules.
+//! Batches out and back, and how it ends: `batches`. Nothing here starts a thread or knows an agent: see `courier`.
+//! Locks are taken in this order: disk, rules.
 
 use super::line::Gone;
 use super::parcel::{Completion, Parcel};
@@ -470,7 +470,7 @@ pub(super) fn sized(mut buffer: Vec<u8>, size: usize) -> Option<Vec<u8>> {
 }
 
 pub(super) fn no_memory(size: usize) -> Error {
-    Error::new(ErrorKind::QueueFull, format!("there is no native memory for a payload of {size} bytes"))
+    Error::new(ErrorKind::OutOfMemory, format!("there is no native memory for a payload of {size} bytes"))
 }
 
 fn too_large(size: usize, settings: &QueueSettings) -> Error {

@@ -1,8 +1,10 @@
-//! What an agent wants of bodies: which format, which size, which work it leaves to us. Follows from the
-//! settings, from its `/info`, and from whether it has refused the format wanted.
+//! What an agent wants of bodies: which format, which size, which work it leaves to us. Follows from the settings,
+//! from its
+//! `/info`, and from whether it has refused the format wanted.
 
 use super::Info;
 use crate::destination::{Limit, Offer, StatsOffer};
+use crate::format::{self, Encoding};
 use crate::settings::{Config, FilterRules, OutputFormat};
 use std::sync::Arc;
 
@@ -23,7 +25,7 @@ pub(super) fn offer(config: &Config, info: Option<&Info>, refused: bool) -> Offe
     Offer {
         has_fallback: format != OutputFormat::V04,
         endpoint: format.path(),
-        format: format.into(),
+        format: encoding(format, info),
         why,
         max_bytes,
         limit,
@@ -31,6 +33,14 @@ pub(super) fn offer(config: &Config, info: Option<&Info>, refused: bool) -> Offe
         stats: info.filter(|info| info.offers_stats()).map(stats),
         statsd_port: info.map(|info| info.fields.config.statsd_port).filter(|port| *port > 0),
         state: info.map(|info| Arc::clone(&info.state_hash)),
+    }
+}
+
+/// The encoding. An agent that is known and does not say that it reads native span events of v0.4 gets them as text.
+fn encoding(format: OutputFormat, info: Option<&Info>) -> Encoding {
+    match (format, info) {
+        (OutputFormat::V04, Some(info)) if !info.fields.span_events => format::scanned_without_events(),
+        _ => format.into(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::span::SpanParts;
 use super::texts::{EMPTY, Texts};
 use super::{MAX_DEPTH, Read, bad, id, keep, trace_id};
 use crate::msgpack::reader::{self, Bad};
-use crate::msgpack::writer;
+use crate::msgpack::text;
 use crate::trace::Fault;
 
 impl SpanParts {
@@ -56,7 +56,7 @@ impl SpanParts {
         if attributes.count > 0 {
             out.key(b"attributes");
             out.map_head(attributes.count);
-            out.bytes(&attributes.bytes);
+            out.append(&attributes.bytes);
         }
         out.room(64);
         if state.len > 1 {
@@ -110,7 +110,7 @@ pub(super) fn event(texts: &mut Texts, buf: &[u8], at: usize, out: &mut Out) -> 
     if attributes.count > 0 {
         out.key(b"attributes");
         out.map_head(attributes.count);
-        out.bytes(&attributes.bytes);
+        out.append(&attributes.bytes);
     }
     Ok(p)
 }
@@ -118,7 +118,7 @@ pub(super) fn event(texts: &mut Texts, buf: &[u8], at: usize, out: &mut Out) -> 
 /// Attributes of a link or an event as entries of a v0.4 map.
 #[derive(Default)]
 pub(super) struct Attributes {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Out,
     pub(super) count: u32,
 }
 
@@ -148,6 +148,7 @@ impl Attributes {
         }
         let before = path.len();
         for _ in 0..n / 3 {
+            texts.spend(before, p)?;
             let (key, at) = texts.read(buf, p)?;
             path.extend_from_slice(key.content(buf));
             p = self.entry(texts, buf, at, path, depth, typed)?;
@@ -180,6 +181,7 @@ impl Attributes {
             }
             let before = path.len();
             for i in 0..n / 2 {
+                texts.spend(before, p)?;
                 path.push(b'.');
                 path.extend_from_slice(i.to_string().as_bytes());
                 p = self.entry(texts, buf, p, path, depth - 1, typed)?;
@@ -187,7 +189,7 @@ impl Attributes {
             }
             return Ok(p);
         }
-        writer::str(&mut self.bytes, path);
+        self.bytes.key(path);
         self.count += 1;
         if typed { self.typed(texts, buf, p, depth) } else { self.plain(texts, buf, kind, at) }
     }
@@ -197,7 +199,7 @@ impl Attributes {
         let (text, end) = match kind {
             1 => {
                 let (value, end) = texts.read(buf, at)?;
-                self.bytes.extend_from_slice(value.raw(buf));
+                self.bytes.bytes(value.raw(buf));
                 return Ok(end);
             }
             2 => {
@@ -214,11 +216,12 @@ impl Attributes {
             }
             5 => {
                 let (bytes, end) = reader::text(buf, at).map_err(bad(at, "binary"))?;
-                (String::from_utf8_lossy(bytes).into_owned(), end)
+                self.bytes.key(&text::repaired(bytes));
+                return Ok(end);
             }
             _ => return Err(Fault::new(at, Bad::Type, "a value of type 1 to 7")),
         };
-        writer::str(&mut self.bytes, text.as_bytes());
+        self.bytes.key(text.as_bytes());
         Ok(end)
     }
 
@@ -230,40 +233,41 @@ impl Attributes {
         }
         let out = &mut self.bytes;
         let mut begin = |kind: u8, name: &str| {
-            writer::map_head(out, 2);
-            writer::str(out, b"type");
-            out.push(kind);
-            writer::str(out, name.as_bytes());
+            out.room(64);
+            out.map_head(2);
+            out.key(b"type");
+            out.byte(kind);
+            out.key(name.as_bytes());
         };
         Ok(match kind {
             1 => {
                 begin(0, "string_value");
                 let (value, end) = texts.read(buf, at)?;
-                self.bytes.extend_from_slice(value.raw(buf));
+                self.bytes.bytes(value.raw(buf));
                 end
             }
             2 => {
                 begin(1, "bool_value");
                 let (v, end) = boolean(buf, at)?;
-                writer::bool(&mut self.bytes, v);
+                self.bytes.byte(0xc2 | u8::from(v));
                 end
             }
             3 => {
                 begin(3, "double_value");
                 let (v, end) = reader::number(buf, at).map_err(bad(at, "a 64-bit float"))?;
-                writer::f64(&mut self.bytes, v);
+                self.bytes.nine(0xcb, v.to_bits());
                 end
             }
             4 => {
                 begin(2, "int_value");
                 let (v, end) = reader::int(buf, at).map_err(bad(at, "an integer"))?;
-                writer::int(&mut self.bytes, v);
+                self.bytes.short_int(v);
                 end
             }
             5 => {
                 begin(0, "string_value");
                 let (bytes, end) = reader::text(buf, at).map_err(bad(at, "binary"))?;
-                writer::str(&mut self.bytes, String::from_utf8_lossy(bytes).as_bytes());
+                self.bytes.key(&text::repaired(bytes));
                 end
             }
             6 => {
@@ -272,9 +276,10 @@ impl Attributes {
                 if n % 2 != 0 {
                     return Err(Fault::new(at, Bad::Type, "an array of whole entries"));
                 }
-                writer::map_head(&mut self.bytes, 1);
-                writer::str(&mut self.bytes, b"values");
-                writer::array_head(&mut self.bytes, n / 2);
+                self.bytes.room(64);
+                self.bytes.map_head(1);
+                self.bytes.key(b"values");
+                self.bytes.array_head(n / 2);
                 for _ in 0..n / 2 {
                     p = self.typed(texts, buf, p, depth - 1)?;
                 }

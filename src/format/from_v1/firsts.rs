@@ -1,13 +1,13 @@
-//! What belongs to a chunk stands behind its spans, what belongs to the payload behind its chunks: it is put into the first
-//! span of each chunk when it is known.
+//! What belongs to a chunk stands behind its spans, what belongs to the payload behind its chunks: it is put into the
+//! first span of each chunk when it is known.
 //!
-//! The heads of a first span's maps are wide enough for any count. The entries of a chunk are put in at its end, while it is
-//! in the cache, and those of the payload at its end, only when there are any.
+//! The heads of a first span's maps are wide enough for any count. The entries of a chunk are put in at its end, while
+//! it is in the cache, and those of the payload at its end, only when there are any.
 
 use super::super::out::Out;
 use super::texts::{ENV, HOSTNAME, MECHANISM, ORIGIN, PRIORITY, TID, VERSION};
 use super::{ChunkFacts, Decoder, PayloadFacts};
-use crate::msgpack::writer;
+use crate::error::{Error, ErrorKind};
 
 /// The first span of a chunk: where the heads of its maps stand in the output, and how many entries they have.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ impl Decoder {
         if pieces.metas + pieces.metric_count == 0 {
             return;
         }
-        let piece = |range: &std::ops::Range<usize>| self.side.get(range.clone()).unwrap_or(&[]);
+        let piece = |range: &std::ops::Range<usize>| self.side.written().get(range.clone()).unwrap_or(&[]);
         let (meta, metrics) = (piece(&pieces.meta), piece(&pieces.metrics));
         first.metas = first.metas.saturating_add(pieces.metas);
         first.metrics = first.metrics.saturating_add(pieces.metric_count);
@@ -110,9 +110,10 @@ impl Decoder {
         };
         if let Some(priority) = priority.filter(|_| missing(PRIORITY)) {
             let start = self.side.len();
-            self.side.extend_from_within(pieces.metrics.clone());
-            writer::str(&mut self.side, b"_sampling_priority_v1");
-            writer::int(&mut self.side, priority);
+            self.side.repeat(pieces.metrics.clone());
+            self.side.room(64);
+            self.side.key(b"_sampling_priority_v1");
+            self.side.short_int(priority);
             pieces.metrics = start..self.side.len();
             pieces.metric_count += 1;
         }
@@ -121,18 +122,21 @@ impl Decoder {
         let mechanism = facts.mechanism != 0 && missing(MECHANISM);
         if tid || origin || mechanism {
             let start = self.side.len();
-            self.side.extend_from_within(pieces.meta.clone());
+            self.side.repeat(pieces.meta.clone());
+            self.side.room(128);
             if tid {
-                writer::str(&mut self.side, b"_dd.p.tid");
-                self.side.push(0xa0 | 16);
-                self.side.extend((0..16).rev().map(|i| b"0123456789abcdef"[(high >> (4 * i)) as usize & 15]));
+                self.side.key(b"_dd.p.tid");
+                self.side.byte(0xa0 | 16);
+                for i in (0..16).rev() {
+                    self.side.byte(b"0123456789abcdef"[(high >> (4 * i)) as usize & 15]);
+                }
             }
             if origin {
-                writer::str(&mut self.side, b"_dd.origin");
-                self.side.extend_from_slice(facts.origin.raw(buf));
+                self.side.key(b"_dd.origin");
+                self.side.bytes(facts.origin.raw(buf));
             }
             if mechanism {
-                writer::str(&mut self.side, b"_dd.p.dm");
+                self.side.key(b"_dd.p.dm");
                 // Of 20 digits at most; one in practice.
                 let mut digits = [b'-'; 21];
                 let (mut at, mut rest) = (21, facts.mechanism);
@@ -141,11 +145,30 @@ impl Decoder {
                     digits[at] = b'0' + (rest % 10) as u8;
                     rest /= 10;
                 }
-                writer::str(&mut self.side, digits.get(at - 1..).unwrap_or(&[]));
+                self.side.key(digits.get(at - 1..).unwrap_or(&[]));
             }
             pieces.meta = start..self.side.len();
             pieces.metas += u32::from(tid) + u32::from(origin) + u32::from(mechanism);
         }
+    }
+
+    /// What belongs to the payload is written once a chunk. A payload whose few bytes would become very many is
+    /// refused.
+    ///
+    /// # Errors
+    /// `PAYLOAD_TOO_LARGE`.
+    pub(super) fn repeated_is_bearable(&self, buf: &[u8], facts: &PayloadFacts) -> Result<(), Error> {
+        let fields =
+            [facts.env, facts.version, facts.hostname].iter().map(|text| text.len as usize).sum::<usize>();
+        let each = fields + facts.pieces.meta.len() + facts.pieces.metrics.len();
+        let all = each.saturating_mul(self.firsts.len());
+        if all <= 4 * buf.len() + (1 << 20) {
+            return Ok(());
+        }
+        let chunks = self.firsts.len();
+        let text =
+            format!("attributes of the payload, {each} bytes, would be written into each of {chunks} traces");
+        Err(Error::new(ErrorKind::PayloadTooLarge, text))
     }
 
     /// What the payload says, for the chunks none of whose spans say it.
@@ -161,9 +184,9 @@ impl Decoder {
             for first in &mut self.firsts {
                 if first.seen & (1 << key) == 0 {
                     let start = self.side.len();
-                    self.side.extend_from_within(first.of_payload.meta.clone());
-                    writer::str(&mut self.side, name);
-                    self.side.extend_from_slice(text.raw(buf));
+                    self.side.repeat(first.of_payload.meta.clone());
+                    self.side.key(name);
+                    self.side.bytes(text.raw(buf));
                     first.of_payload.meta = start..self.side.len();
                     first.of_payload.metas += 1;
                 }
@@ -173,7 +196,7 @@ impl Decoder {
 
     /// Puts in what the payload says: its attributes before all others, its fields behind what the chunk says.
     pub(super) fn put_in(&mut self, all: &Pieces) {
-        let piece = |range: &std::ops::Range<usize>| self.side.get(range.clone()).unwrap_or(&[]);
+        let piece = |range: &std::ops::Range<usize>| self.side.written().get(range.clone()).unwrap_or(&[]);
         let (meta, metrics) = (piece(&all.meta), piece(&all.metrics));
         let more = |first: &First| meta.len() + metrics.len() + first.of_payload.meta.len();
         let mut gaps = Gaps::new(&mut self.out, self.firsts.iter().map(more).sum());

@@ -14,9 +14,9 @@
 //! | env, host name, version of the payload | `env`, `_dd.hostname`, `version` of each chunk's first span, likewise |
 //! | attributes of chunk and payload | of each chunk's first span, whose own come after them and count |
 //!
-//! Not carried, since v0.4 has no place for it in the body: container id, language, its version, the tracer's version and
-//! the runtime id. Those are headers there and come from the settings. A start or duration above 2^63-1 becomes that and
-//! is counted.
+//! Not carried, since v0.4 has no place for it in the body: container id, language, its version, the tracer's version
+//! and the runtime id. Those are headers there and come from the settings. A start or duration above 2^63-1 becomes
+//! that and is counted.
 
 mod extras;
 mod firsts;
@@ -51,6 +51,8 @@ pub struct Decoded<'d> {
     pub malformed_bytes: u64,
     /// Spans whose start or duration did not fit.
     pub clamped_times: u64,
+    /// Spans whose service is not there or empty.
+    pub without_service: u64,
     /// The first thing that was wrong, with its place.
     pub first_fault: Option<Error>,
 }
@@ -62,8 +64,10 @@ pub struct Decoder {
     out: Out,
     span: SpanParts,
     /// Pieces that are put into first spans: entries of `meta` and `metrics`.
-    side: Vec<u8>,
+    side: Out,
     firsts: Vec<First>,
+    /// A first span could not be noted for want of memory.
+    firsts_failed: bool,
 }
 
 /// State of one payload's way.
@@ -76,6 +80,7 @@ struct Run<'b> {
     /// Chunks, spans, bytes.
     malformed: (u32, u64, u64),
     clamped: u64,
+    without_service: u64,
     first_fault: Option<Error>,
 }
 
@@ -112,12 +117,14 @@ impl Decoder {
             spans: 0,
             malformed: (0, 0, 0),
             clamped: 0,
+            without_service: 0,
             first_fault: None,
         };
-        self.texts.clear();
+        self.texts.clear(buf.len());
         self.out.clear();
         self.side.clear();
         self.firsts.clear();
+        self.firsts_failed = false;
         let mut facts = PayloadFacts::default();
         if buf.len() >= 1 << 31 {
             let text = format!("a payload of {} bytes; the limit is 2 GiB", buf.len());
@@ -140,10 +147,17 @@ impl Decoder {
         }
         let chunks = run.chunks;
         let start = self.out.put_before(HEAD_ROOM, |out| out.array_head(chunks));
+        let failed = self.texts.failed() || self.span.failed() || self.firsts_failed;
+        self.texts.release();
+        self.span.release();
+        self.repeated_is_bearable(buf, &facts)?;
         self.chunk_pieces(buf, &facts);
         let pieces = &facts.pieces;
         if pieces.metas + pieces.metric_count > 0 || self.firsts.iter().any(|f| f.of_payload.metas > 0) {
             self.put_in(pieces);
+        }
+        if failed || self.out.failed() || self.side.failed() {
+            return Err(Error::out_of_memory("the payload as v0.4"));
         }
         let v04 = self.out.written().get(start..).unwrap_or(&[]);
         Ok(Decoded {
@@ -154,6 +168,7 @@ impl Decoder {
             malformed_spans: run.malformed.1,
             malformed_bytes: run.malformed.2,
             clamped_times: run.clamped,
+            without_service: run.without_service,
             first_fault: run.first_fault,
         })
     }
@@ -163,10 +178,9 @@ impl Decoder {
         let s = &self.span;
         let outs = [&self.out, &s.meta, &s.metrics, &s.structs, &s.links, &s.events];
         outs.iter().map(|o| o.capacity_bytes()).sum::<usize>()
-            + self.texts.slots.capacity() * size_of::<u64>()
-            + self.texts.places.capacity() * size_of::<Str>()
+            + self.texts.capacity_bytes()
             + self.firsts.capacity() * size_of::<First>()
-            + self.side.capacity()
+            + self.side.capacity_bytes()
     }
 
     fn payload(&mut self, run: &mut Run<'_>, facts: &mut PayloadFacts) -> Read<()> {
@@ -295,7 +309,12 @@ impl Decoder {
         if count > 0 {
             self.chunk_entries(buf, &facts, high, first.seen, &mut pieces);
             self.put_in_chunk(&pieces, &mut first);
-            self.firsts.push(first);
+            let more = (self.firsts.len() / 4).max(64);
+            let full = self.firsts.len() == self.firsts.capacity();
+            match full && self.firsts.try_reserve_exact(more).is_err() {
+                true => self.firsts_failed = true,
+                false => self.firsts.push(first),
+            }
         }
         self.side.truncate(side);
         Ok(p)

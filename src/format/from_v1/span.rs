@@ -6,6 +6,7 @@ use super::texts::{COMPONENT, ENV, KIND, Str, Texts, VERSION};
 use super::{Decoder, MAX_DEPTH, Read, Run, bad, id, keep};
 use crate::msgpack::reader::{self, Bad};
 use crate::trace::Fault;
+use std::collections::HashMap;
 
 /// Parts of one span that are written one after the other but read in any order.
 #[derive(Debug, Default)]
@@ -96,6 +97,9 @@ impl Decoder {
             f.start = f.start.min(i64::MAX as u64);
             f.duration = f.duration.min(i64::MAX as u64);
             run.clamped += 1;
+        }
+        if f.service.len <= 5 && f.service.content(buf).is_empty() {
+            run.without_service += 1;
         }
         self.span.promoted(buf, &f, seen);
         // Env, version and the like are settled here; only what is left to the payload matters later.
@@ -194,12 +198,6 @@ impl Out {
         }
     }
 
-    /// All of another buffer.
-    #[inline(always)]
-    pub(super) fn append(&mut self, other: &Out) {
-        self.bytes(other.written());
-    }
-
     /// A map head that any count fits in.
     pub(super) fn wide_map_head(&mut self, n: u32) {
         self.word(0xdf | u64::from(n.swap_bytes()) << 8, 5);
@@ -217,11 +215,25 @@ impl SpanParts {
         (self.metas, self.metric_count, self.struct_count) = (0, 0, 0);
     }
 
+    /// Whether something is missing for want of memory.
+    pub(super) fn failed(&self) -> bool {
+        [&self.meta, &self.metrics, &self.structs, &self.links, &self.events].iter().any(|out| out.failed())
+    }
+
+    /// Gives back what only an unusual span needs.
+    pub(super) fn release(&mut self) {
+        for out in [&mut self.meta, &mut self.metrics, &mut self.structs, &mut self.links, &mut self.events] {
+            if out.capacity_bytes() > 1 << 20 {
+                out.release();
+            }
+        }
+    }
+
     /// Copies `meta` and `metrics` to the end of `side`.
-    pub(super) fn to_side(&self, side: &mut Vec<u8>) -> Pieces {
+    pub(super) fn to_side(&self, side: &mut Out) -> Pieces {
         let mut copy = |from: &Out| {
             let start = side.len();
-            side.extend_from_slice(from.written());
+            side.append(from);
             start..side.len()
         };
         Pieces {
@@ -238,16 +250,19 @@ impl SpanParts {
         if n % 3 != 0 {
             return Err(Fault::new(at, Bad::Type, "an array of attributes (key, type, value)"));
         }
-        let mut seen = 0;
+        let (mut seen, mut twice) = (0, false);
         // Enough for common texts; longer ones make their own room.
         self.meta.room(24 * (n as usize).min(1024));
         self.metrics.room(16 * (n as usize).min(1024));
         for _ in 0..n / 3 {
             let (key, at) = texts.read(buf, p)?;
-            seen |= 1 << key.key;
+            seen |= key.seen();
             match buf.get(at) {
                 Some(1) => {
                     let (value, end) = texts.read(buf, at + 1)?;
+                    if !key.is_meta_key() {
+                        texts.set_meta_key(buf, p);
+                    }
                     self.meta.text(buf, key);
                     self.meta.text(buf, value);
                     self.metas += 1;
@@ -257,9 +272,15 @@ impl SpanParts {
                     self.metrics.text(buf, key);
                     self.metrics.copy(buf, at + 1, 9);
                     self.metric_count += 1;
+                    twice |= key.is_meta_key();
                     p = at + 10;
                 }
-                _ => {
+                kind => {
+                    match kind {
+                        Some(2) if !key.is_meta_key() => texts.set_meta_key(buf, p),
+                        Some(3 | 4) => twice |= key.is_meta_key(),
+                        _ => {}
+                    }
                     let mut path = std::mem::take(&mut self.path);
                     path.clear();
                     path.extend_from_slice(key.content(buf));
@@ -269,7 +290,41 @@ impl SpanParts {
                 }
             }
         }
+        if twice {
+            self.drop_beaten(texts, buf, at, n / 3);
+        }
         Ok((seen & !1, p))
+    }
+
+    /// Of a text and a number with one key the last counts. In v0.4 `meta` comes behind `metrics`, so a text stays
+    /// only if no number came behind it.
+    #[cold]
+    fn drop_beaten(&mut self, texts: &mut Texts, buf: &[u8], at: usize, n: u32) {
+        let mut is_number: HashMap<&[u8], bool> = HashMap::new();
+        let Ok((_, mut p)) = reader::array_head(buf, at) else { return };
+        for _ in 0..n {
+            let (Ok((key, at)), true) = (texts.read(buf, p), is_number.try_reserve(1).is_ok()) else {
+                return;
+            };
+            match buf.get(at) {
+                Some(1 | 2) => drop(is_number.insert(key.content(buf), false)),
+                Some(3 | 4) => drop(is_number.insert(key.content(buf), true)),
+                _ => {}
+            }
+            let Ok(end) = reader::skip(buf, at + 1) else { return };
+            p = end;
+        }
+        let all = std::mem::take(&mut self.meta);
+        let (written, mut p) = (all.written(), 0);
+        self.metas = 0;
+        while let Ok((key, value)) = reader::text(written, p) {
+            let Ok(end) = reader::skip(written, value) else { break };
+            if is_number.get(key) != Some(&true) {
+                self.meta.bytes(written.get(p..end).unwrap_or(&[]));
+                self.metas += 1;
+            }
+            p = end;
+        }
     }
 
     /// Type and value at `p`, of the attribute whose key is `path`.
@@ -339,6 +394,7 @@ impl SpanParts {
                 }
                 let before = path.len();
                 for i in 0..n / step {
+                    texts.spend(path.len(), p)?;
                     path.push(b'.');
                     if kind == 6 {
                         path.extend_from_slice(i.to_string().as_bytes());
@@ -387,14 +443,5 @@ impl SpanParts {
                 self.metas += 1;
             }
         }
-    }
-}
-
-impl Out {
-    /// A short text of our own with its head; makes its own room.
-    pub(super) fn key(&mut self, text: &[u8]) {
-        self.room(16 + text.len());
-        self.str_head(text.len());
-        self.bytes(text);
     }
 }

@@ -1,20 +1,21 @@
 //! The texts of a v1 payload: ranges of the input, by number.
 //!
-//! Texts are collected wherever they stand, also in fields that are not known, since later numbers count on it; a text that
-//! comes twice has one number, as with the agent.
+//! Texts are collected wherever they stand, also in fields that are not known, since later numbers count on it; a text
+//! that comes twice has one number, as with the agent.
 
+use super::super::text_index::TextIndex;
 use super::{Read, bad};
 use crate::msgpack::reader::{self, Bad};
 use crate::trace::Fault;
-use std::hash::{BuildHasher, Hasher};
 
 /// The string table: where each text stands.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    pub(super) places: Vec<Str>,
-    /// Numbers of the texts by hash: the upper half of a slot is of the hash, the lower half the number. 0: free.
-    pub(super) slots: Vec<u64>,
-    pub(super) hasher: foldhash::fast::RandomState,
+    places: Vec<Str>,
+    index: TextIndex,
+    failed: bool,
+    /// How many bytes the keys of attributes in containers may have that are still to come.
+    nested: usize,
 }
 
 /// A text with its head, as a range of the input, and which of the keys that matter it is.
@@ -24,6 +25,9 @@ pub(super) struct Str {
     pub(super) len: u32,
     pub(super) key: u8,
 }
+
+/// In [`Str::key`]: it is the key of a text in some span, and a number with this key may stand beside one.
+const META_KEY: u8 = 0x80;
 
 /// Keys that are looked for among the attributes; the number is the bit in `seen`, 0 is any other key.
 pub(super) const ENV: u8 = 1;
@@ -52,64 +56,85 @@ pub(super) fn key_number(text: &[u8]) -> u8 {
 }
 
 /// `""` as it stands in no input: length 0 means that it is written, not copied.
-pub(super) const EMPTY: Str = Str { at: 0, len: 0, key: 0 };
+pub(super) const EMPTY: Str = Str { at: 0, len: 0, key: META_KEY };
+
+/// Bytes that keys of attributes in containers may have in any payload.
+const NESTED_FREE: usize = 64 << 10;
+
+/// Bytes of memory that are kept for the next payload.
+const KEPT: usize = 1 << 20;
 
 impl Texts {
-    pub(super) fn clear(&mut self) {
-        self.slots.fill(0);
+    /// Forgets the texts, for a payload of so many bytes.
+    pub(super) fn clear(&mut self, payload: usize) {
+        self.nested = 4 * payload + NESTED_FREE;
+        self.index.clear();
         self.places.clear();
         self.places.push(EMPTY);
+        self.failed = false;
+    }
+
+    /// Containers repeat their key in front of each of their attributes; what that may cost a payload is limited.
+    pub(super) fn spend(&mut self, bytes: usize, at: usize) -> Read<()> {
+        match self.nested.checked_sub(bytes) {
+            Some(rest) => self.nested = rest,
+            None => return Err(Fault::new(at, Bad::Type, "a container with a shorter key")),
+        }
+        Ok(())
+    }
+
+    /// Gives back what only an unusual payload needs.
+    pub(super) fn release(&mut self) {
+        if self.capacity_bytes() > KEPT {
+            self.index.release();
+            self.places = Vec::new();
+        }
+    }
+
+    /// Whether a text has no number for want of memory.
+    pub(super) fn failed(&self) -> bool {
+        self.failed || self.index.failed()
+    }
+
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.index.capacity_bytes() + self.places.capacity() * size_of::<Str>()
     }
 
     /// Gives a text its number, unless it has one.
-    pub(super) fn add(&mut self, buf: &[u8], text: &[u8], place: Str) {
+    fn add(&mut self, buf: &[u8], text: &[u8], place: Str) -> Str {
         if text.is_empty() {
-            return;
+            return place;
         }
-        if self.places.len() * 2 > self.slots.len() {
-            self.grow(buf);
+        let (places, next) = (&self.places, self.places.len() as u32);
+        let known = |n: u32| places.get(n as usize).map_or(&[][..], |known| known.content(buf));
+        if let Ok(n) = self.index.find_or_add(text, next, known) {
+            let flag = self.places.get(n as usize).map_or(0, |known| known.key & META_KEY);
+            return Str { key: place.key | flag, ..place };
         }
-        let mask = self.slots.len() - 1;
-        let hash = self.hash(text);
-        let tag = hash & !0xffff_ffff;
-        let mut at = hash as usize & mask;
-        while let Some(&slot) = self.slots.get(at)
-            && slot != 0
-        {
-            if slot & !0xffff_ffff == tag
-                && self.places.get(slot as u32 as usize).is_some_and(|known| known.content(buf) == text)
-            {
-                return;
+        if self.places.len() == self.places.capacity() {
+            let more = (self.places.len() / 4).max(256);
+            if self.places.try_reserve_exact(more).is_err() {
+                self.failed = true;
+                return place;
             }
-            at = (at + 1) & mask;
-        }
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = tag | self.places.len() as u64;
         }
         self.places.push(place);
+        place
     }
 
-    pub(super) fn hash(&self, text: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(text);
-        hasher.finish()
-    }
-
+    /// Says of the text at `p`, which was read before, that it is the key of a text.
     #[cold]
-    pub(super) fn grow(&mut self, buf: &[u8]) {
-        let size = (self.slots.len() * 2).max(1024);
-        self.slots.clear();
-        self.slots.resize(size, 0);
-        for number in 1..self.places.len() {
-            let Some(place) = self.places.get(number) else { break };
-            let hash = self.hash(place.content(buf));
-            let mut at = hash as usize & (size - 1);
-            while self.slots.get(at).is_some_and(|slot| *slot != 0) {
-                at = (at + 1) & (size - 1);
+    pub(super) fn set_meta_key(&mut self, buf: &[u8], p: usize) {
+        let number = match reader::text(buf, p) {
+            Ok((text, _)) => {
+                let (places, next) = (&self.places, self.places.len() as u32);
+                let known = |n: u32| places.get(n as usize).map_or(&[][..], |known| known.content(buf));
+                self.index.find_or_add(text, next, known).unwrap_or(next) as usize
             }
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = hash & !0xffff_ffff | number as u64;
-            }
+            Err(_) => reader::int_bits(buf, p).map_or(0, |(n, _)| n as usize),
+        };
+        if let Some(place) = self.places.get_mut(number) {
+            place.key |= META_KEY;
         }
     }
 
@@ -141,9 +166,9 @@ impl Texts {
             None => Err(Fault::new(p, Bad::Truncated, "")),
             Some(0xa0..=0xbf | 0xd9..=0xdb | 0xc4..=0xc6) => {
                 let (text, end) = reader::text(buf, p).map_err(bad(p, "a string or the number of one"))?;
-                let place = Str { at: p as u32, len: (end - p) as u32, key: key_number(text) };
-                self.add(buf, text, place);
-                Ok((place, end))
+                let key = key_number(text);
+                let place = Str { at: p as u32, len: (end - p) as u32, key };
+                Ok((self.add(buf, text, place), end))
             }
             Some(0xc0) => Ok((EMPTY, p + 1)),
             Some(_) => {
@@ -188,6 +213,18 @@ pub(super) fn unknown_number(at: usize) -> Fault {
 }
 
 impl Str {
+    /// Whether [`Texts::set_meta_key`] was called for it.
+    #[inline(always)]
+    pub(super) fn is_meta_key(self) -> bool {
+        self.key & META_KEY != 0
+    }
+
+    /// The bit of the key that it is, 0 for any other.
+    #[inline(always)]
+    pub(super) fn seen(self) -> u32 {
+        1u32.wrapping_shl(u32::from(self.key))
+    }
+
     /// The text as it stands in the input, with its head.
     pub(super) fn raw(self, buf: &[u8]) -> &[u8] {
         match self.len {

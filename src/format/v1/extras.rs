@@ -1,6 +1,7 @@
 //! Links and events of a span.
 
-use super::super::strings::Code;
+use super::super::code::Code;
+use super::super::json::field;
 use super::{ARRAY, BOOL, DOUBLE, Encoder, INT, STRING};
 use crate::msgpack::reader::{self, Bad};
 
@@ -14,8 +15,7 @@ impl Encoder {
                 p += 1;
                 continue;
             }
-            let (entries, end) = super::super::json::entries(buf, p)?;
-            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let find = |key: &[u8]| field(buf, p, key);
             let int = |key| find(key).and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
             let (span_id, flags) = (int(b"span_id"), int(b"flags"));
             let state =
@@ -53,7 +53,7 @@ impl Encoder {
                 self.out.byte(5);
                 self.out.uint(flags);
             }
-            p = end;
+            p = reader::skip(buf, p)?;
         }
         Ok(())
     }
@@ -67,14 +67,13 @@ impl Encoder {
                 p += 1;
                 continue;
             }
-            let (entries, end) = super::super::json::entries(buf, p)?;
-            let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+            let find = |key: &[u8]| field(buf, p, key);
             let time =
                 find(b"time_unix_nano").and_then(|at| reader::int_bits(buf, at).ok()).map_or(0, |(v, _)| v);
-            let attributes = find(b"attributes")
-                .map(|at| live_entries(buf, at))
-                .transpose()?
-                .filter(|all| !all.is_empty());
+            let attributes = match find(b"attributes") {
+                Some(at) => Some((live_entries(buf, at)?.count() as u32, at)).filter(|(n, _)| *n > 0),
+                None => None,
+            };
             self.out.room(128);
             self.out.map_head(2 + u32::from(attributes.is_some()));
             self.out.byte(1);
@@ -84,23 +83,22 @@ impl Encoder {
                 Some(at) => drop(self.string(buf, at)),
                 None => self.out.code(Code::EMPTY),
             }
-            if let Some(all) = attributes {
+            if let Some((n, at)) = attributes {
                 self.out.byte(3);
-                self.out.array_head(all.len() as u32 * 3);
-                for (key_at, value_at) in all {
+                self.out.array_head(n * 3);
+                for (key_at, value_at) in live_entries(buf, at)? {
                     self.string(buf, key_at);
                     self.attribute(buf, value_at)?;
                 }
             }
-            p = end;
+            p = reader::skip(buf, p)?;
         }
         Ok(())
     }
 
     /// Type and value of one typed attribute of an event.
     pub(super) fn attribute(&mut self, buf: &[u8], p: usize) -> Result<(), Bad> {
-        let (entries, _) = super::super::json::entries(buf, p)?;
-        let find = |key: &[u8]| entries.iter().rev().find(|(k, _)| *k == key).map(|(_, at)| *at);
+        let find = |key: &[u8]| field(buf, p, key);
         let kind = find(b"type").and_then(|at| reader::int(buf, at).ok()).map_or(0, |(v, _)| v);
         self.out.room(64);
         match kind {
@@ -122,9 +120,7 @@ impl Encoder {
             }
             4 => {
                 self.out.byte(ARRAY);
-                let values = find(b"array_value").and_then(|at| super::super::json::entries(buf, at).ok());
-                let values = values
-                    .and_then(|(m, _)| m.iter().rev().find(|(k, _)| *k == b"values").map(|(_, at)| *at));
+                let values = find(b"array_value").and_then(|at| field(buf, at, b"values"));
                 let (n, mut q) = values.map_or(Ok((0, 0)), |at| reader::array_head(buf, at))?;
                 self.out.array_head(values.map_or(0, |at| list_len(buf, at as u32)) * 2);
                 // As deep as the scan allows, which is not deep.
@@ -165,15 +161,12 @@ pub(super) fn list_len(buf: &[u8], at: u32) -> u32 {
 }
 
 /// Places of key and value of a map's entries whose value is not nil.
-pub(super) fn live_entries(buf: &[u8], at: usize) -> Result<Vec<(usize, usize)>, Bad> {
+fn live_entries(buf: &[u8], at: usize) -> Result<impl Iterator<Item = (usize, usize)>, Bad> {
     let (n, mut p) = reader::map_head(buf, at)?;
-    let mut all = Vec::new();
-    for _ in 0..n {
-        let value_at = reader::skip(buf, p)?;
-        if buf.get(value_at) != Some(&0xc0) {
-            all.push((p, value_at));
-        }
-        p = reader::skip(buf, value_at)?;
-    }
-    Ok(all)
+    let entries = (0..n).map_while(move |_| {
+        let value_at = reader::skip(buf, p).ok()?;
+        let key_at = std::mem::replace(&mut p, reader::skip(buf, value_at).ok()?);
+        Some((key_at, value_at))
+    });
+    Ok(entries.filter(|(_, value_at)| buf.get(*value_at) != Some(&0xc0)))
 }

@@ -1,20 +1,23 @@
 //! v1 out: maps with small integer keys; a text is written where it first occurs and by its number afterwards.
 //!
-//! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion of
-//! v0.4 (measured): every meta entry stays an attribute, also the promoted `env`, `version`,
+//! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion
+//! of v0.4 (measured): every meta entry stays an attribute, also the promoted `env`, `version`,
 //! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin` and
 //! `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
-//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out.
+//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out. Process
+//! tags of the settings are an attribute of the payload, unless its first span says some.
 //!
-//! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to 16.
-//! Start and duration are unsigned here: a negative one becomes 0 and is counted.
+//! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to
+//! 16. Start and duration are unsigned here: a negative one becomes 0 and is counted.
 
 mod extras;
 mod promoted;
 
 use super::Lost;
+use super::both::MetaKeys;
+use super::code::Code;
 use super::out::Out;
-use super::strings::{Code, Interned, StringTable};
+use super::strings::{Interned, StringTable};
 use crate::error::Error;
 use crate::msgpack::reader;
 use crate::settings::Metadata;
@@ -39,9 +42,14 @@ pub struct Encoder {
     spans: u64,
     lost: Lost,
     promoted: Promoted,
+    /// The settings' process tags belong into the payload: no span says some.
+    process_tags: bool,
     top_level: Option<Code>,
     found: Found,
 }
+
+/// Tags of the process: of the payload here, on its first span in v0.4.
+const PROCESS_TAGS: &[u8] = b"_dd.tags.process";
 
 /// Room before the chunks: payload head, key 11, and the array's head.
 const HEAD_ROOM: usize = 64;
@@ -57,6 +65,7 @@ impl Encoder {
         self.spans = 0;
         self.lost = Lost::default();
         self.promoted = Promoted::default();
+        self.process_tags = true;
         self.top_level = None;
     }
 
@@ -67,6 +76,11 @@ impl Encoder {
                 continue;
             }
             let spans = payload.chunk_spans(chunk);
+            if self.chunks == 0
+                && let Some(span) = spans.first()
+            {
+                self.process_tags = !super::meta_has(payload.bytes, span, PROCESS_TAGS);
+            }
             let left_out = spans.iter().filter(|s| s.flags & (flag::DROPPED | flag::NIL) != 0).count() as u32;
             self.chunks += 1;
             self.spans += u64::from(chunk.len - left_out);
@@ -110,6 +124,12 @@ impl Encoder {
     /// Ends the body and gives it. `bytes` is the payload that was added; the caller's settings come before what the
     /// spans say.
     pub fn finish(&mut self, bytes: &[u8], metadata: &Metadata) -> &[u8] {
+        let start = self.assemble(bytes, metadata);
+        self.out.written().get(start..).unwrap_or(&[])
+    }
+
+    /// Puts what stands beside the chunks behind them; gives where all of it starts.
+    fn assemble(&mut self, bytes: &[u8], metadata: &Metadata) -> usize {
         let p = self.promoted;
         let texts: [(u8, &str, Text); 8] = [
             (3, &metadata.language, Text::default()),
@@ -127,17 +147,20 @@ impl Encoder {
             entries += u32::from(self.field(bytes, key, own, span));
         }
         let commit = !metadata.git_commit_sha.is_empty() || p.git_commit.len > 0;
-        let attributes = u32::from(p.apm_mode.len > 0) + u32::from(commit);
+        let process_tags = if self.process_tags { metadata.process_tags.as_str() } else { "" };
+        let attributes =
+            u32::from(p.apm_mode.len > 0) + u32::from(commit) + u32::from(!process_tags.is_empty());
         if attributes > 0 {
             entries += 1;
             self.out.byte(10);
             self.out.array_head(attributes * 3);
             for (key, own, span) in [
-                ("_dd.apm_mode", "", p.apm_mode),
-                ("_dd.git.commit.sha", metadata.git_commit_sha.as_str(), p.git_commit),
+                (&b"_dd.apm_mode"[..], "", p.apm_mode),
+                (b"_dd.git.commit.sha", metadata.git_commit_sha.as_str(), p.git_commit),
+                (PROCESS_TAGS, process_tags, Text::default()),
             ] {
                 if !own.is_empty() || span.len > 0 {
-                    self.own(bytes, key.as_bytes());
+                    self.own(bytes, key);
                     if own.is_empty() {
                         self.view(bytes, STRING, span);
                     } else {
@@ -148,12 +171,12 @@ impl Encoder {
             }
         }
         let chunks = self.chunks;
-        let start = self.out.put_before(HEAD_ROOM, |h| {
+        self.table.release();
+        self.out.put_before(HEAD_ROOM, |h| {
             h.map_head(entries);
             h.byte(11);
             h.array_head(chunks);
-        });
-        self.out.written().get(start..).unwrap_or(&[])
+        })
     }
 
     /// Chunks and spans added since [`Encoder::begin`]. Nil spans are left out and not counted.
@@ -174,7 +197,7 @@ impl Encoder {
     fn span(&mut self, buf: &[u8], span: &Span) {
         // Enough for common texts; a span of many tiny ones does not need that much.
         let texts = (span.meta.len as usize * 2 + span.metrics.len as usize) * 44;
-        self.out.room(256 + texts.min((span.end - span.at) as usize * 7));
+        self.out.room(256 + texts.min((span.end - span.at) as usize * 2 + 1024));
         let mark = span.flags & flag::ADD_TOP_LEVEL != 0;
         let structs = if span.meta_struct.at == 0 {
             None
@@ -271,11 +294,18 @@ impl Encoder {
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
             let (key, value_at) = self.key(buf, p, STRING);
+            let key_at = p;
             let (at, len) = super::string_at(buf, value_at);
             let code = self.text(buf, at, len);
             p = at + len;
-            if key.mark() != 0 {
-                self.found.set(key.mark(), at, len, code);
+            if !key.is_plain_meta_key() {
+                if key.mark() != 0 {
+                    self.found.set(key.mark(), at, len, code);
+                }
+                if !key.is_meta_key() {
+                    let (at, len) = super::string_at(buf, key_at);
+                    self.table.set_meta_key(buf, at, len);
+                }
             }
         }
         if mark {
@@ -287,12 +317,29 @@ impl Encoder {
             self.out.nine(0xcb, 1f64.to_bits());
         }
         let mut p = span.metrics.first as usize;
+        let behind = span.meta.at > span.metrics.at;
+        let mut texts = None;
         for _ in 0..span.metrics.len {
             let (key, value_at) = self.key(buf, p, DOUBLE);
-            p = value_at;
-            if key.mark() == PRIORITY {
-                self.found.priority_at = p;
+            if !key.is_plain() {
+                if behind
+                    && key.is_meta_key()
+                    && let Some(at) = texts
+                        .get_or_insert_with(|| MetaKeys::of(buf, span))
+                        .value_of(buf, super::string_at(buf, p))
+                {
+                    // The text comes behind and counts: it is written in the place of the number.
+                    self.out.truncate(self.out.len() - 1);
+                    self.out.byte(STRING);
+                    self.string(buf, at);
+                    p = reader::skip(buf, value_at).unwrap_or(buf.len());
+                    continue;
+                }
+                if key.mark() == PRIORITY {
+                    self.found.priority_at = value_at;
+                }
             }
+            p = value_at;
             if buf.get(p) == Some(&0xcb) {
                 self.out.copy(buf, p, 9);
                 p += 9;
@@ -436,7 +483,12 @@ impl super::Encoder for Encoder {
     }
 
     fn finish(&mut self, source: &[u8], metadata: &Metadata) -> Result<&[u8], Error> {
-        Ok(self.finish(source, metadata))
+        let failed = self.table.failed();
+        let start = self.assemble(source, metadata);
+        if failed || self.table.failed() || self.out.failed() {
+            return Err(Error::out_of_memory("the payload as v1"));
+        }
+        Ok(self.out.written().get(start..).unwrap_or(&[]))
     }
 
     fn capacity_bytes(&self) -> usize {

@@ -1,6 +1,6 @@
 //! What chunk and payload take over from their spans: values of keys that the string table marks.
 
-use super::super::strings::Code;
+use super::super::code::Code;
 use crate::msgpack::reader;
 use crate::trace::{Span, Text};
 

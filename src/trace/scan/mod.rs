@@ -4,9 +4,9 @@
 //! binary for text, nil maps, any integer width, unknown and repeated keys (the last one counts), missing keys, a nil
 //! span, bytes behind the payload. What that decoder refuses goes to [`OnMalformed`].
 //!
-//! **Speed.** The pass is one chain of dependent loads: head, length, next head. The common shapes (short text, the keys
-//! of a span) are therefore compared as one 8-byte word each, so that the next position hangs on a predicted branch; all
-//! else is in cold functions. Nothing is allocated once the arena has grown.
+//! **Speed.** The pass is one chain of dependent loads: head, length, next head. The common shapes (short text, the
+//! keys of a span) are therefore compared as one 8-byte word each, so that the next position hangs on a predicted
+//! branch; all else is in cold functions. Nothing is allocated once the arena has grown.
 
 mod pairs;
 mod values;
@@ -72,8 +72,8 @@ impl<'a> Scanner<'a> {
         self.done == self.chunks
     }
 
-    /// Fills `arena` with the next traces, until it holds `span_limit` spans (or as many traces: they may be empty) or the
-    /// payload ends. At least one trace is read if one is left.
+    /// Fills `arena` with the next traces, until it holds `span_limit` spans (or as many traces: they may be empty) or
+    /// the payload ends. At least one trace is read if one is left.
     ///
     /// # Errors
     /// With [`OnMalformed::Fail`]: the first fault, with its place. Else none: faulty chunks have the state
@@ -92,7 +92,7 @@ impl<'a> Scanner<'a> {
                     ChunkState::Kept
                 }
                 Err(fault) => {
-                    if self.policy == OnMalformed::Fail {
+                    if self.policy == OnMalformed::Fail || fault.why == Why::OutOfMemory {
                         return Err(fault.into_error(self.buf, &place));
                     }
                     arena.span_count = first;
@@ -109,6 +109,9 @@ impl<'a> Scanner<'a> {
                 // The spans of a chunk that cannot be read are those that it declares.
                 _ => reader::array_head(self.buf, at).map_or(0, |(n, _)| n),
             };
+            if arena.chunks.try_reserve(1).is_err() {
+                return Err(Fault::out_of_memory(at).into_error(self.buf, &place));
+            }
             arena.chunks.push(Chunk {
                 at: at as u32,
                 end: self.pos as u32,
@@ -185,10 +188,10 @@ fn chunk(
     Ok(p)
 }
 
-/// A span of the arena is larger than a span of one byte on the wire, which the agent takes. A chunk of nothing but such
-/// spans would turn a payload into three hundred times its memory, so there is a limit that no real payload comes near:
-/// ids alone make a span of twenty bytes.
-const MEMORY_PER_BYTE: usize = 12;
+/// A span of the arena is larger than a span of one byte on the wire, which the agent takes. A chunk of nothing but
+/// such spans would turn a payload into three hundred times its memory, so there is a limit that no real payload comes
+/// near: ids, times and a name alone make a span of seventy bytes.
+const MEMORY_PER_BYTE: usize = 10;
 const MEMORY_FREE: usize = 512 << 10;
 
 #[cold]
@@ -199,7 +202,7 @@ fn grow(spans: &mut Vec<Span>, payload: usize) -> Result<(), Why> {
     }
     if spans.len() == spans.capacity() {
         let more = spans.len().max(64).min(most - spans.len());
-        spans.reserve_exact(more);
+        spans.try_reserve_exact(more).map_err(|_| Why::OutOfMemory)?;
     }
     spans.push(Span::EMPTY);
     Ok(())

@@ -213,7 +213,7 @@ fn pairs<K: Kind, const LOOK: bool>(
         };
         p = key_at + len;
         if LOOK && let Some(found) = keys.find(w, || Some(key_at), buf, len) {
-            note(found, p, span, hits);
+            note(found, p, span, hits)?;
         }
         p = match K::usual(buf, p, keys, &mut span.flags) {
             Some(end) => end,
@@ -292,16 +292,26 @@ fn nil_map(at: usize) -> MapView {
 }
 
 #[inline(always)]
-fn note(found: Found, value_at: usize, span: &mut Span, hits: &mut Vec<Hit>) {
+fn note(found: Found, value_at: usize, span: &mut Span, hits: &mut Vec<Hit>) -> Result<(), Fault> {
     let value_at = value_at as u32;
     match found {
         Found::Slot(slot) => set_slot(span, slot, value_at),
-        Found::Hit(key) => hits.push(Hit { key, value_at }),
+        Found::Hit(key) => push_hit(hits, Hit { key, value_at })?,
         Found::Both(slot, key) => {
             set_slot(span, slot, value_at);
-            hits.push(Hit { key, value_at });
+            push_hit(hits, Hit { key, value_at })?;
         }
     }
+    Ok(())
+}
+
+#[inline(always)]
+fn push_hit(hits: &mut Vec<Hit>, hit: Hit) -> Result<(), Fault> {
+    if hits.len() == hits.capacity() {
+        hits.try_reserve(1).map_err(|_| Fault::out_of_memory(hit.value_at as usize))?;
+    }
+    hits.push(hit);
+    Ok(())
 }
 
 #[inline(always)]
@@ -312,7 +322,8 @@ fn set_slot(span: &mut Span, slot: u8, value_at: u32) {
     }
 }
 
-/// Notes the keys of a repaired map again: a key whose value was left out may have noted its place, over one that stays.
+/// Notes the keys of a repaired map again: a key whose value was left out may have noted its place, over one that
+/// stays.
 #[cold]
 fn note_again(
     buf: &[u8],
@@ -330,7 +341,8 @@ fn note_again(
             && stays(buf, value_at)
             && let Some(found) = keys.find(w, || Some(key_at), buf, len)
         {
-            note(found, value_at, span, hits);
+            // There are no more hits than before the repairs, so there is room for them.
+            let _ = note(found, value_at, span, hits);
         }
         let Ok(end) = reader::skip(buf, value_at) else { return };
         p = end;

@@ -212,6 +212,7 @@ pub(super) fn extra(
     if let Some(bad) = family {
         return fix.remove_entry(map, entry, Fault::new(p, bad, expected));
     }
+    let mark = fix.mark();
     let end = match which {
         Extra::MetaStruct => extras::meta_struct(fix, p),
         Extra::Links => extras::links(fix, p),
@@ -222,7 +223,10 @@ pub(super) fn extra(
             *range = Range { at: p as u32, end: end as u32 };
             Ok(end)
         }
-        // An element of the list is no map: the list is left out.
-        Err(fault) => fix.remove_entry(map, entry, fault),
+        // An element of the list is no map, or too much is wrong with it: the list is left out.
+        Err(fault) => {
+            fix.take_back(mark);
+            fix.remove_entry(map, entry, fault)
+        }
     }
 }

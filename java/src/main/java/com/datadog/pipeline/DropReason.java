@@ -32,5 +32,7 @@ public enum DropReason {
    */
   INVALID_TRACE,
   /** What lay on disk could not be read. Knob: {@link Builder#spool}. */
-  SPOOL_DAMAGED
+  SPOOL_DAMAGED,
+  /** There was no native memory for it. */
+  OUT_OF_MEMORY
 }

@@ -51,6 +51,8 @@ public enum ErrorCode {
   INTERNAL(60),
   /** A panic inside the native library, caught at its border. */
   PANIC(61),
+  /** The native memory that a payload asks for is not there; nothing of it is kept. */
+  OUT_OF_MEMORY(62),
   /** The native library could not be loaded. */
   LIBRARY_UNAVAILABLE(70),
   /** The native library is of another version than the JAR. */

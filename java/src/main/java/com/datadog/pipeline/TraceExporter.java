@@ -463,8 +463,7 @@ public final class TraceExporter implements AutoCloseable {
       boolean ratesChanged,
       long traces,
       long spans,
-      int attempts,
-      long[] leftOut) {
+      int attempts) {
     return new AgentResponse(
         id,
         (AgentResponse) shared,
@@ -475,8 +474,7 @@ public final class TraceExporter implements AutoCloseable {
         ratesChanged,
         traces,
         spans,
-        attempts,
-        leftOut);
+        attempts);
   }
 
   private static Throwable newException(int code, int httpStatus, int attempts, String message) {
