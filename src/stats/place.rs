@@ -91,8 +91,21 @@ pub(super) fn lower_word(text: Place<'_>) -> u64 {
 /// Go's lower case of a capital i with a dot is `i`, the only letter beyond ASCII that becomes one of a kind's.
 #[cold]
 fn odd_word(text: Place<'_>) -> u64 {
-    let Ok(kind) = std::str::from_utf8(text.text()) else { return 0 };
-    let folded = kind.replace('\u{130}', "i");
-    let small = (1..=8).contains(&folded.len()) && folded.is_ascii();
-    if small { lower_word(Place { from: folded.as_bytes(), at: 0, len: folded.len() }) } else { 0 }
+    let mut word = [0; 8];
+    let mut rest = text.text();
+    for letter in &mut word {
+        rest = match rest {
+            [] => break,
+            [0xc4, 0xb0, tail @ ..] => {
+                *letter = b'i';
+                tail
+            }
+            [ascii @ 0..0x80, tail @ ..] => {
+                *letter = ascii | 0x20;
+                tail
+            }
+            _ => return 0,
+        };
+    }
+    if rest.is_empty() { u64::from_le_bytes(word) } else { 0 }
 }
