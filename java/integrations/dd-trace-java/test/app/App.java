@@ -5,7 +5,10 @@ import java.net.InetSocketAddress;
 import java.net.URL;
 import java.util.concurrent.Executors;
 
-/** A small application for the tracer: a server that calls itself. usage: App REQUESTS PAUSE_MS START_MS END_MS */
+/**
+ * A small application for the tracer: a server that calls itself. usage: App REQUESTS PAUSE_MS
+ * START_MS END_MS
+ */
 public final class App {
   private App() {}
 

@@ -8,8 +8,8 @@ import java.util.jar.JarFile;
 
 /**
  * The way in: {@code -javaagent:data-pipeline-bridge.jar} before or behind the tracer's own. Puts
- * the JAR on the boot class path, where the tracer sees it, and starts {@link Bridge} there. Nothing
- * thrown leaves it.
+ * the JAR on the boot class path, where the tracer sees it, and starts {@link Bridge} there.
+ * Nothing thrown leaves it.
  */
 public final class BridgeAgent {
   private BridgeAgent() {}
@@ -43,8 +43,7 @@ public final class BridgeAgent {
 
   /** The JAR that this class came from. The tracer's loader of extensions has URLs of its own. */
   private static File jar() throws URISyntaxException {
-    String at =
-        BridgeAgent.class.getProtectionDomain().getCodeSource().getLocation().toString();
+    String at = BridgeAgent.class.getProtectionDomain().getCodeSource().getLocation().toString();
     int file = at.indexOf("file:");
     if (file >= 0) {
       int end = at.indexOf("!/", file);

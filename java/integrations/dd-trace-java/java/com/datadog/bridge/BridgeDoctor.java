@@ -39,7 +39,10 @@ final class BridgeDoctor {
       out.println("tracer: " + found);
     }
     boolean works = library && seam;
-    out.println(works ? "the bridge would work" : "the bridge would not work; the tracer would send itself");
+    out.println(
+        works
+            ? "the bridge would work"
+            : "the bridge would not work; the tracer would send itself");
     return works ? 0 : 1;
   }
 

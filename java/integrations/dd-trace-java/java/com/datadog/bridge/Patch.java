@@ -327,8 +327,7 @@ final class Patch {
     /** One frame more, where the bridge did nothing; the others stand further back. */
     private byte[] frames(int content) throws IOException, Misfit {
       DataInputStream in =
-          new DataInputStream(
-              new ByteArrayInputStream(file, content, file.length - content));
+          new DataInputStream(new ByteArrayInputStream(file, content, file.length - content));
       ByteArrayOutputStream bytes = new ByteArrayOutputStream();
       DataOutputStream out = new DataOutputStream(bytes);
       int count = in.readUnsignedShort();

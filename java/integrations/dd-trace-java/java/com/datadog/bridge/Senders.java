@@ -63,7 +63,8 @@ final class Senders {
       try {
         AgentResponse response = exporter.send(body, droppedTraces, droppedSpans);
         tell(api, base + endpoint, response);
-        answer = tracer.succeeded(api, traces, bytes, Math.max(200, response.status()), response.body());
+        answer =
+            tracer.succeeded(api, traces, bytes, Math.max(200, response.status()), response.body());
       } catch (TraceExporterException e) {
         answer = instead(api, exporter, e, traces, bytes, droppedTraces, droppedSpans);
       }
@@ -298,5 +299,4 @@ final class Senders {
   private static void flush(TraceExporter exporter) {
     exporter.flush(HOLD);
   }
-
 }

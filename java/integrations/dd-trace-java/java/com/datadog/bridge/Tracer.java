@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What the bridge uses of the tracer, by name, looked up once for a class of its sender. A name that
- * is missing is an exception that says which: the bridge does nothing then. Immutable.
+ * What the bridge uses of the tracer, by name, looked up once for a class of its sender. A name
+ * that is missing is an exception that says which: the bridge does nothing then. Immutable.
  */
 final class Tracer {
   final Class<?> api;
@@ -122,7 +122,9 @@ final class Tracer {
     return url.get(sender).toString();
   }
 
-  /** The endpoint that the tracer chose, {@code v0.4/traces} for instance; asks the agent if due. */
+  /**
+   * The endpoint that the tracer chose, {@code v0.4/traces} for instance; asks the agent if due.
+   */
   String endpoint(Object sender) throws ReflectiveOperationException {
     Object features = discovery.get(sender);
     String endpoint = (String) traceEndpoint.invoke(features);
@@ -196,8 +198,7 @@ final class Tracer {
   List<String[]> headers(Object sender) throws ReflectiveOperationException {
     Object base = url.get(sender);
     Class<?> utils =
-        Class.forName(
-            "datadog.communication.http.OkHttpUtils", true, api.getClassLoader());
+        Class.forName("datadog.communication.http.OkHttpUtils", true, api.getClassLoader());
     Method prepare = utils.getMethod("prepareRequest", url.getType(), Map.class);
     Object builder = prepare.invoke(null, base, headers.get(sender));
     Object request = builder.getClass().getMethod("build").invoke(builder);

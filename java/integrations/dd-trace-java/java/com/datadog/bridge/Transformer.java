@@ -10,18 +10,18 @@ final class Transformer implements ClassFileTransformer {
 
   @Override
   public byte[] transform(
-      ClassLoader loader,
-      String name,
-      Class<?> known,
-      ProtectionDomain domain,
-      byte[] classFile) {
+      ClassLoader loader, String name, Class<?> known, ProtectionDomain domain, byte[] classFile) {
     if (name == null || !name.endsWith(SENDER)) {
       return null;
     }
     try {
       return Patch.apply(classFile);
     } catch (Throwable e) {
-      Bridge.say("not active, the tracer sends itself: " + name + " is not what is known: " + e.getMessage());
+      Bridge.say(
+          "not active, the tracer sends itself: "
+              + name
+              + " is not what is known: "
+              + e.getMessage());
       return null;
     }
   }

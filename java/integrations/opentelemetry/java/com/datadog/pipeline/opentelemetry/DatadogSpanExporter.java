@@ -16,8 +16,8 @@ import java.util.logging.Logger;
  * Sends spans of OpenTelemetry to a Datadog agent, as the agent's own OTLP receiver would have read
  * them, in Datadog's own formats.
  *
- * <p>{@link #export} encodes the spans and hands them to the exporter's bounded queue. Its result is
- * a success once the agent has taken them, a failure once they are lost. Thread-safe.
+ * <p>{@link #export} encodes the spans and hands them to the exporter's bounded queue. Its result
+ * is a success once the agent has taken them, a failure once they are lost. Thread-safe.
  */
 public final class DatadogSpanExporter implements SpanExporter {
   private static final Logger LOGGER = Logger.getLogger(DatadogSpanExporter.class.getName());
@@ -89,7 +89,10 @@ public final class DatadogSpanExporter implements SpanExporter {
   /** One line when trouble begins; the exporter's own metrics count the rest. */
   private void complain(Throwable failure) {
     if (complained.compareAndSet(false, true)) {
-      LOGGER.log(Level.WARNING, "Spans could not be delivered to the Datadog agent: {0}", failure.toString());
+      LOGGER.log(
+          Level.WARNING,
+          "Spans could not be delivered to the Datadog agent: {0}",
+          failure.toString());
     }
   }
 

@@ -83,7 +83,8 @@ public final class DatadogSpanExporterBuilder {
    */
   public DatadogSpanExporter build() {
     builder.inputFormat(InputFormat.V05).asyncBudget(timeout).language("java");
-    String sdk = Resource.getDefault().getAttribute(AttributeKey.stringKey("telemetry.sdk.version"));
+    String sdk =
+        Resource.getDefault().getAttribute(AttributeKey.stringKey("telemetry.sdk.version"));
     builder.tracerVersion("otlp-" + (sdk == null ? "" : sdk));
     if (!hasEndpoint) {
       builder.fromEnvironment();

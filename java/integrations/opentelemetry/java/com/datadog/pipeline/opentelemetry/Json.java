@@ -208,7 +208,14 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     for (int i = 0; i < n; i++) {
       char c = s.charAt(i);
       boolean plain =
-          c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != '\u2028' && c != '\u2029';
+          c >= 0x20
+              && c != '"'
+              && c != '\\'
+              && c != '<'
+              && c != '>'
+              && c != '&'
+              && c != '\u2028'
+              && c != '\u2029';
       if (plain) {
         continue;
       }

@@ -9,13 +9,54 @@ final class Names {
   private static final int MOST = 512;
 
   private static final String[] SQL = {
-    "actian.ingres", "adabas", "aws.redshift", "cache", "clickhouse", "cloudscape", "cockroachdb",
-    "coldfusion", "db2", "derby", "edb", "filemaker", "firebird", "firebirdsql", "firstsql", "h2",
-    "h2database", "hanadb", "hsqldb", "ibm.db2", "ibm.informix", "ibm.netezza", "informix",
-    "ingres", "instantdb", "interbase", "intersystems.cache", "mariadb", "maxdb",
-    "microsoft.sql_server", "mssql", "mysql", "netezza", "oracle", "oracle.db", "other_sql",
-    "pervasive", "pointbase", "postgresql", "progress", "redshift", "sap.hana", "sap.maxdb",
-    "softwareag.adabas", "sqlite", "sybase", "teradata", "vertica",
+    "actian.ingres",
+    "adabas",
+    "aws.redshift",
+    "cache",
+    "clickhouse",
+    "cloudscape",
+    "cockroachdb",
+    "coldfusion",
+    "db2",
+    "derby",
+    "edb",
+    "filemaker",
+    "firebird",
+    "firebirdsql",
+    "firstsql",
+    "h2",
+    "h2database",
+    "hanadb",
+    "hsqldb",
+    "ibm.db2",
+    "ibm.informix",
+    "ibm.netezza",
+    "informix",
+    "ingres",
+    "instantdb",
+    "interbase",
+    "intersystems.cache",
+    "mariadb",
+    "maxdb",
+    "microsoft.sql_server",
+    "mssql",
+    "mysql",
+    "netezza",
+    "oracle",
+    "oracle.db",
+    "other_sql",
+    "pervasive",
+    "pointbase",
+    "postgresql",
+    "progress",
+    "redshift",
+    "sap.hana",
+    "sap.maxdb",
+    "softwareag.adabas",
+    "sqlite",
+    "sybase",
+    "teradata",
+    "vertica",
   };
   private static final Map<String, String> TYPES = new HashMap<>();
 
@@ -24,7 +65,9 @@ final class Names {
       TYPES.put(system, "sql");
     }
     for (String system :
-        new String[] {"cassandra", "elasticsearch", "memcached", "mongodb", "opensearch", "redis"}) {
+        new String[] {
+          "cassandra", "elasticsearch", "memcached", "mongodb", "opensearch", "redis"
+        }) {
       TYPES.put(system, system);
     }
   }

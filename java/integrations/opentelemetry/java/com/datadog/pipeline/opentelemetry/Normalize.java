@@ -8,7 +8,9 @@ final class Normalize {
 
   private Normalize() {}
 
-  /** Lower case; what is no letter, digit or {@code :./-} becomes one underscore; 200 characters. */
+  /**
+   * Lower case; what is no letter, digit or {@code :./-} becomes one underscore; 200 characters.
+   */
   static String tagValue(String value) {
     StringBuilder out = null;
     int n = value.length();
@@ -57,7 +59,12 @@ final class Normalize {
 
   private static boolean isTagCharacter(int c) {
     if (c < 0x80) {
-      return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == ':' || c == '.' || c == '/' || c == '-';
+      return c >= 'a' && c <= 'z'
+          || c >= '0' && c <= '9'
+          || c == ':'
+          || c == '.'
+          || c == '/'
+          || c == '-';
     }
     int type = Character.getType(c);
     return Character.isLetter(c) || type == Character.DECIMAL_DIGIT_NUMBER;

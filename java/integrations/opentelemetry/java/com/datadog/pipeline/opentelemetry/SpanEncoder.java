@@ -238,8 +238,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       return;
     }
     // Nobody decided to keep it: the pair goes.
-    System.arraycopy(
-        spans.bytes, mechanismEnd, spans.bytes, mechanismAt, spans.len - mechanismEnd);
+    System.arraycopy(spans.bytes, mechanismEnd, spans.bytes, mechanismAt, spans.len - mechanismEnd);
     spans.len -= mechanismEnd - mechanismAt;
     spans.set32(metaCountAt, firstMetaCount - 1);
   }

@@ -36,13 +36,13 @@ final class Examples {
   @SuppressWarnings("unchecked")
   private Examples(Map<String, Object> line) {
     id = (String) line.get("id");
-    chunks =
-        (List<Map<String, Object>>) ((Map<String, Object>) line.get("expected")).get("chunks");
+    chunks = (List<Map<String, Object>>) ((Map<String, Object>) line.get("expected")).get("chunks");
     Map<String, Object> otlp = (Map<String, Object>) line.get("otlp");
     for (Map<String, Object> rs : list(otlp, "resourceSpans")) {
       Map<String, Object> given = (Map<String, Object>) rs.get("resource");
       Resource resource =
-          Resource.create(given == null ? Attributes.empty() : attributes(list(given, "attributes")));
+          Resource.create(
+              given == null ? Attributes.empty() : attributes(list(given, "attributes")));
       for (Map<String, Object> ss : list(rs, "scopeSpans")) {
         InstrumentationScopeInfo scope = scope((Map<String, Object>) ss.get("scope"));
         for (Map<String, Object> span : list(ss, "spans")) {

@@ -53,7 +53,9 @@ class ExporterTest {
           byte[] answer = "{}".getBytes(StandardCharsets.UTF_8);
           int code = status;
           if (path.equals("/info")) {
-            answer = "{\"version\":\"7.85.0\",\"endpoints\":[\"/v0.4/traces\"]}".getBytes(StandardCharsets.UTF_8);
+            answer =
+                "{\"version\":\"7.85.0\",\"endpoints\":[\"/v0.4/traces\"]}"
+                    .getBytes(StandardCharsets.UTF_8);
             code = 200;
           } else if (path.equals("/v0.5/traces") && !takesV05) {
             code = 404;
@@ -99,8 +101,7 @@ class ExporterTest {
     }
     assertEquals("[/v0.5/traces]", paths.toString());
     byte[] body = bodies.peek();
-    assertEquals(
-        spans.size(), Decoded.read(body, body.length).stream().mapToInt(List::size).sum());
+    assertEquals(spans.size(), Decoded.read(body, body.length).stream().mapToInt(List::size).sum());
   }
 
   @Test
@@ -197,9 +198,12 @@ class ExporterTest {
                       io.opentelemetry.api.trace.TraceState.getDefault()))
               .setAttributes(
                   io.opentelemetry.api.common.Attributes.of(
-                      io.opentelemetry.api.common.AttributeKey.stringKey("http.request.method"), "GET",
-                      io.opentelemetry.api.common.AttributeKey.stringKey("http.route"), "/a/" + i % 7,
-                      io.opentelemetry.api.common.AttributeKey.longKey("http.response.status_code"), 200L))
+                      io.opentelemetry.api.common.AttributeKey.stringKey("http.request.method"),
+                      "GET",
+                      io.opentelemetry.api.common.AttributeKey.stringKey("http.route"),
+                      "/a/" + i % 7,
+                      io.opentelemetry.api.common.AttributeKey.longKey("http.response.status_code"),
+                      200L))
               .build());
     }
     SpanEncoder encoder = new SpanEncoder();

@@ -24,7 +24,8 @@ class MappingTest {
     List<String> wrong = new ArrayList<>();
     int tried = 0;
     SpanEncoder encoder = new SpanEncoder();
-    for (Examples example : Examples.read(Paths.get(System.getProperty("fixtures"), "otel", "otel-mapping.jsonl"))) {
+    for (Examples example :
+        Examples.read(Paths.get(System.getProperty("fixtures"), "otel", "otel-mapping.jsonl"))) {
       if (NOT_REACHABLE.contains(example.id)) {
         continue;
       }
@@ -45,7 +46,8 @@ class MappingTest {
   @Test
   void allExamplesInOneExportAreTheSameSpans() throws Exception {
     List<SpanData> all = new ArrayList<>();
-    List<Examples> examples = Examples.read(Paths.get(System.getProperty("fixtures"), "otel", "otel-mapping.jsonl"));
+    List<Examples> examples =
+        Examples.read(Paths.get(System.getProperty("fixtures"), "otel", "otel-mapping.jsonl"));
     for (Examples example : examples) {
       all.addAll(example.spans);
     }
@@ -114,14 +116,16 @@ class MappingTest {
   }
 
   @SuppressWarnings("unchecked")
-  private static String compare(Map<String, Object> ours, Map<String, Object> expected, long before) {
+  private static String compare(
+      Map<String, Object> ours, Map<String, Object> expected, long before) {
     for (Map.Entry<String, Object> field : expected.entrySet()) {
       String name = field.getKey();
       Object mine = ours.get(name);
       Object theirs = field.getValue();
       if (name.equals("meta") || name.equals("metrics")) {
         TreeMap<String, Object> a = new TreeMap<>((Map<String, Object>) mine);
-        TreeMap<String, Object> b = new TreeMap<>(theirs == null ? new TreeMap<>() : (Map<String, Object>) theirs);
+        TreeMap<String, Object> b =
+            new TreeMap<>(theirs == null ? new TreeMap<>() : (Map<String, Object>) theirs);
         for (Map<String, Object> map : java.util.Arrays.asList(a, b)) {
           map.replaceAll((key, value) -> value instanceof Number ? number(value) : value);
           for (String json : new String[] {"events", "_dd.span_links"}) {
@@ -139,7 +143,9 @@ class MappingTest {
         if (((Number) mine).longValue() < before) {
           return name + " is " + mine;
         }
-      } else if (theirs instanceof Number ? !number(theirs).equals(number(mine)) : !theirs.equals(mine)) {
+      } else if (theirs instanceof Number
+          ? !number(theirs).equals(number(mine))
+          : !theirs.equals(mine)) {
         return name + ": ours " + mine + ", the agent's " + theirs;
       }
     }
