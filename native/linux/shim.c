@@ -22,10 +22,14 @@
 extern int __xstat64(int version, const char *path, void *out);
 extern int __lxstat64(int version, const char *path, void *out);
 extern int __fxstat64(int version, int fd, void *out);
+extern int __fxstatat64(int version, int fd, const char *path, void *out, int flags);
 
 HIDDEN int stat64(const char *path, void *out) { return __xstat64(STAT_VERSION, path, out); }
 HIDDEN int lstat64(const char *path, void *out) { return __lxstat64(STAT_VERSION, path, out); }
 HIDDEN int fstat64(int fd, void *out) { return __fxstat64(STAT_VERSION, fd, out); }
+HIDDEN int fstatat64(int fd, const char *path, void *out, int flags) {
+  return __fxstatat64(STAT_VERSION, fd, path, out, flags);
+}
 HIDDEN const char *gnu_get_libc_version(void) { return "2.26"; }
 HIDDEN int __res_init(void) { return 0; }
 
