@@ -9,8 +9,7 @@ use crate::account::{Counts, DropReason, Entry, Fate, Outcome};
 use crate::convert::Workspace;
 use crate::destination::{Reply, split};
 use crate::error::{Error, ErrorKind};
-use crate::format::{SCANNED, detect};
-use crate::pipeline::Prepared;
+use crate::pipeline::{Plan, Prepared};
 use crate::trace::describe;
 use std::time::Instant;
 
@@ -175,10 +174,12 @@ impl Dispatcher {
         let mut ws = Workspace::default();
         let v04 = match of {
             Bytes::V04(v04) => v04,
-            Bytes::Input(payload) if detect(payload) == SCANNED => payload,
             Bytes::Input(payload) => {
                 let way = self.targets.current().way();
-                ws.prepare(&way.plan.reading(), payload, &way.metadata).ok()?.body
+                match Plan::is_scannable(payload) {
+                    true => payload,
+                    false => ws.prepare(&way.plan.reading(), payload, &way.metadata).ok()?.body,
+                }
             }
         };
         let first = split::first(v04)?;

@@ -161,6 +161,11 @@ impl Plan {
         Self { input: self.input, format: format::scanned(), top_level: None, ..self.only_encoding() }
     }
 
+    /// Whether a payload is in the form that the scan reads as it comes.
+    pub(crate) fn is_scannable(payload: &[u8]) -> bool {
+        format::detect(payload) == format::SCANNED
+    }
+
     /// Whether the parts of a split payload have to be encoded before they are bodies.
     pub(crate) fn encodes_parts(&self) -> bool {
         !self.format.is_same_as(format::SCANNED) || self.format.has_no_events()
