@@ -124,7 +124,8 @@ impl Floor {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         let head = format!(
-            "POST /v0.4/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/msgpack\r\nContent-Length: {size}\r\n\r\n"
+            "POST /v0.4/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/msgpack\r\n\
+             Content-Length: {size}\r\n\r\n"
         );
         Self { socket, head: head.into_bytes(), out: Vec::new() }
     }

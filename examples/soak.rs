@@ -241,7 +241,8 @@ fn black_hole(time: Duration) {
         }
         closed(&exporter);
         println!(
-            "soak black-hole {} s, payloads of {} bytes: {offers} offers; memory {:.1} MB before, {:.1} MB at most (bound {:.1} + 8 MB)",
+            "soak black-hole {} s, payloads of {} bytes: {offers} offers; memory {:.1} MB before, {:.1} MB at \
+             most (bound {:.1} + 8 MB)",
             time.as_secs() / 2,
             bytes.len(),
             mb(before),

@@ -166,7 +166,7 @@ def circles(edges, table):
 
 
 def generated(text):
-    return bool(re.search(r"@?generated\b", text[:600], re.I))
+    return bool(re.search(r"@?generated\b|\bMade by `", text[:600], re.I))
 
 
 def long_files(files):

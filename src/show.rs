@@ -7,9 +7,10 @@ use crate::settings::InputFormat;
 use crate::trace::{Arena, Interest, OnMalformed, Payload, Span};
 use std::fmt::Write;
 
-/// Appends one JSON object a span and line of a payload of any format: `trace` (its index), `trace_id`, `span_id`, `parent_id` (as
-/// decimal text: they exceed what JSON numbers hold), `service`, `name`, `resource`, `type`, `start`, `duration`,
-/// `error`, `meta`, `metrics`, and `meta_struct` (names and sizes), `span_links`, `span_events` where there are some.
+/// Appends one JSON object a span and line of a payload of any format: `trace` (its index), `trace_id`, `span_id`,
+/// `parent_id` (as decimal text: they exceed what JSON numbers hold), `service`, `name`, `resource`, `type`, `start`,
+/// `duration`, `error`, `meta`, `metrics`, and `meta_struct` (names and sizes), `span_links`, `span_events` where there
+/// are some.
 ///
 /// # Errors
 /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place.

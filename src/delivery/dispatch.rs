@@ -1,4 +1,5 @@
-//! The way of one payload, top-down in [`Dispatcher::send_payload`]: pipeline, request, what the answer makes of it, account.
+//! The way of one payload, top-down in [`Dispatcher::send_payload`]: pipeline, request, what the answer makes of it,
+//! account.
 //!
 //! What is tried when a body is refused as it is stands in [`fallback`](super::fallback), what is told of fates in
 //! [`booking`](super::booking), what runs beside sends in [`dialogue`](super::dialogue), beginning and end in

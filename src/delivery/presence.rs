@@ -137,7 +137,8 @@ impl Presence {
             ErrorKind::AgentDown,
             format!(
                 "{address} has been away for {away} ms, so this send was not tried: it is looked for every few seconds \
-                 and sends go on as soon as it is back (a send waits for an agent up to `sendBudget` first); last error: {why}"
+                 and sends go on as soon as it is back (a send waits for an agent up to `sendBudget` first); \
+                 last error: {why}"
             ),
         ))
     }

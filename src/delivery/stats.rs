@@ -1,6 +1,6 @@
 //! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest within its
-//! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent refuses,
-//! or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
+//! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent
+//! refuses, or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
 
 use super::dispatch::Dispatcher;
 use super::tasks::Task;
@@ -154,8 +154,8 @@ impl Dispatcher {
         }
         self.tell(Event::Collapsed(&news));
         let text = format!(
-            "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field of their \
-             key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
+            "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field \
+             of their key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",
             news.whole_key,
             news.fields.iter().sum::<u64>()
         );

@@ -1,6 +1,6 @@
-//! Handles: an index and a generation in one `i64`. A handle that was closed, or that somebody made up, names nothing; it
-//! cannot be followed into freed memory. A value is borrowed as an `Arc` for the length of a call, so that closing it
-//! during a call is safe.
+//! Handles: an index and a generation in one `i64`. A handle that was closed, or that somebody made up, names nothing;
+//! it cannot be followed into freed memory. A value is borrowed as an `Arc` for the length of a call, so that closing
+//! it during a call is safe.
 
 use parking_lot::RwLock;
 use std::sync::Arc;

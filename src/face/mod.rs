@@ -1,5 +1,5 @@
-//! What faces to other languages share, without the words of any: exporters by handle, panics that do not cross, settings as
-//! bytes, tickets of futures, answers to questions as text, and the account as numbers.
+//! What faces to other languages share, without the words of any: exporters by handle, panics that do not cross,
+//! settings as bytes, tickets of futures, answers to questions as text, and the account as numbers.
 
 #![cfg_attr(not(feature = "jni"), allow(dead_code, unused_imports))]
 

@@ -1,7 +1,8 @@
 //! Panics at a border: caught, put into words with their place, never printed.
 //!
-//! Rust's own hook prints to stderr, which belongs to the host. When a host loads the library, [`be_silent`] puts a hook
-//! in its place that only remembers where the panic happened. A Rust program that links the crate keeps its own hook.
+//! Rust's own hook prints to stderr, which belongs to the host. When a host loads the library, [`be_silent`] puts a
+//! hook in its place that only remembers where the panic happened. A Rust program that links the crate keeps its own
+//! hook.
 
 use std::any::Any;
 use std::cell::RefCell;

@@ -9,8 +9,8 @@ fn words(request: &[u8]) -> impl Iterator<Item = &str> {
     request.split(|b| *b == 0).map(|word| std::str::from_utf8(word).unwrap_or(""))
 }
 
-/// A payload in another format. The request holds the words of [`Conversion::read`]. The answer is one line, a JSON object of
-/// what became of it, and then the body.
+/// A payload in another format. The request holds the words of [`Conversion::read`]. The answer is one line, a JSON
+/// object of what became of it, and then the body.
 pub(crate) fn conversion(request: &[u8], payload: &[u8]) -> Result<Vec<u8>, Error> {
     let made = convert(payload, &Conversion::read(words(request))?)?;
     let mut answer = made.to_json().into_bytes();

@@ -1,5 +1,5 @@
-//! Futures of a foreign host. The host pulls: a completed send waits here, by the number that the host has given it, until
-//! it is fetched. No native thread ever calls the host.
+//! Futures of a foreign host. The host pulls: a completed send waits here, by the number that the host has given it,
+//! until it is fetched. No native thread ever calls the host.
 
 use super::exporters::Exporter;
 use crate::delivery::outbox::parcel::Completion;

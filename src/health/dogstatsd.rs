@@ -1,5 +1,6 @@
 //! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's exporter
-//! (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams may be lost and are never waited for.
+//! (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams may be lost and are
+//! never waited for.
 //!
 //! A send appends its lines to a bounded buffer; the exporter's task thread sends what is there every ten seconds, and
 //! `close` sends the rest.

@@ -13,8 +13,9 @@ use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
 use std::sync::Arc;
 
-/// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer is
-/// fetched by that number; then the result is always 0. A ticket below 0 is a send whose caller waits: see `send_by_ticket`.
+/// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer
+/// is fetched by that number; then the result is always 0. A ticket below 0 is a send whose caller waits: see
+/// `send_by_ticket`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
     env: EnvUnowned<'l>,

@@ -67,8 +67,8 @@ pub(super) fn loading<'l>(
     .resolve::<Silent>()
 }
 
-/// Throws unless an exception is already on its way; if the right one cannot be made, the JVM's own is pending or the ready
-/// one is thrown: no native returns without an answer and without an exception.
+/// Throws unless an exception is already on its way; if the right one cannot be made, the JVM's own is pending or the
+/// ready one is thrown: no native returns without an answer and without an exception.
 #[cold]
 fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
     if env.exception_check() {

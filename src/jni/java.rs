@@ -1,9 +1,9 @@
 //! What the boundary needs of the JVM: looked up once, while the library loads, and objects made without any look-up.
 //!
-//! A Java heap can be full at any call. Then nothing can be looked up any more, since a look-up allocates; the `jni` crate
-//! does look up its exception classes when an allocation has failed, fails again, and so on until the stack is used up. So
-//! whatever makes an object here calls the JVM's own table, and the `OutOfMemoryError` of the JVM stays pending: it is what
-//! the caller gets. A ready error, held since the start, is thrown if even that one is missing.
+//! A Java heap can be full at any call. Then nothing can be looked up any more, since a look-up allocates; the `jni`
+//! crate does look up its exception classes when an allocation has failed, fails again, and so on until the stack is
+//! used up. So whatever makes an object here calls the JVM's own table, and the `OutOfMemoryError` of the JVM stays
+//! pending: it is what the caller gets. A ready error, held since the start, is thrown if even that one is missing.
 
 use super::boundary::Failure;
 use crate::error::{Error, ErrorKind};
@@ -42,7 +42,8 @@ pub(super) fn look_up(env: &mut Env<'_>) -> jni::errors::Result<()> {
         env.new_global_ref(class)
     };
     let error = class(env, jni_str!("java/lang/OutOfMemoryError"))?;
-    // Without a constructor, which would note the stack: that leads to the class which loads us, and to its class loader.
+    // Without a constructor, which would note the stack: that leads to the class which loads us, and to its class
+    // loader.
     let ready = env.alloc_object(&*error)?;
     let ready = env.cast_local::<JThrowable>(ready)?;
     let known = Known {
@@ -96,8 +97,8 @@ fn length(of: usize) -> Result<jint, Failure> {
 pub(super) fn byte_array<'l>(env: &mut Env<'l>, bytes: &[u8]) -> Result<JByteArray<'l>, Failure> {
     clean(env)?;
     let count = length(bytes.len())?;
-    // SAFETY: no exception is pending; the array has `count` elements, as many as `bytes`, whose signs do not matter; the
-    // reference is a new local one of this call's frame.
+    // SAFETY: no exception is pending; the array has `count` elements, as many as `bytes`, whose signs do not matter;
+    // the reference is a new local one of this call's frame.
     unsafe {
         let array = made(env, table!(env, v1_1.NewByteArray(count)))?;
         table!(env, v1_1.SetByteArrayRegion(array, 0, count, bytes.as_ptr().cast()));
@@ -160,8 +161,8 @@ pub(super) unsafe fn call_static<'l>(
             Argument::Object(l) => jvalue { l: l.as_raw() },
         };
     }
-    // SAFETY: no exception is pending; the method is one of this class, since the JVM has just said so; the caller answers
-    // for the arguments.
+    // SAFETY: no exception is pending; the method is one of this class, since the JVM has just said so; the caller
+    // answers for the arguments.
     unsafe {
         let method = table!(env, v1_1.GetStaticMethodID(class.as_raw(), name.as_ptr(), signature.as_ptr()));
         if env.exception_check() || method.is_null() {
@@ -182,8 +183,8 @@ pub(super) fn throw(env: &mut Env<'_>, kind: Exception, message: &str) -> Result
         Exception::NullPointer => &known.null_pointer,
     };
     let message = JNIString::new(message);
-    // SAFETY: no exception is pending, the class is one of a Throwable with a constructor of one text, and the message is
-    // modified UTF-8 with a NUL at its end.
+    // SAFETY: no exception is pending, the class is one of a Throwable with a constructor of one text, and the message
+    // is modified UTF-8 with a NUL at its end.
     unsafe { table!(env, v1_1.ThrowNew(class.as_raw(), message.as_ptr())) };
     Ok(())
 }
@@ -216,7 +217,8 @@ pub(super) fn piece<'l>(env: &Env<'l>, object: JObject<'l>) -> Result<Piece<'l>,
         return Err(Failure::Null("payload"));
     }
     let known = known()?;
-    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The old wrapper is given up.
+    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The old wrapper is given
+    // up.
     unsafe {
         if table!(env, v1_1.IsInstanceOf(object.as_raw(), known.byte_buffer.as_raw())) {
             return Ok(Piece::Direct(JByteBuffer::from_raw(env, object.into_raw())));

@@ -3,8 +3,8 @@
 //!
 //! Native threads never attach and never call Java. Natives are few and coarse, and know no class by name: results and
 //! exceptions are made by two static methods of the class that calls, with signatures of `java.lang` only, so that a
-//! build which relocates our classes works. For the same reason the natives are registered in [`JNI_OnLoad`] against the
-//! class that loads; the exported `Java_com_datadog_pipeline_TraceExporter_*` symbols serve everybody else.
+//! build which relocates our classes works. For the same reason the natives are registered in [`JNI_OnLoad`] against
+//! the class that loads; the exported `Java_com_datadog_pipeline_TraceExporter_*` symbols serve everybody else.
 #![allow(unsafe_code)] // the one room where it is needed; each block says why it is sound
 #![allow(unreachable_pub)] // exported symbols are for the JVM, whatever their Rust path
 

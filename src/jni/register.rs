@@ -1,7 +1,7 @@
 //! Registers the natives against the class that loads the library, under whatever name a shading plugin gave it.
 //!
-//! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is called.
-//! If that fails nothing is lost: the JVM then finds the exported symbols by their names.
+//! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is
+//! called. If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
 use super::trace_exporter as natives;
 use super::{asynchronous, tool};

@@ -7,8 +7,8 @@ use crate::face::{exporters, requests};
 use jni::EnvUnowned;
 use jni::objects::{JByteArray, JClass};
 
-/// A payload in another format. `request` holds the words of `Conversion::read`, NUL between them. The answer is one line,
-/// a JSON object of what became of it, and then the body.
+/// A payload in another format. `request` holds the words of `Conversion::read`, NUL between them. The answer is one
+/// line, a JSON object of what became of it, and then the body.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>(
     env: EnvUnowned<'l>,
@@ -26,7 +26,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
     })
 }
 
-/// Why a setting cannot be used, empty if it can. `settings` is a map with that one setting, as `nativeCreate` takes it.
+/// Why a setting cannot be used, empty if it can. `settings` is a map with that one setting, as `nativeCreate` takes
+/// it.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSetting<'l>(
     env: EnvUnowned<'l>,

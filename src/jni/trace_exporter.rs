@@ -129,8 +129,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
     })
 }
 
-/// Closes within `millis`: the first number says whether all sends were done, the account follows. What can still be asked
-/// afterwards is put into `left`, if it is not null: the last lines of the log, state, explain and stats.
+/// Closes within `millis`: the first number says whether all sends were done, the account follows. What can still be
+/// asked afterwards is put into `left`, if it is not null: the last lines of the log, state, explain and stats.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
     env: EnvUnowned<'l>,
@@ -186,7 +186,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
     })
 }
 
-/// One text as it would leave the process; `request` holds the names of type, dialect, mode and preset, NUL between them.
+/// One text as it would leave the process; `request` holds the names of type, dialect, mode and preset, NUL between
+/// them.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'l>(
     env: EnvUnowned<'l>,
@@ -358,9 +359,9 @@ pub(super) fn direct<'b>(
     if length == 0 {
         return Ok(&[]);
     }
-    // SAFETY: the address is that of a direct buffer with at least `position + length` bytes (checked above), which lives
-    // as long as `buffer`, a reference that the caller holds until the native returns. The contract of `send` says that
-    // nobody writes to the payload meanwhile.
+    // SAFETY: the address is that of a direct buffer with at least `position + length` bytes (checked above), which
+    // lives as long as `buffer`, a reference that the caller holds until the native returns. The contract of `send`
+    // says that nobody writes to the payload meanwhile.
     Ok(unsafe { std::slice::from_raw_parts(address.add(position), length) })
 }
 

@@ -1,16 +1,17 @@
-//! A class loader that is collected takes its copy of the library along; an application that is deployed again and again
-//! must not leave one behind each time.
+//! A class loader that is collected takes its copy of the library along; an application that is deployed again and
+//! again must not leave one behind each time.
 //!
 //! Threads of ours may still be in the code then, or threads of the host may have values in thread-local storage whose
-//! destructors are ours. Since 2.18 glibc counts those (`__cxa_thread_atexit_impl`), for our own threads, too, since each
-//! has such values, and keeps the library mapped until the last is gone. musl never unmaps and macOS does not unmap what has
-//! thread-local storage. Everywhere else [`stay_if_unsafe`] keeps the library for good.
+//! destructors are ours. Since 2.18 glibc counts those (`__cxa_thread_atexit_impl`), for our own threads, too, since
+//! each has such values, and keeps the library mapped until the last is gone. musl never unmaps and macOS does not
+//! unmap what has thread-local storage. Everywhere else [`stay_if_unsafe`] keeps the library for good.
 
 use crate::face::exporters;
 use jni::sys::JavaVM;
 use std::ffi::c_void;
 
-/// Called by the JVM before it unmaps the library: exporters that nobody has closed end now, and with them their threads.
+/// Called by the JVM before it unmaps the library: exporters that nobody has closed end now, and with them their
+/// threads.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)] // the JVM's name
 pub extern "system" fn JNI_OnUnload(_vm: *mut JavaVM, _reserved: *mut c_void) {
@@ -44,8 +45,8 @@ pub(super) fn stay_if_unsafe() {
         symbol: std::ptr::null(),
         address: std::ptr::null_mut(),
     };
-    // SAFETY: the functions are those of dlfcn.h, the texts end with NUL, and the address is one of this library, so that
-    // `file` is its name for as long as it is loaded, which it is while this runs.
+    // SAFETY: the functions are those of dlfcn.h, the texts end with NUL, and the address is one of this library, so
+    // that `file` is its name for as long as it is loaded, which it is while this runs.
     unsafe {
         if dlsym(std::ptr::null_mut(), c"__cxa_thread_atexit_impl".as_ptr()).is_null()
             && dladdr(JNI_OnUnload as *const c_void, &raw mut place) != 0

@@ -1,5 +1,5 @@
-//! The mark by which a loader knows the library before it maps it: a note (ELF) or a section of its own (PE, Mach-O) that
-//! holds `data_pipeline_version:` and the version. `LibraryFile.java` reads it.
+//! The mark by which a loader knows the library before it maps it: a note (ELF) or a section of its own (PE, Mach-O)
+//! that holds `data_pipeline_version:` and the version. `LibraryFile.java` reads it.
 
 use std::ptr::addr_of;
 

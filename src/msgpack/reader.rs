@@ -1,5 +1,5 @@
-//! Reading msgpack from a byte slice: heads, numbers, skipping. Every function takes the buffer and a position and gives
-//! the position behind what it read; nothing is copied and nothing is allocated.
+//! Reading msgpack from a byte slice: heads, numbers, skipping. Every function takes the buffer and a position and
+//! gives the position behind what it read; nothing is copied and nothing is allocated.
 //!
 //! Positions are byte offsets, so an error can name the place. Lengths that the buffer declares are never trusted: a
 //! container with more entries than bytes remain is [`Bad::Truncated`] at once.

@@ -1,4 +1,5 @@
-//! The rules for a whole chunk: which are refused, and what a chunk says of its trace (priority, origin, decision maker).
+//! The rules for a whole chunk: which are refused, and what a chunk says of its trace (priority, origin, decision
+//! maker).
 
 use super::span::Normalizer;
 use crate::account::normalization::{Counts, Reason, Refusal};

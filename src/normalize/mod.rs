@@ -1,8 +1,8 @@
 //! Normalization: what the agent would have made of a span's fields before anybody sees them.
 //!
-//! One file a rule family. A rule takes bytes and says whether they stay ([`Verdict`](crate::trace::Verdict)); the usual
-//! text, which is fine, is only looked at. [`Normalizer`] applies the rules to whole spans and chunks and counts each
-//! change by the agent's reason ([`Counts`]). The rules are those of the agent 7.85 for v0.4 payloads.
+//! One file a rule family. A rule takes bytes and says whether they stay ([`Verdict`](crate::trace::Verdict)); the
+//! usual text, which is fine, is only looked at. [`Normalizer`] applies the rules to whole spans and chunks and counts
+//! each change by the agent's reason ([`Counts`]). The rules are those of the agent 7.85 for v0.4 payloads.
 
 mod chunk;
 mod name;

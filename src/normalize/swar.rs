@@ -1,5 +1,5 @@
-//! Eight or sixteen bytes at a time: which of them are in a range. Text that is fine as it is must cost next to nothing,
-//! and a loop byte by byte also costs a wrong guess about its end.
+//! Eight or sixteen bytes at a time: which of them are in a range. Text that is fine as it is must cost next to
+//! nothing, and a loop byte by byte also costs a wrong guess about its end.
 
 use wide::u8x16;
 
@@ -14,9 +14,9 @@ pub(crate) fn within(word: u64, first: u8, last: u8) -> u64 {
     (word + ONES * u64::from(0x80 - first)) & !(word + ONES * u64::from(0x7f - last)) & HIGH
 }
 
-/// Whether `wrong` finds nothing in a text. It gets sixteen bytes at a time and marks those that may not stand where they
-/// do; the lowest bit is the first byte, and those above the sixteenth do not count. A shorter text is filled up with 0,
-/// whose marks do not count either.
+/// Whether `wrong` finds nothing in a text. It gets sixteen bytes at a time and marks those that may not stand where
+/// they do; the lowest bit is the first byte, and those above the sixteenth do not count. A shorter text is filled up
+/// with 0, whose marks do not count either.
 #[inline(always)]
 pub(crate) fn none_wrong(text: &[u8], wrong: impl Fn(u8x16) -> u32) -> bool {
     let len = text.len();
@@ -60,8 +60,8 @@ pub(crate) fn first_below_or_of<const N: usize>(word: u64, below: u8, of: [u8; N
     (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
 }
 
-/// A text of up to sixteen bytes as a number, its first byte the lowest, letters of ASCII in upper case. `None` for a text
-/// that is empty or longer.
+/// A text of up to sixteen bytes as a number, its first byte the lowest, letters of ASCII in upper case. `None` for a
+/// text that is empty or longer.
 #[inline(always)]
 pub(crate) fn upper_word(text: &[u8]) -> Option<u128> {
     let upper = |word: u64| word - (within(word, b'a', b'z') & !word) / 4;

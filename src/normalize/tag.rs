@@ -1,8 +1,9 @@
 //! Tags as the backend stores them: lower case, letters, digits and `: . / -`; everything else becomes `_`, runs of it
 //! one `_`, none at the end; at most 200 characters.
 //!
-//! A full tag (`key:value`) must also begin with a letter or `:`; a value alone may begin with anything. The rule is the
-//! agent's (`NormalizeTag`, `NormalizeTagValue`), its limits too: reading stops after 200 characters or about 400 bytes.
+//! A full tag (`key:value`) must also begin with a letter or `:`; a value alone may begin with anything. The rule is
+//! the agent's (`NormalizeTag`, `NormalizeTagValue`), its limits too: reading stops after 200 characters or about 400
+//! bytes.
 
 use super::{swar, unicode};
 use crate::trace::Verdict;
@@ -24,7 +25,8 @@ pub fn tag_value(text: &[u8], out: &mut Vec<u8>) -> Verdict {
     if is_normal(text) { Verdict::Keep } else { rewrite(text, false, out) }
 }
 
-/// Whether an ASCII text needs no change: what may stand anywhere, and `_` between two of these or first. The usual case.
+/// Whether an ASCII text needs no change: what may stand anywhere, and `_` between two of these or first. The usual
+/// case.
 #[inline]
 pub(crate) fn is_normal(text: &[u8]) -> bool {
     text.len() <= MAX_CHARS

@@ -6,8 +6,8 @@ use crate::account::normalization::{Counts, Reason};
 /// 2000-01-01T00:00:00Z in ns since 1970.
 pub const YEAR_2000_NS: i64 = 946_684_800_000_000_000;
 
-/// The repaired duration, or `None` if it is fine. With a start before 1970 every duration counts as overflowing, as the
-/// agent computes it.
+/// The repaired duration, or `None` if it is fine. With a start before 1970 every duration counts as overflowing, as
+/// the agent computes it.
 #[inline]
 pub fn duration(start_ns: i64, duration_ns: i64, counts: &mut Counts) -> Option<i64> {
     let fine = duration_ns >= 0 && duration_ns <= i64::MAX.wrapping_sub(start_ns);

@@ -19,8 +19,8 @@ pub struct PayloadStats {
 }
 
 impl PayloadStats {
-    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it; else every span in the
-    /// bucket in which it ended. `obfuscate`: resources as they would be agreed with an agent.
+    /// `now`: spans that ended long ago are counted in the current bucket, as an exporter does it; else every span in
+    /// the bucket in which it ended. `obfuscate`: resources as they would be agreed with an agent.
     ///
     /// # Errors
     /// None that a caller could cause.

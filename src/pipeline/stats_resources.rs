@@ -1,8 +1,9 @@
 //! What is agreed with an agent about resources in stats: who obfuscates them, and how (DESIGN.md 5).
 //!
-//! An agent that says `obfuscation_version` 1 knows resources that were obfuscated by a client as it would do it itself,
-//! and leaves them alone when a body says so. Its SQL mode is the one thing that it lets a client choose for it. An agent
-//! with other settings says another version; then, or with a mode that is not known here, resources stay raw.
+//! An agent that says `obfuscation_version` 1 knows resources that were obfuscated by a client as it would do it
+//! itself, and leaves them alone when a body says so. Its SQL mode is the one thing that it lets a client choose for
+//! it. An agent with other settings says another version; then, or with a mode that is not known here, resources stay
+//! raw.
 
 use crate::obfuscate::{ObfuscationConfig, Obfuscator, Scratch, resource_for_stats, sql::SqlMode};
 use crate::stats::{MAX_BIG_RESOURCE, MAX_RESOURCE, Obfuscate, Resources};
@@ -22,8 +23,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) big_resource: bool,
 }
 
-/// What the stats stage does about resources. `by_span`: the spans are obfuscated before. `None`: nothing is claimed, and
-/// the agent does it.
+/// What the stats stage does about resources. `by_span`: the spans are obfuscated before. `None`: nothing is claimed,
+/// and the agent does it.
 pub(crate) fn resources(terms: Terms<'_>, by_span: Option<&Obfuscator>) -> Option<Resources> {
     let mut config = ObfuscationConfig::off();
     if !terms.sql_mode.is_empty() {

@@ -27,8 +27,8 @@ impl Builder {
         self
     }
 
-    /// What goes to the agent: a format, or [`OutputFormat::AUTO`](super::OutputFormat::AUTO). V1 falls back to v0.4 on a 404
-    /// in the same call. Default: v0.4.
+    /// What goes to the agent: a format, or [`OutputFormat::AUTO`](super::OutputFormat::AUTO). V1 falls back to v0.4 on
+    /// a 404 in the same call. Default: v0.4.
     #[must_use]
     pub fn output_format(mut self, value: impl Into<OutputChoice>) -> Self {
         self.raw.output_format = named(value.into(), &OutputChoice::ALL);
@@ -43,15 +43,16 @@ impl Builder {
     }
 
     /// As [`obfuscation`](Self::obfuscation), from variables of the environment that the caller has read: the agent's
-    /// `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE` and `DD_APM_REPLACE_TAGS`, and `DD_OBFUSCATION_CONFIG`, which
-    /// holds JSON. `obfuscation` wins, and obfuscation is not switched on by it.
+    /// `DD_APM_OBFUSCATION_*`, `DD_APM_SQL_OBFUSCATION_MODE` and `DD_APM_REPLACE_TAGS`, and `DD_OBFUSCATION_CONFIG`,
+    /// which holds JSON. `obfuscation` wins, and obfuscation is not switched on by it.
     #[must_use]
     pub fn obfuscation_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.raw.obfuscation_environment = variables.into_iter().collect();
         self.made("obfuscationEnvironment")
     }
 
-    /// How many different groups and values a bucket of stats takes; what is beyond is counted as `tracer_blocked_value`.
+    /// How many different groups and values a bucket of stats takes; what is beyond is counted as
+    /// `tracer_blocked_value`.
     #[must_use]
     pub fn stats_limits(mut self, limits: StatsLimits) -> Self {
         self.raw.stats_limits = Some(limits.values());

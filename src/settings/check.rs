@@ -171,8 +171,8 @@ pub(super) fn statsd_url(setting: &'static str, text: Option<&str>) -> Result<Op
     text.filter(|text| !text.is_empty()).map(read).transpose()
 }
 
-/// Headers that the exporter writes itself or that change how a request is sent, and the setter that is meant, if there is
-/// one. A name that ends with `-` stands for all that begin so.
+/// Headers that the exporter writes itself or that change how a request is sent, and the setter that is meant, if there
+/// is one. A name that ends with `-` stands for all that begin so.
 const OWN_HEADERS: [(&str, &str); 27] = [
     ("connection", ""),
     ("content-encoding", ""),

@@ -21,8 +21,8 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// Reads what a command line asks for: `from=` and `to=` with `v0.4`, `v0.5`, `v1` (or `from=auto`), `top-level`, `drop-p0`,
-    /// `filter=` with a rule ([`FilterRules::add`]).
+    /// Reads what a command line asks for: `from=` and `to=` with `v0.4`, `v0.5`, `v1` (or `from=auto`), `top-level`,
+    /// `drop-p0`, `filter=` with a rule ([`FilterRules::add`]).
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for anything else.

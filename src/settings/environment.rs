@@ -1,5 +1,5 @@
-//! Settings from `DD_*` variables, when a caller asks for it. Setters have the last word, whether they are called before or
-//! after. The Java builder reads the same variables in the same way.
+//! Settings from `DD_*` variables, when a caller asks for it. Setters have the last word, whether they are called
+//! before or after. The Java builder reads the same variables in the same way.
 
 use super::check::Fault;
 use super::setters::VARIABLES;
@@ -221,8 +221,8 @@ struct Address {
 }
 
 impl Address {
-    /// Kubernetes sets `DD_TRACE_AGENT_PORT` to `tcp://host:port` where a service is called `dd-trace-agent`; that says the host
-    /// too, unless `DD_AGENT_HOST` does.
+    /// Kubernetes sets `DD_TRACE_AGENT_PORT` to `tcp://host:port` where a service is called `dd-trace-agent`; that says
+    /// the host too, unless `DD_AGENT_HOST` does.
     fn of(host: Option<&str>, port: Option<&str>) -> Self {
         if let Some(socket) = host.filter(|host| host.starts_with("unix://")) {
             return Self { url: socket.to_owned(), port_counts: false };

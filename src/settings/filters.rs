@@ -23,8 +23,8 @@ impl FilterRules {
         self == &Self::default()
     }
 
-    /// Adds one rule as a command line has it: `require:KEY[:VALUE]`, `reject:KEY[:VALUE]`, `require~:` and `reject~:` with a
-    /// regex as the value, `ignore:REGEX` for resources.
+    /// Adds one rule as a command line has it: `require:KEY[:VALUE]`, `reject:KEY[:VALUE]`, `require~:` and `reject~:`
+    /// with a regex as the value, `ignore:REGEX` for resources.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for anything else.

@@ -1,9 +1,9 @@
 //! Settings: what callers hand in ([`RawConfig`]) and what the exporter works with ([`Config`], valid by construction).
 //!
 //! `table.toml` is the only home of a setting: its name, range, default and sentence. From it `scripts/settings` makes
-//! `raw.rs`, `config.rs` and `setters.rs`, the Java builder and `docs/settings.md`. Nothing is inferred: a setting that nobody
-//! made is absent or has the default named there. Java hands over one msgpack map that serde reads into [`RawConfig`];
-//! unknown fields are errors, so a JAR and a library that do not belong together say so at `build`.
+//! `raw.rs`, `config.rs` and `setters.rs`, the Java builder and `docs/settings.md`. Nothing is inferred: a setting that
+//! nobody made is absent or has the default named there. Java hands over one msgpack map that serde reads into
+//! [`RawConfig`]; unknown fields are errors, so a JAR and a library that do not belong together say so at `build`.
 //!
 //! Settings are plain values. Regexes and obfuscation rules are texts here; who uses them makes them ready.
 

@@ -10,8 +10,8 @@ pub enum Overflow {
     DropOldest,
     /// The offering thread waits for room, up to `blockWait`; then what is offered is refused.
     Block,
-    /// The traces worth least make room: sampled-out ones first, then those that were kept automatically, those with errors
-    /// or kept by the user last; of equal worth the oldest.
+    /// The traces worth least make room: sampled-out ones first, then those that were kept automatically, those with
+    /// errors or kept by the user last; of equal worth the oldest.
     Shed,
 }
 

@@ -1,13 +1,13 @@
-//! How values are shown to people: without secrets. Of a URL that is its scheme, host and port; of a header its name; of
-//! obfuscation everything but the replace rules.
+//! How values are shown to people: without secrets. Of a URL that is its scheme, host and port; of a header its name;
+//! of obfuscation everything but the replace rules.
 
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const HIDDEN: &str = "***";
 
-/// A URL, or what was meant to be one, without user, path and query. The path of a Unix socket and the name of a pipe stay:
-/// they are the address.
+/// A URL, or what was meant to be one, without user, path and query. The path of a Unix socket and the name of a pipe
+/// stay: they are the address.
 pub(crate) fn url(text: &str) -> String {
     let (scheme, rest) = match text.find("://") {
         Some(at) => text.split_at(at + 3),

@@ -1,8 +1,8 @@
 //! The groups of one time bucket, within the cardinality limits (`spec/reference-behaviour.md` 4.5, 4.6).
 //!
-//! A key that is known is added to, whatever the limits say: all its fields are known then. Only for a new one the fields
-//! with a limit of their own are looked at, and a value too many becomes `tracer_blocked_value`; when the bucket itself
-//! is full the span goes to the overflow group. So no span is lost to a limit.
+//! A key that is known is added to, whatever the limits say: all its fields are known then. Only for a new one the
+//! fields with a limit of their own are looked at, and a value too many becomes `tracer_blocked_value`; when the bucket
+//! itself is full the span goes to the overflow group. So no span is lost to a limit.
 
 use super::key::{Blocked, Key, KeyWriter, Seed};
 use super::sketch::Sketch;

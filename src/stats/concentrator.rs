@@ -1,10 +1,11 @@
 //! Counts spans into groups of time buckets and gives the buckets out when they are due
 //! (`spec/reference-behaviour.md` 4.2, 4.7, without the defects of 8.2).
 //!
-//! A span belongs to the bucket in which it ended. One that ended before the oldest bucket that is still open goes there;
-//! one that ends in the future goes to the current bucket, as with an agent from 7.85 on. What was given out and could not
-//! be delivered comes back, is merged by bucket and given out again. So much of that is kept as two buckets have groups at
-//! most, and so much of what nobody takes while the agent is away: beyond it the oldest is lost and counted.
+//! A span belongs to the bucket in which it ended. One that ended before the oldest bucket that is still open goes
+//! there; one that ends in the future goes to the current bucket, as with an agent from 7.85 on. What was given out and
+//! could not be delivered comes back, is merged by bucket and given out again. So much of that is kept as two buckets
+//! have groups at most, and so much of what nobody takes while the agent is away: beyond it the oldest is lost and
+//! counted.
 
 use super::bucket::{Bounds, Bucket, Collapsed, Group, Sample, StatsLimits};
 use super::key::Seed;
@@ -257,8 +258,8 @@ impl Concentrator {
         lost
     }
 
-    /// These could not be delivered and are kept. Spans are lost if too much is kept already: those of the oldest buckets
-    /// ([`Self::displaced_news`]).
+    /// These could not be delivered and are kept. Spans are lost if too much is kept already: those of the oldest
+    /// buckets ([`Self::displaced_news`]).
     pub(crate) fn give_back(&self, parts: Vec<Part>) {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
@@ -270,8 +271,8 @@ impl Concentrator {
         inner.bound_kept();
     }
 
-    /// How many spans were lost because too much was kept, since this was last told. At most one answer in five minutes is
-    /// not 0: while an agent is away it happens with every bucket.
+    /// How many spans were lost because too much was kept, since this was last told. At most one answer in five minutes
+    /// is not 0: while an agent is away it happens with every bucket.
     pub(crate) fn displaced_news(&self) -> u64 {
         self.displaced_news_at(now_ns())
     }
@@ -381,7 +382,8 @@ fn put(buckets: &mut Vec<Bucket>, bucket: Bucket, bounds: &mut Bounds) {
     }
 }
 
-/// Cuts buckets so that no part has more groups than a payload may have, and what is claimed of one group holds for all.
+/// Cuts buckets so that no part has more groups than a payload may have, and what is claimed of one group holds for
+/// all.
 fn split(buckets: Vec<Bucket>) -> Vec<Part> {
     let mut parts = Vec::new();
     for Bucket { start, groups, .. } in buckets {

@@ -1,8 +1,8 @@
 //! The aggregation key: what makes two spans fall into one group (`spec/reference-behaviour.md` 4.3).
 //!
 //! A key is one run of bytes, so that it is hashed and compared in one go and a group that exists is found without an
-//! allocation: a head of fixed size (status codes, flags, lengths), eight texts, then the tags, each with its length and
-//! in the form `key:value` in which they are reported. Additional tags come first; peer tags reach to the end.
+//! allocation: a head of fixed size (status codes, flags, lengths), eight texts, then the tags, each with its length
+//! and in the form `key:value` in which they are reported. Additional tags come first; peer tags reach to the end.
 
 /// Hashes keys and fields of keys. Both come from traffic, so places depend on a seed.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +77,8 @@ pub(crate) enum Text {
 
 /// How many texts there are.
 pub(crate) const TEXTS: usize = 8;
-/// Bytes before the first text: HTTP status (4), gRPC code (4), flags, number of additional tags, number of peer tags (2),
-/// lengths.
+/// Bytes before the first text: HTTP status (4), gRPC code (4), flags, number of additional tags, number of peer tags
+/// (2), lengths.
 const HEAD: usize = LENGTHS + 4 * TEXTS;
 const LENGTHS: usize = 12;
 /// A key is filled with zeros to a multiple of this, so that it is hashed without a rest.

@@ -3,8 +3,8 @@
 
 use super::key::fold;
 
-/// A value has one of two places, which are taken over by whoever comes last. There are many more places than a service has
-/// peers: three values that share two places would be looked up in vain again and again.
+/// A value has one of two places, which are taken over by whoever comes last. There are many more places than a service
+/// has peers: three values that share two places would be looked up in vain again and again.
 const PLACES: usize = 1024;
 /// Longer values are not remembered.
 const LONGEST: usize = 250;

@@ -1,5 +1,5 @@
-//! Texts of a span where they stand, in the payload or where a stage has replaced them, without a copy; and `span.kind`,
-//! the text that decides what becomes of the others.
+//! Texts of a span where they stand, in the payload or where a stage has replaced them, without a copy; and
+//! `span.kind`, the text that decides what becomes of the others.
 
 use crate::msgpack::reader;
 use crate::trace::{Arena, Slot, Span};
@@ -45,8 +45,8 @@ pub(super) fn slot_place<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, slo
 #[derive(Clone, Copy)]
 pub(super) struct Kind<'a> {
     pub(super) text: Place<'a>,
-    /// Up to eight bytes, letters in lower case; 0 for longer ones and for none. A word tells its length, since no byte of
-    /// it is 0.
+    /// Up to eight bytes, letters in lower case; 0 for longer ones and for none. A word tells its length, since no byte
+    /// of it is 0.
     pub(super) word: u64,
 }
 

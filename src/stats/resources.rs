@@ -1,5 +1,6 @@
 //! Resources of groups, as they were agreed with the agent: obfuscated and cut here instead of there
-//! (`spec/reference-behaviour.md` 4.9). Resources of one kind are few as a rule, so what was obfuscated once is remembered.
+//! (`spec/reference-behaviour.md` 4.9). Resources of one kind are few as a rule, so what was obfuscated once is
+//! remembered.
 
 use super::key::{Seed, fold};
 use crate::trace::Verdict;

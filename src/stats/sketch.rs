@@ -3,8 +3,8 @@
 //! Mapping and protobuf are those of Datadog's tracers and agents (`spec/reference-behaviour.md` 4.8): bin
 //! `floor(ln(v) * 64.498… + 1338.5)`, at most 2048 bins of which the lowest are merged, zeros counted by themselves.
 //!
-//! Most groups of a bucket see a handful of different durations, so a sketch begins as a short list of bins and becomes a
-//! dense array when the list is full. An empty one owns no memory. The bin of a duration comes out of a table of bin
+//! Most groups of a bucket see a handful of different durations, so a sketch begins as a short list of bins and becomes
+//! a dense array when the list is full. An empty one owns no memory. The bin of a duration comes out of a table of bin
 //! limits, made once from the formula itself, so both always agree.
 
 use std::sync::OnceLock;
@@ -300,8 +300,8 @@ impl Table {
         }
     }
 
-    /// The bin of a value above 0. A step of the eight bits is a quarter of a bin, so the first guess is right or one too
-    /// small.
+    /// The bin of a value above 0. A step of the eight bits is a quarter of a bin, so the first guess is right or one
+    /// too small.
     #[inline]
     fn bin(&self, ns: u64) -> i32 {
         let zeros = ns.leading_zeros();

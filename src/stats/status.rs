@@ -1,5 +1,5 @@
-//! HTTP and gRPC status of a span, as the agent's stats find them (`pkg/trace/semantics`: attribute by attribute, each by
-//! several names, as text in `meta` or as number in `metrics`).
+//! HTTP and gRPC status of a span, as the agent's stats find them (`pkg/trace/semantics`: attribute by attribute, each
+//! by several names, as text in `meta` or as number in `metrics`).
 
 use super::place::slot_place;
 use crate::trace::{Arena, Slot, Span};

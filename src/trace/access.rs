@@ -1,8 +1,8 @@
 //! How the rules of `normalize` and `obfuscate` read and change a span without knowing how it is stored.
 //!
-//! A rule is a function from bytes to a [`Verdict`]; where it replaces, the new text is appended to a scratch buffer, so
-//! that text which is fine as it is costs neither a copy nor an allocation. The rules for whole spans work on anything
-//! that is [`SpanAccess`]: the arena splices the changes in, [`SpanFields`](super::SpanFields) owns its text.
+//! A rule is a function from bytes to a [`Verdict`]; where it replaces, the new text is appended to a scratch buffer,
+//! so that text which is fine as it is costs neither a copy nor an allocation. The rules for whole spans work on
+//! anything that is [`SpanAccess`]: the arena splices the changes in, [`SpanFields`](super::SpanFields) owns its text.
 
 /// What a rule says about one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

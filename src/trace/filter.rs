@@ -82,7 +82,8 @@ impl Filters {
         }
     }
 
-    /// Whether every rule can be used. (Rules of the agent may be wrong and are then left out; the caller's must be right.)
+    /// Whether every rule can be used. (Rules of the agent may be wrong and are then left out; the caller's must be
+    /// right.)
     ///
     /// # Errors
     /// `InvalidConfiguration`; the message names the setter and the rule.

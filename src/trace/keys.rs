@@ -156,8 +156,8 @@ impl Interest {
         self
     }
 
-    /// Marks spans that have a value in `meta` which may be a card number, so that the others need not be walked for it:
-    /// the scan passes every value anyway.
+    /// Marks spans that have a value in `meta` which may be a card number, so that the others need not be walked for
+    /// it: the scan passes every value anyway.
     #[must_use]
     pub fn cards(mut self) -> Self {
         self.meta.cards = true;
@@ -230,8 +230,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether the key at `at`, whose word is this entry's, is this entry's to its end. The word holds the length and seven
-    /// characters, so with the last eight bytes a key of up to fifteen is compared in full.
+    /// Whether the key at `at`, whose word is this entry's, is this entry's to its end. The word holds the length and
+    /// seven characters, so with the last eight bytes a key of up to fifteen is compared in full.
     #[inline(always)]
     fn ends_like(&self, buf: &[u8], at: usize, len: usize) -> bool {
         match len {

@@ -1,9 +1,9 @@
 //! Dropping what sampling says to drop: chunks of priority 0 and below ("p0") that client-side stats have counted.
 //!
 //! The rule, chunk by chunk: a span with an error keeps the chunk; else the first span that carries
-//! `_sampling_priority_v1` decides, and no such span or a value above 0 keeps it; else only spans stay that were sampled
-//! on their own (`_dd.span_sampling.mechanism` = 8) or analysed (`_dd1.sr.eausr`). An empty chunk is kept. What the chunk
-//! says of itself goes over to the first span that stays.
+//! `_sampling_priority_v1` decides, and no such span or a value above 0 keeps it; else only spans stay that were
+//! sampled on their own (`_dd.span_sampling.mechanism` = 8) or analysed (`_dd1.sr.eausr`). An empty chunk is kept. What
+//! the chunk says of itself goes over to the first span that stays.
 
 use super::arena::{ChunkState, flag};
 use super::handover::hand_over;

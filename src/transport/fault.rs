@@ -77,7 +77,8 @@ pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &s
         K::ConnectionRefused => Error::new(
             ErrorKind::ConnectionRefused,
             format!(
-                "nobody listens at the socket {shown}: it is left over from an agent that has ended, or `url` names the wrong one"
+                "nobody listens at the socket {shown}: it is left over from an agent that has ended, or `url` \
+                 names the wrong one"
             ),
         ),
         _ if e.raw_os_error() == Some(ENOTSOCK) => wrong_type(),

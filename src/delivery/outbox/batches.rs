@@ -24,8 +24,8 @@ pub(crate) struct Loss {
 }
 
 impl Queue {
-    /// The next batch; waits until one is due. `None`: the sender shall end. What lies on disk is left there while the agent
-    /// is away.
+    /// The next batch; waits until one is due. `None`: the sender shall end. What lies on disk is left there while the
+    /// agent is away.
     pub(crate) fn take(&self, is_agent_there: impl Fn() -> bool) -> Option<Batch<'_>> {
         let idle_since = Instant::now();
         let mut rules = self.rules.lock();
@@ -108,8 +108,8 @@ impl Queue {
         Batch { queue: self, origin, parcels, first, room, count }
     }
 
-    /// A batch is over: what could not be delivered waits for a better time, its room is free, its buffers can be used again.
-    /// Gives what was lost, and why.
+    /// A batch is over: what could not be delivered waits for a better time, its room is free, its buffers can be used
+    /// again. Gives what was lost, and why.
     pub(crate) fn settle(&self, mut batch: Batch<'_>) -> Vec<Loss> {
         self.settle_batch(&mut batch)
     }
@@ -267,8 +267,8 @@ impl Queue {
         }
     }
 
-    /// Gives no payloads until [`Queue::resume`]; waits up to `end` for senders to end, and closes the spool's files. Whether
-    /// all senders have ended.
+    /// Gives no payloads until [`Queue::resume`]; waits up to `end` for senders to end, and closes the spool's files.
+    /// Whether all senders have ended.
     pub(crate) fn suspend(&self, end: Instant) -> bool {
         let mut rules = self.rules.lock();
         if rules.mode == Mode::Open {

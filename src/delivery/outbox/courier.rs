@@ -1,8 +1,9 @@
 //! What senders do: take a batch, merge it, send it, tell whoever waits.
 //!
-//! Senders are native threads that start when something is offered and end when nothing was for a while. They hold their
-//! exporter only while they deliver for it. A payload that cannot be read does not spoil its batch: each goes alone then.
-//! What could not be delivered now goes back to where it waits ([`Queue::settle`]); a sender need not know where that is.
+//! Senders are native threads that start when something is offered and end when nothing was for a while. They hold
+//! their exporter only while they deliver for it. A payload that cannot be read does not spoil its batch: each goes
+//! alone then. What could not be delivered now goes back to where it waits ([`Queue::settle`]); a sender need not know
+//! where that is.
 
 use super::batches::Loss;
 use super::parcel::{Batch, Parcel};
@@ -238,8 +239,8 @@ fn keep_each(parcels: &mut [(&mut Parcel, u64)], counts: &[Counts], later: &Late
     }
 }
 
-/// A part of merged payloads has arrived. What is left cannot be told apart any more: it is one payload from here on, and
-/// whoever waits for one of them waits for it.
+/// A part of merged payloads has arrived. What is left cannot be told apart any more: it is one payload from here on,
+/// and whoever waits for one of them waits for it.
 fn keep_rest(parcels: &mut [(&mut Parcel, u64)], later: Later) {
     let waiting: Vec<_> = parcels.iter_mut().filter_map(|(parcel, _)| parcel.done.take()).collect();
     let mut parcels = parcels.iter_mut().map(|(parcel, _)| parcel);

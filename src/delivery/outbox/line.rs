@@ -1,7 +1,7 @@
 //! The payloads that wait in memory, in their order. No locks, no clock.
 //!
-//! When the queue is full and `overflow` is SHED, the traces worth least go ([`Line::shed`]). What each payload is worth is
-//! read once; an index by worth finds the next one to go in O(log n), however many wait.
+//! When the queue is full and `overflow` is SHED, the traces worth least go ([`Line::shed`]). What each payload is
+//! worth is read once; an index by worth finds the next one to go in O(log n), however many wait.
 
 use super::parcel::{Completion, Parcel};
 use super::store::{Left, Limits, Store, Taken};
@@ -102,8 +102,8 @@ impl Line {
         self.room
     }
 
-    /// Gives up traces until at most `room` bytes and `payloads` are left: the least worth first, of equal worth the oldest.
-    /// A payload loses single traces; it goes when nothing is left, or when payloads are too many.
+    /// Gives up traces until at most `room` bytes and `payloads` are left: the least worth first, of equal worth the
+    /// oldest. A payload loses single traces; it goes when nothing is left, or when payloads are too many.
     pub(super) fn shed(&mut self, room: usize, payloads: usize) -> Gone {
         let mut gone = Gone::default();
         if self.room <= room && self.len() <= payloads {

@@ -1,8 +1,8 @@
 //! What was offered and waits, in memory and on disk, and the senders that empty both.
 //!
 //! [`rules`] says what happens and when, and knows neither locks nor a clock. [`queue`] and [`batches`] do it, between
-//! threads. Payloads wait in a [`store`]: the [`line`] in memory, or the [`spool`] on disk. [`courier`] is what senders do.
-//! Sends that must not hold their caller's thread go by [`tickets`], beside the queue.
+//! threads. Payloads wait in a [`store`]: the [`line`] in memory, or the [`spool`] on disk. [`courier`] is what senders
+//! do. Sends that must not hold their caller's thread go by [`tickets`], beside the queue.
 
 mod batches;
 pub(crate) mod courier;

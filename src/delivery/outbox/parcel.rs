@@ -93,8 +93,8 @@ impl Parcel {
     }
 }
 
-/// Payloads that one sender has taken. They keep their room until the batch is settled; what nobody has decided on by then
-/// (a panic) is dropped for an internal reason.
+/// Payloads that one sender has taken. They keep their room until the batch is settled; what nobody has decided on by
+/// then (a panic) is dropped for an internal reason.
 pub(crate) struct Batch<'q> {
     pub(super) queue: &'q Queue,
     pub(super) origin: Origin,

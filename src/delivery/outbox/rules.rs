@@ -1,7 +1,7 @@
 //! What the queue does and when, without locks, threads and clock: every question comes with the time.
 //!
-//! - **The bound holds for all that the queue answers for**: payloads that wait, those that a sender has taken, buffers kept
-//!   for reuse.
+//! - **The bound holds for all that the queue answers for**: payloads that wait, those that a sender has taken, buffers
+//!   kept for reuse.
 //! - **A batch is due** by its size, its age, or because somebody waits for it.
 //! - **Disk and memory take turns**, while both have something. Who closes has no time for the disk.
 //! - **Whoever was told to come later waits** ([`Rules::hold_off`]) if what waits can wait on disk.
@@ -390,7 +390,8 @@ impl Rules {
         !waits && !self.out.iter().any(|(origin, first)| *origin == Origin::Memory && *first < mark)
     }
 
-    /// Gives payloads again. What waited over a snapshot is tried as long as what is new. Whether a sender must be started.
+    /// Gives payloads again. What waited over a snapshot is tried as long as what is new. Whether a sender must be
+    /// started.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         if self.mode != Mode::Suspended {
             return false;

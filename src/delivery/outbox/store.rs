@@ -1,5 +1,5 @@
-//! Where payloads wait: in memory ([`Line`](super::line::Line)) or on disk ([`Spool`](super::spool::Spool)). Whoever takes
-//! from one, and brings back what could not be delivered, need not know which it is.
+//! Where payloads wait: in memory ([`Line`](super::line::Line)) or on disk ([`Spool`](super::spool::Spool)). Whoever
+//! takes from one, and brings back what could not be delivered, need not know which it is.
 
 use super::parcel::Parcel;
 use super::spool::{self, Spool};

@@ -1,10 +1,10 @@
-//! Sends whose caller must not hold a thread of the system while it waits (a virtual thread): the payload is copied, and the
-//! caller hears the answer by its ticket.
+//! Sends whose caller must not hold a thread of the system while it waits (a virtual thread): the payload is copied,
+//! and the caller hears the answer by its ticket.
 //!
-//! A ticket is a send, not an offer: it goes alone, the way of `send`, with its budget counted from the call; no bound of the
-//! queue refuses it, since whoever waits sends no more meanwhile. `close` and `suspend` wait for it as for a send. Senders for
-//! tickets start when none is free, up to [`SENDERS`], and end when idle. While the exporter is suspended tickets wait; one
-//! whose budget is over by then hears so at `resume`.
+//! A ticket is a send, not an offer: it goes alone, the way of `send`, with its budget counted from the call; no bound
+//! of the queue refuses it, since whoever waits sends no more meanwhile. `close` and `suspend` wait for it as for a
+//! send. Senders for tickets start when none is free, up to [`SENDERS`], and end when idle. While the exporter is
+//! suspended tickets wait; one whose budget is over by then hears so at `resume`.
 
 use super::parcel::{Completion, defect};
 use super::queue::{closed, no_memory, sized};
@@ -146,7 +146,8 @@ impl Tickets {
         }
     }
 
-    /// Takes none any more, waits up to `end` for those that are there, and drops what waits still. Whether all were sent.
+    /// Takes none any more, waits up to `end` for those that are there, and drops what waits still. Whether all were
+    /// sent.
     pub(crate) fn end(&self, dispatcher: &Dispatcher, end: Instant) -> bool {
         let mut state = self.state.lock();
         state.closed = true;
@@ -161,8 +162,8 @@ impl Tickets {
         idle
     }
 
-    /// Lets none start until [`Tickets::resume`], and waits until none runs and no sender is left; whether that came to be
-    /// before `end`. What waits is sent before.
+    /// Lets none start until [`Tickets::resume`], and waits until none runs and no sender is left; whether that came to
+    /// be before `end`. What waits is sent before.
     pub(crate) fn suspend(&self, end: Instant) -> bool {
         let mut state = self.state.lock();
         let idle = self.wait(&mut state, end);

@@ -2,10 +2,10 @@
 //!
 //! What arrives at the intake must not depend on the wire format, so the promotion follows the agent's own conversion
 //! of v0.4 (measured): every meta entry stays an attribute, also the promoted `env`, `version`,
-//! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin` and
-//! `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
-//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out. Process
-//! tags of the settings are an attribute of the payload, unless its first span says some.
+//! `component`, `span.kind` and `_dd.p.tid`; a chunk has its last span's trace id, the last `_dd.p.tid`, `_dd.origin`
+//! and `_dd.p.dm`; its priority is that of the root, else the last one; the payload has the last `env`, `version`,
+//! `_dd.hostname`, `_dd.git.commit.sha` and `_dd.apm_mode`, where the settings say nothing. A nil span is left out.
+//! Process tags of the settings are an attribute of the payload, unless its first span says some.
 //!
 //! Write order: payload 11, 3, 4, 5, 6, 2, 7, 8, 9, 10; chunk 6, 4, 2, 1, 7; span 1, 2, 3, 4, 6, 5, 7, 8, 10, 9, 11 to
 //! 16. Start and duration are unsigned here: a negative one becomes 0 and is counted.

@@ -35,8 +35,8 @@ impl<'a> Scanner<'a> {
     /// Reads the payload's outer head.
     ///
     /// # Errors
-    /// `MALFORMED_PAYLOAD` if the payload is not an array, `TRUNCATED_PAYLOAD` if it is empty or declares more traces than
-    /// it has bytes, `PAYLOAD_TOO_LARGE` from 2 GiB on.
+    /// `MALFORMED_PAYLOAD` if the payload is not an array, `TRUNCATED_PAYLOAD` if it is empty or declares more traces
+    /// than it has bytes, `PAYLOAD_TOO_LARGE` from 2 GiB on.
     pub fn new(buf: &'a [u8], policy: OnMalformed) -> Result<Self, Error> {
         if buf.len() >= super::arena::SIDE as usize {
             return Err(Error::new(

@@ -1,9 +1,9 @@
 //! The spool's directory: that it is ours and stays ours, and the only place that opens files.
 //!
-//! Ours means: a directory, not a link to one; of this user; closed to all others (mode 0700). It is made so if it is not
-//! there. Only regular files are opened in it, and no link is followed. While it is open we hold a lock on the file `lock`,
-//! the very file that stands in the directory: whoever removes or moves the directory, or puts another file there, is
-//! noticed by [`Directory::is_ours`].
+//! Ours means: a directory, not a link to one; of this user; closed to all others (mode 0700). It is made so if it is
+//! not there. Only regular files are opened in it, and no link is followed. While it is open we hold a lock on the file
+//! `lock`, the very file that stands in the directory: whoever removes or moves the directory, or puts another file
+//! there, is noticed by [`Directory::is_ours`].
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -140,8 +140,8 @@ fn check_rights(known: &Metadata) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "others than its owner may enter it (mode {mode:o}), and it holds payloads: `chmod 700` it, or name a directory \
-         below it that is not there yet"
+        "others than its owner may enter it (mode {mode:o}), and it holds payloads: `chmod 700` it, or name a \
+         directory below it that is not there yet"
     ))
 }
 

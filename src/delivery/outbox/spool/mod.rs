@@ -1,14 +1,14 @@
 //! The spool: what the queue cannot hold, on disk, oldest first; it outlives the process.
 //!
-//! A directory ([`directory`]) holds segments `SEQUENCE.seg` ([`segment`], [`record`]), a file `position` that says how far
-//! they are done with, and `lock`. Segments are appended to only by the process that began them.
+//! A directory ([`directory`]) holds segments `SEQUENCE.seg` ([`segment`], [`record`]), a file `position` that says how
+//! far they are done with, and `lock`. Segments are appended to only by the process that began them.
 //!
-//! - **An error is not damage.** What cannot be read for want of descriptors, memory or rights stays, and is tried again.
-//!   Only what was read and is wrong is given up, record by record, and counted.
-//! - **What nobody has looked at** (`Segment::known_to`) is behind damage, or could not be opened. It is looked at a bounded
-//!   step at a time when its turn comes, so nothing that holds the spool takes long.
-//! - **At least once.** The position is written after delivery: a killed process sends its last batch again. A record that
-//!   is done before one that stands in front of it is marked in its head.
+//! - **An error is not damage.** What cannot be read for want of descriptors, memory or rights stays, and is tried
+//!   again. Only what was read and is wrong is given up, record by record, and counted.
+//! - **What nobody has looked at** (`Segment::known_to`) is behind damage, or could not be opened. It is looked at a
+//!   bounded step at a time when its turn comes, so nothing that holds the spool takes long.
+//! - **At least once.** The position is written after delivery: a killed process sends its last batch again. A record
+//!   that is done before one that stands in front of it is marked in its head.
 //! - **Not durable against a power cut.** Nothing waits for the disk; the system's page cache survives the process.
 
 mod checksum;
@@ -55,8 +55,8 @@ pub(crate) struct Spool {
     done_to: u64,
     taken_to: u64,
     taken: Vec<Slot>,
-    /// What is known better than the disk of records that were taken before: nothing is to be done for one, or this is what
-    /// stands in the account for it.
+    /// What is known better than the disk of records that were taken before: nothing is to be done for one, or this is
+    /// what stands in the account for it.
     known: BTreeMap<u64, Option<Meta>>,
     /// The place where something damaged begins that is being skipped.
     in_gap: bool,
@@ -274,8 +274,8 @@ impl Spool {
         Ok(())
     }
 
-    /// That the directory is still there, and what we append to is in it. If not, what lay there is lost, and a new start
-    /// is tried.
+    /// That the directory is still there, and what we append to is in it. If not, what lay there is lost, and a new
+    /// start is tried.
     fn make_sure_it_is_ours(&mut self) -> Result<(), String> {
         if self.released {
             return Err("the exporter is suspended".to_owned());
@@ -317,7 +317,8 @@ impl Spool {
         }
     }
 
-    /// The oldest records, up to so many bytes of payload but at least one. What was taken before must have been settled.
+    /// The oldest records, up to so many bytes of payload but at least one. What was taken before must have been
+    /// settled.
     ///
     /// # Errors
     /// The system has no descriptor, memory or right for it now. Nothing is changed.

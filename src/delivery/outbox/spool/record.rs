@@ -14,11 +14,11 @@
 //! | 4 | CRC-32 of the next 56 bytes, the salt and the record's place in the segment |
 //! | 4 | length of the payload |
 //! | 4 | CRC-32 of the payload |
-//! | 48 | [`Meta`]: traces, spans, bytes in the account; traces and spans that the tracer dropped; bits: what the payload has behind it, and [`DONE`] |
+//! | 48 | [`Meta`]: what the account has; what the tracer dropped; bits: what lies behind it, and [`DONE`] |
 //! | … | the payload |
 //!
-//! A head has a checksum of its own, so it is believed without its payload being read, and a payload that is damaged costs
-//! itself alone. The salt and the place in the checksum keep a payload from holding what looks like a record.
+//! A head has a checksum of its own, so it is believed without its payload being read, and a payload that is damaged
+//! costs itself alone. The salt and the place in the checksum keep a payload from holding what looks like a record.
 
 use super::checksum::crc32;
 use crate::account::{Counts, DroppedP0, Past};

@@ -121,7 +121,8 @@ impl Segment {
         Ok(head.map_or(Found::Nothing, Found::Record))
     }
 
-    /// Looks for a record from `at` on, a bounded way: where the next look must begin, and whether a record stands there.
+    /// Looks for a record from `at` on, a bounded way: where the next look must begin, and whether a record stands
+    /// there.
     pub(super) fn search(&self, at: u64) -> io::Result<u64> {
         let Some((file, salt)) = &self.file else { return Ok(self.size) };
         let mut window = vec![0; SEARCH.min(usize::try_from(self.size.saturating_sub(at)).unwrap_or(SEARCH))];
