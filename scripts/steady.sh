@@ -25,6 +25,7 @@ done
 
 loops=""
 trap 'for loop in $loops; do kill "$loop" 2> /dev/null || true; done' EXIT
+trap 'exit 1' INT TERM
 for _ in $(seq "${BUSY:-3}"); do
   sh -c 'while :; do :; done' &
   loops="$loops $!"

@@ -205,7 +205,7 @@ fn nobody_waits_for_regexes_of_an_agent() {
             exporter.send(&array([])).unwrap();
             slowest = slowest.max(call.elapsed());
         }
-        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        assert!(slowest < support::patient(Duration::from_secs(1)), "{slowest:?}");
         let said: Value = serde_json::from_str(&exporter.explain()).unwrap();
         let unusable = said["filters"]["unusable"].as_array().unwrap();
         assert!(!unusable.is_empty() && unusable.len() <= 21, "{}", unusable.len());

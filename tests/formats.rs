@@ -979,7 +979,7 @@ fn damaged_real_payloads_are_the_same_spans_in_every_format() {
             let agent = ScriptedAgent::start(Listen::Tcp, []);
             let builder = TraceExporter::builder().url(&agent.url).output_format(format).reject_tag(rule);
             // A conversion marks top-level spans by itself; the others are told to or not.
-            let builder = builder.compute_top_level(top_level || format != OutputFormat::V04).runtime_id("r");
+            let builder = builder.compute_top_level(top_level).runtime_id("r");
             let exporter = builder.client_computed_top_level(!top_level).build().unwrap();
             let result = exporter.send(&bytes).map(|r| (r.traces, agent.requests().pop().map(|r| r.body)));
             let m = exporter.metrics();

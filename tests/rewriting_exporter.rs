@@ -110,7 +110,7 @@ fn settings_for_obfuscation_switch_it_on_and_their_errors_name_the_place() {
         (r#"{"redis": {"enable": true}}"#, "unknown field `enable`"),
         ("{\n\"http\": 1}", "http: an object"),
         ("{\n\"http\": }", "line 2 column 9"),
-        (r#"{"replace_tags": [{"name": "a", "pattern": "("}]}"#, "replace rule 0"),
+        (r#"{"replace_tags": [{"name": "a", "pattern": "("}]}"#, "replace_tags[0].pattern"),
     ] {
         for on in [true, false] {
             let error = TraceExporter::builder().obfuscation(json).obfuscate(on).build().unwrap_err();
