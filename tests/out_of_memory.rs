@@ -28,14 +28,19 @@ fn large(mb: usize) -> Vec<u8> {
     all
 }
 
-/// What a child does; `OOM` says with how much memory: the MB that it takes away beforehand.
-fn child(taken: usize) {
+/// What a child does: all memory is taken but so many blocks of 4 MB.
+fn child(left: usize) {
     let payload = large(10);
-    let mut fates = Vec::new();
-    let mut hog: Vec<u8> = Vec::new();
-    if hog.try_reserve_exact(taken << 20).is_err() {
-        return println!("fate none: it has no more to take");
+    let mut fates = Vec::with_capacity(64);
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(1024);
+    loop {
+        let mut block = Vec::new();
+        if block.try_reserve_exact(4 << 20).is_err() {
+            break;
+        }
+        taken.push(block);
     }
+    taken.truncate(taken.len().saturating_sub(left));
     for (input, output, rules) in [
         (InputFormat::V04, OutputFormat::V04, false),
         (InputFormat::V04, OutputFormat::V04, true),
@@ -55,7 +60,7 @@ fn child(taken: usize) {
         assert_eq!(m.received, m.accounted_for());
         exporter.close();
     }
-    drop(hog);
+    drop(taken);
     println!("fate of all is told");
     for fate in &fates {
         println!("fate {fate:?}");
@@ -64,28 +69,30 @@ fn child(taken: usize) {
 
 #[test]
 fn what_does_not_fit_is_an_error_and_the_process_lives() {
-    if let Ok(taken) = std::env::var("OOM") {
-        return child(taken.parse().unwrap());
+    if let Ok(left) = std::env::var("OOM") {
+        return child(left.parse().unwrap());
     }
     let me = std::env::current_exe().unwrap();
     let mut named = 0;
-    // In KB of address space, and MB of it that are taken.
+    // In KB of address space, and blocks of it that are left.
     let limit = 600_000;
-    for taken in [0, 420, 460, 500, 530, 550, 560, 570] {
+    for left in [1, 2, 3, 4, 8, 16] {
         let script = format!("ulimit -v {limit}; exec \"$0\" --exact --nocapture --test-threads 1 \"$@\"");
         let test = "what_does_not_fit_is_an_error_and_the_process_lives";
         let out = Command::new("sh")
             .args(["-c", &script])
             .arg(&me)
             .arg(test)
-            .env("OOM", taken.to_string())
+            .env("OOM", left.to_string())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{limit} KB, {taken} MB taken: {}\n{said}", out.status);
+        assert!(out.status.success(), "{left} blocks left: {}\n{said}", out.status);
         let without = format!("fate Err({:?})", ErrorKind::OutOfMemory);
+        let wrong = said.lines().find(|line| line.contains("Malformed") || line.contains("Internal"));
+        assert_eq!(wrong, None, "{left} blocks left");
         named += said.lines().filter(|line| *line == without).count();
-        assert!(said.contains("fate "), "{taken} MB taken: {said}");
+        assert!(said.contains("fate "), "{left} blocks left: {said}");
     }
     assert!(named > 0, "no limit was small enough");
 }

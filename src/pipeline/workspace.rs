@@ -195,7 +195,7 @@ impl Workspace {
         let repairs = std::mem::take(&mut self.arena.repairs);
         let encoder = self.encoders.of(&plan.format);
         encoder.begin(metadata);
-        let changed = self.changed.finish();
+        let changed = format::Encoder::finish(&mut self.changed, bytes, metadata)?;
         let mut scanner = Scanner::new(changed, OnMalformed::Fail)?;
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &plan.interest, BATCH)?;
