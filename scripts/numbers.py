@@ -37,7 +37,7 @@ def rust():
     out = f"// Made by `python3 scripts/numbers.py` from {LIST}. Change the list, not this file.\n\n"
     out += "//! The layout of the numbers that cross.\n\n"
     out += "use super::numbers::{Numbers, millis};\nuse crate::account::Metrics;\n"
-    out += "use crate::asynchronous::FlushReport;\nuse crate::delivery::outbox::queue::QueueStatus;\n"
+    out += "use crate::asynchronous::FlushReport;\nuse crate::delivery::outbox::queue::QueueStatus;\nuse crate::delivery::response::LeftOut;\n"
     for name, arguments, numbers in layouts():
         out += f"\n/// The numbers of `{name}`, in the order of the list.\n"
         out += f"pub(crate) fn {name}({arguments}) -> Vec<i64> {{\n    let mut out = Numbers(Vec::with_capacity(96));\n"

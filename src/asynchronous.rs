@@ -1,9 +1,10 @@
-//! The asynchronous face of [`TraceExporter`]: offer and forget, send and wait later, flush, suspend and resume.
+//! The asynchronous face of [`TraceExporter`]: offer and forget, send and wait later, flush, suspend and
+//! resume.
 //!
-//! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::outbox::queue`); native
-//! senders take it from there (`delivery::outbox::courier`) and try it until `asyncBudget` is over, so an agent that
-//! restarts costs nothing. What the queue cannot hold goes by [`Overflow`](crate::settings::Overflow) and is counted
-//! with its reason.
+//! What is offered is copied into a queue that is bounded in bytes and payloads (`delivery::outbox::queue`);
+//! native senders take it from there (`delivery::outbox::courier`) and try it until `asyncBudget` is over, so
+//! an agent that restarts costs nothing. What the queue cannot hold goes by
+//! [`Overflow`](crate::settings::Overflow) and is counted with its reason.
 
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::outbox::parcel::Completion;
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Whether everything that was offered before has met its fate, stats (if any) have arrived, and nothing lies on
-    /// disk or is on its way from there. What was dropped has met its fate, too: see `dropped`.
+    /// Whether everything that was offered before has met its fate, stats (if any) have arrived, and nothing
+    /// lies on disk or is on its way from there. What was dropped has met its fate, too: see `dropped`.
     pub complete: bool,
     /// What the agent accepted meanwhile, other threads' sends included.
     pub sent: Counts,
@@ -131,8 +132,8 @@ impl TraceExporter {
     /// Queues one payload and returns at once; nobody waits for the answer.
     ///
     /// # Errors
-    /// Why it was not taken: `QUEUE_FULL`, `EVICTED` (worth less than all that waits), `CLOSED`. It is counted as
-    /// dropped.
+    /// Why it was not taken: `QUEUE_FULL`, `EVICTED` (worth less than all that waits), `CLOSED`. It is
+    /// counted as dropped.
     pub fn offer(&self, payload: &[u8]) -> Result<(), Error> {
         self.offer_with(payload, DroppedP0::default())
     }
@@ -159,8 +160,9 @@ impl TraceExporter {
         pending
     }
 
-    /// Sends one payload as [`TraceExporter::send_with`] does, but holds no thread of the caller's while it waits:
-    /// `fill` copies the payload into `size` bytes, `done` hears the answer. No bound of the queue refuses it.
+    /// Sends one payload as [`TraceExporter::send_with`] does, but holds no thread of the caller's while it
+    /// waits: `fill` copies the payload into `size` bytes, `done` hears the answer. No bound of the queue
+    /// refuses it.
     ///
     /// # Errors
     /// What `fill` says; nothing is sent then, and `done` hears nothing.
@@ -174,8 +176,8 @@ impl TraceExporter {
         self.tickets.send(&self.dispatcher, size, dropped, done, fill)
     }
 
-    /// As [`TraceExporter::send`], for callers that await the answer instead of blocking their thread: same answer,
-    /// same errors, the same budget, and never refused because the queue is full.
+    /// As [`TraceExporter::send`], for callers that await the answer instead of blocking their thread: same
+    /// answer, same errors, the same budget, and never refused because the queue is full.
     pub fn send_in_background(&self, payload: &[u8]) -> PendingResponse {
         let (pending, completion) = PendingResponse::new();
         let copy = |to: &mut [u8]| {
@@ -216,9 +218,9 @@ impl TraceExporter {
         FlushReport::between(&before, &after, all)
     }
 
-    /// Before a snapshot of the process (CRaC, SnapStart): sends what waits up to `limit`, then closes every connection
-    /// and ends every thread. Until [`TraceExporter::resume`] payloads may be offered and wait in the queue; `send`
-    /// waits, too, up to `sendBudget`.
+    /// Before a snapshot of the process (CRaC, SnapStart): sends what waits up to `limit`, then closes every
+    /// connection and ends every thread. Until [`TraceExporter::resume`] payloads may be offered and wait in
+    /// the queue; `send` waits, too, up to `sendBudget`.
     ///
     /// What could not be sent in time stays in the queue and is part of the snapshot.
     pub fn suspend(&self, limit: Duration) -> FlushReport {
@@ -229,8 +231,8 @@ impl TraceExporter {
         FlushReport { complete: report.complete && idle, pending: self.metrics().queued, ..report }
     }
 
-    /// After a snapshot was restored: reads the container's id (if `detectContainer`) and the agent's `/info` again,
-    /// and sends go on.
+    /// After a snapshot was restored: reads the container's id (if `detectContainer`) and the agent's `/info`
+    /// again, and sends go on.
     ///
     /// # Errors
     /// `INVALID_URL` as at build, which cannot happen to an exporter that was built.

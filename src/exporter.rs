@@ -1,5 +1,5 @@
-//! The facade: build, send, ask how it goes, close. The way of a payload is in [`crate::delivery`]; what happens to it
-//! on that way in [`crate::pipeline`]; how it travels in [`crate::destination::agent`].
+//! The facade: build, send, ask how it goes, close. The way of a payload is in [`crate::delivery`]; what
+//! happens to it on that way in [`crate::pipeline`]; how it travels in [`crate::destination::agent`].
 
 use crate::account::{DropReason, Metrics};
 use crate::convert::Workspace;
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 /// How `close` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReport {
-    /// Whether every send was done in time, and nothing lies in the spool. If not, the rest was interrupted and counts
-    /// as dropped, but for what the spool keeps (`metrics.spooled`).
+    /// Whether every send was done in time, and nothing lies in the spool. If not, the rest was interrupted
+    /// and counts as dropped, but for what the spool keeps (`metrics.spooled`).
     pub complete: bool,
     /// The account at the end.
     pub metrics: Metrics,
@@ -70,13 +70,13 @@ impl Builder {
         TraceExporter::new(Config::new(self.into_raw())?)
     }
 
-    /// Takes what is not set yet from the environment: the variables that `docs/settings.md` lists beside the settings,
-    /// and the agent's socket if it is there. Nothing else in this library reads it. Setters have the last word,
-    /// whether they are called before or after.
+    /// Takes what is not set yet from the environment: the variables that `docs/settings.md` lists beside the
+    /// settings, and the agent's socket if it is there. Nothing else in this library reads it. Setters have
+    /// the last word, whether they are called before or after.
     ///
     /// # Errors
-    /// `INVALID_URL` or `INVALID_CONFIGURATION` if a variable has a value that its setter refuses; the message names
-    /// the variable.
+    /// `INVALID_URL` or `INVALID_CONFIGURATION` if a variable has a value that its setter refuses; the
+    /// message names the variable.
     #[allow(clippy::wrong_self_convention)] // the name that it has in Java
     pub fn from_environment(self) -> Result<Self, Error> {
         self.from_environment_with(BadValues::Fail)
@@ -108,8 +108,8 @@ impl TraceExporter {
     /// An exporter with checked settings. Waits for nothing; what the agent offers is read meanwhile.
     ///
     /// # Errors
-    /// `INVALID_URL` if the URL does not work on this operating system; `INVALID_CONFIGURATION` for a regex or
-    /// obfuscation rules that cannot be used, naming the setter or the variable.
+    /// `INVALID_URL` if the URL does not work on this operating system; `INVALID_CONFIGURATION` for a regex
+    /// or obfuscation rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
         let agent = Arc::new(Agent::new(Arc::clone(&config))?);
@@ -138,13 +138,15 @@ impl TraceExporter {
 
     /// Sends one payload (msgpack v0.4) and waits for the agent's answer.
     ///
-    /// A payload that is larger than the agent takes goes in several requests. Then it is a success only if all of them
-    /// were; otherwise the error says how many traces were sent all the same, and so does the account.
+    /// A payload that is larger than the agent takes goes in several requests. Then it is a success only if
+    /// all of them were; otherwise the error says how many traces were sent all the same, and so does the
+    /// account.
     ///
     /// # Errors
-    /// `MALFORMED_PAYLOAD`, `TRUNCATED_PAYLOAD` with the place; `PAYLOAD_TOO_LARGE` naming a trace that is too large by
-    /// itself; `AGENT_DOWN` at once if earlier sends have spent their budget in vain; `CLOSED`; what the connection or
-    /// the agent said. The payload's traces are dropped then and counted with the reason.
+    /// `MALFORMED_PAYLOAD`, `TRUNCATED_PAYLOAD` with the place; `PAYLOAD_TOO_LARGE` naming a trace that is
+    /// too large by itself; `AGENT_DOWN` at once if earlier sends have spent their budget in vain; `CLOSED`;
+    /// what the connection or the agent said. The payload's traces are dropped then and counted with the
+    /// reason.
     pub fn send(&self, payload: &[u8]) -> Result<AgentResponse, Error> {
         self.send_with(payload, DroppedP0::default())
     }
@@ -190,8 +192,8 @@ impl TraceExporter {
         info.ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "what answered is no agent"))
     }
 
-    /// What client-side stats have counted, and the groups of the current buckets as readable rows. `None` when stats
-    /// are not computed here.
+    /// What client-side stats have counted, and the groups of the current buckets as readable rows. `None`
+    /// when stats are not computed here.
     pub fn stats(&self) -> Option<StatsReport> {
         self.dispatcher.concentrator.as_ref().map(|c| c.report())
     }
@@ -223,8 +225,8 @@ impl TraceExporter {
         self.health.journal.has_lines()
     }
 
-    /// Takes the log lines that have come up since the last time: one when trouble begins, a summary every five
-    /// minutes, one when it ends. At most the last 64 are kept.
+    /// Takes the log lines that have come up since the last time: one when trouble begins, a summary every
+    /// five minutes, one when it ends. At most the last 64 are kept.
     pub fn take_log_lines(&self) -> Vec<LogLine> {
         self.health.journal.take(Instant::now())
     }
@@ -245,9 +247,10 @@ impl TraceExporter {
         self.close_within(self.config().close_timeout)
     }
 
-    /// Takes no more payloads, waits up to `limit` for sends that run and for what is queued, then interrupts and drops
-    /// the rest; what is left of `limit` goes to the stats of all buckets. With a spool it waits for no agent that is
-    /// away: what is queued goes to disk, and what lies there stays for the next exporter. May be called again.
+    /// Takes no more payloads, waits up to `limit` for sends that run and for what is queued, then interrupts
+    /// and drops the rest; what is left of `limit` goes to the stats of all buckets. With a spool it waits
+    /// for no agent that is away: what is queued goes to disk, and what lies there stays for the next
+    /// exporter. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
         let end = Instant::now() + limit.min(MAX_DURATION);
         let queue = &self.dispatcher.queue;

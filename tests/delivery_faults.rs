@@ -339,7 +339,7 @@ fn health_metrics_go_on_after_a_snapshot_and_to_the_port_of_info_at_close() {
     let port = udp.local_addr().unwrap().port();
     let agent = ScriptedAgent::start(Listen::Tcp, []);
     agent.set_info([say(200, &format!(r#"{{"version":"7.70.0","config":{{"statsd_port":{port}}}}}"#))]);
-    let e = TraceExporter::builder().url(&agent.url).dogstatsd("127.0.0.1").build().unwrap();
+    let e = TraceExporter::builder().url(&agent.url).dogstatsd("udp://127.0.0.1").build().unwrap();
     e.await_agent(patient(ms(5000))).unwrap();
     e.send(&named("a")).unwrap();
     e.suspend(ms(500));

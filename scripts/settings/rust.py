@@ -159,16 +159,17 @@ def other(p, by_name):
     name, _, value = (p.with_ or p.without).partition("=")
     s = by_name[name]
     given = f"self.{s.snake}"
+    there = bool(p.with_)
+    equal = "==" if there else "!="
     if not value:
-        holds = made(s)
-    elif s.type == "flag":
-        holds = f"{given} != Some({'true' if value == 'false' else 'false'})" if value == s.default else f"{given} == Some({value})"
-    elif s.type == "choice":
-        holds = (f'{given}.as_deref().is_none_or(|v| v == "{value}")' if value == s.default
-                 else f'{given}.as_deref() == Some("{value}")')
-    else:
-        holds = f"{given} == Some({value})"
-    return holds if p.with_ else f"!({holds})"
+        return made(s) if there else f"{given}.is_none()"
+    if value == s.default:
+        if s.type == "flag":
+            return f"{given} {'!=' if there else '=='} Some({'true' if value == 'false' else 'false'})"
+        return f'{given}.as_deref().{"is_none_or" if there else "is_some_and"}(|v| v {equal} "{value}")'
+    if s.type == "choice":
+        return f'{given}.as_deref() {equal} Some("{value}")'
+    return f"{given} {equal} Some({value})"
 
 
 def sentence(p, _by_name):
@@ -190,7 +191,7 @@ def config(settings):
     structs = "".join(struct(g, [s for s in kept if s.group == g]) for g in groups if GROUPS[g][1])
     values = "".join(f"            {s.path}: {value(s)},\n" for s in flat)
     for g in groups:
-        inner = ", ".join(f"{s.path.split('.')[1]}: {value(s)}" for s in kept if s.group == g)
+        inner = ", ".join(member(s.path.split(".")[1], value(s)) for s in kept if s.group == g)
         made_ = f"{GROUPS[g][0]} {{ {inner} }}"
         if g in OPTIONAL_GROUPS:
             made_ = f"match raw.{snake(OPTIONAL_GROUPS[g])} {{ None => None, Some(bucket) => Some({made_}) }}"
@@ -236,6 +237,10 @@ impl Config {{
 """
 
 
+def member(name, given):
+    return name if name == given else f"{name}: {given}"
+
+
 def group_doc(g):
     return GROUPS[g][1] or "Which traces are kept and which are left out."
 
@@ -276,7 +281,7 @@ def value(s):
     default = s.default_rust
     match s.type:
         case "text" | "header-text":
-            return f"given(&{given}).unwrap_or_else(|| {default})" if default else f"given(&{given}).unwrap_or_default()"
+            return f"given(&{given}).unwrap_or_else({default})" if default else f"given(&{given}).unwrap_or_default()"
         case "flag":
             default = default or s.default
             return f"{given}.unwrap_or({default})" if default else given

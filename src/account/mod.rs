@@ -1,11 +1,11 @@
-//! The account: `received = sent + dropped{reason} + filtered + sampled_out + queued`, true in every snapshot: in
-//! traces and bytes for everything, in spans for what was read. What was dropped unread is counted under `unread` as
-//! well.
+//! The account: `received = sent + dropped{reason} + filtered + sampled_out + queued`, true in every
+//! snapshot: in traces and bytes for everything, in spans for what was read. What was dropped unread is
+//! counted under `unread` as well.
 //!
-//! A payload enters once ([`Account::enter`], as queued) and leaves once ([`Entry::settle`]); both are one step under
-//! one lock, so no snapshot sees a payload half way; one that had to be split leaves part by part, each in one step.
-//! Bytes are bytes of the input. A payload that could not be read enters and leaves as dropped. A chunk kept in part
-//! is `sent` as a trace, its dropped spans are `sampled_out`.
+//! A payload enters once ([`Account::enter`], as queued) and leaves once ([`Entry::settle`]); both are one
+//! step under one lock, so no snapshot sees a payload half way; one that had to be split leaves part by part,
+//! each in one step. Bytes are bytes of the input. A payload that could not be read enters and leaves as
+//! dropped. A chunk kept in part is `sent` as a trace, its dropped spans are `sampled_out`.
 
 pub mod normalization;
 mod verdict;

@@ -1,5 +1,5 @@
-//! What became of a payload, or of a part of it, as one value. Everything that delivers gives it, everything that
-//! accounts takes it; whoever gets one matches it.
+//! What became of a payload, or of a part of it, as one value. Everything that delivers gives it, everything
+//! that accounts takes it; whoever gets one matches it.
 
 use super::Counts;
 use crate::error::Error;
@@ -26,8 +26,8 @@ impl DroppedP0 {
 pub enum Verdict<T> {
     /// The peer has it, or nothing of it was left to send.
     Sent(T),
-    /// It is gone for good. The error says why, and [`DropReason::of_error`](super::DropReason::of_error) how it
-    /// counts.
+    /// It is gone for good. The error says why, and [`DropReason::of_error`](super::DropReason::of_error) how
+    /// it counts.
     Lost(Error),
     /// It did not arrive, and may another time.
     Later(Box<Later>),

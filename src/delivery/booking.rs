@@ -46,7 +46,7 @@ impl Dispatcher {
         run: &Run,
     ) {
         target.presence.succeeded();
-        self.tell(Event::Delivered(Body {
+        self.notify(Event::Delivered(Body {
             traces,
             bytes: size as u64,
             requests: u64::from(reply.attempts),
@@ -79,15 +79,15 @@ impl Dispatcher {
         if outcome.repaired > 0 || outcome.malformed.traces > 0 {
             let place = prepared.first_fault.as_deref().unwrap_or("place unknown");
             if outcome.malformed.traces > 0 {
-                self.tell_lost(DropReason::Malformed, outcome.malformed, place, &|| None);
+                self.notify_loss(DropReason::Malformed, outcome.malformed, place, &|| None);
             } else {
-                self.tell(Event::Repaired(place));
+                self.notify(Event::Repaired(place));
             }
         }
         if let Some(refusal) = prepared.refusal {
-            self.tell_lost(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
+            self.notify_loss(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
         }
-        self.tell(Event::Read(prepared.received));
+        self.notify(Event::Read(prepared.received));
     }
 
     /// Counts a payload that did not even start its way.
@@ -97,9 +97,9 @@ impl Dispatcher {
         let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
         let reason = DropReason::of_error(&error);
         self.account.refuse(counts, reason);
-        self.tell_lost(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
+        self.notify_loss(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
         if reason == DropReason::Malformed {
-            self.tell(Event::Unread);
+            self.notify(Event::Unread);
         }
         error
     }
@@ -128,14 +128,14 @@ impl Dispatcher {
         let error = &loss.error;
         let reason = DropReason::of_error(error);
         self.note_failure(target, error, run.started);
-        self.tell_lost(reason, lost, error.message(), &|| self.first_trace(loss.of));
+        self.notify_loss(reason, lost, error.message(), &|| self.first_trace(loss.of));
         let body = Body {
             traces: loss.traces,
             bytes: loss.size as u64,
             requests: u64::from(error.attempts()),
             started: run.started,
         };
-        self.tell(Event::NotDelivered(body, error, reason));
+        self.notify(Event::NotDelivered(body, error, reason));
         // A refusal names the peer's state too.
         if error.status().is_some()
             && let Some(state) = target.destination.last_state()
@@ -147,23 +147,23 @@ impl Dispatcher {
 
     /// Tells of what is gone. `first` names the first trace of it, and is asked only if somebody wants to know.
     #[cold]
-    pub(super) fn tell_lost(
+    pub(super) fn notify_loss(
         &self,
         reason: DropReason,
         counts: Counts,
         why: &str,
         first: &dyn Fn() -> Option<String>,
     ) {
-        self.tell(Event::Lost { reason, counts, why, first });
+        self.notify(Event::Lost { reason, counts, why, first });
     }
 
     /// A line that stands for itself.
     pub(super) fn say(&self, severity: Severity, text: String) {
-        self.tell(Event::Note(severity, text));
+        self.notify(Event::Note(severity, text));
     }
 
-    pub(super) fn tell(&self, event: Event<'_>) {
-        if let Some(after) = self.watch.tell(event) {
+    pub(super) fn notify(&self, event: Event<'_>) {
+        if let Some(after) = self.watch.notify(event) {
             self.arrange(Task::Health, Instant::now() + after);
         }
     }

@@ -1,6 +1,6 @@
-//! The dialogue with destinations: when they are asked what they offer, when a probe looks for one that is gone, when
-//! stats and health metrics go out. Appointments are kept by the one thread of [`crate::time`]; what falls due runs on
-//! the exporter's own task thread ([`tasks`](super::tasks)).
+//! The dialogue with destinations: when they are asked what they offer, when a probe looks for one that is
+//! gone, when stats and health metrics go out. Appointments are kept by the one thread of [`crate::time`];
+//! what falls due runs on the exporter's own task thread ([`tasks`](super::tasks)).
 
 use super::dispatch::Dispatcher;
 use super::target::Target;

@@ -1,7 +1,8 @@
 //! When a peer is asked what it is and offers (an agent by `/info`), and who waits for its answer.
 //!
-//! Asked is at start, every 300 s, when an answer names another state than the known one, and after failures with
-//! growing pauses. What it says is the destination's matter; this is memory and arithmetic. One for each destination.
+//! Asked is at start, every 300 s, when an answer names another state than the known one, and after failures
+//! with growing pauses. What it says is the destination's matter; this is memory and arithmetic. One for each
+//! destination.
 
 use crate::destination::Asked;
 use crate::error::{Error, ErrorKind};

@@ -1,13 +1,13 @@
-//! The way of one payload, top-down in [`Dispatcher::send_payload`]: pipeline, request, what the answer makes of it,
-//! account.
+//! The way of one payload, top-down in [`Dispatcher::send_payload`]: pipeline, request, what the answer makes
+//! of it, account.
 //!
-//! What is tried when a body is refused as it is stands in [`fallback`](super::fallback), what is told of fates in
-//! [`booking`](super::booking), what runs beside sends in [`dialogue`](super::dialogue), beginning and end in
-//! [`life`](super::life).
+//! What is tried when a body is refused as it is stands in [`fallback`](super::fallback), what is told of
+//! fates in [`booking`](super::booking), what runs beside sends in [`dialogue`](super::dialogue), beginning
+//! and end in [`life`](super::life).
 //!
-//! An answer that began as a success and then broke off, or cannot be read, counts as sent: the peer has taken the
-//! payload, only its words are lost (a web page is no such answer). A request that was written whole and never answered
-//! counts as dropped, and as `possibly_arrived`.
+//! An answer that began as a success and then broke off, or cannot be read, counts as sent: the peer has
+//! taken the payload, only its words are lost (a web page is no such answer). A request that was written
+//! whole and never answered counts as dropped, and as `possibly_arrived`.
 
 use super::booking::{Bytes, Loss};
 use super::dialogue::Timers;

@@ -1,8 +1,8 @@
 //! When a peer does not take a payload as it is: another format, or smaller parts, or both.
 //!
-//! The payload is made v0.4 once more, split by traces, and sent part by part. What does not arrive and may another
-//! time stays queued: the rest of the payload, from the first part that did not arrive on. A peer that refuses ever
-//! smaller parts refuses everything, so it is not asked again and again.
+//! The payload is made v0.4 once more, split by traces, and sent part by part. What does not arrive and may
+//! another time stays queued: the rest of the payload, from the first part that did not arrive on. A peer
+//! that refuses ever smaller parts refuses everything, so it is not asked again and again.
 
 use super::booking::{Bytes, Loss};
 use super::dispatch::{Dispatcher, Run, Toward};
@@ -252,8 +252,8 @@ impl Dispatcher {
             (None, Limit::Default) => format!("an agent takes {bytes} bytes"),
         };
         let text = format!(
-            "a trace of {} bytes was dropped, since {said}: {}; knob: apm_config.max_payload_size of the agent, \
-             or fewer spans a trace",
+            "a trace of {} bytes was dropped, since {said}: {}; knob: apm_config.max_payload_size of the agent, or \
+             fewer spans a trace",
             body.len(),
             describe(body)
         );

@@ -1,5 +1,5 @@
-//! Beginning and end of an exporter's deliveries: build, suspend and resume around a snapshot of the process, shut
-//! down.
+//! Beginning and end of an exporter's deliveries: build, suspend and resume around a snapshot of the process,
+//! shut down.
 
 use super::dialogue::Timers;
 use super::dispatch::Dispatcher;
@@ -120,7 +120,7 @@ impl Dispatcher {
         let lost = self.queue.abandon(reason);
         if lost != Counts::default() {
             let text = "the exporter was closed before what was queued could be sent";
-            self.tell_lost(reason, lost, text, &|| None);
+            self.notify_loss(reason, lost, text, &|| None);
         }
     }
 
@@ -144,8 +144,8 @@ impl Dispatcher {
         self.tasks.close(Instant::now() + TASK_GRACE);
     }
 
-    /// As at the beginning: new connections, the container's id and what the destinations offer read again, another
-    /// runtime id unless the caller has set one. Does nothing to an exporter that is not suspended.
+    /// As at the beginning: new connections, the container's id and what the destinations offer read again,
+    /// another runtime id unless the caller has set one. Does nothing to an exporter that is not suspended.
     ///
     /// # Errors
     /// `CLOSED`; as at build.

@@ -1,11 +1,12 @@
-//! What becomes of a payload between the pipeline and its destination, and the account of it. Never looks inside a
-//! span.
+//! What becomes of a payload between the pipeline and its destination, and the account of it. Never looks
+//! inside a span.
 //!
-//! [`dispatch`] is the way of one payload: the way of the moment ([`way`]), the pipeline, the request, the account
-//! ([`crate::account`]). What is refused as it is goes another way ([`fallback`]); what is told of fates stands in
-//! [`booking`]. What is known of a destination is a [`target`]; when it is asked, probed, and sent stats is the
-//! [`dialogue`], whose [`tasks`] run on a thread of the exporter; [`life`] is beginning and end. What was offered waits
-//! in the [`outbox`]; its senders take it from there the same way. Whoever wants to know of it all [`watch`]es.
+//! [`dispatch`] is the way of one payload: the way of the moment ([`way`]), the pipeline, the request, the
+//! account ([`crate::account`]). What is refused as it is goes another way ([`fallback`]); what is told of
+//! fates stands in [`booking`]. What is known of a destination is a [`target`]; when it is asked, probed, and
+//! sent stats is the [`dialogue`], whose [`tasks`] run on a thread of the exporter; [`life`] is beginning and
+//! end. What was offered waits in the [`outbox`]; its senders take it from there the same way. Whoever wants
+//! to know of it all [`watch`]es.
 
 mod booking;
 mod dialogue;

@@ -1,6 +1,7 @@
-//! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest within its
-//! budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket; what the agent
-//! refuses, or perhaps has, is lost and counted, since a span counted twice is worse than one missing.
+//! How stats reach the agent: every bucket length the task thread sends what is due; `close` sends the rest
+//! within its budget. What surely did not arrive is kept and goes out with the next turn, merged by bucket;
+//! what the agent refuses, or perhaps has, is lost and counted, since a span counted twice is worse than one
+//! missing.
 
 use super::dispatch::Dispatcher;
 use super::tasks::Task;
@@ -53,7 +54,7 @@ impl Dispatcher {
             self.send_stats(turn, Instant::now() + POST_LIMIT);
         }
         if let Some(concentrator) = &self.concentrator {
-            self.tell_displaced(concentrator);
+            self.report_displaced(concentrator);
         }
         self.arrange_stats(false);
     }
@@ -65,7 +66,7 @@ impl Dispatcher {
         let Some(_turn) = self.stats_turn.try_lock_until(end) else {
             return turn == Turn::Last && self.lose_stats(concentrator);
         };
-        self.tell_collapsed(concentrator);
+        self.report_collapsed(concentrator);
         let metadata = Arc::clone(&self.metadata.read());
         let mut parts = concentrator.take_due(turn != Turn::Due);
         let mut body = Vec::new();
@@ -136,7 +137,7 @@ impl Dispatcher {
         self.say(Severity::Warning, text);
     }
 
-    fn tell_displaced(&self, concentrator: &Concentrator) {
+    fn report_displaced(&self, concentrator: &Concentrator) {
         let lost = concentrator.displaced_news();
         if lost > 0 {
             let text = format!(
@@ -147,12 +148,12 @@ impl Dispatcher {
         }
     }
 
-    fn tell_collapsed(&self, concentrator: &Concentrator) {
+    fn report_collapsed(&self, concentrator: &Concentrator) {
         let news = concentrator.collapsed_news();
         if news.total() == 0 {
             return;
         }
-        self.tell(Event::Collapsed(&news));
+        self.notify(Event::Collapsed(&news));
         let text = format!(
             "stats have too many different groups: {} spans were counted in the overflow group, {} lost a field \
              of their key (stats.collapsed_spans; knob: `statsLimits`, or fewer different resources)",

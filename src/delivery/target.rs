@@ -101,8 +101,8 @@ impl Targets {
         std::iter::once(&list.first).chain(&list.others).cloned().collect()
     }
 
-    /// Puts another one into the place of `old`. Sends that have begun end at the old one, which is given back to be
-    /// closed when they have.
+    /// Puts another one into the place of `old`. Sends that have begun end at the old one, which is given
+    /// back to be closed when they have.
     #[cfg_attr(not(test), allow(dead_code))] // for settings that change while sends run
     pub(crate) fn replace(&self, old: &Arc<Target>, new: Arc<Target>) -> Option<Arc<Target>> {
         let mut list = self.list.write();

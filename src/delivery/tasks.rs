@@ -1,5 +1,5 @@
-//! What runs beside sends and needs the network: one thread of that exporter does it, one after another. It is started
-//! when something is to be done and ends when nothing is left, so an idle exporter has none.
+//! What runs beside sends and needs the network: one thread of that exporter does it, one after another. It
+//! is started when something is to be done and ends when nothing is left, so an idle exporter has none.
 
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,8 +76,8 @@ impl Tasks {
     fn start<R: Runner>(runner: &Arc<R>, state: &mut State) {
         if !state.running {
             let weak = Arc::downgrade(runner);
-            // The request runs on this thread with ureq on top; 256 KiB is four times what a debug build was seen to
-            // use.
+            // The request runs on this thread with ureq on top; 256 KiB is four times what a debug build was
+            // seen to use.
             let thread = std::thread::Builder::new().name("dp-tasks".to_owned()).stack_size(256 * 1024);
             state.running = thread.spawn(move || work(&weak)).is_ok();
             runner.tasks().stuck.store(!state.running, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What delivery tells of payloads while they go their way. Whoever watches (health) stands above this room; delivery
-//! knows only that somebody listens.
+//! What delivery tells of payloads while they go their way. Whoever watches (health) stands above this room;
+//! delivery knows only that somebody listens.
 
 use super::outbox::queue::QueueStatus;
 use crate::account::{Counts, DropReason};
@@ -60,11 +60,11 @@ pub(crate) enum Event<'a> {
 
 /// Whoever wants to know. Called on the threads of sends: must not block.
 pub(crate) trait Watch: fmt::Debug + Send + Sync {
-    /// Tells. `Some`: [`Watch::flush`] is to be called after this time.
-    fn tell(&self, event: Event<'_>) -> Option<Duration>;
+    /// Something happened. `Some`: [`Watch::flush`] is to be called after this time.
+    fn notify(&self, event: Event<'_>) -> Option<Duration>;
 
-    /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener. Gives
-    /// when to call again, if that is known now.
+    /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener.
+    /// Gives when to call again, if that is known now.
     fn flush(&self, port: Option<u16>, queue: &QueueStatus) -> Option<Duration>;
 
     /// As [`Watch::flush`] for the last time: blocks for nothing.

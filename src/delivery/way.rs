@@ -1,5 +1,6 @@
 //! The way of the moment: the plan of stages and the format, which follow from the settings and from what the
-//! destination offers. Put together when one of them changes, and swapped as a whole, so that a send sees one state.
+//! destination offers. Put together when one of them changes, and swapped as a whole, so that a send sees one
+//! state.
 
 use super::target::Grounds;
 use crate::destination::{Offer, StatsOffer};

@@ -1,8 +1,8 @@
 //! Where bodies go, one room a kind of peer.
 //!
-//! A [`Destination`] knows its peer: endpoint, headers, the largest request, how to split what is larger, what an
-//! answer means, and what the peer says of itself. When to send, what to do next and whom to wake is delivery's matter;
-//! delivery knows a destination only by this trait. [`agent`] is the first one.
+//! A [`Destination`] knows its peer: endpoint, headers, the largest request, how to split what is larger,
+//! what an answer means, and what the peer says of itself. When to send, what to do next and whom to wake is
+//! delivery's matter; delivery knows a destination only by this trait. [`agent`] is the first one.
 
 pub mod agent;
 #[cfg(test)]
@@ -31,8 +31,8 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// What bodies must be like now. Another one after [`Destination::ask`] has brought news or a format was refused.
     fn offer(&self) -> Arc<Offer>;
 
-    /// How large a body may be now; `size` is what one is about to have. Follows the offer and what refusals have
-    /// taught.
+    /// How large a body may be now; `size` is what one is about to have. Follows the offer and what refusals
+    /// have taught.
     fn largest(&self, size: usize, now: Instant) -> usize;
 
     /// Sends one body, again and again within its time where that can help, and says what the answer means.
@@ -68,8 +68,8 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// Waits a moment; `false` at once if it is closed.
     fn pause(&self, time: Duration) -> bool;
 
-    /// Ends everything: requests in flight and waits fail with `CLOSED`, connections are closed, later sends fail at
-    /// once.
+    /// Ends everything: requests in flight and waits fail with `CLOSED`, connections are closed, later sends
+    /// fail at once.
     fn close(&self);
 
     /// After a close: new connections, in a process that may have become another one (a snapshot was restored).

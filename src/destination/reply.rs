@@ -16,8 +16,8 @@ pub struct Reply {
     pub rates_changed: bool,
     /// `Datadog-Container-Tags-Hash`.
     pub container_tags_hash: Option<Arc<str>>,
-    /// What the peer calls its state (`Datadog-Agent-State`: SHA-256 of the agent's `/info`). Another one than that of
-    /// what is known of it means that it should be asked again.
+    /// What the peer calls its state (`Datadog-Agent-State`: SHA-256 of the agent's `/info`). Another one
+    /// than that of what is known of it means that it should be asked again.
     pub agent_state: Option<Arc<str>>,
     /// Requests made, the successful one included; a repetition on a connection that had gone stale does not count.
     pub attempts: u32,

@@ -121,7 +121,7 @@ pub(crate) fn bounds(offset: i32, length: i32, of: usize) -> Result<(usize, usiz
 }
 
 fn same_counts(a: &AgentResponse, b: &AgentResponse) -> bool {
-    (a.traces, a.spans) == (b.traces, b.spans)
+    (a.traces, a.spans, a.left_out) == (b.traces, b.spans, b.left_out)
 }
 
 /// Whether all but the counts is equal. Bodies are shared while they stay the same, so pointers decide.

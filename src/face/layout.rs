@@ -6,6 +6,7 @@ use super::numbers::{Numbers, millis};
 use crate::account::Metrics;
 use crate::asynchronous::FlushReport;
 use crate::delivery::outbox::queue::QueueStatus;
+use crate::delivery::response::LeftOut;
 
 /// The numbers of `account`, in the order of the list.
 pub(crate) fn account(m: &Metrics, memory: u64, queue: &QueueStatus) -> Vec<i64> {
@@ -43,5 +44,16 @@ pub(crate) fn flush(r: &FlushReport) -> Vec<i64> {
     out.counts(r.pending);
     out.counts(r.left_out);
     out.reasons(r.dropped);
+    out.0
+}
+
+/// The numbers of `left_out`, in the order of the list.
+pub(crate) fn left_out(l: &LeftOut) -> Vec<i64> {
+    let mut out = Numbers(Vec::with_capacity(96));
+    out.counts(l.filtered);
+    out.counts(l.sampled_out);
+    out.counts(l.malformed);
+    out.counts(l.invalid);
+    out.one(l.repaired);
     out.0
 }

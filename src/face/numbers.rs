@@ -1,6 +1,6 @@
 //! Numbers on their way to another language: a list of `i64`, whose layout `numbers.txt` gives.
 
-pub(crate) use super::layout::{account, flush};
+pub(crate) use super::layout::{account, flush, left_out};
 use crate::account::{Counts, DropReason};
 use crate::normalize::{Counts as Changes, Reason};
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's exporter
-//! (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams may be lost and are
-//! never waited for.
+//! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's
+//! exporter (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams
+//! may be lost and are never waited for.
 //!
-//! A send appends its lines to a bounded buffer; the exporter's task thread sends what is there every ten seconds, and
-//! `close` sends the rest.
+//! A send appends its lines to a bounded buffer; the exporter's task thread sends what is there every ten
+//! seconds, and `close` sends the rest.
 
 use crate::delivery::outbox::queue::QueueStatus;
 use crate::delivery::watch::{Body, Event};
@@ -67,7 +67,7 @@ impl Statsd {
     }
 
     /// Something happened. Gives whether the buffer was empty, so that a flush must be arranged.
-    pub(crate) fn tell(&self, event: &Event<'_>) -> bool {
+    pub(crate) fn notify(&self, event: &Event<'_>) -> bool {
         match event {
             Event::Read(counts) => {
                 self.append(|b| line(b, "deserialize.traces", counts.traces, "c", format_args!("")))
@@ -298,13 +298,13 @@ mod tests {
         listener.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let statsd = Statsd::new(StatsdUrl::parse("udp://127.0.0.1").unwrap());
-        assert!(statsd.tell(&Event::Read(Counts { traces: 3, spans: 9, bytes: 90 })));
-        assert!(!statsd.tell(&Event::Unread));
+        assert!(statsd.notify(&Event::Read(Counts { traces: 3, spans: 9, bytes: 90 })));
+        assert!(!statsd.notify(&Event::Unread));
         let started = Instant::now() - Duration::from_millis(7);
         let body = Body { traces: 3, bytes: 90, requests: 2, started };
-        statsd.tell(&Event::Delivered(body));
+        statsd.notify(&Event::Delivered(body));
         let error = Error::new(ErrorKind::HttpStatus, "").with_status(503);
-        statsd.tell(&Event::NotDelivered(body, &error, DropReason::Overloaded));
+        statsd.notify(&Event::NotDelivered(body, &error, DropReason::Overloaded));
         statsd.flush(Some(port));
         let mut text = String::new();
         let mut buffer = [0; 2000];
@@ -362,7 +362,7 @@ mod tests {
         let missing = if cfg!(unix) { "unix:///nonexistent/dsd.socket" } else { "udp://127.0.0.1:9" };
         let statsd = Statsd::new(StatsdUrl::parse(missing).unwrap());
         for _ in 0..100_000 {
-            statsd.tell(&Event::Unread);
+            statsd.notify(&Event::Unread);
         }
         assert!(statsd.buffer.lock().len() < MAX_BUFFER + 1000);
         statsd.flush(None);

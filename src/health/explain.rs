@@ -1,5 +1,5 @@
-//! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never holds
-//! secrets: of headers and session tokens only the names.
+//! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never
+//! holds secrets: of headers and session tokens only the names.
 
 use super::Health;
 use crate::account::{Counts, DropReason, Metrics};

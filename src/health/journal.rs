@@ -1,8 +1,8 @@
-//! Log lines for the caller's listener: one when trouble begins, a summary every five minutes while it lasts, one when
-//! it ends. Each names the setting that helps.
+//! Log lines for the caller's listener: one when trouble begins, a summary every five minutes while it lasts,
+//! one when it ends. Each names the setting that helps.
 //!
-//! Nothing is written anywhere: lines wait in a bounded ring until somebody takes them. While there is no trouble this
-//! costs a send one relaxed load.
+//! Nothing is written anywhere: lines wait in a bounded ring until somebody takes them. While there is no
+//! trouble this costs a send one relaxed load.
 
 use crate::account::{Counts, DropReason};
 pub use crate::delivery::watch::Severity;
@@ -128,8 +128,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Something went wrong with a payload. `lost` is what is gone for it; `detail` says how it came about, and is
-    /// asked only when a line is written.
+    /// Something went wrong with a payload. `lost` is what is gone for it; `detail` says how it came about,
+    /// and is asked only when a line is written.
     #[cold]
     pub(crate) fn trouble(&self, topic: Topic, lost: Counts, detail: impl FnOnce() -> String, now: Instant) {
         let mut inner = self.inner.lock();
@@ -203,8 +203,8 @@ impl Journal {
         self.summarize(&mut inner, now);
     }
 
-    /// What lasts is mentioned every five minutes; what had no event for so long is over. Trouble with the agent is
-    /// over only when the agent takes something.
+    /// What lasts is mentioned every five minutes; what had no event for so long is over. Trouble with the
+    /// agent is over only when the agent takes something.
     fn summarize(&self, inner: &mut Inner, now: Instant) {
         for topic in TOPICS {
             let Some(open) = &mut inner.open[topic as usize] else { continue };

@@ -31,7 +31,7 @@ impl Health {
 
 impl Watch for Health {
     #[inline]
-    fn tell(&self, event: Event<'_>) -> Option<Duration> {
+    fn notify(&self, event: Event<'_>) -> Option<Duration> {
         match &event {
             Event::Delivered(_) => self.journal.delivered(Instant::now),
             Event::Repaired(place) => {
@@ -56,7 +56,7 @@ impl Watch for Health {
             self.journal.note(severity, text);
             return None;
         }
-        let begins = self.statsd.as_ref()?.tell(&event);
+        let begins = self.statsd.as_ref()?.notify(&event);
         begins.then_some(dogstatsd::INTERVAL)
     }
 

@@ -295,7 +295,12 @@ pub(super) fn answer<'l>(
         };
         (java::byte_array(env, &reply.body)?, rates, hash)
     };
-    let signature = jni_str!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI)Ljava/lang/Object;");
+    let left_out = if response.left_out == Default::default() {
+        JLongArray::default()
+    } else {
+        java::long_array(env, &numbers::left_out(&response.left_out))?
+    };
+    let signature = jni_str!("(JLjava/lang/Object;I[B[BLjava/lang/String;ZJJI[J)Ljava/lang/Object;");
     let arguments = [
         Argument::Long(id),
         Argument::Object(if shares { &last } else { &none }),
@@ -307,8 +312,9 @@ pub(super) fn answer<'l>(
         Argument::Long(response.traces as i64),
         Argument::Long(response.spans as i64),
         Argument::Int(reply.attempts as i32),
+        Argument::Object(&left_out),
     ];
-    // SAFETY: the signature is that of the ten arguments, and gives an object.
+    // SAFETY: the signature is that of the eleven arguments, and gives an object.
     unsafe { java::call_static(env, class, (jni_str!("newResponse"), signature), &arguments) }
 }
 

@@ -203,7 +203,7 @@ impl Config {
                 language_interpreter: given(&raw.language_interpreter).unwrap_or_default(),
                 language_vendor: given(&raw.language_vendor).unwrap_or_default(),
                 tracer_version: given(&raw.tracer_version).unwrap_or_default(),
-                runtime_id: given(&raw.runtime_id).unwrap_or_else(|| check::random_uuid()),
+                runtime_id: given(&raw.runtime_id).unwrap_or_else(check::random_uuid),
                 container_id: given(&raw.container_id).unwrap_or_default(),
                 entity_id: given(&raw.entity_id).unwrap_or_default(),
                 external_env: given(&raw.external_env).unwrap_or_default(),
@@ -233,7 +233,7 @@ impl Config {
             stats: match raw.compute_stats {
                 None => None,
                 Some(bucket) => Some(StatsSettings {
-                    bucket: bucket,
+                    bucket,
                     peer_tags: raw.peer_tag.clone(),
                     additional_metric_tags: raw.additional_metric_tag.clone(),
                     limits: raw.stats_limits.map_or_else(StatsLimits::default, StatsLimits::from),

@@ -252,7 +252,7 @@ impl RawConfig {
                 "maxIdleAge has no effect with maxIdleConnections(0): no connection is kept",
             ),
             (
-                self.block_wait.is_some() && !(self.overflow.as_deref() == Some("BLOCK")),
+                self.block_wait.is_some() && self.overflow.as_deref() != Some("BLOCK"),
                 "blockWait",
                 "blockWait has no effect without overflow(BLOCK): no offer waits",
             ),
@@ -262,37 +262,37 @@ impl RawConfig {
                 "batchAge has no effect with batchBytes(0): nothing is merged",
             ),
             (
-                self.batch_bytes.is_some() && !(self.input_format.as_deref().is_none_or(|v| v == "V04")),
+                self.batch_bytes.is_some() && self.input_format.as_deref().is_some_and(|v| v != "V04"),
                 "batchBytes",
                 "batchBytes has no effect without inputFormat(V04): only v0.4 is merged",
             ),
             (
-                self.batch_age.is_some() && !(self.input_format.as_deref().is_none_or(|v| v == "V04")),
+                self.batch_age.is_some() && self.input_format.as_deref().is_some_and(|v| v != "V04"),
                 "batchAge",
                 "batchAge has no effect without inputFormat(V04): only v0.4 is merged",
             ),
             (
-                !self.peer_tag.is_empty() && !(self.compute_stats.is_some()),
+                !self.peer_tag.is_empty() && self.compute_stats.is_none(),
                 "peerTag",
                 "peerTag has no effect without computeStats",
             ),
             (
-                !self.additional_metric_tag.is_empty() && !(self.compute_stats.is_some()),
+                !self.additional_metric_tag.is_empty() && self.compute_stats.is_none(),
                 "additionalMetricTag",
                 "additionalMetricTag has no effect without computeStats",
             ),
             (
-                self.stats_limits.is_some() && !(self.compute_stats.is_some()),
+                self.stats_limits.is_some() && self.compute_stats.is_none(),
                 "statsLimits",
                 "statsLimits has no effect without computeStats",
             ),
             (
-                self.stats_replay == Some(true) && !(self.compute_stats.is_some()),
+                self.stats_replay == Some(true) && self.compute_stats.is_none(),
                 "statsReplay",
                 "statsReplay has no effect without computeStats",
             ),
             (
-                self.obfuscate_stats.is_some() && !(self.compute_stats.is_some()),
+                self.obfuscate_stats.is_some() && self.compute_stats.is_none(),
                 "obfuscateStats",
                 "obfuscateStats has no effect without computeStats",
             ),

@@ -1,10 +1,10 @@
-//! The buffers that ureq reads and writes through. The output buffer can hold the request's head back, so that the body
-//! is laid down right behind it and both leave in one write; the input buffer starts small and grows only for a long
-//! head.
+//! The buffers that ureq reads and writes through. The output buffer can hold the request's head back, so
+//! that the body is laid down right behind it and both leave in one write; the input buffer starts small and
+//! grows only for a long head.
 //!
-//! ureq copies the body into the output buffer. Some CPUs copy 14 times slower when the destination lies a few bytes
-//! above the source modulo a page (measured: 176 us instead of 12 for 618 KB, from 1 to 15 bytes); where that would be
-//! so, the output starts a little later.
+//! ureq copies the body into the output buffer. Some CPUs copy 14 times slower when the destination lies a
+//! few bytes above the source modulo a page (measured: 176 us instead of 12 for 618 KB, from 1 to 15 bytes);
+//! where that would be so, the output starts a little later.
 
 use super::call::Call;
 use ureq::unversioned::transport::Buffers;

@@ -69,8 +69,8 @@ impl Schedule {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date in one of the three forms of RFC 9110. What cannot be read, lies in the past
-/// or asks for more than a day is as if it were not there.
+/// Reads `Retry-After`: seconds, or a date in one of the three forms of RFC 9110. What cannot be read, lies
+/// in the past or asks for more than a day is as if it were not there.
 pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,6 +1,6 @@
-//! Opens connections to a Unix stream socket. Connecting blocks while the listener's queue is full (a stopped agent),
-//! so it gets the send limit of the socket, which Linux applies to it, in slices: a shutdown of the socket does not
-//! wake it.
+//! Opens connections to a Unix stream socket. Connecting blocks while the listener's queue is full (a stopped
+//! agent), so it gets the send limit of the socket, which Linux applies to it, in slices: a shutdown of the
+//! socket does not wake it.
 
 use super::call::Call;
 use super::fault;

@@ -65,7 +65,7 @@ impl Dispatcher {
 
     #[cold]
     fn lost_in_queue(&self, why: &Error, lost: Counts) {
-        self.tell_lost(DropReason::of_error(why), lost, why.message(), &|| None);
+        self.notify_loss(DropReason::of_error(why), lost, why.message(), &|| None);
     }
 
     /// What a sender could not deliver, and nobody keeps.
@@ -75,7 +75,7 @@ impl Dispatcher {
         let reason = DropReason::of_error(error);
         let payload = &first.payload[..];
         let of = if first.meta.past.staged { Bytes::V04(payload) } else { Bytes::Input(payload) };
-        self.tell_lost(reason, *counts, error.message(), &|| self.first_trace(of));
+        self.notify_loss(reason, *counts, error.message(), &|| self.first_trace(of));
         if error.attempts() > 0 {
             let body = Body {
                 traces: counts.traces,
@@ -83,7 +83,7 @@ impl Dispatcher {
                 requests: u64::from(error.attempts()),
                 started: Instant::now(),
             };
-            self.tell(Event::NotDelivered(body, error, reason));
+            self.notify(Event::NotDelivered(body, error, reason));
         }
     }
 
@@ -106,7 +106,7 @@ impl Dispatcher {
             if lost == Counts::default() {
                 self.say(Severity::Warning, text);
             } else {
-                self.tell_lost(DropReason::SpoolDamaged, lost, &text, &|| None);
+                self.notify_loss(DropReason::SpoolDamaged, lost, &text, &|| None);
             }
         }
     }
@@ -121,7 +121,7 @@ impl Dispatcher {
                 self.queue.not_started();
                 return;
             }
-            self.tell(Event::SenderStarted);
+            self.notify(Event::SenderStarted);
         }
     }
 

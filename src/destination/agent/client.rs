@@ -304,8 +304,8 @@ impl Tries {
         self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
     }
 
-    /// What could have been tried again was ended by the budget, after the first attempt as after the tenth; so the
-    /// message names the setting.
+    /// What could have been tried again was ended by the budget, after the first attempt as after the tenth;
+    /// so the message names the setting.
     fn give_up(&self, error: Error, repeatable: bool, (budget, knob): (Duration, &str)) -> Error {
         let named = error.message().contains(knob);
         let times = match self.attempts {

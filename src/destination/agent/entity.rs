@@ -1,10 +1,10 @@
 //! Which container we run in: container id and entity id from the texts under `/proc/self`.
 //!
-//! The rules are those of the Datadog tracers and the agent: the first line of `/proc/self/cgroup` whose path ends in a
-//! container id (64 hex digits, a UUID, a Garden id, a Fargate task id) gives `Datadog-Container-ID` and the entity id
-//! `ci-<id>`; without one, `/proc/self/mountinfo` may name it; else the inode of the cgroup node gives `in-<inode>`,
-//! unless we are in the host's own cgroup namespace, where it would name the host. Only read when the caller asked for
-//! it (`detectContainer`).
+//! The rules are those of the Datadog tracers and the agent: the first line of `/proc/self/cgroup` whose path
+//! ends in a container id (64 hex digits, a UUID, a Garden id, a Fargate task id) gives
+//! `Datadog-Container-ID` and the entity id `ci-<id>`; without one, `/proc/self/mountinfo` may name it; else
+//! the inode of the cgroup node gives `in-<inode>`, unless we are in the host's own cgroup namespace, where
+//! it would name the host. Only read when the caller asked for it (`detectContainer`).
 
 use std::path::PathBuf;
 
@@ -65,9 +65,9 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
     })
 }
 
-/// The container id in a list of mounts: the runtime mounts `/etc/hostname` and its like from a directory that is
-/// called by it (`…/containers/<id>/hostname`). The rightmost of a line counts; a sandbox of containerd is not the
-/// container.
+/// The container id in a list of mounts: the runtime mounts `/etc/hostname` and its like from a directory
+/// that is called by it (`…/containers/<id>/hostname`). The rightmost of a line counts; a sandbox of
+/// containerd is not the container.
 pub fn container_id_of_mounts(mounts: &str) -> Option<&str> {
     mounts.lines().find_map(|line| {
         let paths = line.split([' ', '\t']).rev().filter(|path| path.contains("hostname"));

@@ -180,8 +180,8 @@ impl Info {
         self.fields.endpoints.iter().any(|e| e == endpoint)
     }
 
-    /// Whether stats may be computed on this side: the agent takes them, lets clients drop p0, and is not one that
-    /// loses what it is told of them ([`Self::loses_p0`]).
+    /// Whether stats may be computed on this side: the agent takes them, lets clients drop p0, and is not one
+    /// that loses what it is told of them ([`Self::loses_p0`]).
     pub fn offers_stats(&self) -> bool {
         self.fields.client_drop_p0s && self.offers("/v0.6/stats") && !self.loses_p0()
     }

@@ -1,5 +1,5 @@
-//! What answers of 413 have taught of the agent's limit. Only ever makes parts smaller; whether a single chunk is too
-//! large, the agent says itself.
+//! What answers of 413 have taught of the agent's limit. Only ever makes parts smaller; whether a single
+//! chunk is too large, the agent says itself.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,10 +1,11 @@
-//! Talking to the agent: requests, headers, connections, what it answers and what it offers. Never looks inside a span.
+//! Talking to the agent: requests, headers, connections, what it answers and what it offers. Never looks
+//! inside a span.
 //!
-//! [`peer`] is the agent as delivery sees it: a [`Destination`](super::Destination). It stands on [`Client`], which
-//! owns an HTTP client (ureq) over transports of ours ([`crate::transport`]), the constant header block ([`headers`]),
-//! the policy of trying again ([`crate::transport::retry`]) and the memory of the agent's last answer ([`response`]).
-//! What the agent says of itself is read by [`info`], what follows from it is [`offer`]; who we run inside of is found
-//! by [`entity`].
+//! [`peer`] is the agent as delivery sees it: a [`Destination`](super::Destination). It stands on [`Client`],
+//! which owns an HTTP client (ureq) over transports of ours ([`crate::transport`]), the constant header block
+//! ([`headers`]), the policy of trying again ([`crate::transport::retry`]) and the memory of the agent's last
+//! answer ([`response`]). What the agent says of itself is read by [`info`], what follows from it is
+//! [`offer`]; who we run inside of is found by [`entity`].
 
 mod client;
 pub mod entity;

@@ -1,6 +1,5 @@
-//! What an agent wants of bodies: which format, which size, which work it leaves to us. Follows from the settings,
-//! from its
-//! `/info`, and from whether it has refused the format wanted.
+//! What an agent wants of bodies: which format, which size, which work it leaves to us. Follows from the
+//! settings, from its `/info`, and from whether it has refused the format wanted.
 
 use super::Info;
 use crate::destination::{Limit, Offer, StatsOffer};

@@ -191,8 +191,8 @@ fn was_taken(error: &Error) -> bool {
     error.possibly_arrived() && is_success(error)
 }
 
-/// Statuses of stats that stay what they are. An agent that has no such endpoint now, or wants to know who we are, may
-/// get over it.
+/// Statuses of stats that stay what they are. An agent that has no such endpoint now, or wants to know who we
+/// are, may get over it.
 fn is_final(error: &Error) -> bool {
     error.status().is_some_and(|s| (400..500).contains(&s) && ![401, 403, 404, 408, 429].contains(&s))
 }

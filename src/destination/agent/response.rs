@@ -1,8 +1,9 @@
 //! What the agent answered, and the memory of its last answer.
 //!
-//! An agent says the same thing most of the time. What is equal to the last answer is shared with it, so that nothing
-//! is allocated and a caller sees by pointer that nothing is new. Rates are remembered apart from the body: an agent
-//! that was told the version we know answers `{}`, and an empty body is a success too; neither erases what is known.
+//! An agent says the same thing most of the time. What is equal to the last answer is shared with it, so that
+//! nothing is allocated and a caller sees by pointer that nothing is new. Rates are remembered apart from the
+//! body: an agent that was told the version we know answers `{}`, and an empty body is a success too; neither
+//! erases what is known.
 
 use super::headers::{AGENT_STATE, RATES_VERSION, TAGS_HASH};
 pub use crate::destination::Reply;
@@ -12,8 +13,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// A longer value is not remembered: it would have to go into every request. Those of agents have 64 characters at
-/// most.
+/// A longer value is not remembered: it would have to go into every request. Those of agents have 64
+/// characters at most.
 const MAX_VALUE: usize = 256;
 
 /// The last answer.

@@ -23,6 +23,9 @@ public final class AgentResponse {
   private final long traces;
   private final long spans;
 
+  /** Null if nothing was left out. */
+  private final long @Nullable [] leftOut;
+
   /** What stays the same from send to send. */
   private static final class Content {
     final int status;
@@ -75,7 +78,8 @@ public final class AgentResponse {
       boolean ratesChanged,
       long traces,
       long spans,
-      int attempts) {
+      int attempts,
+      long @Nullable [] leftOut) {
     this.id = id;
     this.content =
         shared != null
@@ -83,6 +87,7 @@ public final class AgentResponse {
             : new Content(status, attempts, body, rates, containerTagsHash, ratesChanged);
     this.traces = traces;
     this.spans = spans;
+    this.leftOut = leftOut;
   }
 
   /** HTTP status, 200 to 299; 0 when there was nothing to send and no request was made. */
@@ -149,6 +154,38 @@ public final class AgentResponse {
     return spans;
   }
 
+  private Metrics.Counts leftOut(int at) {
+    long[] n = leftOut;
+    return n == null
+        ? new Metrics.Counts(0, 0, 0)
+        : new Metrics.Counts(n[at], n[at + 1], n[at + 2]);
+  }
+
+  /** What trace filters rejected of the payload. */
+  public Metrics.Counts filtered() {
+    return leftOut(Numbers.LEFT_OUT_FILTERED);
+  }
+
+  /** What sampling left out of the payload. */
+  public Metrics.Counts sampledOut() {
+    return leftOut(Numbers.LEFT_OUT_SAMPLED_OUT);
+  }
+
+  /** What of the payload could not be read. */
+  public Metrics.Counts malformed() {
+    return leftOut(Numbers.LEFT_OUT_MALFORMED);
+  }
+
+  /** What of the payload normalization refused, as the agent would. */
+  public Metrics.Counts invalid() {
+    return leftOut(Numbers.LEFT_OUT_INVALID);
+  }
+
+  /** Values of the payload that were repaired. */
+  public long repaired() {
+    return leftOut == null ? 0 : leftOut[Numbers.LEFT_OUT_REPAIRED];
+  }
+
   /** Requests made; 0 when there was nothing to send. */
   public int attempts() {
     return content.attempts;
@@ -162,12 +199,27 @@ public final class AgentResponse {
     }
     AgentResponse other = (AgentResponse) o;
     return other == this
-        || traces == other.traces && spans == other.spans && content.equals(other.content);
+        || traces == other.traces
+            && spans == other.spans
+            && Arrays.equals(leftOut, other.leftOut)
+            && content.equals(other.content);
   }
 
   @Override
   public int hashCode() {
     return (Long.hashCode(traces) * 31 + Long.hashCode(spans)) * 31 + content.hashCode();
+  }
+
+  private String left() {
+    StringBuilder s = new StringBuilder();
+    String[] names = {"filtered", "sampledOut", "malformed", "invalid"};
+    Metrics.Counts[] all = {filtered(), sampledOut(), malformed(), invalid()};
+    for (int i = 0; i < names.length; i++) {
+      if (all[i].traces() > 0 || all[i].spans() > 0) {
+        s.append(", ").append(names[i]).append('=').append(all[i].traces());
+      }
+    }
+    return repaired() == 0 ? s.toString() : s.append(", repaired=").append(repaired()).toString();
   }
 
   @Override
@@ -178,6 +230,7 @@ public final class AgentResponse {
         + traces
         + ", spans="
         + spans
+        + left()
         + ", attempts="
         + attempts()
         + ", ratesChanged="

@@ -34,6 +34,12 @@ final class Numbers {
   static final int FLUSH_LEFT_OUT = 7;
   static final int FLUSH_DROPPED = 10;
 
+  static final int LEFT_OUT_FILTERED = 0;
+  static final int LEFT_OUT_SAMPLED_OUT = 3;
+  static final int LEFT_OUT_MALFORMED = 6;
+  static final int LEFT_OUT_INVALID = 9;
+  static final int LEFT_OUT_REPAIRED = 12;
+
   /** The changes of normalization, in the order of their numbers. */
   static final String[] CHANGES = {
     "duplicate_span_id",

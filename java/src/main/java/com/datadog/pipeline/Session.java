@@ -36,7 +36,7 @@ final class Session {
 
   /** No send returns this one. */
   private static final AgentResponse NEVER =
-      new AgentResponse(-1, null, 0, null, null, null, false, 0, 0, 0);
+      new AgentResponse(-1, null, 0, null, null, null, false, 0, 0, 0, null);
 
   /** Futures keep this session; the exporter, which hooks and beans hold weakly, stays with it. */
   private final TraceExporter owner;

@@ -463,7 +463,8 @@ public final class TraceExporter implements AutoCloseable {
       boolean ratesChanged,
       long traces,
       long spans,
-      int attempts) {
+      int attempts,
+      long[] leftOut) {
     return new AgentResponse(
         id,
         (AgentResponse) shared,
@@ -474,7 +475,8 @@ public final class TraceExporter implements AutoCloseable {
         ratesChanged,
         traces,
         spans,
-        attempts);
+        attempts,
+        leftOut);
   }
 
   private static Throwable newException(int code, int httpStatus, int attempts, String message) {

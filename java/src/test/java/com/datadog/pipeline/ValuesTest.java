@@ -79,6 +79,32 @@ class ValuesTest {
   }
 
   @Test
+  void anAnswerSaysWhatWasLeftOut() throws Exception {
+    byte[] two = new byte[2 * ONE.length - 1];
+    System.arraycopy(ONE, 0, two, 0, ONE.length);
+    System.arraycopy(ONE, 1, two, ONE.length, ONE.length - 1);
+    two[0] = (byte) 0x92;
+    byte[] cut = Arrays.copyOf(two, two.length - 3);
+    try (EmbeddedAgent agent = EmbeddedAgent.start();
+        TraceExporter exporter = TraceExporter.builder().url(agent.url()).build();
+        TraceExporter picky =
+            TraceExporter.builder().url(agent.url()).requireTag("no.such.tag").build()) {
+      AgentResponse all = exporter.send(two);
+      assertEquals(2, all.traces());
+      assertEquals(new Metrics.Counts(0, 0, 0), all.malformed());
+      AgentResponse part = exporter.send(cut);
+      assertEquals(1, part.traces());
+      assertEquals(1, part.malformed().traces());
+      assertNotEquals(all, part);
+      assertTrue(part.toString().contains("malformed=1"), part.toString());
+      AgentResponse none = picky.send(two);
+      assertEquals(0, none.traces());
+      assertEquals(2, none.filtered().traces());
+      assertEquals(0, none.repaired());
+    }
+  }
+
+  @Test
   void aPayloadInPiecesCanBeQueued() throws Exception {
     ByteBuffer direct = ByteBuffer.allocateDirect(ONE.length - 3);
     direct.put(ONE, 3, ONE.length - 3).flip();
