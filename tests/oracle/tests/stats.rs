@@ -3,8 +3,8 @@
 //! key.
 //!
 //! Left out because the reference is not the agent there: negative times, the OpenTelemetry names of method
-//! and status, status numbers that are none, a gRPC status as text beside one as number, empty peer tags.
-//! `stats_singles.py` asks the agent's concentrator about those.
+//! and status, status numbers that are none, a gRPC status as text beside one as number, empty peer tags, an
+//! address as base service. `stats_singles.py` asks the agent's concentrator about those.
 
 use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::settings::Metadata;
@@ -137,7 +137,7 @@ fn span() -> impl Strategy<Value = Span> {
         1 => (Just("http.route"), prop::sample::select(vec!["/r", "/s", ""])),
         1 => (Just("_dd.svc_src"), prop::sample::select(vec!["m", "opt.x", ""])),
         1 => (Just("_dd.origin"), prop::sample::select(vec!["synthetics", "synthetics-browser", "rum", "lambda"])),
-        1 => (Just("_dd.base_service"), prop::sample::select(vec!["base", ""])),
+        1 => (Just("_dd.base_service"), prop::sample::select(vec!["base", "another"])),
         1 => (prop::sample::select(vec!["rpc.grpc.status_code", "grpc.code", "rpc.grpc.status.code", "grpc.status.code"]),
               prop::sample::select(vec!["0", "14", "OK", "StatusCode.notfound", "DeadlineExceeded", "canceled", "255", ""])),
         1 => (Just("out.host"), prop::sample::select(vec!["db-1", "10.0.0.1:5432", "10.0.0.1,10.0.0.2,db", "::1", "ip-10-1-2-3.ec2.internal"])),
