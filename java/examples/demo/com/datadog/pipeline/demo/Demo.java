@@ -54,7 +54,6 @@ public final class Demo {
     try (TraceExporter exporter =
         TraceExporter.builder()
             .url(url)
-            .service("shop")
             .env("demo")
             .language("java")
             .languageVersion(System.getProperty("java.version"))
