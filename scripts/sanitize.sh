@@ -64,7 +64,8 @@ for part in $parts; do
       scripts/setup.sh valgrind
       cargo test --quiet --no-run --lib --no-default-features --target-dir build/sanitize/memcheck
       program=$(ls -t build/sanitize/memcheck/debug/deps/data_pipeline-* | grep -v '\.d$' | head -1)
-      run valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$program" --test-threads=2
+      # Leaks are the address part's matter. One test asks where the system's allocator puts things; valgrind has its own.
+      run valgrind --quiet --error-exitcode=9 --leak-check=no "$program" --test-threads=1 --skip the_body_is_never_copied
       ;;
     *) echo "sanitize: no part $part (thread, address, miri, memcheck)" >&2; exit 2 ;;
   esac
