@@ -229,8 +229,11 @@ class FaultsTest {
     n.set(Integer.MIN_VALUE);
     try (TraceExporter exporter = builder(1_000).build()) {
       TraceExporterException e =
-          fails(exporter, SendTest.ONE, ErrorCode.HTTP_STATUS, DropReason.OVERLOADED);
-      assertEquals(503, e.httpStatus());
+          assertThrows(TraceExporterException.class, () -> exporter.send(SendTest.ONE));
+      // The last attempt inside the budget may have no time left for its answer.
+      boolean refused = e.code() == ErrorCode.HTTP_STATUS && e.httpStatus() == 503;
+      assertTrue(refused || e.code() == ErrorCode.TIMED_OUT, e.getMessage());
+      balanced(exporter.metrics());
     }
   }
 
