@@ -19,6 +19,7 @@ final class Completions implements Runnable {
   private final ConcurrentHashMap<Long, Pending> pending = new ConcurrentHashMap<>();
   private final Continuations continuations = new Continuations();
   private final AtomicLong next = new AtomicLong();
+  private final Source source;
   private boolean running;
 
   /** Nothing is outstanding, and the thread waits here: a JVM that ends waits for native code. */
@@ -27,6 +28,16 @@ final class Completions implements Runnable {
   // Of the thread alone. Kept over an error: a full heap must not lose a future.
   private long ticket;
   private Pending current;
+
+  /** Tells of sends that are done. */
+  interface Source {
+    /** The ticket of one, as soon as there is one; 0 if there is none within so many ms. */
+    long await(long millis);
+  }
+
+  Completions(Source source) {
+    this.source = source;
+  }
 
   /** A future; it keeps its session from being collected before its answer is there. */
   static final class Pending extends CompletableFuture<AgentResponse> implements Runnable {
@@ -178,7 +189,7 @@ final class Completions implements Runnable {
   /** Hands one completed send on, if there is one within {@code millis}. */
   private void fetch(long millis) {
     if (ticket == 0) {
-      ticket = TraceExporter.nativeAwaitCompletion(millis);
+      ticket = source.await(millis);
     }
     if (ticket != 0 && current == null) {
       current = pending.remove(ticket);

@@ -1,399 +1,63 @@
 package com.datadog.pipeline;
 
-import com.datadog.pipeline.internal.Jvm;
-import com.datadog.pipeline.internal.Reaper;
-import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * What stands behind an exporter: the handle of the native side, the last answer, and what is left
- * to tell once it is closed. Thread-safe.
+ * What stands behind an exporter and does its work: the native library, or what the builder says is
+ * there without it. Arguments are checked already, but for offset and length. What a method throws
+ * is what {@link TraceExporter}'s of the same name throws. Thread-safe.
  */
-final class Session {
-  private static final Reaper REAPER = new Reaper();
-  private static final Completions COMPLETIONS = new Completions();
-
-  static final int FETCH_INFO = 0;
-  static final int INFO = 1;
-  static final int AWAIT_AGENT = 2;
-  static final int EXPLAIN = 3;
-  static final int STATE = 4;
-  private static final int LINES = 5;
-
-  /** What {@code nativeClose} leaves behind, in the order of its array. */
-  private static final int LAST = 4;
-
-  private static final int LAST_LINES = 0;
-  private static final int LAST_STATE = 1;
-  private static final int LAST_EXPLAIN = 2;
-  private static final int LAST_STATS = 3;
-
-  /** No send returns this one. */
-  private static final AgentResponse NEVER =
-      new AgentResponse(-1, null, 0, null, null, null, false, 0, 0, 0, null);
-
-  /** Futures keep this session; the exporter, which hooks and beans hold weakly, stays with it. */
-  private final TraceExporter owner;
-
-  private final long handle;
-  private final Reaper.Entry entry;
-  private final LogListener listener;
-  private final Executor executor;
-  private final Object closing = new Object();
-  private Companions companions;
-  private CloseResult closed;
-  private Object[] left;
-  private volatile AgentResponse last;
-
-  Session(
-      TraceExporter owner, Map<String, Object> settings, LogListener listener, Executor executor) {
-    this.owner = owner;
-    Library.need();
-    REAPER.reap(FORGOTTEN);
-    this.handle = TraceExporter.nativeCreate(Settings.encode(settings));
-    this.entry = REAPER.watch(this, handle);
-    this.listener = listener;
-    this.executor = executor;
-  }
-
+interface Session {
   /** Once, before anybody else knows the session. */
-  void accompaniedBy(JmxBean bean, Thread hook) {
-    boolean alone = listener == null && bean == null && hook == null;
-    companions = alone ? null : new Companions(listener, bean, hook);
-    entry.keep(companions);
-  }
+  void accompaniedBy(@Nullable JmxBean bean, @Nullable Thread hook);
 
-  /** Not a lambda: the first one of a JVM takes it some 15 ms, and this may well be the first. */
-  private static final Reaper.Closer FORGOTTEN =
-      new Reaper.Closer() {
-        @Override
-        public void close(long handle, Object rest) {
-          Companions companions = (Companions) rest;
-          Object[] left = new Object[LAST];
-          try {
-            TraceExporter.nativeClose(handle, 0, left);
-          } catch (IllegalStateException e) {
-            // Closed meanwhile: nothing is left to do.
-            return;
-          }
-          if (companions != null) {
-            companions.closed(left[LAST_LINES]);
-            companions.log(
-                new LogLine(
-                    Instant.now(),
-                    LogLine.Severity.WARNING,
-                    "an exporter was collected without having been closed; call close()"));
-          }
-        }
-      };
+  AgentResponse send(byte[] payload, int offset, int length, long traces, long spans);
 
-  long handle() {
-    return handle;
-  }
+  AgentResponse sendDirect(ByteBuffer payload, long traces, long spans);
 
-  AgentResponse send(byte[] payload, int offset, int length, long traces, long spans) {
-    if (Jvm.onVirtualThread()) {
-      return await(sendAsync(waiting(), payload, offset, length, traces, spans));
-    }
-    AgentResponse before = last;
-    long id = before == null ? 0 : before.id;
-    try {
-      return keep(
-          before,
-          TraceExporter.nativeSend(handle, payload, offset, length, traces, spans, before, id));
-    } finally {
-      tell();
-    }
-  }
+  /** Arrays and direct buffers, with offset and length of each, as {@link Payload} makes them. */
+  AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans);
 
-  AgentResponse sendDirect(ByteBuffer payload, long traces, long spans) {
-    if (Jvm.onVirtualThread()) {
-      return await(sendAsyncDirect(waiting(), payload, traces, spans));
-    }
-    AgentResponse before = last;
-    long id = before == null ? 0 : before.id;
-    int position = payload.position();
-    int length = payload.remaining();
-    try {
-      return keep(
-          before,
-          TraceExporter.nativeSendDirect(
-              handle, payload, position, length, traces, spans, before, id));
-    } finally {
-      tell();
-    }
-  }
+  boolean offer(byte[] payload, int offset, int length, long traces, long spans);
 
-  AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans) {
-    AgentResponse before = last;
-    long id = before == null ? 0 : before.id;
-    try {
-      return keep(
-          before, TraceExporter.nativeSendPieces(handle, pieces, parts, traces, spans, before, id));
-    } finally {
-      tell();
-    }
-  }
-
-  private AgentResponse keep(AgentResponse before, Object response) {
-    if (response == null) {
-      String message = "the native library gave neither an answer nor a reason";
-      throw new TraceExporterException(ErrorCode.INTERNAL, message, null);
-    }
-    if (response != before) {
-      last = (AgentResponse) response;
-    }
-    return (AgentResponse) response;
-  }
-
-  boolean offer(byte[] payload, int offset, int length, long traces, long spans) {
-    try {
-      int code = TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, 0);
-      return taken(code);
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  boolean offerDirect(ByteBuffer payload, long traces, long spans) {
-    int position = payload.position();
-    int length = payload.remaining();
-    try {
-      int code =
-          TraceExporter.nativeOfferDirect(handle, payload, position, length, traces, spans, 0);
-      return taken(code);
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  private static boolean taken(int code) {
-    if (code == ErrorCode.CLOSED.number()) {
-      throw new IllegalStateException("the exporter is closed");
-    }
-    return code == 0;
-  }
-
-  /**
-   * A blocked native would hold the carrier of a virtual thread: the payload is copied, sent by a
-   * native thread, and this one waits in Java.
-   */
-  private Completions.Pending waiting() {
-    return COMPLETIONS.expectSend(this);
-  }
-
-  private AgentResponse await(Completions.Pending sent) {
-    try {
-      return sent.await();
-    } finally {
-      tell();
-    }
-  }
+  boolean offerDirect(ByteBuffer payload, long traces, long spans);
 
   CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long traces, long spans) {
-    return sendAsync(COMPLETIONS.expect(this, executor), payload, offset, length, traces, spans);
-  }
+      byte[] payload, int offset, int length, long traces, long spans);
 
-  private Completions.Pending sendAsync(
-      Completions.Pending future, byte[] payload, int offset, int length, long traces, long spans) {
-    boolean queued = false;
-    try {
-      TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, future.ticket);
-      queued = true;
-    } finally {
-      if (!queued) {
-        COMPLETIONS.forget(future);
-      }
-      tell();
-    }
-    return future;
-  }
+  CompletableFuture<AgentResponse> sendAsyncDirect(ByteBuffer payload, long traces, long spans);
 
-  CompletableFuture<AgentResponse> sendAsyncDirect(ByteBuffer payload, long traces, long spans) {
-    return sendAsyncDirect(COMPLETIONS.expect(this, executor), payload, traces, spans);
-  }
+  FlushResult flush(Duration limit, boolean suspend);
 
-  private Completions.Pending sendAsyncDirect(
-      Completions.Pending future, ByteBuffer payload, long traces, long spans) {
-    int position = payload.position();
-    int length = payload.remaining();
-    boolean queued = false;
-    try {
-      TraceExporter.nativeOfferDirect(
-          handle, payload, position, length, traces, spans, future.ticket);
-      queued = true;
-    } finally {
-      if (!queued) {
-        COMPLETIONS.forget(future);
-      }
-      tell();
-    }
-    return future;
-  }
+  void resume();
+
+  Metrics metrics();
+
+  @Nullable AgentInfo agentInfo();
+
+  AgentInfo fetchAgentInfo(Duration limit);
+
+  @Nullable AgentInfo awaitAgent(Duration limit);
+
+  AgentState state();
+
+  String explain();
+
+  Stats stats();
+
+  boolean flushStats(Duration limit);
+
+  CloseResult close(Duration limit);
 
   /** What became of an asynchronous send: an {@link AgentResponse} or a {@link Throwable}. */
-  Object outcome(Completions.Pending future) {
-    try {
-      AgentResponse before = last;
-      long id = before == null ? 0 : before.id;
-      return keep(before, TraceExporter.nativeCompletion(future.ticket, before, id));
-    } catch (Throwable t) {
-      return t;
-    }
-  }
+  Object outcome(Completions.Pending future);
 
-  FlushResult flush(Duration limit, boolean suspend) {
-    try {
-      return new FlushResult(TraceExporter.nativeFlush(handle, millis(limit), suspend));
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
+  /** Gives the listener what there is for it, on threads that nothing may end. */
+  void tellQuietly();
 
-  void resume() {
-    try {
-      TraceExporter.nativeResume(handle);
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  Metrics metrics() {
-    try {
-      return new Metrics(TraceExporter.nativeMetrics(handle), 0);
-    } catch (IllegalStateException e) {
-      // Closed, or being closed: the account at the end is there in a moment.
-      synchronized (closing) {
-        if (closed == null) {
-          throw e;
-        }
-        return closed.metrics();
-      }
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  /** The answer to a question; what was known at the end if the exporter is closed. */
-  byte[] ask(int question, Duration limit) {
-    try {
-      return TraceExporter.nativeAsk(handle, question, millis(limit));
-    } catch (IllegalStateException e) {
-      if (question == STATE || question == EXPLAIN) {
-        return atTheEnd(question == STATE ? LAST_STATE : LAST_EXPLAIN, e);
-      }
-      throw e;
-    } finally {
-      tell();
-      stayReachable();
-    }
-  }
-
-  Stats stats() {
-    byte[] json;
-    try {
-      json = TraceExporter.nativeStats(handle);
-    } catch (IllegalStateException e) {
-      json = atTheEnd(LAST_STATS, e);
-    } finally {
-      stayReachable();
-    }
-    return new Stats(new String(json, StandardCharsets.UTF_8));
-  }
-
-  private byte[] atTheEnd(int what, IllegalStateException e) {
-    synchronized (closing) {
-      if (left == null || left[what] == null) {
-        throw e;
-      }
-      return (byte[]) left[what];
-    }
-  }
-
-  boolean flushStats(Duration limit) {
-    try {
-      return TraceExporter.nativeFlushStats(handle, millis(limit));
-    } finally {
-      stayReachable();
-    }
-  }
-
-  CloseResult close(Duration limit) {
-    CloseResult result;
-    Object lines = null;
-    synchronized (closing) {
-      if (closed == null) {
-        Object[] last = new Object[LAST];
-        long[] report = TraceExporter.nativeClose(handle, millis(limit), last);
-        lines = last[LAST_LINES];
-        last[LAST_LINES] = null;
-        left = last;
-        closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
-        REAPER.forget(entry);
-      }
-      result = closed;
-    }
-    if (companions != null) {
-      companions.closed(lines);
-    }
-    return result;
-  }
-
-  /** Gives the listener what the native side has for it. Without a listener that is one test. */
-  private void tell() {
-    if (listener != null) {
-      try {
-        if (TraceExporter.nativeHasLines(handle)) {
-          byte[] lines = TraceExporter.nativeAsk(handle, LINES, 0);
-          if (lines != null) {
-            companions.log(lines);
-          }
-        }
-      } catch (IllegalStateException closed) {
-        // Whoever closes tells the rest.
-        return;
-      }
-    }
-  }
-
-  /** As {@link #tell}, on threads that nothing may end. */
-  void tellQuietly() {
-    try {
-      tell();
-    } catch (Throwable t) {
-      // The log waits for the next call.
-      return;
-    }
-  }
-
-  /**
-   * Keeps this object from being collected before a native has returned: the reaper would close the
-   * exporter under it. Sends need it not, since they store their response here.
-   */
-  private void stayReachable() {
-    if (last == NEVER || owner == null) {
-      throw new AssertionError();
-    }
-  }
-
-  /** A limit in ms, part of one counted as a whole: 0 if negative, the longest if longer. */
-  private static long millis(Duration limit) {
-    if (Payload.notNull("limit", limit).isNegative()) {
-      return 0;
-    }
-    boolean longer = limit.getSeconds() >= Builder.MAX_MILLIS / 1000;
-    return longer ? Builder.MAX_MILLIS : limit.plusNanos(999_999).toMillis();
-  }
+  /** For tests: the native side's number of this exporter; 0 where there is none. */
+  long handle();
 }

@@ -49,7 +49,7 @@ public final class TraceExporter implements AutoCloseable {
     this.description = description;
     Object limit = settings.get("closeTimeout");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
-    this.session = new Session(this, settings, listener, executor);
+    this.session = new NativeSession(this, settings, listener, executor);
     JmxBean bean = null;
     if (jmx) {
       try {
@@ -334,10 +334,6 @@ public final class TraceExporter implements AutoCloseable {
     return session.metrics();
   }
 
-  private static @Nullable AgentInfo agentInfo(byte @Nullable [] answer) {
-    return answer == null ? null : new AgentInfo(answer);
-  }
-
   /**
    * What the agent says of itself, as far as it is known; null if it is not (yet), or if the agent
    * has no {@code /info}. Asks nobody.
@@ -345,7 +341,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public @Nullable AgentInfo agentInfo() {
-    return agentInfo(session.ask(Session.INFO, Duration.ZERO));
+    return session.agentInfo();
   }
 
   /**
@@ -355,7 +351,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public AgentInfo fetchAgentInfo(Duration limit) {
-    return new AgentInfo(session.ask(Session.FETCH_INFO, limit));
+    return session.fetchAgentInfo(limit);
   }
 
   /**
@@ -367,7 +363,7 @@ public final class TraceExporter implements AutoCloseable {
    * @throws IllegalStateException if the exporter is closed
    */
   public @Nullable AgentInfo awaitAgent(Duration limit) {
-    return agentInfo(session.ask(Session.AWAIT_AGENT, limit));
+    return session.awaitAgent(limit);
   }
 
   /**
@@ -375,8 +371,7 @@ public final class TraceExporter implements AutoCloseable {
    * {@code close} the last state.
    */
   public AgentState state() {
-    byte[] json = session.ask(Session.STATE, Duration.ZERO);
-    return AgentState.read(new String(json, StandardCharsets.UTF_8));
+    return session.state();
   }
 
   /**
@@ -385,7 +380,7 @@ public final class TraceExporter implements AutoCloseable {
    * chosen, the last error, memory, the account. After {@code close} as it was at the end.
    */
   public String explain() {
-    return new String(session.ask(Session.EXPLAIN, Duration.ZERO), StandardCharsets.UTF_8);
+    return session.explain();
   }
 
   /**
