@@ -10,6 +10,7 @@ mod call;
 pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod gate;
+pub(crate) mod http;
 pub(crate) mod lookup;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code))]
@@ -21,11 +22,11 @@ mod tcp;
 mod unix;
 mod wire;
 
-pub(crate) use buffers::PAGE;
-pub(crate) use call::Call;
+use buffers::PAGE;
+use call::Call;
 
 use crate::error::{Error, ErrorKind};
-use crate::settings::AgentUrl;
+use crate::settings::{AgentUrl, Config};
 use gate::Gate;
 use lookup::Lookup;
 use socket::{SharedSocket, SocketStream};
@@ -35,22 +36,25 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, ShutdownHandle, Transport};
 use wire::Wire;
 
-/// Opens connections to one agent.
+/// Opens connections to one peer.
 #[derive(Debug)]
-pub(crate) struct AgentConnector {
+struct Connections {
     url: AgentUrl,
     address: Arc<str>,
     lookup: Arc<Lookup>,
     gate: Arc<Gate>,
 }
 
-impl AgentConnector {
-    pub(crate) fn new(url: &AgentUrl, gate: Arc<Gate>) -> Self {
+impl Connections {
+    /// # Errors
+    /// `INVALID_URL` if there are no such connections on this operating system.
+    fn new(url: &AgentUrl, _: &Config, gate: Arc<Gate>) -> Result<Self, Error> {
+        check_url(url)?;
         let host = match url {
             AgentUrl::Http { host, .. } => host.as_str(),
             _ => "",
         };
-        Self { url: url.clone(), address: url.to_string().into(), lookup: Lookup::new(host), gate }
+        Ok(Self { url: url.clone(), address: url.to_string().into(), lookup: Lookup::new(host), gate })
     }
 
     fn open(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> {
@@ -90,7 +94,7 @@ impl AgentConnector {
     }
 }
 
-impl Connector for AgentConnector {
+impl Connector for Connections {
     type Out = Box<dyn Transport>;
 
     fn connect(
@@ -102,14 +106,26 @@ impl Connector for AgentConnector {
     }
 }
 
+fn check_url(url: &AgentUrl) -> Result<(), Error> {
+    let usable = match url {
+        AgentUrl::Http { .. } => true,
+        AgentUrl::Unix { .. } => cfg!(unix),
+        AgentUrl::Pipe { .. } => cfg!(windows),
+    };
+    if usable {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidUrl, format!("url: {url} cannot be used on this operating system")))
+}
+
 /// What a send gets that a shutdown interrupted.
-pub(crate) fn closed() -> Error {
+fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the exporter was closed before the payload could be delivered")
 }
 
 /// Answers nothing: names are looked up by the connector, and only when it opens a connection.
 #[derive(Debug)]
-pub(crate) struct NoLookup;
+struct NoLookup;
 
 impl Resolver for NoLookup {
     fn resolve(

@@ -1,0 +1,270 @@
+//! A peer over HTTP: one connection pool, one gate, and how a body gets there. What is tried again and when is
+//! [`retry`]'s matter; what an answer means, whose it is says.
+//!
+//! [`Http`] is thread-safe and blocking. No lock is held while a request runs; concurrent requests open connections of
+//! their own.
+
+use super::exchange::{Answer, Exchange, Failure};
+use super::gate::Gate;
+use super::retry::{self, Schedule};
+use super::{Call, Connections, NoLookup, PAGE, closed};
+use crate::error::{Error, ErrorKind};
+use crate::settings::{AgentUrl, Config};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use ureq::http::{HeaderMap, Method, Uri};
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Http {
+    agent: ureq::Agent,
+    gate: Arc<Gate>,
+    address: Arc<str>,
+    base: String,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    max_idle: usize,
+}
+
+/// A body on its way to a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) body: &'a [u8],
+    /// Roughly how many bytes the head has.
+    pub(crate) head_size: usize,
+    /// How long it may take, repetitions and waiting included, and the setting that says so.
+    pub(crate) budget: Duration,
+    pub(crate) knob: &'static str,
+    /// Whether it may be sent again although the peer may have it: a trace twice is a nuisance, stats twice are
+    /// a wrong count.
+    pub(crate) may_repeat: bool,
+    /// Statuses that may turn into a success.
+    pub(crate) repeats: fn(u16) -> bool,
+}
+
+/// A success.
+pub(crate) struct Delivered {
+    pub(crate) answer: Answer,
+    /// Requests made; a repetition on a connection that had gone stale does not count.
+    pub(crate) attempts: u32,
+    /// An earlier attempt was written whole and got no answer.
+    pub(crate) possibly_duplicated: bool,
+}
+
+impl Http {
+    /// The peer at `url`. Opens nothing and waits for nothing.
+    ///
+    /// # Errors
+    /// `INVALID_URL` if the URL cannot be used on this operating system, or by this build.
+    pub(crate) fn new(url: &AgentUrl, config: &Config) -> Result<Self, Error> {
+        let gate = Arc::new(Gate::default());
+        let connections = Connections::new(url, config, Arc::clone(&gate))?;
+        let base = match url {
+            // What ureq is told is always http: what encrypts stands below it.
+            AgentUrl::Http { prefix, .. } => format!("http://{}{prefix}", url.host_header()),
+            _ => "http://localhost".to_owned(),
+        };
+        let idle = config.max_idle_connections;
+        let settings = ureq::Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent("")
+            .accept("")
+            .accept_encoding("")
+            .max_idle_connections(idle)
+            .max_idle_connections_per_host(idle)
+            .max_idle_age(config.max_idle_age)
+            .build();
+        Ok(Self {
+            agent: ureq::Agent::with_parts(settings, connections, NoLookup),
+            gate,
+            address: url.to_string().into(),
+            base,
+            connect_timeout: config.connect_timeout,
+            send_timeout: config.send_timeout,
+            max_idle: idle,
+        })
+    }
+
+    /// Its address, as messages show it.
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    /// The whole address of an endpoint.
+    ///
+    /// # Errors
+    /// `INVALID_URL` if it cannot stand in a request.
+    pub(crate) fn uri(&self, path: &str) -> Result<Uri, Error> {
+        format!("{}{path}", self.base).parse().map_err(|e| {
+            Error::new(ErrorKind::InvalidUrl, format!("url: it cannot stand in a request for {path} ({e})"))
+        })
+    }
+
+    /// Whether it was shut down.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// Waits a moment; `false` at once if it was shut down.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        self.gate.wait_until(Instant::now() + time, || false);
+        !self.gate.is_closed()
+    }
+
+    /// Ends everything: requests in flight, waits and name lookups are interrupted and fail with `CLOSED`, idle
+    /// connections are closed, later calls fail at once. Idempotent.
+    pub(crate) fn shutdown(&self) {
+        self.gate.close();
+        self.agent.clone().shutdown();
+    }
+
+    /// Asks once, without a body; again only where a kept connection turns out dead.
+    ///
+    /// # Errors
+    /// Any transport error. A refusal is an answer.
+    pub(crate) fn get(
+        &self,
+        uri: &Uri,
+        headers: impl Fn() -> HeaderMap,
+        head_size: usize,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        let deadline = Instant::now() + limit;
+        let mut stale = 0;
+        loop {
+            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size, 0);
+            let exchange = Exchange { method: Method::GET, uri, headers: headers(), body: &[] };
+            match exchange.run(&self.agent, call, &self.address) {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.is_closed() => return Err(closed()),
+                Err(failure) if failure.stale && stale <= self.max_idle => stale += 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+
+    /// Sends a body, repeated within its budget where that can help. `headers` are asked for each attempt;
+    /// `refusal` makes an error of an answer that is no success.
+    ///
+    /// # Errors
+    /// What the last attempt ran into, with the number of attempts. `possibly_arrived` says whether the peer may have
+    /// the body nevertheless.
+    pub(crate) fn deliver(
+        &self,
+        post: Post<'_>,
+        headers: impl Fn() -> HeaderMap,
+        refusal: impl Fn(&Answer) -> Error,
+    ) -> Result<Delivered, Error> {
+        let end = Instant::now() + post.budget;
+        let mut tries = Tries::default();
+        loop {
+            if self.is_closed() {
+                return Err(closed()
+                    .with_attempts(tries.attempts)
+                    .with_possibly_arrived(tries.possibly_arrived));
+            }
+            let exchange =
+                Exchange { method: post.method.clone(), uri: post.uri, headers: headers(), body: post.body };
+            let outcome = exchange.run(&self.agent, self.call(end, &post), &self.address);
+            let (error, retry_after) = match outcome {
+                Ok(answer) if answer.parts.status.is_success() => {
+                    let attempts = tries.attempts + 1;
+                    return Ok(Delivered { answer, attempts, possibly_duplicated: tries.possibly_arrived });
+                }
+                Ok(answer) => {
+                    tries.attempts += 1;
+                    let wait = answer.parts.headers.get("retry-after");
+                    let wait = wait.and_then(|v| retry::retry_after(v.as_bytes(), SystemTime::now()));
+                    (refusal(&answer).with_temporary((post.repeats)(answer.status())), wait)
+                }
+                Err(failure) => {
+                    tries.possibly_arrived |= failure.possibly_arrived;
+                    // Each kept connection can be stale once; what fails on a new one is no matter of age.
+                    if failure.stale && tries.stale <= self.max_idle && !self.is_closed() {
+                        tries.stale += 1;
+                        continue;
+                    }
+                    tries.attempts += 1;
+                    let repeats = repeats(&failure, post.repeats);
+                    (with_status(failure.error, failure.status).with_temporary(repeats), None)
+                }
+            };
+            let repeat = error.is_temporary() && (post.may_repeat || !tries.possibly_arrived);
+            let now = Instant::now();
+            let wait = if repeat { tries.schedule(end).next(now, retry_after) } else { None };
+            match wait {
+                Some(wait) if !self.is_closed() => self.gate.wait_until(now + wait, || false),
+                _ if self.is_closed() => {}
+                _ => {
+                    let error = error.with_retry_at(retry_after.map(|wait| now + wait));
+                    return Err(tries.give_up(error, repeat, (post.budget, post.knob)));
+                }
+            }
+        }
+    }
+
+    fn call(&self, end: Instant, post: &Post<'_>) -> Call {
+        let by_timeout = Instant::now() + self.send_timeout;
+        let (deadline, limit, knob) = if by_timeout < end {
+            (by_timeout, self.send_timeout, "sendTimeout")
+        } else {
+            (end, post.budget, post.knob)
+        };
+        let size = post.head_size + post.body.len();
+        Call::new(deadline, limit, knob, self.connect_timeout, size, post.body.as_ptr().addr() % PAGE)
+    }
+}
+
+/// What happened to one body so far.
+#[derive(Debug, Default)]
+struct Tries {
+    attempts: u32,
+    stale: usize,
+    possibly_arrived: bool,
+    schedule: Option<Schedule>,
+}
+
+impl Tries {
+    /// Made when first needed: a body that arrives at once draws no random number.
+    fn schedule(&mut self, end: Instant) -> &mut Schedule {
+        self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
+    }
+
+    /// What could have been tried again was ended by the budget, after the first attempt as after the tenth;
+    /// so the message names the setting.
+    fn give_up(&self, error: Error, repeatable: bool, (budget, knob): (Duration, &str)) -> Error {
+        let named = error.message().contains(knob);
+        let times = match self.attempts {
+            0 | 1 if named => None,
+            0 | 1 => Some("once".to_owned()),
+            n => Some(format!("{n} times")),
+        };
+        let error = match times.filter(|_| repeatable) {
+            Some(times) => {
+                error.note(&format!("; tried {times} within {} ms (`{knob}`)", budget.as_millis()))
+            }
+            None => error,
+        };
+        error.with_attempts(self.attempts).with_possibly_arrived(self.possibly_arrived)
+    }
+}
+
+fn repeats(failure: &Failure, repeats_status: fn(u16) -> bool) -> bool {
+    match failure.status {
+        // A success was on its way: sending again would only make a duplicate.
+        Some(status) => repeats_status(status),
+        None => failure.broke_off || retry::repeats_kind(failure.error.kind()),
+    }
+}
+
+fn with_status(error: Error, status: Option<u16>) -> Error {
+    match status {
+        Some(status) => error.with_status(status),
+        None => error,
+    }
+}
