@@ -10,12 +10,12 @@ pub use crate::delivery::response::{AgentResponse, DroppedP0, LeftOut};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
 use crate::delivery::watch::Watch;
-use crate::destination::Destination;
-use crate::destination::agent::{Agent, Info};
+use crate::destination::agent::Info;
+use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind};
 use crate::health::{Health, LogLine, Severity, explain};
 use crate::pipeline::Compiled;
-use crate::settings::{BadValues, Builder, Config, MAX_DURATION, RawConfig, environment};
+use crate::settings::{BadValues, Builder, Config, MAX_DURATION, Peer, RawConfig, environment};
 use crate::stats::StatsReport;
 use parking_lot::Mutex;
 use std::ffi::OsString;
@@ -112,8 +112,9 @@ impl TraceExporter {
     /// or obfuscation rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
-        let agent = Arc::new(Agent::new(Arc::clone(&config))?);
-        Self::toward(config, agent)
+        let first = config.destinations.first().cloned().unwrap_or_else(|| Peer::Agent(config.url.clone()));
+        let destination = destination::of(&config, &first)?;
+        Self::toward(config, destination)
     }
 
     /// An exporter toward any destination.

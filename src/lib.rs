@@ -113,8 +113,9 @@ pub use health::{LogLine, Severity};
 
 // Its settings, and what their values are.
 pub use settings::{
-    BadValues, Builder, Config, FilterRules, InputFormat, Metadata, OnMalformed, OutputChoice, OutputFormat,
-    Overflow, RawConfig, StatsLimits,
+    AgentDestination, BadValues, Builder, Compression, Config, Destination, FilterRules, InputFormat,
+    IntakeDestination, LogDestination, LogTarget, Metadata, OnMalformed, OtlpDestination, OtlpEncoding,
+    OutputChoice, OutputFormat, Overflow, RawConfig, Secret, StatsLimits, Writer,
 };
 
 // What became of payloads.

@@ -49,7 +49,7 @@ def files(sections, settings, pairs):
 FORMS = {
     "text": "text", "header-text": "text", "flag": "true, false", "tag-rules": "`KEY`, `KEY:VALUE`",
     "regex-rules": "`KEY:REGEX`", "regexes": "regex", "keys": "keys", "headers": "name, value", "variables": "map",
-    "limits": "`StatsLimits`", "url": "URL", "statsd-url": "URL", "json": "JSON", "java:boolean": "true, false",
+    "limits": "`StatsLimits`", "destinations": "`Destination`", "url": "URL", "statsd-url": "URL", "json": "JSON", "java:boolean": "true, false",
 }
 
 
@@ -61,7 +61,7 @@ def row(s):
         values = f"directory, {values}"
     if s.type == "keys" and s.most:
         values += f", at most {s.most}"
-    default = "none" if s.is_list else s.default_in_words
+    default = "none" if s.is_list and not s.default_text else s.default_in_words
     if s.type in ("url", "text") and s.default:
         default = f"`{default}`"
     env = ", ".join(f"`{v}`" for v in s.env.split(", ")) if s.env else ""

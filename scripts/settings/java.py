@@ -131,7 +131,7 @@ def variables(settings):
 
 def shown(settings):
     how = {"url": "AgentUrl.shown((String) value)", "statsd-url": "AgentUrl.shown((String) value)",
-           "headers": "namesOf(value)", "json": "HIDDEN", "variables": "namesOf(value)", "duration": 'value + " ms"'}
+           "headers": "namesOf(value)", "destinations": "Destination.shown(value)", "json": "HIDDEN", "variables": "namesOf(value)", "duration": 'value + " ms"'}
     cases = {}
     for s in settings:
         if not s.java_only and (s.type in how or s.secret):

@@ -11,7 +11,7 @@ RAW_TYPES = {
     "flag": "Option<bool>", "count": "Option<u32>", "bytes": "Option<u64>", "duration": "Option<Duration>",
     "tag-rules": "Vec<String>", "regex-rules": "Vec<String>", "regexes": "Vec<String>", "keys": "Vec<String>",
     "headers": "Vec<(String, String)>", "variables": "Vec<(String, String)>", "limits": "Option<[u32; 5]>",
-    "directory": "Option<(String, u64)>",
+    "directory": "Option<(String, u64)>", "destinations": "Vec<Destination>",
 }
 # Of these `Config` keeps the text that was given, in `raw`: a room above makes something of it.
 RAW_ONLY = {"json", "variables"}
@@ -62,7 +62,7 @@ def raw(settings, pairs):
 {HEAD}
 use super::Overflow;
 use super::check::{{self, Fault}};
-use super::{{InputFormat, OnMalformed, OutputChoice}};
+use super::{{AgentUrl, Destination, InputFormat, OnMalformed, OutputChoice, Peer}};
 use serde::{{Deserialize, Serialize}};
 use std::time::Duration;
 
@@ -136,6 +136,8 @@ def check(s):
             return f"check::directory({name}, {given}.as_ref(), {number(s.least)}, {words})?;"
         case "url":
             return f"check::agent_url({name}, {given}.as_deref())?;"
+        case "destinations":
+            return "Peer::all(self, &AgentUrl::default())?;"
         case "statsd-url":
             return f"check::statsd_url({name}, {given}.as_deref())?;"
 
@@ -200,7 +202,7 @@ def config(settings):
     return f"""//! Checked settings, and how they are shown.
 {HEAD}
 use super::check::{{self, choose, given, size}};
-use super::{{AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, RawConfig, StatsLimits, StatsdUrl, shown}};
+use super::{{AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, RawConfig, StatsLimits, StatsdUrl, shown}};
 use crate::error::Error;
 use serde_json::{{Value, json}};
 use std::path::PathBuf;
@@ -271,6 +273,8 @@ def config_type(s):
             return "Option<(PathBuf, u64)>"
         case "url":
             return "AgentUrl"
+        case "destinations":
+            return "Vec<Peer>"
         case "statsd-url":
             return "Option<StatsdUrl>"
     return RAW_TYPES[s.type]
@@ -305,6 +309,8 @@ def value(s):
             return f'check::agent_url("{s.name}", {given}.as_deref())?.unwrap_or_default()'
         case "statsd-url":
             return f'check::statsd_url("{s.name}", {given}.as_deref())?'
+        case "destinations":
+            return 'Peer::all(&raw, &check::agent_url("url", raw.url.as_deref())?.unwrap_or_default())?'
     return f"{given}.clone()"
 
 
@@ -341,6 +347,8 @@ def row(s):
             return f"json!({path}.map(StatsLimits::values))"
         case "directory":
             return f"shown::directory(self.raw.{s.snake}.as_ref())"
+        case "destinations":
+            return f"shown::peers(&{path})"
         case "url":
             return f"json!({path}.to_string())"
         case "statsd-url":

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 TYPES = {
     "text", "header-text", "flag", "count", "bytes", "duration", "choice", "tag-rules", "regex-rules", "regexes", "keys",
-    "headers", "variables", "limits", "directory", "url", "statsd-url", "json",
+    "headers", "variables", "destinations", "limits", "directory", "url", "statsd-url", "json",
 }
-LISTS = {"tag-rules", "regex-rules", "regexes", "keys", "headers"}
+LISTS = {"tag-rules", "regex-rules", "regexes", "keys", "headers", "destinations"}
 UNITS = {"": 1, "ms": 1, "s": 1_000, "min": 60_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 

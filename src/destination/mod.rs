@@ -13,9 +13,9 @@ pub(crate) mod split;
 pub use reply::Reply;
 
 use crate::account::{DroppedP0, Verdict};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::format::Encoding;
-use crate::settings::FilterRules;
+use crate::settings::{Config, FilterRules, Peer};
 use agent::Info;
 use split::Piece;
 use std::fmt;
@@ -77,6 +77,20 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// # Errors
     /// As when it was made.
     fn reopen(&self) -> Result<(), Error>;
+}
+
+/// The destination of a peer that settings name. Opens nothing and waits for nothing.
+///
+/// # Errors
+/// `INVALID_URL` if its address cannot be used here.
+pub(crate) fn of(config: &Arc<Config>, peer: &Peer) -> Result<Arc<dyn Destination>, Error> {
+    Ok(match peer {
+        Peer::Agent(url) => Arc::new(agent::Agent::new(Arc::clone(config), url)?),
+        _ => {
+            let text = "destination: this version of the library knows agents only";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
+        }
+    })
 }
 
 /// What a peer wants of bodies, and what of our work it leaves to us. Plain values: delivery makes a plan of them.

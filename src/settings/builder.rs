@@ -2,7 +2,7 @@
 //! their own stand here. The Java builder has the same in camel case.
 
 use super::check::named;
-use super::{OutputChoice, RawConfig, StatsLimits};
+use super::{Destination, OutputChoice, RawConfig, StatsLimits};
 
 /// Collects settings; `build` checks them.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,14 @@ impl Builder {
     pub(super) fn made(mut self, setting: &str) -> Self {
         self.raw.origins.retain(|(known, _)| known != setting);
         self
+    }
+
+    /// Where payloads go: an agent, an OTLP endpoint, Datadog's intake or log lines. [`url`](Self::url) is short for an
+    /// agent at that address. Default: the agent of `url`.
+    #[must_use]
+    pub fn destination(mut self, destination: impl Into<Destination>) -> Self {
+        self.raw.destination = vec![destination.into()];
+        self.made("destination")
     }
 
     /// What goes to the agent: a format, or [`OutputFormat::AUTO`](super::OutputFormat::AUTO). V1 falls back to v0.4 on

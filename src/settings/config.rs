@@ -3,7 +3,7 @@
 
 use super::check::{self, choose, given, size};
 use super::{
-    AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, RawConfig, StatsLimits,
+    AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, RawConfig, StatsLimits,
     StatsdUrl, shown,
 };
 use crate::error::Error;
@@ -14,8 +14,11 @@ use std::time::Duration;
 /// Checked settings. Made by [`Config::new`], never changed afterwards.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the agent is: `http://host:port/prefix`, `unix:///path/to/socket` or `windows:\\.\pipe\name`.
+    /// Where the agent is: `http://host:port/prefix` or the same with `https`, `unix:///path/to/socket` or
+    /// `windows:\\.\pipe\name`.
     pub url: AgentUrl,
+    /// Where payloads go: an agent, an OTLP endpoint, Datadog's intake or log lines; `url` is short for an agent.
+    pub destinations: Vec<Peer>,
     /// Whether container and entity id are read from `/proc/self` at build; an id that was set wins.
     pub detect_container: bool,
     /// One more header on every request; may be called for several.
@@ -169,6 +172,7 @@ impl Config {
         raw.settle()?;
         Ok(Self {
             url: check::agent_url("url", raw.url.as_deref())?.unwrap_or_default(),
+            destinations: Peer::all(&raw, &check::agent_url("url", raw.url.as_deref())?.unwrap_or_default())?,
             detect_container: raw.detect_container.unwrap_or(false),
             headers: raw.header.clone(),
             test_session_token: given(&raw.test_session_token).unwrap_or_default(),
@@ -249,6 +253,7 @@ impl Config {
     pub fn rows(&self) -> Vec<(&'static str, bool, Value)> {
         vec![
             ("url", self.raw.url.is_some(), json!(self.url.to_string())),
+            ("destination", !self.raw.destination.is_empty(), shown::peers(&self.destinations)),
             ("service", self.raw.service.is_some(), json!(self.metadata.service)),
             ("env", self.raw.env.is_some(), json!(self.metadata.env)),
             ("version", self.raw.version.is_some(), json!(self.metadata.version)),

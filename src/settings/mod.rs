@@ -11,12 +11,14 @@ mod builder;
 mod check;
 mod config;
 mod conversion;
+mod destination;
 pub(crate) mod environment;
 mod filters;
 mod formats;
 mod on_malformed;
 mod overflow;
 mod pairs;
+mod peer;
 mod raw;
 mod setters;
 pub(crate) mod shown;
@@ -27,11 +29,16 @@ mod url;
 pub use builder::Builder;
 pub use config::{Config, Metadata, QueueSettings, StatsSettings};
 pub use conversion::Conversion;
+pub use destination::{
+    AgentDestination, Compression, Destination, IntakeDestination, LogDestination, LogTarget,
+    OtlpDestination, OtlpEncoding, Secret, Writer,
+};
 pub use environment::BadValues;
 pub use filters::FilterRules;
 pub use formats::{InputFormat, OutputChoice, OutputFormat};
 pub use on_malformed::OnMalformed;
 pub use overflow::Overflow;
+pub use peer::{DatadogOtlp, IntakePeer, LogPeer, OtlpPeer, Peer};
 pub use raw::RawConfig;
 pub use stats_limits::StatsLimits;
 pub use statsd_url::StatsdUrl;

@@ -3,7 +3,7 @@
 
 use super::Overflow;
 use super::check::{self, Fault};
-use super::{InputFormat, OnMalformed, OutputChoice};
+use super::{AgentUrl, Destination, InputFormat, OnMalformed, OutputChoice, Peer};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,8 +13,11 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RawConfig {
-    /// Where the agent is: `http://host:port/prefix`, `unix:///path/to/socket` or `windows:\\.\pipe\name`.
+    /// Where the agent is: `http://host:port/prefix` or the same with `https`, `unix:///path/to/socket` or
+    /// `windows:\\.\pipe\name`.
     pub url: Option<String>,
+    /// Where payloads go: an agent, an OTLP endpoint, Datadog's intake or log lines; `url` is short for an agent.
+    pub destination: Vec<Destination>,
     /// The service of the process, given to stats and to spans that have none.
     pub service: Option<String>,
     /// The environment, `prod` for instance, given to stats and to converted payloads that have none.
@@ -166,6 +169,7 @@ impl RawConfig {
     /// Checks each setting by itself.
     pub(super) fn check(&self) -> Result<(), Fault> {
         check::agent_url("url", self.url.as_deref())?;
+        Peer::all(self, &AgentUrl::default())?;
         check::header_text("language", self.language.as_deref())?;
         check::header_text("languageVersion", self.language_version.as_deref())?;
         check::header_text("languageInterpreter", self.language_interpreter.as_deref())?;
@@ -219,8 +223,13 @@ impl RawConfig {
     }
 
     /// Pairs of settings without effect: whether it is there, the setting, the sentence.
-    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 15] {
+    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 16] {
         [
+            (
+                self.url.is_some() && !self.destination.is_empty(),
+                "url",
+                "url has no effect with destination: it is short for destination(agent(url))",
+            ),
             (
                 self.compute_stats.is_some() && self.client_computed_stats == Some(true),
                 "computeStats",

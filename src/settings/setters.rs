@@ -19,8 +19,8 @@ pub(super) const VARIABLES: &[(&str, &str, Form)] = &[
 ];
 
 impl Builder {
-    /// Where the agent is: `http://host:port/prefix`, `unix:///path/to/socket` or `windows:\\.\pipe\name`. Default:
-    /// http://127.0.0.1:8126.
+    /// Where the agent is: `http://host:port/prefix` or the same with `https`, `unix:///path/to/socket` or
+    /// `windows:\\.\pipe\name`. Default: http://127.0.0.1:8126.
     #[must_use]
     pub fn url(mut self, value: impl Into<String>) -> Self {
         self.raw.url = Some(value.into());

@@ -31,6 +31,10 @@ pub(super) fn secret(value: &str) -> Value {
     json!(if value.is_empty() { "" } else { HIDDEN })
 }
 
+pub(super) fn peers(peers: &[super::Peer]) -> Value {
+    peers.iter().map(super::Peer::shown).collect()
+}
+
 pub(super) fn millis(value: Option<Duration>) -> Value {
     json!(value.map(|d| format!("{} ms", d.as_millis())))
 }

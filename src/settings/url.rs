@@ -1,15 +1,17 @@
-//! The agent's address: `http://host:port/prefix`, `unix:///path`, `windows:\\.\pipe\name`.
+//! An address: `http://host:port/prefix` or `https://…`, `unix:///path`, `windows:\\.\pipe\name`.
 
 use super::check;
 use crate::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A checked agent address.
+/// A checked address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentUrl {
     /// HTTP over TCP. `prefix` is empty or starts with `/` and does not end with one.
     Http {
+        /// Whether it is https.
+        tls: bool,
         /// Host name or address, without brackets.
         host: String,
         /// TCP port.
@@ -32,9 +34,9 @@ pub enum AgentUrl {
 impl AgentUrl {
     /// The forms, for people.
     pub(super) const FORMS: &'static str =
-        r"http://host:port, unix:///path/to/socket or windows:\\.\pipe\name";
+        r"http://host:port, https://host:port, unix:///path/to/socket or windows:\\.\pipe\name";
 
-    /// Reads one of the three forms.
+    /// Reads one of the forms.
     ///
     /// # Errors
     /// `INVALID_URL` with the reason. A URL with user, query or fragment is refused: the agent takes none.
@@ -61,12 +63,11 @@ impl AgentUrl {
                 refuse("a named pipe is written windows:\\\\.\\pipe\\name")
             };
         }
-        let Some(rest) = strip_scheme(text, "http") else {
-            return match strip_scheme(text, "https") {
-                Some(_) => refuse("an agent speaks http, not https"),
-                None if text.is_empty() => refuse("it is empty"),
-                None => refuse("the scheme is missing or unknown"),
-            };
+        let (tls, rest) = match (strip_scheme(text, "http"), strip_scheme(text, "https")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) if text.is_empty() => return refuse("it is empty"),
+            (None, None) => return refuse("the scheme is missing or unknown"),
         };
         if text.bytes().any(|b| b <= 0x20 || b >= 0x7f) {
             return refuse("it has spaces, control characters or non-ASCII characters");
@@ -102,14 +103,20 @@ impl AgentUrl {
             return refuse("the host has characters that no host name has");
         }
         let port = match port {
-            Some("") => 80,
+            Some("") => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
             Some(p) if p.bytes().all(|b| b.is_ascii_digit()) => match p.parse::<u16>() {
                 Ok(n) if n > 0 => n,
                 _ => return refuse("the port must be 1 to 65535"),
             },
             _ => return refuse("the port must be 1 to 65535"),
         };
-        Ok(Self::Http { host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
+        Ok(Self::Http { tls, host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
     }
 
     /// What goes before an endpoint's path.
@@ -117,6 +124,21 @@ impl AgentUrl {
         match self {
             Self::Http { prefix, .. } => prefix,
             _ => "",
+        }
+    }
+
+    /// `http` or `https`; also for what is no URL of HTTP, since requests are HTTP there as well.
+    pub fn scheme(&self) -> &'static str {
+        if matches!(self, Self::Http { tls: true, .. }) { "https" } else { "http" }
+    }
+
+    /// The same host with another path. `None` for what has no path of its own.
+    pub(crate) fn with_path(&self, path: &str) -> Option<Self> {
+        match self {
+            Self::Http { tls, host, port, .. } => {
+                Some(Self::Http { tls: *tls, host: host.clone(), port: *port, prefix: path.to_owned() })
+            }
+            _ => None,
         }
     }
 
@@ -137,7 +159,7 @@ fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
 
 impl Default for AgentUrl {
     fn default() -> Self {
-        Self::Http { host: "127.0.0.1".to_owned(), port: 8126, prefix: String::new() }
+        Self::Http { tls: false, host: "127.0.0.1".to_owned(), port: 8126, prefix: String::new() }
     }
 }
 
@@ -147,7 +169,7 @@ impl fmt::Display for AgentUrl {
         match self {
             Self::Http { prefix, .. } => {
                 let path = if prefix.is_empty() { "" } else { "/***" };
-                write!(f, "http://{}{path}", self.host_header())
+                write!(f, "{}://{}{path}", self.scheme(), self.host_header())
             }
             Self::Unix { path } => write!(f, "unix://{}", path.display()),
             Self::Pipe { name } => write!(f, "windows:{name}"),
@@ -165,6 +187,7 @@ mod tests {
         for (text, shown, host, prefix) in [
             ("http://127.0.0.1:8126", "http://127.0.0.1:8126", "127.0.0.1:8126", ""),
             ("HTTP://agent", "http://agent:80", "agent:80", ""),
+            ("https://agent/x", "https://agent:443/***", "agent:443", "/x"),
             ("http://[::1]:8126/", "http://[::1]:8126", "[::1]:8126", ""),
             ("http://h:1/foo/", "http://h:1/***", "h:1", "/foo"),
             ("unix:///var/run/datadog/apm.socket", "unix:///var/run/datadog/apm.socket", "localhost", ""),
@@ -182,7 +205,6 @@ mod tests {
         for (text, reason) in [
             ("", "empty"),
             ("127.0.0.1:8126", "scheme"),
-            ("https://agent:8126", "https"),
             ("ftp://agent", "scheme"),
             ("http://", "host"),
             ("http://:8126", "host"),

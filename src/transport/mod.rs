@@ -107,15 +107,13 @@ impl Connector for Connections {
 }
 
 fn check_url(url: &AgentUrl) -> Result<(), Error> {
-    let usable = match url {
-        AgentUrl::Http { .. } => true,
-        AgentUrl::Unix { .. } => cfg!(unix),
-        AgentUrl::Pipe { .. } => cfg!(windows),
+    let why = match url {
+        AgentUrl::Http { tls: true, .. } => "needs TLS, which this build of the library does not have",
+        AgentUrl::Unix { .. } if !cfg!(unix) => "cannot be used on this operating system",
+        AgentUrl::Pipe { .. } if !cfg!(windows) => "cannot be used on this operating system",
+        _ => return Ok(()),
     };
-    if usable {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidUrl, format!("url: {url} cannot be used on this operating system")))
+    Err(Error::new(ErrorKind::InvalidUrl, format!("url: {url} {why}")))
 }
 
 /// What a send gets that a shutdown interrupted.

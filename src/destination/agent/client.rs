@@ -8,7 +8,7 @@ use super::info::Info;
 use super::peer::detected;
 use super::response::{self, Memory, Reply};
 use crate::error::Error;
-use crate::settings::Config;
+use crate::settings::{AgentUrl, Config};
 use crate::transport::exchange::Answer;
 use crate::transport::http::{Delivered, Http, Post};
 use crate::transport::{fault, retry};
@@ -52,12 +52,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the agent of `config`. Opens nothing and waits for nothing.
+    /// A client for the agent of `url`. Opens nothing and waits for nothing.
+    ///
+    /// # Errors
+    /// As [`Client::at`].
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::at(config, &config.url)
+    }
+
+    /// A client for the agent at this address.
     ///
     /// # Errors
     /// `INVALID_URL` if the URL cannot be used in a request or not on this operating system.
-    pub fn new(config: &Config) -> Result<Self, Error> {
-        let http = Http::new(&config.url, config)?;
+    pub fn at(config: &Config, url: &AgentUrl) -> Result<Self, Error> {
+        let http = Http::new(url, config)?;
         let mut known = KNOWN_PATHS.map(|path| (path, Uri::default()));
         for (path, uri) in &mut known {
             *uri = http.uri(path)?;

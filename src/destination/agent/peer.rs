@@ -7,7 +7,7 @@ use super::{Entity, Info, entity};
 use crate::account::{Later, Verdict};
 use crate::destination::{Asked, Destination, Offer, Reply, Request};
 use crate::error::{Error, ErrorKind};
-use crate::settings::Config;
+use crate::settings::{AgentUrl, Config};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Agent {
     config: Arc<Config>,
+    url: AgentUrl,
     address: Arc<str>,
     /// Another one after [`Destination::reopen`].
     client: RwLock<Arc<Client>>,
@@ -33,14 +34,15 @@ struct Known {
 }
 
 impl Agent {
-    /// The agent of these settings. Opens nothing and waits for nothing.
+    /// The agent at this address. Opens nothing and waits for nothing.
     ///
     /// # Errors
-    /// As [`Client::new`].
-    pub(crate) fn new(config: Arc<Config>) -> Result<Self, Error> {
-        let client = Client::new(&config)?;
+    /// As [`Client::at`].
+    pub(crate) fn new(config: Arc<Config>, url: &AgentUrl) -> Result<Self, Error> {
+        let client = Client::at(&config, url)?;
         let known = Known { info: None, refused_at: None, offer: Arc::new(offer(&config, None, false)) };
         Ok(Self {
+            url: url.clone(),
             address: client.address().into(),
             client: RwLock::new(Arc::new(client)),
             known: Mutex::new(known),
@@ -177,7 +179,7 @@ impl Destination for Agent {
     }
 
     fn reopen(&self) -> Result<(), Error> {
-        let client = Arc::new(Client::new(&self.config)?);
+        let client = Arc::new(Client::at(&self.config, &self.url)?);
         *self.client.write() = client;
         Ok(())
     }
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_until_the_agent_says_otherwise() {
         let raw = RawConfig { output_format: Some("V1".to_owned()), ..RawConfig::default() };
-        let agent = Agent::new(Arc::new(Config::new(raw).unwrap())).unwrap();
+        let agent = Agent::new(Arc::new(Config::new(raw).unwrap()), &AgentUrl::default()).unwrap();
         let format = || agent.offer().endpoint;
         let refuse = || {
             agent.format_refused(&agent.offer());
@@ -231,7 +233,8 @@ mod tests {
 
     #[test]
     fn another_limit_makes_what_was_learned_void() {
-        let agent = Agent::new(Arc::new(Config::new(RawConfig::default()).unwrap())).unwrap();
+        let agent =
+            Agent::new(Arc::new(Config::new(RawConfig::default()).unwrap()), &AgentUrl::default()).unwrap();
         let now = Instant::now();
         agent.learned.refused(1000, now);
         assert_eq!(agent.largest(9999, now), 500);

@@ -23,8 +23,8 @@ public final class Builder extends BuilderBase {
   Builder() {}
 
   /**
-   * Where the agent is: {@code http://host:port/prefix}, {@code unix:///path/to/socket} or {@code
-   * windows:\\.\pipe\name}. Default: http://127.0.0.1:8126.
+   * Where the agent is: {@code http://host:port/prefix} or the same with {@code https}, {@code
+   * unix:///path/to/socket} or {@code windows:\\.\pipe\name}. Default: http://127.0.0.1:8126.
    */
   public Builder url(String url) {
     return agentUrl("url", url);
@@ -548,6 +548,8 @@ public final class Builder extends BuilderBase {
       case "url":
       case "dogstatsd":
         return AgentUrl.shown((String) value);
+      case "destination":
+        return Destination.shown(value);
       case "header":
       case "obfuscationEnvironment":
         return namesOf(value);

@@ -126,6 +126,18 @@ abstract class BuilderBase {
   }
 
   /**
+   * Where payloads go: an agent, an OTLP endpoint, Datadog's intake or log lines. {@link
+   * Builder#url} is short for an agent at that address. Default: the agent of {@code url}.
+   *
+   * @throws IllegalArgumentException if one of its options cannot work
+   */
+  public Builder destination(Destination destination) {
+    List<Object> all = Collections.singletonList(notNull("destination", destination).value());
+    byLibrary("destination", all);
+    return put("destination", all);
+  }
+
+  /**
    * Adds a header to every request. May be called for several.
    *
    * @throws IllegalArgumentException if the name is no header name, is one that the exporter writes

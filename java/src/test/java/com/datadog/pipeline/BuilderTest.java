@@ -268,7 +268,7 @@ class BuilderTest {
       "",
       "127.0.0.1:8126",
       "ftp://host",
-      "https://host:8126",
+      "https://",
       "http://",
       "http://:8126",
       "http://host:0",

@@ -19,7 +19,8 @@ public final class AgentUrl {
    */
   public static String fault(String url) {
     String why = reason(url);
-    String forms = "; use http://host:port, unix:///path/to/socket or " + PIPE + "name";
+    String forms =
+        "; use http://host:port, https://host:port, unix:///path/to/socket or " + PIPE + "name";
     return why == null ? null : why + forms;
   }
 
@@ -100,10 +101,8 @@ public final class AgentUrl {
       return "it is empty";
     }
     String lower = url.toLowerCase(Locale.ROOT);
-    if (lower.startsWith("https://")) {
-      return "an agent speaks http, not https";
-    }
-    if (!lower.startsWith("http://")) {
+    boolean secure = lower.startsWith("https://");
+    if (!secure && !lower.startsWith("http://")) {
       return "the scheme is missing or unknown";
     }
     for (int i = 0; i < url.length(); i++) {
@@ -111,7 +110,7 @@ public final class AgentUrl {
         return "it has spaces, control characters or non-ASCII characters";
       }
     }
-    return http(url.substring("http://".length()));
+    return http(url.substring((secure ? "https://" : "http://").length()));
   }
 
   private static String http(String rest) {

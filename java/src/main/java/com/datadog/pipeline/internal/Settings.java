@@ -9,7 +9,7 @@ import java.util.Map;
 /**
  * The settings on their way to the native side: one msgpack map. Not thread-safe.
  *
- * <p>Values are text, booleans, non-negative longs, and lists of these.
+ * <p>Values are text, booleans, non-negative longs, and lists and maps of these.
  */
 public final class Settings {
   private final Map<String, Object> values = new LinkedHashMap<>();
@@ -58,6 +58,13 @@ public final class Settings {
       out.write(0xcf);
       for (int shift = 56; shift >= 0; shift -= 8) {
         out.write((int) (v >>> shift));
+      }
+    } else if (value instanceof Map) {
+      Map<?, ?> map = (Map<?, ?>) value;
+      head(out, 0xde, map.size());
+      for (Map.Entry<?, ?> e : map.entrySet()) {
+        value(out, e.getKey());
+        value(out, e.getValue());
       }
     } else if (value instanceof List) {
       List<?> list = (List<?>) value;
