@@ -19,6 +19,7 @@ fn main() {
     println!("cargo:rerun-if-changed={LIBC}");
     println!("cargo:rerun-if-changed={SHIM}");
     println!("cargo:rerun-if-env-changed=DATA_PIPELINE_HOST_LIBC");
+    println!("cargo:rerun-if-env-changed=DATA_PIPELINE_SYMBOLS");
     let is = |name: &str, value: &str| env::var(name).as_deref() == Ok(value);
     let release = is("PROFILE", "release");
     if is("CARGO_CFG_TARGET_OS", "macos") {
@@ -31,8 +32,11 @@ fn main() {
     if !release || !is("CARGO_CFG_TARGET_ENV", "gnu") {
         return;
     }
-    // `strip` of the profile is lost beside the package's own `opt-level`.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,--strip-all");
+    // `strip` of the profile is lost beside the package's own `opt-level`. Who wants the symbols asks for them
+    // (scripts/natives.sh puts them into a file beside the library).
+    if env::var_os("DATA_PIPELINE_SYMBOLS").is_none() {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--strip-all");
+    }
     // The linker of this target is LLD since Rust 1.90; it folds functions that came out equal.
     if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--icf=all");

@@ -1,6 +1,7 @@
 //! How much a list of patterns that a peer sent may take.
 
 use super::{BadPattern, MAX_PATTERN_BYTES, Pattern, compile, syntax, too_large};
+use syntax::Stop;
 
 /// What is left of the bounds of one list of patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +49,22 @@ impl Budget {
         if self.bytes == usize::MAX {
             return Pattern::new(pattern);
         }
-        let read = syntax::translate(pattern)?;
+        let read = match syntax::read(pattern, self.pattern) {
+            Ok(read) => read,
+            Err(stop) => {
+                if matches!(stop, Stop::TooLarge) {
+                    self.take(self.pattern)?;
+                }
+                return Err(stop.said(self.pattern));
+            }
+        };
         // The crate does not say how large a pattern became, only that it is within a limit. The first of growing
         // limits that suffices says it within a factor of four.
         let mut limit = SMALLEST;
         loop {
             let within = limit.min(self.pattern);
-            let left = self.bytes.checked_sub(within);
-            self.bytes = left
-                .ok_or_else(|| BadPattern::whole("the rules before it took all memory there is for them"))?;
-            if let Some(regex) = compile(&read.pattern, within)? {
+            self.take(within)?;
+            if let Some(regex) = compile(&read.hir, within)? {
                 return Ok(Pattern { regex, names: read.names });
             }
             if within == self.pattern {
@@ -65,5 +72,11 @@ impl Budget {
             }
             limit *= 4;
         }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), BadPattern> {
+        let took_all = || BadPattern::whole("the rules before it took all memory there is for them");
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(took_all)?;
+        Ok(())
     }
 }

@@ -1,53 +1,47 @@
-//! Sets of characters: brackets, escapes, classes by name.
+//! Characters and classes of characters as a pattern writes them: escapes, brackets, classes by name.
 
 use super::BadPattern;
-use std::fmt::Write;
+use super::set::Set;
+use super::unicode;
 
-/// A set that no character is in.
-pub(super) const NOTHING: &str = r"[^\x00-\x{10FFFF}]";
+/// A set that is named, before a sign that turns it round.
+type Ranges = &'static [(u32, u32)];
 
-/// A set that every character is in.
-const EVERYTHING: &str = r"[\x00-\x{10FFFF}]";
+const DIGIT: Ranges = &[(0x30, 0x39)];
+const WORD: Ranges = &[(0x30, 0x39), (0x41, 0x5a), (0x5f, 0x5f), (0x61, 0x7a)];
 
-/// General categories by the names that Go knows, without case and separators; other names are scripts.
-#[rustfmt::skip]
-const CATEGORIES: [&str; 78] = [
-    "c", "cc", "cf", "cn", "co", "l", "lc", "ll", "lm", "lo", "lt", "lu", "m", "mc", "me", "mn", "n", "nd", "nl", "no",
-    "p", "pc", "pd", "pe", "pf", "pi", "po", "ps", "s", "sc", "sk", "sm", "so", "z", "zl", "zp", "zs",
-    "casedletter", "closepunctuation", "combiningmark", "connectorpunctuation", "control", "currencysymbol",
-    "dashpunctuation", "decimalnumber", "enclosingmark", "finalpunctuation", "format", "initialpunctuation", "letter",
-    "letternumber", "lineseparator", "lowercaseletter", "mark", "mathsymbol", "modifierletter", "modifiersymbol",
-    "nonspacingmark", "number", "openpunctuation", "other", "otherletter", "othernumber", "otherpunctuation",
-    "othersymbol", "paragraphseparator", "privateuse", "punctuation", "separator", "spaceseparator", "spacingmark",
-    "symbol", "titlecaseletter", "unassigned", "uppercaseletter", "cntrl", "digit", "punct",
+const POSIX: [(&str, Ranges); 14] = [
+    ("alnum", &[(0x30, 0x39), (0x41, 0x5a), (0x61, 0x7a)]),
+    ("alpha", &[(0x41, 0x5a), (0x61, 0x7a)]),
+    ("ascii", &[(0, 0x7f)]),
+    ("blank", &[(0x09, 0x09), (0x20, 0x20)]),
+    ("cntrl", &[(0, 0x1f), (0x7f, 0x7f)]),
+    ("digit", DIGIT),
+    ("graph", &[(0x21, 0x7e)]),
+    ("lower", &[(0x61, 0x7a)]),
+    ("print", &[(0x20, 0x7e)]),
+    ("punct", &[(0x21, 0x2f), (0x3a, 0x40), (0x5b, 0x60), (0x7b, 0x7e)]),
+    ("space", &[(0x09, 0x0d), (0x20, 0x20)]),
+    ("upper", &[(0x41, 0x5a)]),
+    ("word", WORD),
+    ("xdigit", &[(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]),
 ];
 
-/// Four letters are the code of a script to the crate, which Go does not know; these are names.
-const SHORT_SCRIPTS: [&str; 9] = ["ahom", "cham", "kawi", "lisu", "miao", "modi", "newa", "thai", "toto"];
+/// So many ranges are gathered before those that overlap are joined.
+const MANY: usize = 4096;
 
-const POSIX: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-    "upper", "word", "xdigit",
-];
-
-/// One character as it matches itself, also within a class.
-pub(super) fn literal(c: char) -> String {
-    match c {
-        c if c.is_ascii_alphanumeric() || !c.is_ascii() => c.to_string(),
-        // Escaped by number: a backslash before a sign may mean something.
-        c => format!(r"\x{:02X}", c as u32),
-    }
-}
-
-/// The class whose first bracket ends at `at`: in the crate's syntax, and where it ends.
-pub(super) fn bracketed(pattern: &str, at: usize) -> Result<(String, usize), BadPattern> {
+/// The class whose first bracket ends at `at`, and where it ends. With `fold` case does not matter.
+pub(super) fn bracketed(pattern: &str, at: usize, fold: bool) -> Result<(Set, usize), BadPattern> {
     let rest = |p: usize| pattern.get(p..).unwrap_or("");
     let mut p = at;
     let negated = rest(p).starts_with('^');
     p += usize::from(negated);
-    let mut items = String::new();
+    let mut class = Set::default();
     let begin = p;
     loop {
+        if class.len() > MANY {
+            class.tidy();
+        }
         let text = rest(p);
         if text.starts_with(']') && p > begin {
             p += 1;
@@ -58,18 +52,17 @@ pub(super) fn bracketed(pattern: &str, at: usize) -> Result<(String, usize), Bad
             && let Some((name, _)) = named.split_once(":]")
         {
             let bare = name.strip_prefix('^').unwrap_or(name);
-            if !POSIX.contains(&bare) {
+            let Some((_, ranges)) = POSIX.iter().find(|(known, _)| *known == bare) else {
                 return Err(BadPattern::new("unknown class of characters", p));
-            }
-            // A set of its own: the crate folds its case before it takes the complement, as Go does.
-            let _ = write!(items, "[[:{name}:]]");
+            };
+            class.add_all(&ready(Set::of(ranges), bare.len() < name.len(), fold));
             p += name.len() + 4;
             continue;
         }
         if text.starts_with('\\')
-            && let Some((set, end)) = set(pattern, p + 1)?
+            && let Some((set, end)) = set(pattern, p + 1, fold)?
         {
-            items.push_str(&set);
+            class.add_all(&set);
             p = end;
             continue;
         }
@@ -84,16 +77,28 @@ pub(super) fn bracketed(pattern: &str, at: usize) -> Result<(String, usize), Bad
                 return Err(BadPattern::new("a range whose end is before its beginning", from));
             }
         }
-        range(low, high, &mut items);
+        class.add(low, high);
     }
-    let class = match (items.is_empty(), negated) {
-        // Only surrogates, which no text has.
-        (true, false) => NOTHING.to_owned(),
-        (true, true) => EVERYTHING.to_owned(),
-        (false, true) => format!("[^{items}]"),
-        (false, false) => format!("[{items}]"),
-    };
-    Ok((class, p))
+    class.tidy();
+    Ok((ready(class, negated, fold), p))
+}
+
+/// Case first, then the complement, as Go does: `(?i)[^k]` has no K either.
+fn ready(mut set: Set, negated: bool, fold: bool) -> Set {
+    if fold {
+        set.fold();
+    }
+    if negated {
+        set.negate();
+    }
+    set
+}
+
+/// What one character matches.
+pub(super) fn folded(c: char) -> Set {
+    let mut set = Set::single(c);
+    set.fold();
+    set
 }
 
 /// A character of a class; `open` is where the class begins.
@@ -105,36 +110,23 @@ fn one(pattern: &str, at: usize, open: usize) -> Result<(u32, usize), BadPattern
     }
 }
 
-/// Writes a range without the surrogates in it.
-fn range(low: u32, high: u32, out: &mut String) {
-    for (low, high) in [(low, high.min(0xd7ff)), (low.max(0xe000), high)] {
-        if low == high {
-            let _ = write!(out, r"\x{{{low:X}}}");
-        } else if low < high {
-            let _ = write!(out, r"\x{{{low:X}}}-\x{{{high:X}}}");
-        }
-    }
-}
-
 /// The set that the escape at `at`, behind its backslash, stands for: `\d` and its like, `\p`. `None` if it is a
 /// character.
-pub(super) fn set(pattern: &str, at: usize) -> Result<Option<(String, usize)>, BadPattern> {
+pub(super) fn set(pattern: &str, at: usize, fold: bool) -> Result<Option<(Set, usize)>, BadPattern> {
     let text = pattern.get(at..).unwrap_or("");
-    let perl = match text.as_bytes().first() {
-        Some(b'd') => "[0-9]",
-        Some(b'D') => "[^0-9]",
-        Some(b'w') => "[0-9A-Za-z_]",
-        Some(b'W') => "[^0-9A-Za-z_]",
-        Some(b's') => r"[\t\n\x0C\r ]",
-        Some(b'S') => r"[^\t\n\x0C\r ]",
-        Some(b'p' | b'P') => return named(pattern, at).map(Some),
+    let Some(letter) = text.bytes().next() else { return Ok(None) };
+    let ranges = match letter.to_ascii_lowercase() {
+        b'd' => DIGIT,
+        b'w' => WORD,
+        b's' => &[(0x09, 0x0a), (0x0c, 0x0d), (0x20, 0x20)],
+        b'p' => return named(pattern, at, fold).map(Some),
         _ => return Ok(None),
     };
-    Ok(Some((perl.to_owned(), at + 1)))
+    Ok(Some((ready(Set::of(ranges), letter.is_ascii_uppercase(), fold), at + 1)))
 }
 
 /// `pL`, `P{Greek}`, `p{^Lu}`.
-fn named(pattern: &str, at: usize) -> Result<(String, usize), BadPattern> {
+fn named(pattern: &str, at: usize, fold: bool) -> Result<(Set, usize), BadPattern> {
     let unknown = || BadPattern::new("unknown class of characters", at - 1);
     let text = pattern.get(at..).unwrap_or("");
     let rest = text.get(1..).unwrap_or("");
@@ -153,23 +145,8 @@ fn named(pattern: &str, at: usize) -> Result<(String, usize), BadPattern> {
     // As Go since 1.25: case and separators do not matter. Older ones ask for the exact name, which is taken too.
     let canonical: String =
         bare.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
-    let is_code = canonical.len() == 4 && canonical != "mark" && !SHORT_SCRIPTS.contains(&canonical.as_str());
-    if canonical.is_empty()
-        || !canonical.bytes().all(|b| b.is_ascii_lowercase())
-        || canonical.starts_with("is")
-        || is_code
-    {
-        return Err(unknown());
-    }
-    let property = match canonical.as_str() {
-        // Text has no surrogates.
-        "cs" | "surrogate" if negated => return Ok((EVERYTHING.to_owned(), end)),
-        "cs" | "surrogate" => return Ok((NOTHING.to_owned(), end)),
-        "any" | "ascii" | "assigned" => "",
-        name if CATEGORIES.contains(&name) => "gc=",
-        _ => "sc=",
-    };
-    Ok((format!(r"\{}{{{property}{canonical}}}", if negated { 'P' } else { 'p' }), end))
+    let set = unicode::named(&canonical).ok_or_else(unknown)?;
+    Ok((ready(set, negated, fold), end))
 }
 
 /// The character that the escape at `at`, behind its backslash, stands for, and where it ends. It may be a surrogate.

@@ -1,20 +1,27 @@
-//! Regular expressions of the agent's world: Go's `regexp`, which is RE2, on the `regex` crate.
+//! Regular expressions of the agent's world: Go's `regexp`, which is RE2, on the engine of the `regex` crate.
 //!
 //! Filters of `/info` and of the builder, replace rules and the `DD_APM_*` variables are written for the agent. Here is
-//! the one place that knows what they mean. [`syntax`] reads a pattern as Go 1.26 does and writes it in the crate's
-//! syntax, with every difference spelt out; what Go refuses is refused, with the place. Both take linear time.
+//! the one place that knows what they mean. [`syntax`] reads a pattern as Go 1.26 does and makes of it what the engine
+//! takes ([`regex_syntax::hir`]); what Go refuses is refused, with the place. Both take linear time. The crate's own
+//! reader of patterns, and its tables of Unicode, are not in the library.
 //!
 //! A text that is not UTF-8 is matched as the agent sees it: one U+FFFD in place of each bad byte.
 
 mod budget;
 mod class;
+mod set;
 mod syntax;
 mod template;
+mod unicode;
+mod unicode_tables;
 
 pub use budget::Budget;
 pub use template::Template;
 
-use regex::Regex;
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
+use regex_automata::{Input, meta};
+use regex_syntax::hir::Hir;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -65,8 +72,8 @@ impl Pattern {
     /// # Errors
     /// What Go's `regexp.Compile` refuses, and what takes more than [`MAX_PATTERN_BYTES`].
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
-        let read = syntax::translate(pattern)?;
-        match compile(&read.pattern, MAX_PATTERN_BYTES)? {
+        let read = syntax::read(pattern, MAX_PATTERN_BYTES).map_err(|stop| stop.said(MAX_PATTERN_BYTES))?;
+        match compile(&read.hir, MAX_PATTERN_BYTES)? {
             Some(regex) => Ok(Self { regex, names: read.names }),
             None => Err(BadPattern::whole(too_large(MAX_PATTERN_BYTES))),
         }
@@ -74,12 +81,25 @@ impl Pattern {
 
     /// Whether the text has a match.
     pub fn is_match(&self, text: &[u8]) -> bool {
-        self.regex.is_match(&repaired(text))
+        self.regex.is_match(repaired(text).as_ref())
     }
 
     /// The first match at or behind `from`.
     pub fn find_from(&self, text: &str, from: usize) -> Option<Range<usize>> {
-        if from > text.len() { None } else { self.regex.find_at(text, from).map(|found| found.range()) }
+        if from > text.len() {
+            None
+        } else {
+            self.regex.find(Input::new(text).range(from..)).map(|found| found.range())
+        }
+    }
+
+    /// Like [`Self::find_from`]; `groups` are told only if they are asked for, which takes longer.
+    fn search(&self, text: &str, from: usize, asked: bool, groups: &mut Captures) -> Option<Range<usize>> {
+        if !asked {
+            return self.find_from(text, from);
+        }
+        self.regex.search_captures(&Input::new(text).range(from..), groups);
+        groups.get_match().map(|found| found.range())
     }
 
     /// Writes `text` with every match replaced, as Go's `ReplaceAllString` does. The output ends at `limit` bytes, or
@@ -89,23 +109,19 @@ impl Pattern {
         let whole = repaired(text);
         let start = out.len();
         let room = start.saturating_add(limit.max(text.len()));
-        let mut groups = self.regex.capture_locations();
+        let mut groups = self.regex.create_captures();
         // Up to where the text is written, and where the next search begins.
         let (mut done, mut from) = (0, 0);
         while from <= whole.len() && out.len() <= room {
-            let found = match by.has_groups() {
-                true => self.regex.captures_read_at(&mut groups, &whole, from),
-                false => self.regex.find_at(&whole, from),
-            };
-            let Some(found) = found else {
+            let Some(found) = self.search(&whole, from, by.has_groups(), &mut groups) else {
                 break;
             };
-            out.extend_from_slice(whole.get(done..found.start()).unwrap_or("").as_bytes());
+            out.extend_from_slice(whole.get(done..found.start).unwrap_or("").as_bytes());
             // An empty match right behind another one is none.
-            if found.end() > done || found.start() == 0 {
+            if found.end > done || found.start == 0 {
                 by.write(&whole, &groups, room.saturating_sub(out.len()), out);
             }
-            done = found.end();
+            done = found.end;
             let width = whole.get(from..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
             from = done.max(from + width);
         }
@@ -132,15 +148,12 @@ pub fn check(pattern: &str) -> Result<(), String> {
 }
 
 /// `None` if the compiled pattern is larger than `limit` bytes.
-fn compile(pattern: &str, limit: usize) -> Result<Option<Regex>, BadPattern> {
-    // The translator has its own bound of nesting; its groups are one more each.
-    let built =
-        regex::RegexBuilder::new(pattern).size_limit(limit).nest_limit(4 * syntax::MAX_NESTING).build();
-    match built {
+fn compile(pattern: &Hir, limit: usize) -> Result<Option<Regex>, BadPattern> {
+    let config = meta::Config::new().nfa_size_limit(Some(limit));
+    match meta::Builder::new().configure(config).build_from_hir(pattern) {
         Ok(regex) => Ok(Some(regex)),
-        Err(regex::Error::CompiledTooBig(_)) => Ok(None),
-        // The translator has read the pattern, so only a name that it does not know itself is left.
-        Err(_) => Err(BadPattern::whole("it names a class of characters that Go does not know")),
+        Err(e) if e.size_limit().is_some() => Ok(None),
+        Err(_) => Err(BadPattern::whole("it has more groups than can be counted")),
     }
 }
 

@@ -1,37 +1,67 @@
-//! Reads a pattern as Go's `regexp/syntax` reads it (flags `Perl`) and writes it in the syntax of the `regex` crate.
+//! Reads a pattern as Go's `regexp/syntax` reads it (flags `Perl`) and makes of it what the regex engine takes.
 //!
-//! What is written does not rely on how the two languages agree: `^`, `$` and `.` are spelt out by the flags that hold
-//! where they stand, literals are escaped one by one, Perl's classes are ASCII. Only case folding is left to the crate.
-//! The order of the checks is Go's, so that a pattern is refused where Go refuses it.
+//! There is no other reader behind this one, so what a pattern means stands here: `^`, `$` and `.` by the flags that
+//! hold where they stand, Perl's classes are ASCII, case is folded by Go's tables. The order of the checks is Go's, so
+//! that a pattern is refused where Go refuses it.
 
-use super::BadPattern;
 use super::class;
+use super::set::Set;
+use super::{BadPattern, too_large};
+use regex_syntax::hir::{Capture, Dot, Hir, Look, Repetition};
 
-/// What is nested more deeply is refused. Go takes a thousand levels; the crate's compiler is recursive, and patterns
-/// of
-/// `/info` are compiled on a thread whose stack is small.
+/// What is nested more deeply is refused. Go takes a thousand levels; the engine's compiler is recursive, and patterns
+/// of `/info` are compiled on a thread whose stack is small.
 pub(super) const MAX_NESTING: u32 = 100;
 /// The product of nested counts, and each of them, is at most this.
 const MAX_REPEAT: u32 = 1000;
 
-/// A pattern in the crate's syntax.
+/// The least that a part of a pattern and a range of characters take once they are compiled. So what is read has the
+/// same limit as what is compiled of it.
+const PART_BYTES: usize = 24;
+const RANGE_BYTES: usize = 8;
+
+/// A pattern that was read.
 #[derive(Debug)]
-pub(super) struct Translated {
-    pub(super) pattern: String,
+pub(super) struct Read {
+    pub(super) hir: Hir,
     /// Names of the groups, the whole match first.
     pub(super) names: Vec<Option<String>>,
 }
 
-/// Rewrites a pattern.
-pub(super) fn translate(pattern: &str) -> Result<Translated, BadPattern> {
-    let mut reader = Reader::new(pattern);
+/// Why reading ended.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Bad(BadPattern),
+    /// It would take more than the limit.
+    TooLarge,
+}
+
+impl From<BadPattern> for Stop {
+    fn from(bad: BadPattern) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl Stop {
+    /// In words; `limit` is the one that reading had.
+    pub(super) fn said(self, limit: usize) -> BadPattern {
+        match self {
+            Self::Bad(bad) => bad,
+            Self::TooLarge => BadPattern::whole(too_large(limit)),
+        }
+    }
+}
+
+/// Reads a pattern that may take so many bytes once it is compiled.
+pub(super) fn read(pattern: &str, limit: usize) -> Result<Read, Stop> {
+    let mut reader = Reader::new(pattern, limit);
     while let Some(c) = reader.peek() {
         reader.token(c)?;
     }
     reader.finish()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Flags {
     /// `i`
     fold: bool,
@@ -46,55 +76,105 @@ struct Flags {
 /// What the last thing that can be repeated was.
 #[derive(Clone, Copy, Debug)]
 struct Atom {
-    /// Where it begins in the output.
-    at: usize,
-    /// Whether it ends with a repetition, so that another one needs a group around it.
-    repeated: bool,
     /// The largest product of nested counts within it.
     repeats: u32,
     height: u32,
 }
 
+/// How often something may come.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    min: u32,
+    max: Option<u32>,
+    /// Whether it was written in braces.
+    braces: bool,
+}
+
 /// A group that is open; the outermost is the pattern.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group {
-    /// Where it begins in the output.
-    at: usize,
+    /// Its number, if it captures.
+    capture: Option<u32>,
+    /// The flags to go back to.
     flags: Flags,
-    /// Whether the crate folds case at this point of the output.
-    folding: bool,
+    /// Whole alternatives.
+    branches: Vec<Hir>,
+    /// The one that is being read, but for the characters at its end.
+    parts: Vec<Hir>,
+    /// These.
+    text: String,
     atom: Option<Atom>,
     repeats: u32,
     height: u32,
+}
+
+impl Group {
+    fn new(flags: Flags, capture: Option<u32>) -> Self {
+        Self { flags, capture, repeats: 1, height: 1, ..Self::default() }
+    }
+
+    fn push(&mut self, part: Hir) {
+        self.end_text();
+        self.parts.push(part);
+    }
+
+    fn end_text(&mut self) {
+        if !self.text.is_empty() {
+            self.parts.push(Hir::literal(std::mem::take(&mut self.text).into_bytes()));
+        }
+    }
+
+    /// The last part, which is to be repeated.
+    fn pop(&mut self) -> Hir {
+        let last = self.text.pop();
+        self.end_text();
+        match last {
+            Some(c) => Hir::literal(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => self.parts.pop().unwrap_or_else(Hir::empty),
+        }
+    }
+
+    fn end_branch(&mut self) {
+        self.end_text();
+        self.branches.push(Hir::concat(std::mem::take(&mut self.parts)));
+        self.atom = None;
+    }
+
+    fn whole(mut self) -> Hir {
+        self.end_branch();
+        let sub = Hir::alternation(self.branches);
+        match self.capture {
+            // Groups are told by their numbers: Go has names that the crate has not.
+            Some(index) => Hir::capture(Capture { index, name: None, sub: Box::new(sub) }),
+            None => sub,
+        }
+    }
 }
 
 struct Reader<'p> {
     pattern: &'p str,
     /// Where the next token begins.
     at: usize,
-    out: String,
     names: Vec<Option<String>>,
     flags: Flags,
-    /// Whether the crate folds case where the output ends.
-    folding: bool,
+    /// The innermost last; never without the pattern itself.
     groups: Vec<Group>,
     /// Whether the last token was a repetition.
     after_repetition: bool,
+    /// How many bytes it may still take.
+    room: usize,
 }
 
 impl<'p> Reader<'p> {
-    fn new(pattern: &'p str) -> Self {
-        let flags = Flags { fold: false, lines: false, dot_newline: false, lazy: false };
-        let whole = Group { at: 0, flags, folding: false, atom: None, repeats: 1, height: 1 };
+    fn new(pattern: &'p str, limit: usize) -> Self {
         Self {
             pattern,
             at: 0,
-            out: String::with_capacity(pattern.len() + 16),
             names: vec![None],
-            flags,
-            folding: false,
-            groups: vec![whole],
+            flags: Flags::default(),
+            groups: vec![Group::new(Flags::default(), None)],
             after_repetition: false,
+            room: limit,
         }
     }
 
@@ -106,74 +186,95 @@ impl<'p> Reader<'p> {
         self.rest().chars().next()
     }
 
-    fn bad<T>(&self, what: &'static str) -> Result<T, BadPattern> {
-        Err(BadPattern::new(what, self.at))
+    fn bad<T>(&self, what: &'static str) -> Result<T, Stop> {
+        Err(BadPattern::new(what, self.at).into())
     }
 
-    fn token(&mut self, c: char) -> Result<(), BadPattern> {
+    fn token(&mut self, c: char) -> Result<(), Stop> {
+        let counts = |min, max| Some((Counts { min, max, braces: false }, 1));
         let repeats = match c {
             '(' => return self.open(),
-            '*' | '+' | '?' => Some((c.to_string(), 1, 1)),
+            '*' => counts(0, None),
+            '+' => counts(1, None),
+            '?' => counts(0, Some(1)),
             '{' => self.counts()?,
             _ => None,
         };
-        if let Some((operator, len, count)) = repeats {
-            return self.repeat(&operator, len, count);
+        if let Some((counts, len)) = repeats {
+            return self.repeat(counts, len);
         }
         self.after_repetition = false;
         self.at += c.len_utf8();
         match c {
             '|' => {
-                self.out.push('|');
-                self.close_branch();
+                self.group().end_branch();
+                self.take(PART_BYTES)
             }
-            ')' => return self.close(),
-            '^' => self.atom(if self.flags.lines { "(?m:^)" } else { r"\A" }),
-            '$' => self.atom(if self.flags.lines { "(?m:$)" } else { r"\z" }),
-            '.' => self.atom(if self.flags.dot_newline { "(?s:.)" } else { r"[^\n]" }),
+            ')' => self.close(),
+            '^' => self.part(Hir::look(if self.flags.lines { Look::StartLF } else { Look::Start })),
+            '$' => self.part(Hir::look(if self.flags.lines { Look::EndLF } else { Look::End })),
+            '.' if self.flags.dot_newline => self.part(Hir::dot(Dot::AnyChar)),
+            '.' => self.part(Hir::dot(Dot::AnyCharExceptLF)),
             '[' => {
-                let (class, end) = class::bracketed(self.pattern, self.at)?;
+                let (class, end) = class::bracketed(self.pattern, self.at, self.flags.fold)?;
                 self.at = end;
-                self.atom(&class);
+                self.set(&class)
             }
-            '\\' => return self.escape(),
+            '\\' => self.escape(),
             _ => self.literal(c),
         }
+    }
+
+    /// Takes of the room.
+    fn take(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.room = self.room.checked_sub(bytes).ok_or(Stop::TooLarge)?;
         Ok(())
     }
 
-    /// A thing that can be repeated.
-    fn atom(&mut self, text: &str) {
-        if self.folding != self.flags.fold {
-            self.out.push_str(if self.flags.fold { "(?i)" } else { "(?-i)" });
-            self.folding = self.flags.fold;
+    /// The group that is being read.
+    fn group(&mut self) -> &mut Group {
+        if self.groups.is_empty() {
+            self.groups.push(Group::new(self.flags, None));
         }
-        let at = self.out.len();
-        self.out.push_str(text);
-        self.put(Atom { at, repeated: false, repeats: 1, height: 1 });
+        let last = self.groups.len() - 1;
+        &mut self.groups[last]
     }
 
-    fn literal(&mut self, c: char) {
-        self.atom(&class::literal(c));
+    /// A thing that can be repeated.
+    fn part(&mut self, part: Hir) -> Result<(), Stop> {
+        self.take(PART_BYTES)?;
+        self.group().push(part);
+        self.put(Atom { repeats: 1, height: 1 });
+        Ok(())
+    }
+
+    fn set(&mut self, set: &Set) -> Result<(), Stop> {
+        self.take(RANGE_BYTES * set.len())?;
+        self.part(set.hir())
+    }
+
+    fn literal(&mut self, c: char) -> Result<(), Stop> {
+        if self.flags.fold {
+            let folded = class::folded(c);
+            if folded != Set::single(c) {
+                return self.set(&folded);
+            }
+        }
+        self.take(PART_BYTES * c.len_utf8())?;
+        self.group().text.push(c);
+        self.put(Atom { repeats: 1, height: 1 });
+        Ok(())
     }
 
     fn put(&mut self, atom: Atom) {
-        if let Some(group) = self.groups.last_mut() {
-            group.repeats = group.repeats.max(atom.repeats);
-            group.height = group.height.max(atom.height);
-            group.atom = Some(atom);
-        }
+        let group = self.group();
+        group.repeats = group.repeats.max(atom.repeats);
+        group.height = group.height.max(atom.height);
+        group.atom = Some(atom);
     }
 
-    fn close_branch(&mut self) {
-        if let Some(group) = self.groups.last_mut() {
-            group.atom = None;
-        }
-    }
-
-    /// The numbers in braces at this place: what to write, how long they are, the larger one. `None` if the brace is a
-    /// literal.
-    fn counts(&self) -> Result<Option<(String, usize, u32)>, BadPattern> {
+    /// The numbers in braces at this place, and how long they are. `None` if the brace is a literal.
+    fn counts(&self) -> Result<Option<(Counts, usize)>, Stop> {
         let text = self.rest();
         let Some((min, rest)) = text.get(1..).and_then(number) else { return Ok(None) };
         let (max, rest) = match rest.strip_prefix(',') {
@@ -188,28 +289,24 @@ impl<'p> Reader<'p> {
         if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min) {
             return self.bad("invalid repeat count");
         }
-        let operator = match max {
-            None => format!("{{{min},}}"),
-            Some(max) if max == min => format!("{{{min}}}"),
-            Some(max) => format!("{{{min},{max}}}"),
-        };
-        Ok(Some((operator, text.len() - rest.len(), max.unwrap_or(min))))
+        Ok(Some((Counts { min, max, braces: true }, text.len() - rest.len())))
     }
 
     /// Repeats the last atom; the operator is `len` bytes long.
-    fn repeat(&mut self, operator: &str, len: usize, count: u32) -> Result<(), BadPattern> {
+    fn repeat(&mut self, counts: Counts, len: usize) -> Result<(), Stop> {
         let lazy = self.rest().get(len..).is_some_and(|after| after.starts_with('?'));
         if self.after_repetition {
             return self.bad("a repetition of a repetition");
         }
-        let Some(atom) = self.groups.last_mut().and_then(|group| group.atom) else {
+        let Some(atom) = self.group().atom else {
             return self.bad("nothing to repeat");
         };
         let mut repeats = atom.repeats;
-        if operator.starts_with('{') {
+        if counts.braces {
+            let most = counts.max.unwrap_or(counts.min);
             // Go does not look into what is repeated no time at all.
-            repeats = if operator == "{0}" { 1 } else { repeats.saturating_mul(count.max(1)) };
-            if count >= 2 && repeats > MAX_REPEAT {
+            repeats = if counts.max == Some(0) { 1 } else { repeats.saturating_mul(most.max(1)) };
+            if most >= 2 && repeats > MAX_REPEAT {
                 return self.bad("invalid repeat count");
             }
         }
@@ -217,25 +314,22 @@ impl<'p> Reader<'p> {
         if height > MAX_NESTING {
             return self.bad("nested too deeply");
         }
-        if atom.repeated {
-            self.out.insert_str(atom.at, "(?:");
-            self.out.push(')');
-        }
-        self.out.push_str(operator);
-        if lazy != self.flags.lazy {
-            self.out.push('?');
-        }
+        self.take(PART_BYTES)?;
+        let greedy = lazy == self.flags.lazy;
+        let group = self.group();
+        let sub = Box::new(group.pop());
+        group.push(Hir::repetition(Repetition { min: counts.min, max: counts.max, greedy, sub }));
         self.at += len + usize::from(lazy);
-        self.put(Atom { at: atom.at, repeated: true, repeats, height });
+        self.put(Atom { repeats, height });
         self.after_repetition = true;
         Ok(())
     }
 
-    fn open(&mut self) -> Result<(), BadPattern> {
+    fn open(&mut self) -> Result<(), Stop> {
         self.after_repetition = false;
         let text = self.rest();
         if !text.starts_with("(?") {
-            return self.group(1, true, None);
+            return self.begin(1, true, None);
         }
         for prefix in ["(?P<", "(?<"] {
             let Some(named) = text.strip_prefix(prefix).filter(|named| !named.is_empty()) else { continue };
@@ -244,13 +338,13 @@ impl<'p> Reader<'p> {
                 !name.is_empty() && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
             };
             let Some(name) = name.filter(valid) else { return self.bad("invalid name of a group") };
-            return self.group(prefix.len() + name.len() + 1, true, Some(name.to_owned()));
+            return self.begin(prefix.len() + name.len() + 1, true, Some(name.to_owned()));
         }
         self.set_flags()
     }
 
     /// `(?i)`, `(?i-s:` and the like.
-    fn set_flags(&mut self) -> Result<(), BadPattern> {
+    fn set_flags(&mut self) -> Result<(), Stop> {
         let mut flags = self.flags;
         let (mut on, mut seen) = (true, false);
         for (i, c) in self.rest().bytes().enumerate().skip(2) {
@@ -261,12 +355,11 @@ impl<'p> Reader<'p> {
                 b'U' => flags.lazy = on,
                 b'-' if on => (on, seen) = (false, false),
                 b':' if on || seen => {
-                    self.group(i + 1, false, None)?;
+                    self.begin(i + 1, false, None)?;
                     self.flags = flags;
                     return Ok(());
                 }
                 b')' if on || seen => {
-                    // Written when the next atom needs it: a repetition may still belong to the one before.
                     self.flags = flags;
                     self.at += i + 1;
                     return Ok(());
@@ -278,91 +371,87 @@ impl<'p> Reader<'p> {
         self.bad("invalid or unsupported group")
     }
 
-    fn group(&mut self, len: usize, captures: bool, name: Option<String>) -> Result<(), BadPattern> {
+    fn begin(&mut self, len: usize, captures: bool, name: Option<String>) -> Result<(), Stop> {
         if self.groups.len() > MAX_NESTING as usize {
             return self.bad("nested too deeply");
         }
-        let group = Group {
-            at: self.out.len(),
-            flags: self.flags,
-            folding: self.folding,
-            atom: None,
-            repeats: 1,
-            height: 1,
-        };
-        self.groups.push(group);
+        self.take(PART_BYTES)?;
+        let capture = captures.then_some(self.names.len() as u32);
+        self.groups.push(Group::new(self.flags, capture));
         self.at += len;
         if captures {
             self.names.push(name);
         }
-        // Groups are told by their numbers: Go has names that the crate has not.
-        self.out.push_str(if captures { "(" } else { "(?:" });
         Ok(())
     }
 
     /// The end of a group, behind its parenthesis.
-    fn close(&mut self) -> Result<(), BadPattern> {
+    fn close(&mut self) -> Result<(), Stop> {
         if self.groups.len() < 2 {
-            return Err(BadPattern::new("unexpected )", self.at - 1));
+            return Err(BadPattern::new("unexpected )", self.at - 1).into());
         }
         let Some(group) = self.groups.pop() else { return Ok(()) };
-        self.out.push(')');
         self.flags = group.flags;
-        self.folding = group.folding;
-        let height = group.height + 1;
+        let (repeats, height) = (group.repeats, group.height + 1);
         if height > MAX_NESTING {
             return self.bad("nested too deeply");
         }
-        self.put(Atom { at: group.at, repeated: false, repeats: group.repeats, height });
+        self.group().push(group.whole());
+        self.put(Atom { repeats, height });
         Ok(())
     }
 
     /// What a backslash begins; it is read already.
-    fn escape(&mut self) -> Result<(), BadPattern> {
+    fn escape(&mut self) -> Result<(), Stop> {
         let Some(c) = self.peek() else {
-            return Err(BadPattern::new("a backslash at the end", self.at - 1));
+            return Err(BadPattern::new("a backslash at the end", self.at - 1).into());
         };
         let assertion = match c {
-            'A' => r"\A",
-            'b' => r"(?-u:\b)",
-            'B' => r"(?-u:\B)",
-            'z' => r"\z",
-            'Q' => {
-                let quoted = self.rest().get(1..).unwrap_or("");
-                let (quoted, end) = match quoted.split_once(r"\E") {
-                    Some((quoted, _)) => (quoted, 3 + quoted.len()),
-                    None => (quoted, 1 + quoted.len()),
-                };
-                quoted.chars().for_each(|c| self.literal(c));
-                self.at += end;
-                return Ok(());
-            }
-            _ => "",
+            'A' => Look::Start,
+            'b' => Look::WordAscii,
+            'B' => Look::WordAsciiNegate,
+            'z' => Look::End,
+            'Q' => return self.quoted(),
+            _ => return self.escaped(),
         };
-        if !assertion.is_empty() {
-            self.at += 1;
-            self.atom(assertion);
-            return Ok(());
+        self.at += 1;
+        self.part(Hir::look(assertion))
+    }
+
+    /// What stands behind `\Q`, as it is.
+    fn quoted(&mut self) -> Result<(), Stop> {
+        let quoted = self.rest().get(1..).unwrap_or("");
+        let (quoted, end) = match quoted.split_once(r"\E") {
+            Some((quoted, _)) => (quoted, 3 + quoted.len()),
+            None => (quoted, 1 + quoted.len()),
+        };
+        for c in quoted.chars() {
+            self.literal(c)?;
         }
-        if let Some((set, end)) = class::set(self.pattern, self.at)? {
+        self.at += end;
+        Ok(())
+    }
+
+    /// A class or a character.
+    fn escaped(&mut self) -> Result<(), Stop> {
+        if let Some((set, end)) = class::set(self.pattern, self.at, self.flags.fold)? {
             self.at = end;
-            self.atom(&set);
-            return Ok(());
+            return self.set(&set);
         }
         let (code, end) = class::code_point(self.pattern, self.at)?;
         self.at = end;
         match char::from_u32(code) {
             Some(c) => self.literal(c),
-            None => self.atom(class::NOTHING),
+            // A surrogate, which no text has.
+            None => self.part(Hir::fail()),
         }
-        Ok(())
     }
 
-    fn finish(self) -> Result<Translated, BadPattern> {
-        if self.groups.len() > 1 {
-            return Err(BadPattern::new("missing closing )", self.pattern.len()));
+    fn finish(mut self) -> Result<Read, Stop> {
+        match (self.groups.pop(), self.groups.is_empty()) {
+            (Some(pattern), true) => Ok(Read { hir: pattern.whole(), names: self.names }),
+            _ => Err(BadPattern::new("missing closing )", self.pattern.len()).into()),
         }
-        Ok(Translated { pattern: self.out, names: self.names })
     }
 }
 

@@ -3,7 +3,7 @@
 //! number with a leading zero (`$00`): it is read as a name. A dollar that begins nothing is itself.
 
 use super::Pattern;
-use regex::CaptureLocations;
+use regex_automata::util::captures::Captures;
 
 /// A replacement, read for one pattern.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Template {
     }
 
     /// Writes the replacement of one match, no more than one piece beyond `room` bytes.
-    pub(super) fn write(&self, text: &str, found: &CaptureLocations, room: usize, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, text: &str, found: &Captures, room: usize, out: &mut Vec<u8>) {
         let end = out.len().saturating_add(room);
         for piece in &self.pieces {
             if out.len() > end {
@@ -54,8 +54,8 @@ impl Template {
             match piece {
                 Piece::Text(literal) => out.extend_from_slice(literal.as_bytes()),
                 Piece::Group(groups) => {
-                    let group = groups.iter().find_map(|i| found.get(*i));
-                    let group = group.and_then(|(from, to)| text.get(from..to)).unwrap_or("");
+                    let group = groups.iter().find_map(|i| found.get_group(*i));
+                    let group = group.and_then(|group| text.get(group.range())).unwrap_or("");
                     out.extend_from_slice(group.as_bytes());
                 }
             }

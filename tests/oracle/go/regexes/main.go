@@ -125,6 +125,43 @@ func names(count int) {
 			continue
 		}
 		tell(pattern, []string{sample(tables[name]), "aZ5 _"}, func(int) string { return "U" })
+		if count > 1000 {
+			for _, p := range []string{pattern, "(?i)" + pattern, "(?i)[^" + pattern + "]"} {
+				tell(p, []string{edges(tables[name])}, func(int) string { return "" })
+			}
+		}
+	}
+}
+
+// The first and the last character of every run, and their neighbours.
+func edges(table *unicode.RangeTable) string {
+	var b strings.Builder
+	inside := false
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if is := unicode.Is(table, r); is != inside {
+			for _, c := range []rune{r - 1, r} {
+				if utf8.ValidRune(c) {
+					b.WriteRune(c)
+				}
+			}
+			inside = is
+		}
+	}
+	return b.String()
+}
+
+// Every character that differs from others by case only, alone and within a class.
+func cases() {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if unicode.SimpleFold(r) == r {
+			continue
+		}
+		text := string([]rune{r - 1, r, r + 1})
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			text += string([]rune{f - 1, f, f + 1})
+		}
+		tell("(?i)"+string(r), []string{text}, func(int) string { return "" })
+		tell("(?i)[^"+string(r)+"\\d]", []string{text}, func(int) string { return "" })
 	}
 }
 
@@ -173,6 +210,9 @@ func main() {
 		}
 	}
 	names(count)
+	if count > 1000 {
+		cases()
+	}
 	for i := 0; i < count; i++ {
 		tell(generate(r, 4), []string{text(r), text(r)}, func(int) string { return repls[r.Intn(len(repls))] })
 	}
