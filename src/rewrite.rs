@@ -7,6 +7,7 @@
 use crate::normalize::{Counts, Normalizer, Reason, Refusal, duplicate_ids};
 use crate::obfuscate::{Obfuscator, Scratch};
 use crate::trace::{Arena, ChunkState, Edit, Interest, Payload, SpanAccess, Spliced, Tag, flag, span_range};
+use std::collections::TryReserveError;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -190,33 +191,60 @@ impl<'b> ChunkSpans<'b, '_> {
     #[inline]
     fn each(&mut self, mut rule: impl FnMut(&mut Spliced<'b, '_>) -> bool) {
         let Arena { spans, hits, side, edits: done, failed, .. } = &mut *self.arena;
+        let mut sure = (0, 0);
         for span in spans.get_mut(self.spans.clone()).unwrap_or(&mut []) {
-            self.edits.span.clear();
+            let own = &mut self.edits.span;
+            own.clear();
+            // What a span may need is asked for before its rules run, which cannot say that it is not there. What was
+            // there for a span that did not use it is there for the next one, if that is no larger.
+            let (bytes, entries) = (span.end - span.at, span.meta.len + span.metrics.len);
+            if bytes > sure.0 || entries > sure.1 {
+                let (text, edits) = (bytes as usize + 4096, 2 * entries as usize + 64);
+                let there = own.capacity() >= edits
+                    && done.capacity() - done.len() >= edits
+                    && side.capacity() - side.len() >= text;
+                if !there && ask([own, done], edits, side, text).is_err() {
+                    *failed = true;
+                    break;
+                }
+                sure = (bytes, entries);
+            }
             if span.flags & flag::EDITED != 0 {
                 self.edits.take(span.at, span.end);
+                *failed |= self.edits.span.try_reserve(2 * entries as usize + 64).is_err();
+                if *failed {
+                    break;
+                }
             }
             let first = span.hits_at as usize;
             let hits = hits.get_mut(first..first + span.hits_len as usize).unwrap_or(&mut []);
-            // What a span may need is asked for before its rules run, which cannot say that it is not there.
-            let edits_at_most = 2 * (span.meta.len + span.metrics.len) as usize + 64;
-            let text_at_most = (span.end - span.at) as usize + 4096;
-            *failed |= side.try_reserve(text_at_most).is_err()
-                || self.edits.span.try_reserve(edits_at_most).is_err()
-                || done.try_reserve(edits_at_most).is_err();
-            if *failed {
-                break;
-            }
+            let written = side.len();
             let mut spliced = Spliced::new(self.bytes, span, hits, side, &mut self.edits.span);
             let go_on = rule(&mut spliced);
             if !self.edits.span.is_empty() {
                 span.flags |= flag::EDITED;
                 done.extend_from_slice(&self.edits.span);
+                sure = (0, 0);
+            } else {
+                debug_assert_eq!(side.len(), written, "text without an edit");
             }
             if !go_on {
                 break;
             }
         }
     }
+}
+
+/// Asks for the memory that a span may need. What was asked for stays, so this is seldom.
+#[cold]
+fn ask(
+    lists: [&mut Vec<Edit>; 2],
+    edits: usize,
+    side: &mut Vec<u8>,
+    text: usize,
+) -> Result<(), TryReserveError> {
+    side.try_reserve(text)?;
+    lists.into_iter().try_for_each(|list| list.try_reserve(edits))
 }
 
 impl Edits {

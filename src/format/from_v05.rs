@@ -62,10 +62,9 @@ fn check_all(buf: &[u8], place: &mut Place) -> Read<Checked> {
         p = first;
         for span in 0..spans {
             place.span = Some(span);
-            let service = twelve(buf, p).and_then(|at| index(buf, at, limit));
-            let no_service = service.is_ok_and(|(number, _)| number == 0);
-            found.without_service += u64::from(others_are || first_is_empty && no_service);
-            p = check_span(buf, p, limit)?;
+            let (service, end) = check_span(buf, p, limit)?;
+            found.without_service += u64::from(others_are | (first_is_empty & (service == 0)));
+            p = end;
         }
         found.spans += u64::from(spans);
     }
@@ -73,9 +72,9 @@ fn check_all(buf: &[u8], place: &mut Place) -> Read<Checked> {
 }
 
 #[inline(always)]
-fn check_span(buf: &[u8], p: usize, limit: u64) -> Read<usize> {
-    let mut p = twelve(buf, p)?;
-    for _ in 0..3 {
+fn check_span(buf: &[u8], p: usize, limit: u64) -> Read<(usize, usize)> {
+    let (service, mut p) = index(buf, twelve(buf, p)?, limit)?;
+    for _ in 0..2 {
         p = index(buf, p, limit)?.1;
     }
     for _ in 0..3 {
@@ -96,7 +95,7 @@ fn check_span(buf: &[u8], p: usize, limit: u64) -> Read<usize> {
         p = index(buf, p, limit)?.1;
         p = metric(buf, p)?;
     }
-    Ok(index(buf, p, limit)?.1)
+    Ok((service, index(buf, p, limit)?.1))
 }
 
 impl Decoder {

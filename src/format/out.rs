@@ -20,6 +20,12 @@ impl Out {
         self.failed = false;
     }
 
+    /// Begins again within one payload: what has failed stays failed.
+    #[inline(always)]
+    pub(super) fn rewind(&mut self) {
+        self.pos = 0;
+    }
+
     /// Whether something is missing for want of memory.
     pub(super) fn failed(&self) -> bool {
         self.failed
@@ -76,6 +82,24 @@ impl Out {
             None => self.late(bytes),
         }
         self.pos += len;
+    }
+
+    /// The first `LEN` of 16 bytes and a number behind them, highest byte first, in one place.
+    #[inline(always)]
+    pub(super) fn fixed_and_word<const LEN: usize>(&mut self, bytes: &[u8; 16], v: u64) {
+        let write = |to: &mut [u8; 24]| {
+            to[..16].copy_from_slice(bytes);
+            to[LEN..LEN + 8].copy_from_slice(&v.to_be_bytes());
+        };
+        match self.buf.get_mut(self.pos..self.pos + 24).and_then(|to| to.try_into().ok()) {
+            Some(to) => write(to),
+            None => {
+                let mut both = [0; 24];
+                write(&mut both);
+                self.late(&both);
+            }
+        }
+        self.pos += LEN + 8;
     }
 
     /// Makes room for the last `n` bytes, and not for more behind them.

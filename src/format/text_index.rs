@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 pub(super) struct TextIndex {
     slots: Vec<u64>,
     used: usize,
-    hasher: foldhash::quality::RandomState,
+    hasher: foldhash::fast::RandomState,
     failed: bool,
 }
 

@@ -123,6 +123,7 @@ impl Decoder {
         self.texts.clear(buf.len());
         self.out.clear();
         self.side.clear();
+        self.span.clear();
         self.firsts.clear();
         self.firsts_failed = false;
         let mut facts = PayloadFacts::default();
@@ -195,7 +196,7 @@ impl Decoder {
                 9 => keep(self.texts.read(buf, at)?, &mut facts.version),
                 2..=6 => self.texts.read(buf, at)?.1,
                 10 => {
-                    self.span.clear();
+                    self.span.rewind();
                     let (_, end) = self.span.attributes(&mut self.texts, buf, at)?;
                     facts.pieces = self.span.to_side(&mut self.side);
                     end
@@ -264,7 +265,7 @@ impl Decoder {
                 }
                 2 => keep(self.texts.read(buf, at)?, &mut facts.origin),
                 3 => {
-                    self.span.clear();
+                    self.span.rewind();
                     let (_, end) = self.span.attributes(&mut self.texts, buf, at)?;
                     pieces = self.span.to_side(&mut self.side);
                     end

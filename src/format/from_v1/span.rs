@@ -2,7 +2,7 @@
 
 use super::super::out::Out;
 use super::firsts::{First, Pieces};
-use super::texts::{COMPONENT, ENV, KIND, Str, Texts, VERSION};
+use super::texts::{COMPONENT, ENV, KIND, META_KEYS, Str, Texts, VERSION};
 use super::{Decoder, MAX_DEPTH, Read, Run, bad, id, keep};
 use crate::msgpack::reader::{self, Bad};
 use crate::trace::Fault;
@@ -53,7 +53,7 @@ impl Decoder {
         let (n, mut p) = reader::map_head(buf, at).map_err(bad(at, "a span (a map)"))?;
         let mut f = SpanFields::default();
         let mut seen = 0;
-        self.span.clear();
+        self.span.rewind();
         for _ in 0..n {
             let Some(&key) = buf.get(p) else { return Err(Fault::new(p, Bad::Truncated, "")) };
             let v = p + 1;
@@ -98,9 +98,7 @@ impl Decoder {
             f.duration = f.duration.min(i64::MAX as u64);
             run.clamped += 1;
         }
-        if f.service.len <= 5 && f.service.content(buf).is_empty() {
-            run.without_service += 1;
-        }
+        run.without_service += u64::from(f.service.is_empty(buf));
         self.span.promoted(buf, &f, seen);
         // Env, version and the like are settled here; only what is left to the payload matters later.
         let has = |key: u8, there: bool| u32::from(there) << key;
@@ -135,16 +133,11 @@ impl Decoder {
         out.text(buf, f.name);
         out.fixed(b"\xa8resource\0\0\0\0\0\0\0", 9);
         out.text(buf, f.resource);
-        out.fixed(b"\xa8trace_id\xcf\0\0\0\0\0\0", 10);
-        out.word(trace_id.swap_bytes(), 8);
-        out.fixed(b"\xa7span_id\xcf\0\0\0\0\0\0\0", 9);
-        out.word(f.span_id.swap_bytes(), 8);
-        out.fixed(b"\xa9parent_id\xcf\0\0\0\0\0", 11);
-        out.word(f.parent_id.swap_bytes(), 8);
-        out.fixed(b"\xa5start\xcf\0\0\0\0\0\0\0\0\0", 7);
-        out.word(f.start.swap_bytes(), 8);
-        out.fixed(b"\xa8duration\xcf\0\0\0\0\0\0", 10);
-        out.word(f.duration.swap_bytes(), 8);
+        out.fixed_and_word::<10>(b"\xa8trace_id\xcf\0\0\0\0\0\0", trace_id);
+        out.fixed_and_word::<9>(b"\xa7span_id\xcf\0\0\0\0\0\0\0", f.span_id);
+        out.fixed_and_word::<11>(b"\xa9parent_id\xcf\0\0\0\0\0", f.parent_id);
+        out.fixed_and_word::<7>(b"\xa5start\xcf\0\0\0\0\0\0\0\0\0", f.start);
+        out.fixed_and_word::<10>(b"\xa8duration\xcf\0\0\0\0\0\0", f.duration);
         if f.kind.len > 0 {
             out.fixed(b"\xa4type\0\0\0\0\0\0\0\0\0\0\0", 5);
             out.text(buf, f.kind);
@@ -159,7 +152,7 @@ impl Decoder {
             } else {
                 out.map_head(s.metric_count);
             }
-            out.append(&s.metrics);
+            out.bytes(s.metrics.written());
         }
         if is_first || s.metas > 0 {
             out.fixed(b"\xa4meta\0\0\0\0\0\0\0\0\0\0\0", 5);
@@ -169,20 +162,20 @@ impl Decoder {
             } else {
                 out.map_head(s.metas);
             }
-            out.append(&s.meta);
+            out.bytes(s.meta.written());
         }
         if s.struct_count > 0 {
             out.bytes(b"\xabmeta_struct");
             out.map_head(s.struct_count);
-            out.append(&s.structs);
+            out.bytes(s.structs.written());
         }
         if s.links.len() > 0 {
             out.bytes(b"\xaaspan_links");
-            out.append(&s.links);
+            out.bytes(s.links.written());
         }
         if s.events.len() > 0 {
             out.bytes(b"\xabspan_events");
-            out.append(&s.events);
+            out.bytes(s.events.written());
         }
     }
 }
@@ -205,13 +198,22 @@ impl Out {
 }
 
 impl SpanParts {
-    #[inline(always)]
+    /// For a new payload.
     pub(super) fn clear(&mut self) {
-        self.meta.clear();
-        self.metrics.clear();
-        self.structs.clear();
-        self.links.clear();
-        self.events.clear();
+        for out in [&mut self.meta, &mut self.metrics, &mut self.structs, &mut self.links, &mut self.events] {
+            out.clear();
+        }
+        self.rewind();
+    }
+
+    /// For another span of the payload: what has failed stays failed.
+    #[inline(always)]
+    pub(super) fn rewind(&mut self) {
+        self.meta.rewind();
+        self.metrics.rewind();
+        self.structs.rewind();
+        self.links.rewind();
+        self.events.rewind();
         (self.metas, self.metric_count, self.struct_count) = (0, 0, 0);
     }
 
@@ -250,36 +252,34 @@ impl SpanParts {
         if n % 3 != 0 {
             return Err(Fault::new(at, Bad::Type, "an array of attributes (key, type, value)"));
         }
-        let (mut seen, mut twice) = (0, false);
+        // Keys of texts, and of all else; what is no number is never beside a text of its key.
+        let (mut of_texts, mut of_numbers) = (0, 0);
         // Enough for common texts; longer ones make their own room.
         self.meta.room(24 * (n as usize).min(1024));
         self.metrics.room(16 * (n as usize).min(1024));
         for _ in 0..n / 3 {
             let (key, at) = texts.read(buf, p)?;
-            seen |= key.seen();
             match buf.get(at) {
                 Some(1) => {
+                    of_texts |= key.seen();
                     let (value, end) = texts.read(buf, at + 1)?;
-                    if !key.is_meta_key() {
-                        texts.set_meta_key(buf, p);
-                    }
                     self.meta.text(buf, key);
                     self.meta.text(buf, value);
                     self.metas += 1;
                     p = end;
                 }
                 Some(3) if buf.get(at + 1) == Some(&0xcb) && at + 10 <= buf.len() => {
+                    of_numbers |= key.seen();
                     self.metrics.text(buf, key);
                     self.metrics.copy(buf, at + 1, 9);
                     self.metric_count += 1;
-                    twice |= key.is_meta_key();
                     p = at + 10;
                 }
                 kind => {
                     match kind {
-                        Some(2) if !key.is_meta_key() => texts.set_meta_key(buf, p),
-                        Some(3 | 4) => twice |= key.is_meta_key(),
-                        _ => {}
+                        Some(2) => of_texts |= key.seen(),
+                        Some(3 | 4) => of_numbers |= key.seen(),
+                        _ => of_numbers |= (key.seen() | key.seen() >> 16) & !META_KEYS,
                     }
                     let mut path = std::mem::take(&mut self.path);
                     path.clear();
@@ -290,10 +290,12 @@ impl SpanParts {
                 }
             }
         }
-        if twice {
+        let is_settled = of_texts & !META_KEYS == 0 && of_numbers & META_KEYS == 0;
+        if !is_settled && note_keys(texts, buf, at, n / 3) {
             self.drop_beaten(texts, buf, at, n / 3);
         }
-        Ok((seen & !1, p))
+        let seen = of_texts | of_numbers;
+        Ok(((seen | seen >> 16) & !META_KEYS & !1, p))
     }
 
     /// Of a text and a number with one key the last counts. In v0.4 `meta` comes behind `metrics`, so a text stays
@@ -313,6 +315,9 @@ impl SpanParts {
             }
             let Ok(end) = reader::skip(buf, at + 1) else { return };
             p = end;
+        }
+        if self.meta.failed() {
+            return;
         }
         let all = std::mem::take(&mut self.meta);
         let (written, mut p) = (all.written(), 0);
@@ -444,4 +449,25 @@ impl SpanParts {
             }
         }
     }
+}
+
+/// Notes which texts are keys of texts, so that later spans know them, and says whether a number of this span has such
+/// a key. The attributes were read before.
+#[cold]
+fn note_keys(texts: &mut Texts, buf: &[u8], at: usize, n: u32) -> bool {
+    let mut has_number = false;
+    for of_numbers in [false, true] {
+        let Ok((_, mut p)) = reader::array_head(buf, at) else { return false };
+        for _ in 0..n {
+            let Ok((key, at)) = texts.read(buf, p) else { return false };
+            match buf.get(at) {
+                Some(1 | 2) if !of_numbers && !key.is_meta_key() => texts.set_meta_key(buf, p),
+                Some(3 | 4) if of_numbers => has_number |= key.is_meta_key(),
+                _ => {}
+            }
+            let Ok(end) = reader::skip(buf, at + 1) else { return has_number };
+            p = end;
+        }
+    }
+    has_number
 }

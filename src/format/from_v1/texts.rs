@@ -26,8 +26,12 @@ pub(super) struct Str {
     pub(super) key: u8,
 }
 
-/// In [`Str::key`]: it is the key of a text in some span, and a number with this key may stand beside one.
-const META_KEY: u8 = 0x80;
+/// In [`Str::key`]: it is the key of a text in some span, and a number with this key may stand beside one. As a bit of
+/// [`Str::seen`] such a key is 16 places higher.
+const META_KEY: u8 = 0x10;
+
+/// The bits of [`Str::seen`] of keys that are known as keys of texts.
+pub(super) const META_KEYS: u32 = 0xffff_0000;
 
 /// Keys that are looked for among the attributes; the number is the bit in `seen`, 0 is any other key.
 pub(super) const ENV: u8 = 1;
@@ -219,7 +223,7 @@ impl Str {
         self.key & META_KEY != 0
     }
 
-    /// The bit of the key that it is, 0 for any other.
+    /// The bit of the key that it is, bit 0 for any other.
     #[inline(always)]
     pub(super) fn seen(self) -> u32 {
         1u32.wrapping_shl(u32::from(self.key))
@@ -231,6 +235,15 @@ impl Str {
             0 => &[0xa0],
             len => buf.get(self.at as usize..(self.at + len) as usize).unwrap_or(&[0xa0]),
         }
+    }
+
+    /// Whether there is no text, or one without a character.
+    #[inline(always)]
+    pub(super) fn is_empty(self, buf: &[u8]) -> bool {
+        // A longer one has more than a head; most short ones say so by their first byte.
+        self.len <= 5
+            && !matches!(buf.get(self.at as usize), Some(0xa1..=0xbf) if self.len > 0)
+            && self.content(buf).is_empty()
     }
 
     /// The text alone.
