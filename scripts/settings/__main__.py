@@ -24,6 +24,7 @@ def main(arguments):
         print(json.dumps({
             "settings": [vars(s) | {"snake": s.snake, "range": s.range} for s in everything[1]],
             "pairs": [vars(p) for p in everything[2]],
+            "own-headers": everything[3],
         }, indent=1))
         return
     stale = []

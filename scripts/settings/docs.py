@@ -11,7 +11,8 @@ Made by `python3 scripts/settings` from [the table](../src/settings/table.toml).
 The names are setters of `Builder` in Java; Rust has them in snake case (`sendBudget` is `send_budget`). Durations are
 `Duration`. Each setter of Java checks at once: what cannot work is an `IllegalArgumentException` that names the setting; regexes
 and JSON are checked through the native library, or by `build()` where there is none. In Rust `build()` checks. With defaults a
-well-formed v0.4 payload leaves as the same bytes.
+well-formed v0.4 payload leaves as the same bytes, unless it holds span events and the agent's `/info` is known and lacks
+`span_events`: such an agent reads them as JSON in `meta`, so they become that.
 
 User, path and query of URLs, values of headers, session tokens and replace rules are never shown: not by `toString`, `explain()`,
 errors or log lines. (The path of a Unix socket is an address and is shown.)
@@ -35,7 +36,7 @@ was taken; `skipped` of `explain()` says what was left out and why.
 """
 
 
-def files(sections, settings, pairs):
+def files(sections, settings, pairs, _headers):
     page = INTRO
     for section in sections:
         page += f"\n## {section}\n\n| setting | values | default | variable | |\n|---|---|---|---|---|\n"
@@ -48,7 +49,7 @@ def files(sections, settings, pairs):
 
 FORMS = {
     "text": "text", "header-text": "text", "flag": "true, false", "tag-rules": "`KEY`, `KEY:VALUE`",
-    "regex-rules": "`KEY:REGEX`", "regexes": "regex", "keys": "keys", "headers": "name, value", "variables": "map",
+    "regex-rules": "`KEY`, `KEY:REGEX`", "regexes": "regex", "keys": "keys", "headers": "name, value", "variables": "map",
     "limits": "`StatsLimits`", "destinations": "`Destination`", "url": "URL", "statsd-url": "URL", "json": "JSON", "java:boolean": "true, false",
 }
 

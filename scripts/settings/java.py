@@ -5,6 +5,7 @@ import re
 from table import grouped, number, snake
 
 PATH = "java/src/main/java/com/datadog/pipeline/Builder.java"
+HEADERS_PATH = "java/src/main/java/com/datadog/pipeline/OwnHeaders.java"
 TYPES = {
     "text": "String", "header-text": "String", "flag": "boolean", "count": "int", "bytes": "long", "duration": "Duration",
     "tag-rules": "String", "regex-rules": "String", "regexes": "String", "keys": "String...", "limits": "StatsLimits",
@@ -19,14 +20,14 @@ METHODS = {
 IMPORTS = {"Duration": "java.time.Duration", "Executor": "java.util.concurrent.Executor"}
 
 
-def files(_sections, settings, _pairs):
+def files(_sections, settings, _pairs, headers):
     names = {s.name for s in settings}
     own = [s for s in settings if "java" not in s.by_hand]
     types = {type_of(s) for s in own}
     imports = "".join(f"import {IMPORTS[t]};\n" for t in sorted(types & IMPORTS.keys(), key=IMPORTS.get))
     constants = "".join(constant(s) for s in settings if s.constant)
     methods = "\n".join(setter(s, names) for s in own)
-    return {PATH: f"""package com.datadog.pipeline;
+    return {HEADERS_PATH: own_headers(headers), PATH: f"""package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
 {imports}
@@ -146,4 +147,38 @@ def shown(settings):
         return value;
     }}
   }}
+"""
+
+
+def own_headers(headers):
+    lines = "".join(f'    "{name}", "{setter}",\n' for name, setter in headers.items())
+    return f"""package com.datadog.pipeline;
+
+import java.util.Locale;
+
+// Made by `python3 scripts/settings` from src/settings/table.toml. Change the table, not this file.
+
+/** Headers that the exporter writes itself, or that change how a request is sent. */
+final class OwnHeaders {{
+  /**
+   * Names, each followed by the setter that is meant or nothing; a name that ends with {{@code -}}
+   * stands for all that begin so.
+   */
+  private static final String[] NAMES = {{
+{lines}  }};
+
+  private OwnHeaders() {{}}
+
+  /** The setter that is meant by a header of our own, empty if there is none; null for others. */
+  static String setter(String header) {{
+    String lower = header.toLowerCase(Locale.ROOT);
+    for (int i = 0; i < NAMES.length; i += 2) {{
+      String own = NAMES[i];
+      if (own.endsWith("-") ? lower.startsWith(own) : lower.equals(own)) {{
+        return NAMES[i + 1];
+      }}
+    }}
+    return null;
+  }}
+}}
 """

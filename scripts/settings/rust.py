@@ -26,13 +26,14 @@ GROUPS = {
 OPTIONAL_GROUPS = {"stats": "computeStats"}
 
 
-def files(_sections, settings, pairs):
+def files(_sections, settings, pairs, headers):
     own = [s for s in settings if not s.java_only]
     names = {s.name for s in settings}
     return {
         "src/settings/raw.rs": formatted(raw(own, pairs)),
         "src/settings/config.rs": formatted(config(own)),
         "src/settings/setters.rs": formatted(setters(own, names)),
+        "src/settings/own_headers.rs": formatted(own_headers(headers)),
     }
 
 
@@ -403,4 +404,21 @@ def setter(s, names):
         self.made("{s.name}")
     }}
 
+"""
+
+
+def own_headers(headers):
+    lines = "".join(f'    ("{name}", "{setter}"),\n' for name, setter in headers.items())
+    return f"""//! Headers that the exporter writes itself, or that change how a request is sent.
+{HEAD}
+/// Names, with the setter that is meant if there is one. A name that ends with `-` stands for all that begin so.
+const NAMES: [(&str, &str); {len(headers)}] = [
+{lines}];
+
+/// The setter that is meant by a header of our own, empty if there is none; `None` for others.
+pub(super) fn setter(header: &str) -> Option<&'static str> {{
+    let lower = header.to_ascii_lowercase();
+    let own = NAMES.iter().find(|(own, _)| own.ends_with('-') && lower.starts_with(own) || lower == *own);
+    own.map(|(_, setter)| *setter)
+}}
 """

@@ -109,7 +109,7 @@ class Pair:
 
 
 def load(path):
-    """The settings in their order, the sections, the pairs."""
+    """The sections, the settings in their order, the pairs, the headers of our own with the setters that are meant."""
     sections, settings = [], []
     # Sections and settings stand between one another, which TOML does not keep: their order is read from the text.
     text = path.read_text()
@@ -122,11 +122,12 @@ def load(path):
         else:
             settings.append(Setting(section=sections[-1], **next(entries)))
     pairs = [Pair(p["setting"], p.get("why", ""), p.get("is"), p.get("with"), p.get("without")) for p in raw["pair"]]
-    check(settings, pairs)
-    return sections, settings, pairs
+    headers = raw["own-headers"]
+    check(settings, pairs, headers)
+    return sections, settings, pairs, headers
 
 
-def check(settings, pairs):
+def check(settings, pairs, headers):
     names = [s.name for s in settings]
     for s in settings:
         assert names.count(s.name) == 1, f"{s.name} stands twice"
@@ -145,3 +146,7 @@ def check(settings, pairs):
         assert p.setting in names, f"pair: no setting {p.setting}"
         assert bool(p.with_) != bool(p.without), f"pair of {p.setting}: either with or without"
         assert (p.with_ or p.without).split("=")[0] in names, f"pair of {p.setting}: no setting {p.with_ or p.without}"
+    assert list(headers) == sorted(headers), "own-headers are sorted"
+    for header, setter in headers.items():
+        assert header == header.lower(), f"own-headers: {header} is not in lower case"
+        assert setter == "" or setter in names, f"own-headers: no setting {setter}"

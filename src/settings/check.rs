@@ -1,6 +1,6 @@
 //! The checks that the table names, and the reading of values that have passed them.
 
-use super::{AgentUrl, StatsdUrl, shown};
+use super::{AgentUrl, StatsdUrl, own_headers, shown};
 use crate::error::{Error, ErrorKind};
 use std::time::Duration;
 
@@ -171,38 +171,6 @@ pub(super) fn statsd_url(setting: &'static str, text: Option<&str>) -> Result<Op
     text.filter(|text| !text.is_empty()).map(read).transpose()
 }
 
-/// Headers that the exporter writes itself or that change how a request is sent, and the setter that is meant, if there
-/// is one. A name that ends with `-` stands for all that begin so.
-const OWN_HEADERS: [(&str, &str); 27] = [
-    ("connection", ""),
-    ("content-encoding", ""),
-    ("content-length", ""),
-    ("content-type", ""),
-    ("datadog-client-computed-stats", "clientComputedStats"),
-    ("datadog-client-computed-top-level", "clientComputedTopLevel"),
-    ("datadog-client-dropped-p0-", ""),
-    ("datadog-container-id", "containerId"),
-    ("datadog-entity-id", "entityId"),
-    ("datadog-external-env", "externalEnv"),
-    ("datadog-meta-lang", "language"),
-    ("datadog-meta-lang-interpreter", "languageInterpreter"),
-    ("datadog-meta-lang-interpreter-vendor", "languageVendor"),
-    ("datadog-meta-lang-version", "languageVersion"),
-    ("datadog-meta-tracer-version", "tracerVersion"),
-    ("datadog-obfuscation-version", ""),
-    ("datadog-rates-payload-version", ""),
-    ("datadog-send-real-http-status", ""),
-    ("expect", ""),
-    ("host", "url"),
-    ("keep-alive", ""),
-    ("te", ""),
-    ("trailer", ""),
-    ("transfer-encoding", ""),
-    ("upgrade", ""),
-    ("x-datadog-test-session-token", "testSessionToken"),
-    ("x-datadog-trace-count", ""),
-];
-
 pub(super) fn headers(setting: &'static str, headers: &[(String, String)]) -> Result<(), Fault> {
     for (name, value) in headers {
         let token = !name.is_empty()
@@ -210,15 +178,12 @@ pub(super) fn headers(setting: &'static str, headers: &[(String, String)]) -> Re
         if !token {
             return Err(Fault::new(setting, "", format!("{name:?} is no header name")));
         }
-        let lower = name.to_ascii_lowercase();
-        let own =
-            OWN_HEADERS.iter().find(|(own, _)| own.ends_with('-') && lower.starts_with(own) || lower == *own);
-        match own {
+        match own_headers::setter(name) {
             None => {}
-            Some((_, "")) => {
+            Some("") => {
                 return Err(Fault::new(setting, "", format!("{name} is written by the exporter itself")));
             }
-            Some((_, setter)) => {
+            Some(setter) => {
                 let why = format!("{name} is written by the exporter itself, see {setter}");
                 return Err(Fault::new(setting, "", why));
             }

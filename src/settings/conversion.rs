@@ -22,7 +22,7 @@ pub struct Conversion {
 
 impl Conversion {
     /// Reads what a command line asks for: `from=` and `to=` with `v0.4`, `v0.5`, `v1` (or `from=auto`), `top-level`,
-    /// `drop-p0`, `filter=` with a rule ([`FilterRules::add`]).
+    /// `drop-p0`, `on-malformed=` with `repair`, `drop` or `fail`, `filter=` with a rule ([`FilterRules::add`]).
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for anything else.
@@ -38,6 +38,7 @@ impl Conversion {
                         _ => OutputFormat::V04,
                     }
                 }
+                ("on-malformed", name) => wanted.on_malformed = policy_named(name)?,
                 ("filter", rule) => wanted.filters.add(rule)?,
                 ("top-level", "") => wanted.top_level = true,
                 ("drop-p0", "") => wanted.drop_p0 = true,
@@ -59,6 +60,14 @@ fn format_named(name: &str, known: &[(&str, InputFormat)]) -> Result<InputFormat
     })
 }
 
+fn policy_named(name: &str) -> Result<OnMalformed, Error> {
+    let found = OnMalformed::ALL.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, policy)| *policy).ok_or_else(|| {
+        let text = format!("on-malformed is {name:?}; it must be repair, drop or fail");
+        Error::new(ErrorKind::InvalidArgument, text)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,11 +81,14 @@ mod tests {
         let all = read("to=v0.5 from=v0.4 top-level drop-p0 filter=reject:a=b filter=ignore:x").unwrap();
         assert_eq!((all.from, all.to), (InputFormat::V04, OutputFormat::V05));
         assert!(all.top_level && all.drop_p0);
+        assert_eq!(all.on_malformed, OnMalformed::Repair);
+        assert_eq!(read("to=v1 on-malformed=fail").unwrap().on_malformed, OnMalformed::Fail);
         assert_eq!((&all.filters.reject[0][..], &all.filters.ignore_resources[0][..]), ("a=b", "x"));
         for (words, why) in [
             ("to=auto", "the format \"auto\" is none of v0.4, v0.5, v1"),
             ("to=V1", "the format \"V1\" is none of v0.4, v0.5, v1"),
             ("from=", "the format \"\" is none of v0.4, v0.5, v1, auto"),
+            ("on-malformed=keep", "on-malformed is \"keep\"; it must be repair, drop or fail"),
             ("drop-p0=no", "\"drop-p0=no\" is no option"),
             ("filter=keep:a", "the rule \"keep:a\" is none of require:KEY"),
         ] {

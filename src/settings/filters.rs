@@ -41,8 +41,8 @@ impl FilterRules {
         };
         let wrong = || {
             let rule = format!(
-                "the rule {rule:?} is none of require:KEY[:VALUE], reject:KEY[:VALUE], require~:KEY:REGEX, \
-                 reject~:KEY:REGEX, ignore:REGEX"
+                "the rule {rule:?} is none of require:KEY[:VALUE], reject:KEY[:VALUE], require~:KEY[:REGEX], \
+                 reject~:KEY[:REGEX], ignore:REGEX"
             );
             Error::new(ErrorKind::InvalidArgument, rule)
         };

@@ -17,6 +17,7 @@ mod filters;
 mod formats;
 mod on_malformed;
 mod overflow;
+mod own_headers;
 mod pairs;
 mod peer;
 mod raw;

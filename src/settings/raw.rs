@@ -82,9 +82,9 @@ pub struct RawConfig {
     pub require_tag: Vec<String>,
     /// Leaves out traces whose root has this tag, `KEY` or `KEY:VALUE`.
     pub reject_tag: Vec<String>,
-    /// As `requireTag`, the value a regex in Go's syntax, without anchors.
+    /// As `requireTag`, `KEY` or `KEY:REGEX`: the value a regex in Go's syntax, without anchors.
     pub require_tag_regex: Vec<String>,
-    /// As `rejectTag`, the value a regex in Go's syntax, without anchors.
+    /// As `rejectTag`, `KEY` or `KEY:REGEX`: the value a regex in Go's syntax, without anchors.
     pub reject_tag_regex: Vec<String>,
     /// Leaves out traces whose root's resource matches this regex (Go's syntax, no anchors).
     pub ignore_resource: Vec<String>,

@@ -227,14 +227,16 @@ impl Builder {
         self.made("rejectTag")
     }
 
-    /// As [`require_tag`](Self::require_tag), the value a regex in Go's syntax, without anchors.
+    /// As [`require_tag`](Self::require_tag), `KEY` or `KEY:REGEX`: the value a regex in Go's syntax, without
+    /// anchors.
     #[must_use]
     pub fn require_tag_regex(mut self, value: impl Into<String>) -> Self {
         self.raw.require_tag_regex.push(value.into());
         self.made("requireTagRegex")
     }
 
-    /// As [`reject_tag`](Self::reject_tag), the value a regex in Go's syntax, without anchors.
+    /// As [`reject_tag`](Self::reject_tag), `KEY` or `KEY:REGEX`: the value a regex in Go's syntax, without
+    /// anchors.
     #[must_use]
     pub fn reject_tag_regex(mut self, value: impl Into<String>) -> Self {
         self.raw.reject_tag_regex.push(value.into());

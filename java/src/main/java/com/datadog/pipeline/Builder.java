@@ -223,12 +223,18 @@ public final class Builder extends BuilderBase {
     return rule("rejectTag", rule);
   }
 
-  /** As {@link #requireTag}, the value a regex in Go's syntax, without anchors. */
+  /**
+   * As {@link #requireTag}, {@code KEY} or {@code KEY:REGEX}: the value a regex in Go's syntax,
+   * without anchors.
+   */
   public Builder requireTagRegex(String rule) {
     return regexRule("requireTagRegex", rule);
   }
 
-  /** As {@link #rejectTag}, the value a regex in Go's syntax, without anchors. */
+  /**
+   * As {@link #rejectTag}, {@code KEY} or {@code KEY:REGEX}: the value a regex in Go's syntax,
+   * without anchors.
+   */
   public Builder rejectTagRegex(String rule) {
     return regexRule("rejectTagRegex", rule);
   }

@@ -10,7 +10,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Executor;
 
@@ -24,48 +23,6 @@ abstract class BuilderBase {
 
   static final String HIDDEN = "***";
 
-  /**
-   * Headers that the exporter writes itself, and the setter that is meant; the library checks
-   * again.
-   */
-  private static final Map<String, String> OWN_HEADERS = new LinkedHashMap<>();
-
-  static {
-    for (String name :
-        new String[] {
-          "connection",
-          "content-encoding",
-          "content-length",
-          "content-type",
-          "datadog-client-dropped-p0-traces",
-          "datadog-client-dropped-p0-spans",
-          "datadog-obfuscation-version",
-          "datadog-rates-payload-version",
-          "datadog-send-real-http-status",
-          "expect",
-          "keep-alive",
-          "te",
-          "trailer",
-          "transfer-encoding",
-          "upgrade",
-          "x-datadog-trace-count"
-        }) {
-      OWN_HEADERS.put(name, "");
-    }
-    OWN_HEADERS.put("datadog-client-computed-stats", "clientComputedStats");
-    OWN_HEADERS.put("datadog-client-computed-top-level", "clientComputedTopLevel");
-    OWN_HEADERS.put("datadog-container-id", "containerId");
-    OWN_HEADERS.put("datadog-entity-id", "entityId");
-    OWN_HEADERS.put("datadog-external-env", "externalEnv");
-    OWN_HEADERS.put("datadog-meta-lang", "language");
-    OWN_HEADERS.put("datadog-meta-lang-interpreter", "languageInterpreter");
-    OWN_HEADERS.put("datadog-meta-lang-interpreter-vendor", "languageVendor");
-    OWN_HEADERS.put("datadog-meta-lang-version", "languageVersion");
-    OWN_HEADERS.put("datadog-meta-tracer-version", "tracerVersion");
-    OWN_HEADERS.put("host", "url");
-    OWN_HEADERS.put("x-datadog-test-session-token", "testSessionToken");
-  }
-
   /** What the library is told, by the names of the settings. */
   final Settings settings = new Settings();
 
@@ -78,17 +35,21 @@ abstract class BuilderBase {
   /** What was left out of the environment, and why: pairs. */
   final List<Object> skipped = new ArrayList<>();
 
+  /**
+   * Why a setter refused its value last, without name and value: the environment has a name of its
+   * own.
+   */
+  private String lastRefusal = "";
+
   /** A setting has a value that cannot work. */
-  static final class Refused extends IllegalArgumentException {
-    private static final long serialVersionUID = 1;
+  final IllegalArgumentException refused(String setting, Object value, String why) {
+    lastRefusal = why;
+    return new IllegalArgumentException(
+        value == null ? setting + ": " + why : setting + " is " + value + "; " + why);
+  }
 
-    /** What it must be, without name and value. */
-    final transient String why;
-
-    Refused(String setting, Object value, String why) {
-      super(value == null ? setting + ": " + why : setting + " is " + value + "; " + why);
-      this.why = why;
-    }
+  final String lastRefusal() {
+    return lastRefusal;
   }
 
   /** How a value is shown: without secrets. */
@@ -146,15 +107,15 @@ abstract class BuilderBase {
    */
   public Builder header(String name, String value) {
     if (!isToken(notNull("header", name))) {
-      throw new Refused("header", null, name + " is no header name");
+      throw refused("header", null, name + " is no header name");
     }
-    String setter = OWN_HEADERS.get(name.toLowerCase(Locale.ROOT));
+    String setter = OwnHeaders.setter(name);
     if (setter != null) {
       String see = setter.isEmpty() ? "" : ", see " + setter;
-      throw new Refused("header", null, name + " is written by the exporter itself" + see);
+      throw refused("header", null, name + " is written by the exporter itself" + see);
     }
     if (!printable(notNull("header", value))) {
-      throw new Refused("header", null, "the value of " + name + " has control characters");
+      throw refused("header", null, "the value of " + name + " has control characters");
     }
     return add("header", Arrays.asList(name, value));
   }
@@ -167,11 +128,11 @@ abstract class BuilderBase {
   public Builder spool(Path directory, long maxBytes) {
     String path = notNull("spool", directory).toString();
     if (path.isEmpty()) {
-      throw new Refused("spool", "\"\"", "it must be a directory");
+      throw refused("spool", "\"\"", "it must be a directory");
     }
     if (maxBytes < 1 << 20) {
       String why = "the limit is " + maxBytes + " bytes; it must be 1 MiB or more";
-      throw new Refused("spool", null, why);
+      throw refused("spool", null, why);
     }
     return put("spool", Arrays.asList(path, maxBytes));
   }
@@ -293,14 +254,14 @@ abstract class BuilderBase {
   final Builder headerText(String setting, String value) {
     if (!printable(notNull(setting, value))) {
       String why = "it goes into an HTTP header and must not have control characters";
-      throw new Refused(setting, null, why);
+      throw refused(setting, null, why);
     }
     return put(setting, value);
   }
 
   final Builder number(String setting, long value, long least, long most, String range) {
     if (value < least || value > most) {
-      throw new Refused(setting, value, "it must be " + range);
+      throw refused(setting, value, "it must be " + range);
     }
     return put(setting, value);
   }
@@ -310,7 +271,7 @@ abstract class BuilderBase {
     boolean valid = !notNull(setting, value).isNegative() && value.getSeconds() <= most / 1000;
     long millis = valid ? value.plusNanos(999_999).toMillis() : -1;
     if (millis < least || millis > most) {
-      throw new Refused(setting, value, "it must be " + range);
+      throw refused(setting, value, "it must be " + range);
     }
     return put(setting, millis);
   }
@@ -343,11 +304,11 @@ abstract class BuilderBase {
     int count = notNull(setting, keys).length + (before == null ? 0 : before.size());
     for (String key : keys) {
       if (notNull(setting, key).isEmpty()) {
-        throw new Refused(setting, null, "it needs a key");
+        throw refused(setting, null, "it needs a key");
       }
     }
     if (count > most) {
-      throw new Refused(setting, null, count + " were given; at most " + most + " are used");
+      throw refused(setting, null, count + " were given; at most " + most + " are used");
     }
     for (String key : keys) {
       add(setting, key);
@@ -369,7 +330,7 @@ abstract class BuilderBase {
 
   private Builder address(String setting, String url, String fault) {
     if (fault != null) {
-      throw new Refused(setting, '"' + AgentUrl.shown(url) + '"', fault);
+      throw refused(setting, '"' + AgentUrl.shown(url) + '"', fault);
     }
     return put(setting, url);
   }
@@ -383,9 +344,9 @@ abstract class BuilderBase {
     return names.toString();
   }
 
-  static <T> T notNull(String setting, T value) {
+  final <T> T notNull(String setting, T value) {
     if (value == null) {
-      throw new Refused(setting, null, "it must not be null");
+      throw refused(setting, null, "it must not be null");
     }
     return value;
   }
@@ -393,20 +354,20 @@ abstract class BuilderBase {
   /**
    * Lets the library check what only it can read. Where it is not there, {@link #build()} says so.
    */
-  private static void byLibrary(String setting, Object value) {
+  private void byLibrary(String setting, Object value) {
     String fault = TraceExporter.settingFault(setting, value);
     if (fault != null) {
       String name = setting + ": ";
       boolean named = fault.startsWith(name);
-      throw new Refused(setting, null, named ? fault.substring(name.length()) : fault);
+      throw refused(setting, null, named ? fault.substring(name.length()) : fault);
     }
   }
 
-  private static String checkedRule(String setting, String rule) {
+  private String checkedRule(String setting, String rule) {
     String trimmed = notNull(setting, rule).trim();
     if (trimmed.isEmpty() || trimmed.startsWith(":")) {
       String why = "the rule \"" + rule + "\" has no key; it is written KEY or KEY:VALUE";
-      throw new Refused(setting, null, why);
+      throw refused(setting, null, why);
     }
     return rule;
   }

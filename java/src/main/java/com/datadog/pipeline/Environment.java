@@ -68,7 +68,7 @@ final class Environment {
     }
   }
 
-  private static Duration duration(String setting, String seconds) {
+  private Duration duration(String setting, String seconds) {
     double value;
     try {
       value = Double.parseDouble(seconds);
@@ -76,7 +76,7 @@ final class Environment {
       value = Double.NaN;
     }
     if (Double.isNaN(value) || Double.isInfinite(value)) {
-      throw new BuilderBase.Refused(setting, null, "it is no number of seconds");
+      throw to.refused(setting, null, "it is no number of seconds");
     }
     return Duration.ofMillis((long) (value * 1000));
   }
@@ -126,7 +126,7 @@ final class Environment {
         why -> said(STATS),
         () -> {
           if (!on) {
-            throw new BuilderBase.Refused("computeStats", null, "it is neither true nor false");
+            throw to.refused("computeStats", null, "it is neither true nor false");
           }
           to.computeStats(BUCKET);
         });
@@ -148,7 +148,8 @@ final class Environment {
       }
       Map<String, String> one = Collections.singletonMap(name, get(name));
       // The value is not shown: it may hold rules.
-      if (attempt(why -> name, () -> new Builder().obfuscationEnvironment(one))) {
+      Builder alone = new Builder();
+      if (attempt(alone, why -> name, () -> alone.obfuscationEnvironment(one))) {
         variables.put(name, get(name));
       }
     }
@@ -176,19 +177,20 @@ final class Environment {
     if (to.settings.get(setting) != null && !to.origins.containsKey(setting)) {
       return; // An explicit setter has the last word.
     }
-    if (attempt(blame, setter)) {
+    if (attempt(to, blame, setter)) {
       to.origins.put(setting, origin);
     }
   }
 
-  private boolean attempt(Blame blame, Runnable setter) {
+  private boolean attempt(Builder builder, Blame blame, Runnable setter) {
     try {
       setter.run();
       return true;
-    } catch (BuilderBase.Refused e) {
-      String variable = blame.of(e.why);
+    } catch (IllegalArgumentException e) {
+      String refusal = builder.lastRefusal();
+      String variable = blame.of(refusal);
       String prefix = variable + ": ";
-      String why = e.why.startsWith(prefix) ? e.why.substring(prefix.length()) : e.why;
+      String why = refusal.startsWith(prefix) ? refusal.substring(prefix.length()) : refusal;
       if (bad == BadValues.FAIL) {
         throw new IllegalArgumentException(prefix + why);
       }

@@ -2,7 +2,11 @@ package com.datadog.pipeline;
 
 /** What goes to the agent. Immutable and thread-safe. */
 public enum OutputFormat {
-  /** {@code /v0.4/traces}; a well-formed payload leaves as the bytes it came. */
+  /**
+   * {@code /v0.4/traces}; a well-formed payload leaves as the bytes it came. Only span events
+   * become JSON in {@code meta} where the agent's {@code /info} is known and lacks {@code
+   * span_events}.
+   */
   V04,
   /** {@code /v0.5/traces}: a string table. */
   V05,

@@ -60,6 +60,7 @@ class BuilderTest {
     Throwable e =
         assertThrows(
             IllegalArgumentException.class, () -> setter.apply(TraceExporter.builder()), knob);
+    assertEquals(IllegalArgumentException.class, e.getClass());
     assertTrue(e.getMessage().startsWith(knob), e.getMessage());
     assertTrue(!e.getMessage().contains("s3cret"), e.getMessage());
   }
@@ -107,6 +108,8 @@ class BuilderTest {
         });
     refused("header", b -> b.header("X", "a\nb"));
     refused("header", b -> b.header("X Y", "a"));
+    refused("header", b -> b.header("Datadog-Client-Dropped-P0-Traces", "1"));
+    refused("header", b -> b.header("datadog-client-dropped-p0-whatever", "1"));
     refused("header", b -> b.header("", "a"));
     refused("header", b -> b.header("content-length", "7"));
     refused("header: HOST is written by the exporter itself, see url", b -> b.header("HOST", "h"));
