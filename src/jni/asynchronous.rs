@@ -2,7 +2,7 @@
 
 use super::boundary::{Failure, enter};
 use super::java;
-use super::trace_exporter::{answer, as_bytes_mut, direct, dropped, exporter, within};
+use super::trace_exporter::{answer, direct, dropped, exporter, within};
 use crate::delivery::outbox::queue::Offer;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::DroppedP0;
@@ -39,8 +39,9 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
         payload.get_region(env, offset as jint, known)?;
         let head = head.map(|b| b as u8);
         let head = head.get(..length.min(5)).unwrap_or(&[]);
-        let copy =
-            |to: &mut [u8]| payload.get_region(env, offset as jint, as_bytes_mut(to)).map_err(Failure::from);
+        let copy = |to: &mut [u8]| {
+            payload.get_region(env, offset as jint, java::as_bytes_mut(to)).map_err(Failure::from)
+        };
         offer(&e, head, length, dropped(dropped_traces, dropped_spans), ticket, copy)
     })
 }

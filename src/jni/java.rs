@@ -7,6 +7,7 @@
 
 use super::boundary::Failure;
 use crate::error::{Error, ErrorKind};
+use crate::face::exporters::grow;
 use jni::errors::Error as JniError;
 use jni::objects::{Global, JByteArray, JByteBuffer, JClass, JLongArray, JObject, JString, JThrowable};
 use jni::refs::{LoaderContext, Reference};
@@ -59,6 +60,23 @@ pub(super) fn look_up(env: &mut Env<'_>) -> jni::errors::Result<()> {
     // A library that a JVM loads a second time has them already.
     let _ = KNOWN.set(known);
     Ok(())
+}
+
+/// The bytes of an array, copied; `name` is what the argument is called. Memory that is not there is an error.
+pub(super) fn bytes(env: &Env<'_>, array: &JByteArray<'_>, name: &'static str) -> Result<Vec<u8>, Failure> {
+    if array.is_null() {
+        return Err(Failure::Null(name));
+    }
+    let mut bytes = Vec::new();
+    grow(&mut bytes, array.len(env)?)?;
+    array.get_region(env, 0, as_bytes_mut(&mut bytes))?;
+    Ok(bytes)
+}
+
+/// Ours as Java's signed bytes.
+pub(super) fn as_bytes_mut(bytes: &mut [u8]) -> &mut [i8] {
+    // SAFETY: i8 and u8 have the same size, alignment and valid values, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
 }
 
 fn known() -> Result<&'static Known, Failure> {

@@ -52,11 +52,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             natives::Java_com_datadog_pipeline_TraceExporter_nativeClose
         ),
         native!("nativeMetrics", "(J)[J", natives::Java_com_datadog_pipeline_TraceExporter_nativeMetrics),
-        native!(
-            "nativeObfuscate",
-            "([B[B)[B",
-            natives::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate
-        ),
+        native!("nativeObfuscate", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeObfuscate),
         native!("nativeAsk", "(JIJ)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeAsk),
         native!("nativeHasLines", "(J)Z", natives::Java_com_datadog_pipeline_TraceExporter_nativeHasLines),
         native!("nativeStats", "(J)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeStats),
@@ -68,7 +64,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!(
             "nativeStatsOf",
             "([Ljava/lang/Object;ZZ)[B",
-            natives::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
+            tool::Java_com_datadog_pipeline_TraceExporter_nativeStatsOf
         ),
         native!(
             "nativeOffer",
@@ -92,7 +88,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         ),
         native!("nativeFlush", "(JJZ)[J", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeFlush),
         native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
-        native!("nativeShow", "([B)[B", natives::Java_com_datadog_pipeline_TraceExporter_nativeShow),
+        native!("nativeShow", "([B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeShow),
         native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),
         native!(
             "nativeCheckSetting",

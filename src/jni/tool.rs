@@ -1,11 +1,12 @@
-//! What needs no exporter: conversions for the JAR as a tool, the check of one setting for the builder.
+//! What needs no exporter: payloads and texts for the JAR as a tool, the check of one setting for the builder.
 
 use super::boundary::{Failure, enter};
-use super::java;
+use super::java::{self, Piece};
 use crate::error::Error;
 use crate::face::{exporters, requests};
 use jni::EnvUnowned;
-use jni::objects::{JByteArray, JClass};
+use jni::objects::{JByteArray, JClass, JObjectArray};
+use jni::sys::jboolean;
 
 /// A payload in another format. `request` holds the words of `Conversion::read`, NUL between them. The answer is one
 /// line, a JSON object of what became of it, and then the body.
@@ -17,11 +18,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
     payload: JByteArray<'l>,
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
-        if request.is_null() || payload.is_null() {
-            return Err(Failure::Null("payload"));
-        }
-        let request = env.convert_byte_array(&request)?;
-        let answer = requests::conversion(&request, &env.convert_byte_array(&payload)?)?;
+        let request = java::bytes(env, &request, "request")?;
+        let answer = requests::conversion(&request, &java::bytes(env, &payload, "payload")?)?;
         java::byte_array(env, &answer)
     })
 }
@@ -35,10 +33,64 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSettin
     settings: JByteArray<'l>,
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
-        if settings.is_null() {
-            return Err(Failure::Null("settings"));
-        }
-        let why = exporters::why_not(&env.convert_byte_array(&settings)?)?;
+        let why = exporters::why_not(&java::bytes(env, &settings, "settings")?)?;
         java::byte_array(env, why.as_ref().map_or("", Error::message).as_bytes())
+    })
+}
+
+/// A payload as JSON lines.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    payload: JByteArray<'l>,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        let text = requests::lines(&java::bytes(env, &payload, "payload")?)?;
+        java::byte_array(env, text.as_bytes())
+    })
+}
+
+/// One text as it would leave the process; `request` holds the names of type, dialect, mode and preset, NUL between
+/// them.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    request: JByteArray<'l>,
+    text: JByteArray<'l>,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        let request = java::bytes(env, &request, "request")?;
+        let out = requests::obfuscation(&request, &java::bytes(env, &text, "text")?)?;
+        java::byte_array(env, &out)
+    })
+}
+
+/// The stats of payloads, as JSON.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    payloads: JObjectArray<'l>,
+    now: jboolean,
+    obfuscate: jboolean,
+) -> JByteArray<'l> {
+    enter(env, &class, |env| {
+        if payloads.is_null() {
+            return Err(Failure::Null("payloads"));
+        }
+        let mut counting = crate::PayloadStats::new(now, obfuscate)?;
+        for i in 0..payloads.len(env)? {
+            let bytes = env.with_local_frame(8, |env| {
+                let payload = payloads.get_element(env, i)?;
+                match java::piece(env, payload)? {
+                    Piece::Array(payload) => java::bytes(env, &payload, "payload"),
+                    Piece::Direct(_) => Err(Failure::Null("payload")),
+                }
+            })?;
+            counting.add(&bytes)?;
+        }
+        java::byte_array(env, counting.report().to_json().as_bytes())
     })
 }

@@ -5,7 +5,7 @@ use super::java::{self, Argument, Piece};
 use crate::error::Error;
 use crate::exporter::{AgentResponse, DroppedP0};
 use crate::face::exporters::{self, Exporter, News, bounds, grow};
-use crate::face::{numbers, questions, requests};
+use crate::face::{numbers, questions};
 use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned, jni_str};
@@ -34,12 +34,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
     class: JClass<'l>,
     settings: JByteArray<'l>,
 ) -> jlong {
-    enter(env, &class, |env| {
-        if settings.is_null() {
-            return Err(Failure::Null("settings"));
-        }
-        Ok(exporters::open(&env.convert_byte_array(&settings)?)?)
-    })
+    enter(env, &class, |env| Ok(exporters::open(&java::bytes(env, &settings, "settings")?)?))
 }
 
 /// Sends a part of a `byte[]`.
@@ -67,7 +62,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
                 grow(buffer, length)?;
             }
             let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
-            payload.get_region(env, offset as jint, as_bytes_mut(bytes))?;
+            payload.get_region(env, offset as jint, java::as_bytes_mut(bytes))?;
             let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
             answer(&e, env, &class, result, last, last_id)
         })
@@ -170,41 +165,6 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>
     })
 }
 
-/// A payload as JSON lines.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
-    env: EnvUnowned<'l>,
-    class: JClass<'l>,
-    payload: JByteArray<'l>,
-) -> JByteArray<'l> {
-    enter(env, &class, |env| {
-        if payload.is_null() {
-            return Err(Failure::Null("payload"));
-        }
-        let text = requests::lines(&env.convert_byte_array(&payload)?)?;
-        java::byte_array(env, text.as_bytes())
-    })
-}
-
-/// One text as it would leave the process; `request` holds the names of type, dialect, mode and preset, NUL between
-/// them.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'l>(
-    env: EnvUnowned<'l>,
-    class: JClass<'l>,
-    request: JByteArray<'l>,
-    text: JByteArray<'l>,
-) -> JByteArray<'l> {
-    enter(env, &class, |env| {
-        if request.is_null() || text.is_null() {
-            return Err(Failure::Null("text"));
-        }
-        let request = env.convert_byte_array(&request)?;
-        let out = requests::obfuscation(&request, &env.convert_byte_array(&text)?)?;
-        java::byte_array(env, &out)
-    })
-}
-
 /// A limit that Java gives in milliseconds.
 pub(super) fn within(millis: jlong) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
@@ -231,38 +191,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlushStats<
     handle: jlong,
     millis: jlong,
 ) -> jboolean {
-    enter(env, &class, |_| {
-        let limit = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        Ok(exporter(handle)?.exporter.flush_stats(limit))
-    })
-}
-
-/// The stats of payloads, as JSON.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>(
-    env: EnvUnowned<'l>,
-    class: JClass<'l>,
-    payloads: JObjectArray<'l>,
-    now: jboolean,
-    obfuscate: jboolean,
-) -> JByteArray<'l> {
-    enter(env, &class, |env| {
-        if payloads.is_null() {
-            return Err(Failure::Null("payloads"));
-        }
-        let mut counting = crate::PayloadStats::new(now, obfuscate)?;
-        for i in 0..payloads.len(env)? {
-            let bytes = env.with_local_frame(8, |env| {
-                let payload = payloads.get_element(env, i)?;
-                match java::piece(env, payload)? {
-                    Piece::Array(payload) => Ok(env.convert_byte_array(&payload)?),
-                    Piece::Direct(_) => Err(Failure::Null("payload")),
-                }
-            })?;
-            counting.add(&bytes)?;
-        }
-        java::byte_array(env, counting.report().to_json().as_bytes())
-    })
+    enter(env, &class, |_| Ok(exporter(handle)?.exporter.flush_stats(within(millis))))
 }
 
 /// The answer as an object: the last one, one that shares with it, or a new one.
@@ -344,7 +273,7 @@ fn append(
             let (offset, length) = bounds(offset, length, piece.len(env)?)?;
             grow(buffer, start + length)?;
             let to = buffer.get_mut(start..).unwrap_or(&mut []);
-            piece.get_region(env, offset as jint, as_bytes_mut(to))?;
+            piece.get_region(env, offset as jint, java::as_bytes_mut(to))?;
         }
     }
     Ok(())
@@ -369,12 +298,6 @@ pub(super) fn direct<'b>(
     // lives as long as `buffer`, a reference that the caller holds until the native returns. The contract of `send`
     // says that nobody writes to the payload meanwhile.
     Ok(unsafe { std::slice::from_raw_parts(address.add(position), length) })
-}
-
-/// Ours as Java's signed bytes.
-pub(super) fn as_bytes_mut(bytes: &mut [u8]) -> &mut [i8] {
-    // SAFETY: i8 and u8 have the same size, alignment and valid values, and the borrow is exclusive.
-    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
 }
 
 /// The answer to a question of [`questions`].
