@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.Json;
+import com.datadog.pipeline.internal.Words;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Map;
@@ -91,25 +92,26 @@ public final class Converted {
   @Override
   public String toString() {
     StringBuilder s = new StringBuilder("from ").append(from());
-    s.append(": ").append(number("received_traces")).append(" traces, ");
-    s.append(number("received_spans")).append(" spans, ");
-    s.append(number("received_bytes")).append(" bytes; made ");
-    s.append(traces()).append(" traces, ").append(spans()).append(" spans, ");
-    s.append(number("bytes")).append(" bytes");
-    count(s, filtered(), " traces filtered");
-    count(s, sampledOut(), " traces sampled out");
-    count(s, malformed(), " traces malformed");
-    count(s, repaired(), " values repaired");
-    count(s, lostInConversion(), " spans not carried whole");
+    s.append(": ").append(Words.count(number("received_traces"), "trace")).append(", ");
+    s.append(Words.count(number("received_spans"), "span")).append(", ");
+    s.append(Words.count(number("received_bytes"), "byte")).append("; made ");
+    s.append(Words.count(traces(), "trace")).append(", ");
+    s.append(Words.count(spans(), "span")).append(", ");
+    s.append(Words.count(number("bytes"), "byte"));
+    count(s, filtered(), "trace", " filtered");
+    count(s, sampledOut(), "trace", " sampled out");
+    count(s, malformed(), "trace", " malformed");
+    count(s, repaired(), "value", " repaired");
+    count(s, lostInConversion(), "span", " not carried whole");
     if (firstFault() != null) {
       s.append("; first fault: ").append(firstFault());
     }
     return s.toString();
   }
 
-  private static void count(StringBuilder s, long n, String what) {
+  private static void count(StringBuilder s, long n, String noun, String what) {
     if (n != 0) {
-      s.append(", ").append(n).append(what);
+      s.append(", ").append(Words.count(n, noun)).append(what);
     }
   }
 }

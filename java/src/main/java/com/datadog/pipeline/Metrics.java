@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import com.datadog.pipeline.internal.Words;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
@@ -58,7 +59,11 @@ public final class Metrics {
 
     @Override
     public String toString() {
-      return traces + " traces, " + spans + " spans, " + bytes + " bytes";
+      return Words.count(traces, "trace")
+          + ", "
+          + Words.count(spans, "span")
+          + ", "
+          + Words.count(bytes, "byte");
     }
   }
 

@@ -29,7 +29,8 @@ public final class Payloads {
   }
 
   /**
-   * A payload in another format. What an agent would refuse is repaired or left out, and counted.
+   * A payload in another format, or in its own again. What an agent would refuse is repaired or
+   * left out, and counted, unless {@link Conversion#onMalformed} says otherwise.
    *
    * @throws IllegalArgumentException for a rule that is none
    * @throws TraceExporterException {@code MALFORMED_PAYLOAD} or {@code TRUNCATED_PAYLOAD} with the
@@ -98,6 +99,12 @@ public final class Payloads {
     /** The payload has this format, and is not looked at for it. */
     public Conversion from(InputFormat format) {
       return new Conversion(words, "from=" + named(Payload.notNull("format", format).name()));
+    }
+
+    /** What becomes of input that an agent would refuse. Default: {@link OnMalformed#REPAIR}. */
+    public Conversion onMalformed(OnMalformed policy) {
+      String name = Payload.notNull("policy", policy).name().toLowerCase(Locale.ROOT);
+      return new Conversion(words, "on-malformed=" + name);
     }
 
     /** Marks spans at the top level of their service. */

@@ -136,7 +136,10 @@ class ConvertToolTest {
       }
       assertEquals(c[0], left.toString(), Arrays.toString(c) + line);
       int filtered = 3 - (left.length() + 1) / 2;
-      assertEquals(filtered > 0, line.contains(", " + filtered + " traces filtered"), line);
+      assertEquals(
+          filtered > 0,
+          line.contains(", " + filtered + (filtered == 1 ? " trace filtered" : " traces filtered")),
+          line);
     }
   }
 
@@ -192,7 +195,7 @@ class ConvertToolTest {
         ToolTest.tool("convert", "--to", "v0.4", file("cut", cut), "-o", target("out"));
     assertEquals(1, o.exit, o.toString());
     assertTrue(o.err.contains("made 2 traces, 2 spans"), o.err);
-    assertTrue(o.err.contains(", 1 traces malformed; first fault: "), o.err);
+    assertTrue(o.err.contains(", 1 trace malformed; first fault: "), o.err);
     assertTrue(o.err.contains("trace 2"), o.err);
     assertEquals(1, o.err.split("\\R").length, o.err);
     assertEquals(2, shown(target("out")).split("\n").length);
@@ -234,7 +237,8 @@ class ConvertToolTest {
       assertEquals(2, o.exit, Arrays.toString(c) + o);
       assertTrue(o.err.startsWith(c[0]), Arrays.toString(c) + o);
       assertTrue(
-          o.err.trim().endsWith("data-pipeline.jar help` shows what there is"), o.toString());
+          o.err.trim().endsWith("data-pipeline.jar convert --help` shows what there is"),
+          o.toString());
       assertFalse(new File("x").exists());
     }
   }

@@ -93,6 +93,12 @@ final class Arguments {
     return files;
   }
 
+  void noFiles(String command) throws Bad {
+    if (!files.isEmpty()) {
+      throw new Bad(command + " takes no files");
+    }
+  }
+
   List<String> someFiles() throws Bad {
     if (files.isEmpty()) {
       throw new Bad("no file was named");

@@ -8,9 +8,7 @@ import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.Paths;
+import java.nio.file.InvalidPathException;
 import java.util.Arrays;
 import java.util.List;
 
@@ -36,29 +34,30 @@ final class Convert {
       throw new Arguments.Bad("convert takes one FILE, and -o OUT");
     }
     String file = args.files().get(0);
+    String name = Input.named(file);
+    Converted made;
     try {
-      Converted made = Payloads.convert(Input.of(file), conversion);
-      byte[] body = made.body();
-      if (to.equals("-")) {
-        out.write(body, 0, body.length);
-      } else {
-        Files.write(Paths.get(to), body);
-      }
-      err.println(file + ": to " + args.get("--to") + " " + made);
-      return made.malformed() == 0 ? 0 : 1;
+      made = Payloads.convert(Input.of(file), conversion);
     } catch (IllegalArgumentException e) {
       throw new Arguments.Bad(e.getMessage());
     } catch (TraceExporterException e) {
       if (e.code() == ErrorCode.INVALID_CONFIGURATION) {
         throw new Arguments.Bad(e.getMessage());
       }
-      err.println(file + ": " + e.getMessage());
-    } catch (NoSuchFileException e) {
-      err.println(e.getMessage() + ": there is no such file");
+      err.println(name + ": " + e.getMessage());
+      return 1;
     } catch (IOException e) {
-      err.println(file + " to " + to + ": " + e);
+      err.println(name + ": " + Input.why(e));
+      return 1;
     }
-    return 1;
+    try {
+      Input.write(to, made.body(), out);
+    } catch (IOException | InvalidPathException e) {
+      err.println(to + ": " + Input.why(e));
+      return 1;
+    }
+    err.println(name + ": to " + args.get("--to") + " " + made);
+    return made.malformed() == 0 ? 0 : 1;
   }
 
   private Payloads.Conversion conversion() throws Arguments.Bad {
@@ -74,6 +73,7 @@ final class Convert {
     if (from != null && !from.equals("auto")) {
       conversion = conversion.from(InputFormat.values()[FORMATS.indexOf(from)]);
     }
+    conversion = conversion.onMalformed(Input.policy(args));
     if (args.has("--top-level")) {
       conversion = conversion.topLevel();
     }

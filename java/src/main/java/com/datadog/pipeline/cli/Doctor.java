@@ -5,12 +5,9 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Json;
-import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -30,9 +27,7 @@ final class Doctor {
   }
 
   int run() throws Arguments.Bad {
-    if (!args.files().isEmpty()) {
-      throw new Arguments.Bad("doctor takes no files");
-    }
+    args.noFiles("doctor");
     // A bad address in the environment is a finding, one in the arguments a slip.
     String fault = args.get("--url") == null ? null : AgentUrl.fault(args.get("--url"));
     if (fault != null) {
@@ -44,7 +39,8 @@ final class Doctor {
         System.getProperty("java.version") + " (" + System.getProperty("java.vm.name") + ")");
     facts.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
     facts.put("arch", System.getProperty("os.arch"));
-    facts.put("libc", libc());
+    facts.put("libc", CLibrary.found());
+    facts.put("libc_needed", CLibrary.needed(TraceExporter.libraryInfo().get("platform")));
     facts.put("jvm_flags", flags());
     if (library()) {
       agent();
@@ -60,6 +56,11 @@ final class Doctor {
     facts.put("library", TraceExporter.libraryInfo());
     if (!available) {
       problems.add(TraceExporter.unavailabilityCause().getMessage());
+      String found = (String) facts.get("libc");
+      String needed = (String) facts.get("libc_needed");
+      if (CLibrary.isTooOld(found, needed)) {
+        problems.add("the library needs " + needed + "; this process runs on " + found);
+      }
     }
     return available;
   }
@@ -147,24 +148,6 @@ final class Doctor {
     out.write(marker);
     for (int shift = 56; shift >= 0; shift -= 8) {
       out.write((int) (v >>> shift));
-    }
-  }
-
-  /** Which C library this process runs on. */
-  private static String libc() {
-    try {
-      for (String line :
-          Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
-        if (line.contains("/ld-musl-") || line.contains("/libc.musl-")) {
-          return "musl";
-        }
-        if (line.contains("/libc.so.6") || line.contains("/libc-2")) {
-          return "glibc";
-        }
-      }
-      return "unknown";
-    } catch (IOException | RuntimeException e) {
-      return "not Linux, or unreadable";
     }
   }
 

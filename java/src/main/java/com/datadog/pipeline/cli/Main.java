@@ -13,43 +13,19 @@ import java.util.Arrays;
  * arguments are wrong.
  */
 public final class Main {
-  private static final String USAGE =
-      "usage: java -jar data-pipeline.jar COMMAND\n"
-          + "  doctor [--url URL] [--send] [--json] [--verbose]\n"
-          + "                                                 does it work here? what is missing,"
-          + " and which knob helps\n"
-          + "  send [--url URL] [--format v0.4|v0.5|v1|auto] [--repeat N] [--threads N]\n"
-          + "       [--budget-ms N] [--max-bytes N] FILE...\n"
-          + "       [--compute-stats [--now] [--obfuscate-stats]]\n"
-          + "                                                 sends payload files (msgpack v0.4)\n"
-          + "  stats [--json] [--now] [--obfuscate-stats] FILE...\n"
-          + "                                                 a table of services and resources:"
-          + " hits, errors, p50, p95, p99\n"
-          + "  show [--json] FILE...                          the spans of payload files\n"
-          + "  convert --to v0.4|v0.5|v1 [--from auto|v0.4|v0.5|v1] [--top-level] [--drop-p0]\n"
-          + "          [--filter RULE]... FILE -o OUT         a payload in another format; - is"
-          + " standard input or output;\n"
-          + "                                                 RULE: require:KEY[:VALUE],"
-          + " reject:KEY[:VALUE], require~:KEY:REGEX,\n"
-          + "                                                 reject~:KEY:REGEX, ignore:REGEX"
-          + " (resources)\n"
-          + "  obfuscate --type sql|redis|memcached|mongo|es|opensearch|http|card|ip [--dbms NAME]"
-          + " [--mode MODE]\n"
-          + "            [--preset agent|all]                 one text on standard input as it"
-          + " would leave\n"
-          + "  version\n"
-          + "URL: http://host:port, unix:///path, windows:\\\\.\\pipe\\n"
-          + "ame; default: DD_TRACE_AGENT_URL, else\n"
-          + "http://127.0.0.1:8126";
-
   private Main() {}
 
   /** Runs a command and ends the JVM with its exit code. */
   public static void main(String[] args) {
+    // Java 22 to 24 have a console that is no terminal, unless told otherwise.
+    System.setProperty("jdk.console", "java.base");
     PrintStream out = stream(FileDescriptor.out);
     PrintStream err = stream(FileDescriptor.err);
     int code = run(args, out, err);
-    out.flush();
+    if (out.checkError() && code == 0) {
+      err.println("standard output could not be written");
+      code = 1;
+    }
     err.flush();
     System.exit(code);
   }
@@ -64,65 +40,54 @@ public final class Main {
 
   /** Runs a command; gives its exit code. */
   public static int run(String[] args, PrintStream out, PrintStream err) {
-    String command = args.length == 0 ? "" : args[0];
-    if (Arrays.asList(args).contains("--help")) {
-      out.println(USAGE);
-      return 0;
-    }
+    String word = args.length == 0 ? "" : args[0];
+    Command command = Command.of(word);
     try {
-      switch (command) {
-        case "doctor":
-          return new Doctor(new Arguments(args, 1, "--send --json --verbose", "--url"), out).run();
-        case "send":
-          return new Send(
-                  new Arguments(
-                      args,
-                      1,
-                      "--compute-stats --now --obfuscate-stats",
-                      "--url --format --repeat --threads --budget-ms --max-bytes"),
-                  out,
-                  err)
-              .run();
-        case "stats":
-          return new StatsTable(
-                  new Arguments(args, 1, "--json --now --obfuscate-stats", ""), out, err)
-              .run();
-        case "show":
-          return new Show(new Arguments(args, 1, "--json", ""), out, err).run();
-        case "convert":
-          return new Convert(
-                  new Arguments(args, 1, "--top-level --drop-p0", "--to --from --filter -o"),
-                  out,
-                  err)
-              .run();
-        case "obfuscate":
-          return new Obfuscate(
-                  new Arguments(args, 1, "", "--type --dbms --mode --preset"), System.in, out, err)
-              .run();
-        case "version":
-        case "--version":
-          out.println(TraceExporter.version());
-          return 0;
-        case "help":
-        case "--help":
-        case "-h":
-          out.println(USAGE);
-          return 0;
-        case "":
-          throw new Arguments.Bad("no command was named");
-        default:
-          throw new Arguments.Bad("there is no command " + command);
+      if (command == null) {
+        throw new Arguments.Bad(
+            word.isEmpty() ? "no command was named" : "there is no command " + word);
       }
+      if (Arrays.asList(args).subList(1, args.length).contains("--help")) {
+        out.println(command.usage());
+        return 0;
+      }
+      return run(command, new Arguments(args, 1, command.flags, command.valued), out, err);
     } catch (Arguments.Bad e) {
-      err.println(e.getMessage() + "; `java -jar data-pipeline.jar help` shows what there is");
+      err.println(Input.oneLine(e.getMessage()) + Command.hint(command));
       return 2;
     } catch (OutOfMemoryError e) {
-      err.println(command + ": the Java heap is too small for this; give it more by -Xmx");
+      err.println(word + ": " + Input.HEAP);
       return 1;
     } catch (RuntimeException | Error e) {
       // A trace of the stack helps nobody who only wanted to send a file.
-      err.println(command + ": " + e);
+      err.println(word + ": " + Input.oneLine(e.toString()));
       return 1;
+    }
+  }
+
+  private static int run(Command command, Arguments args, PrintStream out, PrintStream err)
+      throws Arguments.Bad {
+    switch (command) {
+      case DOCTOR:
+        return new Doctor(args, out).run();
+      case SEND:
+        return new Send(args, out, err).run();
+      case STATS:
+        return new StatsTable(args, out, err).run();
+      case SHOW:
+        return new Show(args, out, err).run();
+      case CONVERT:
+        return new Convert(args, out, err).run();
+      case OBFUSCATE:
+        return new Obfuscate(args, out, err).run();
+      case VERSION:
+        args.noFiles("version");
+        out.println(TraceExporter.version());
+        return 0;
+      default:
+        Command asked = args.files().isEmpty() ? null : Command.of(args.files().get(0));
+        out.println(asked == null ? Command.overview() : asked.usage());
+        return 0;
     }
   }
 }

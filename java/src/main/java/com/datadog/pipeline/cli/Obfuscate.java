@@ -3,42 +3,42 @@ package com.datadog.pipeline.cli;
 import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.PrintStream;
+import java.nio.file.InvalidPathException;
 import java.util.Arrays;
 import java.util.Locale;
 
-/** {@code obfuscate}: one text from standard input as it would leave. Not thread-safe. */
+/** {@code obfuscate}: one text as it would leave. Not thread-safe. */
 final class Obfuscate {
   private final Arguments args;
-  private final InputStream in;
   private final PrintStream out;
   private final PrintStream err;
 
-  Obfuscate(Arguments args, InputStream in, PrintStream out, PrintStream err) {
+  Obfuscate(Arguments args, PrintStream out, PrintStream err) {
     this.args = args;
-    this.in = in;
     this.out = out;
     this.err = err;
   }
 
   int run() throws Arguments.Bad {
-    if (args.get("--type") == null || !args.files().isEmpty()) {
-      throw new Arguments.Bad("obfuscate needs --type, and the text on standard input");
+    if (args.get("--type") == null || args.files().size() > 1) {
+      throw new Arguments.Bad(
+          "obfuscate needs --type, and one text on standard input or in a FILE");
     }
+    String file = args.files().isEmpty() ? "-" : args.files().get(0);
     try {
-      byte[] text = withoutLineEnd(Input.all(in));
+      byte[] text = withoutLineEnd(Input.of(file));
       byte[] hidden = Payloads.obfuscate(text, how());
       out.write(hidden, 0, hidden.length);
       out.println();
       return 0;
+    } catch (InvalidPathException | IOException e) {
+      err.println(Input.named(file) + ": " + Input.why(e));
+      return 1;
     } catch (IllegalArgumentException e) {
       throw new Arguments.Bad(e.getMessage());
     } catch (TraceExporterException e) {
       err.println(e.getMessage());
-      return 1;
-    } catch (IOException e) {
-      err.println("standard input: " + e.getMessage());
       return 1;
     }
   }

@@ -4,20 +4,21 @@ import com.datadog.pipeline.AgentInfo;
 import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.Builder;
 import com.datadog.pipeline.DropReason;
+import com.datadog.pipeline.ErrorCode;
 import com.datadog.pipeline.Metrics;
-import com.datadog.pipeline.OnMalformed;
 import com.datadog.pipeline.OutputFormat;
 import com.datadog.pipeline.Stats;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
-import java.io.IOException;
+import com.datadog.pipeline.internal.Words;
 import java.io.PrintStream;
-import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -26,17 +27,33 @@ import java.util.concurrent.atomic.AtomicLong;
  * run on threads.
  */
 final class Send {
+  /** Less than a service has: somebody waits for the answer. */
+  private static final int BUDGET_MILLIS = 2000;
+
   private static final Duration BUCKET = Duration.ofSeconds(10);
+
+  /** Errors after which the next file will not arrive either. */
+  private static final Set<ErrorCode> AWAY =
+      EnumSet.of(
+          ErrorCode.CONNECTION_REFUSED,
+          ErrorCode.NAME_NOT_RESOLVED,
+          ErrorCode.UNREACHABLE,
+          ErrorCode.SOCKET_MISSING,
+          ErrorCode.SOCKET_DENIED,
+          ErrorCode.SOCKET_WRONG_TYPE,
+          ErrorCode.AGENT_DOWN);
 
   private final Arguments args;
   private final PrintStream out;
   private final PrintStream err;
+  private final Input input;
   private final List<String> names = new ArrayList<>();
   private final List<byte[]> payloads = new ArrayList<>();
   private final AtomicInteger failures = new AtomicInteger();
 
-  Send(Arguments args, PrintStream out, PrintStream err) {
+  Send(Arguments args, PrintStream out, PrintStream err) throws Arguments.Bad {
     this.args = args;
+    this.input = new Input(args, err);
     this.out = out;
     this.err = err;
   }
@@ -44,19 +61,18 @@ final class Send {
   int run() throws Arguments.Bad {
     int rounds = args.number("--repeat", 1, 1, 1_000_000_000);
     int threads = args.number("--threads", 1, 1, 256);
-    int budget = args.number("--budget-ms", 10_000, 1, 600_000);
+    int budget = args.number("--budget-ms", BUDGET_MILLIS, 1, 600_000);
     int most = args.number("--max-bytes", 0, 1024, Integer.MAX_VALUE);
     List<String> files = args.someFiles();
     Builder builder;
     try {
-      // A file that the agent would refuse is named with its place, not repaired.
       builder =
           TraceExporter.builder()
               .url(args.url())
               .language("java")
               .tracerVersion(TraceExporter.version())
               .outputFormat(format(args.get("--format")))
-              .onMalformed(OnMalformed.FAIL)
+              .onMalformed(Input.policy(args))
               .maxIdleConnections(Math.min(threads, 64))
               .sendBudget(Duration.ofMillis(budget));
       if (most > 0) {
@@ -74,7 +90,8 @@ final class Send {
       throw new Arguments.Bad(e.getMessage());
     }
     try (TraceExporter exporter = builder.build()) {
-      read(files);
+      input.each(files, this::keep);
+      failures.addAndGet(input.failures());
       if ("auto".equals(args.get("--format"))) {
         await(exporter);
       }
@@ -89,9 +106,7 @@ final class Send {
         }
       }
       if (rounds == 1 && threads == 1) {
-        for (int i = 0; i < payloads.size(); i++) {
-          one(exporter, i, true);
-        }
+        inTurn(exporter);
       } else {
         load(exporter, rounds, threads);
       }
@@ -118,8 +133,8 @@ final class Send {
     Stats stats = exporter.stats();
     out.printf(
         Locale.ROOT,
-        "stats: counted %d spans, sent %d, lost %d%n",
-        stats.counted(),
+        "stats: counted %s, sent %d, lost %d%n",
+        Words.count(stats.counted(), "span"),
         stats.sent(),
         stats.lost() + stats.waiting());
     if (!complete) {
@@ -181,17 +196,9 @@ final class Send {
     out.printf(Locale.ROOT, "%-20s %s%n", what, counts);
   }
 
-  private void read(List<String> files) {
-    for (String file : files) {
-      try {
-        payloads.add(Input.of(file));
-        names.add(file);
-      } catch (NoSuchFileException e) {
-        failed(file + ": there is no such file");
-      } catch (IOException | RuntimeException e) {
-        failed(file + ": " + e);
-      }
-    }
+  private void keep(String name, byte[] payload) {
+    names.add(name);
+    payloads.add(payload);
   }
 
   private void failed(String message) {
@@ -199,22 +206,43 @@ final class Send {
     err.println(message);
   }
 
-  private void one(TraceExporter exporter, int i, boolean print) {
-    long start = System.nanoTime();
-    try {
-      AgentResponse r = exporter.send(payloads.get(i));
-      if (print) {
-        double millis = (System.nanoTime() - start) / 1e6;
-        out.printf(
-            Locale.ROOT,
-            "%s: %d traces, %d spans, %d bytes, status %d, %.1f ms%n",
-            names.get(i),
-            r.traces(),
-            r.spans(),
-            payloads.get(i).length,
-            r.status(),
-            millis);
+  /** Every file once, a line each, until the agent turns out to be away. */
+  private void inTurn(TraceExporter exporter) {
+    for (int i = 0; i < payloads.size(); i++) {
+      long start = System.nanoTime();
+      try {
+        AgentResponse r = exporter.send(payloads.get(i));
+        print(names.get(i), payloads.get(i).length, r, (System.nanoTime() - start) / 1e6);
+        if (r.malformed().traces() > 0 || r.malformed().bytes() > 0 || r.repaired() > 0) {
+          input.fault(names.get(i), payloads.get(i));
+        }
+      } catch (TraceExporterException e) {
+        failed(names.get(i) + ": " + e.getMessage());
+        int left = payloads.size() - i - 1;
+        if (AWAY.contains(e.code()) && left > 0) {
+          failed("the agent is away; " + Words.count(left, "file") + " not sent");
+          return;
+        }
       }
+    }
+  }
+
+  private void print(String name, int bytes, AgentResponse r, double millis) {
+    out.printf(
+        Locale.ROOT,
+        "%s: %s, %s, %s, status %d, %.1f ms%n",
+        name,
+        Words.count(r.traces(), "trace"),
+        Words.count(r.spans(), "span"),
+        Words.count(bytes, "byte"),
+        r.status(),
+        millis);
+  }
+
+  /** One send of many. */
+  private void one(TraceExporter exporter, int i) {
+    try {
+      exporter.send(payloads.get(i));
     } catch (TraceExporterException e) {
       if (failures.incrementAndGet() <= 20) {
         err.println(names.get(i) + ": " + e.getMessage());
@@ -233,7 +261,7 @@ final class Send {
           new Thread(
               () -> {
                 for (long n = next.getAndIncrement(); n < sends; n = next.getAndIncrement()) {
-                  one(exporter, (int) (n % payloads.size()), false);
+                  one(exporter, (int) (n % payloads.size()));
                 }
               },
               "send-" + t);
@@ -244,13 +272,17 @@ final class Send {
     for (Thread worker : workers) {
       join(worker, terminal, next, sends);
     }
+    if (terminal) {
+      // The line of progress makes way.
+      err.print("\r\u001b[K");
+    }
     double seconds = (System.nanoTime() - start) / 1e9;
     out.printf(
         Locale.ROOT,
-        "%d sends of %d files on %d threads in %.2f s: %.0f a second%n",
-        sends,
-        payloads.size(),
-        threads,
+        "%s of %s on %s in %.2f s: %.0f a second%n",
+        Words.count(sends, "send"),
+        Words.count(payloads.size(), "file"),
+        Words.count(threads, "thread"),
         seconds,
         sends / seconds);
   }

@@ -1,11 +1,9 @@
 package com.datadog.pipeline.cli;
 
 import com.datadog.pipeline.Payloads;
-import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.Json;
-import java.io.IOException;
+import com.datadog.pipeline.internal.Words;
 import java.io.PrintStream;
-import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -27,24 +25,17 @@ public final class Show {
   }
 
   int run() throws Arguments.Bad {
-    int code = 0;
-    for (String file : args.someFiles()) {
-      try {
-        String lines = Payloads.show(Input.of(file));
-        if (args.has("--json")) {
-          out.print(lines);
-        } else {
-          tree(lines, out);
-        }
-      } catch (NoSuchFileException e) {
-        err.println(file + ": there is no such file");
-        code = 1;
-      } catch (IOException | TraceExporterException e) {
-        err.println(file + ": " + e.getMessage());
-        code = 1;
-      }
+    Input input = new Input(args, err);
+    input.eachReadable(args.someFiles(), (name, payload) -> print(Payloads.show(payload)));
+    return input.failures() == 0 ? 0 : 1;
+  }
+
+  private void print(String lines) {
+    if (args.has("--json")) {
+      out.print(lines);
+    } else {
+      tree(lines, out);
     }
-    return code;
   }
 
   /** Prints JSON lines of spans as a tree: trace, then spans below their parents. */
@@ -57,7 +48,8 @@ public final class Show {
       }
     }
     for (List<Map<?, ?>> spans : traces.values()) {
-      out.println("trace " + spans.get(0).get("trace_id") + " (" + spans.size() + " spans)");
+      out.println(
+          "trace " + spans.get(0).get("trace_id") + " (" + Words.count(spans.size(), "span") + ")");
       Map<Object, List<Map<?, ?>>> children = new LinkedHashMap<>();
       Set<Object> ids = new LinkedHashSet<>();
       for (Map<?, ?> span : spans) {

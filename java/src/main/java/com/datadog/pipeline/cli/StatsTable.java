@@ -3,9 +3,7 @@ package com.datadog.pipeline.cli;
 import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.Stats;
 import com.datadog.pipeline.TraceExporterException;
-import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -23,17 +21,8 @@ final class StatsTable {
 
   int run() throws Arguments.Bad {
     List<byte[]> payloads = new ArrayList<>();
-    for (String file : args.someFiles()) {
-      try {
-        payloads.add(Input.of(file));
-      } catch (NoSuchFileException e) {
-        err.println(file + ": there is no such file");
-        return 1;
-      } catch (IOException e) {
-        err.println(file + ": " + e);
-        return 1;
-      }
-    }
+    Input input = new Input(args, err);
+    input.eachReadable(args.someFiles(), (name, payload) -> payloads.add(payload));
     boolean now = args.has("--now");
     boolean obfuscate = args.has("--obfuscate-stats");
     try {
@@ -41,7 +30,7 @@ final class StatsTable {
           now ? Payloads.Counting.asAnExporter() : Payloads.Counting.whereTheyEnded();
       Stats stats = Payloads.stats(payloads, obfuscate ? counting.obfuscated() : counting);
       out.println(args.has("--json") ? stats.json() : stats.toString());
-      return 0;
+      return input.failures() == 0 ? 0 : 1;
     } catch (TraceExporterException e) {
       err.println(e.getMessage());
       return 1;
