@@ -98,6 +98,8 @@ fn passed(body: &[u8], traces: u64, spans: u64) -> Prepared<'_> {
         outcome: Outcome::default(),
         first_fault: None,
         refusal: None,
+        first_refused: &[],
+        first_malformed: &[],
     }
 }
 

@@ -300,16 +300,27 @@ impl Account {
         Entry { account: self, rest: declared }
     }
 
-    /// What was queued is dropped before it set out. `spans` are those that somebody has counted, if anybody has.
-    pub(crate) fn drop_queued(&self, declared: Counts, spans: u64, reason: DropReason) {
+    /// What was queued is dropped before it set out: a payload, of which somebody may have counted the spans before.
+    pub(crate) fn drop_queued(&self, declared: Counts, reason: DropReason) {
+        // What an entry answers for is not here any more.
+        let unread = declared.spans == 0 && declared != Counts::default();
+        self.drop_read(declared, 0, if unread { (1, declared) } else { (0, Counts::default()) }, reason);
+    }
+
+    /// As [`Account::drop_queued`], of several payloads, perhaps parts of them. `spans` have been counted just now;
+    /// `unread` are payloads of it that nobody could read.
+    pub(crate) fn drop_read(
+        &self,
+        declared: Counts,
+        spans: u64,
+        (payloads, unread): (u64, Counts),
+        reason: DropReason,
+    ) {
         let mut m = self.metrics.lock();
         m.queued = m.queued.minus(declared);
         m.received.spans += spans;
-        let gone = Counts { spans: declared.spans + spans, ..declared };
-        if gone.spans == 0 {
-            m.unread.add(1, gone);
-        }
-        add(&mut m, reason, gone);
+        m.unread.add(payloads, unread);
+        add(&mut m, reason, Counts { spans: declared.spans + spans, ..declared });
     }
 
     /// As [`Account::drop_queued`], for several payloads that nobody has read.

@@ -9,8 +9,9 @@ use crate::account::{Counts, DropReason, Entry, Fate, Outcome};
 use crate::convert::Workspace;
 use crate::destination::{Reply, split};
 use crate::error::{Error, ErrorKind};
+use crate::format::declared_traces;
 use crate::pipeline::{Plan, Prepared};
-use crate::trace::describe;
+use crate::trace::{describe, describe_chunk};
 use std::time::Instant;
 
 /// A payload, or a part of one, that is lost.
@@ -79,13 +80,15 @@ impl Dispatcher {
         if outcome.repaired > 0 || outcome.malformed.traces > 0 {
             let place = prepared.first_fault.as_deref().unwrap_or("place unknown");
             if outcome.malformed.traces > 0 {
-                self.notify_loss(DropReason::Malformed, outcome.malformed, place, &|| None);
+                let first = || named(prepared.first_malformed);
+                self.notify_loss(DropReason::Malformed, outcome.malformed, place, &first);
             } else {
                 self.notify(Event::Repaired(place));
             }
         }
         if let Some(refusal) = prepared.refusal {
-            self.notify_loss(DropReason::InvalidTrace, outcome.refused, refusal.label(), &|| None);
+            let first = || named(prepared.first_refused);
+            self.notify_loss(DropReason::InvalidTrace, outcome.refused, refusal.label(), &first);
         }
         self.notify(Event::Read(prepared.received));
     }
@@ -93,15 +96,37 @@ impl Dispatcher {
     /// Counts a payload that did not even start its way.
     #[cold]
     pub(crate) fn refuse(&self, payload: &[u8], error: Error) -> Error {
-        let traces = crate::msgpack::reader::array_head(payload, 0).map_or(0, |(n, _)| u64::from(n));
+        let traces = declared_traces(self.config.input_format, payload);
         let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
+        self.refuse_counted(counts, error, &|| self.first_trace(Bytes::Input(payload)))
+    }
+
+    /// As [`Dispatcher::refuse`], a payload of this size that there is no memory for.
+    #[cold]
+    pub(crate) fn refuse_unseen(&self, size: usize, error: Error) -> Error {
+        self.refuse_counted(Counts { bytes: size as u64, ..Counts::default() }, error, &|| None)
+    }
+
+    fn refuse_counted(&self, counts: Counts, error: Error, first: &dyn Fn() -> Option<String>) -> Error {
         let reason = DropReason::of_error(&error);
         self.account.refuse(counts, reason);
-        self.notify_loss(reason, counts, error.message(), &|| self.first_trace(Bytes::Input(payload)));
+        self.notify_loss(reason, counts, error.message(), first);
         if reason == DropReason::Malformed {
             self.notify(Event::Unread);
         }
         error
+    }
+
+    /// A panic has cost a payload, and its entry has told the account.
+    #[cold]
+    pub(super) fn tell_of_defect(&self, payload: &[u8]) {
+        let counts = Counts {
+            traces: declared_traces(self.config.input_format, payload),
+            spans: 0,
+            bytes: payload.len() as u64,
+        };
+        let why = "the payload was lost by a defect of this library";
+        self.notify_loss(DropReason::Internal, counts, why, &|| self.first_trace(Bytes::Input(payload)));
     }
 
     /// All that is left of a payload is lost.
@@ -185,4 +210,9 @@ impl Dispatcher {
         let first = split::first(v04)?;
         Some(format!("{}, {} bytes", describe(v04), split::bytes(&[first])))
     }
+}
+
+/// A chunk for people, if there is one.
+pub(super) fn named(chunk: &[u8]) -> Option<String> {
+    (!chunk.is_empty()).then(|| describe_chunk(chunk))
 }

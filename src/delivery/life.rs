@@ -7,11 +7,11 @@ use super::outbox::queue::Queue;
 use super::target::{Grounds, Target, Targets};
 use super::tasks::{Task, Tasks};
 use super::watch::Watch;
-use crate::account::{Account, Counts, DropReason};
+use crate::account::{Account, DropReason};
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Compiled;
-use crate::settings::{Config, InputFormat};
+use crate::settings::Config;
 use crate::stats::{Clock as StatsClock, Concentrator};
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
@@ -45,8 +45,8 @@ impl Dispatcher {
     ) -> Result<Arc<Self>, Error> {
         let compiled = Compiled::new(&config)?;
         let account = Arc::new(Account::default());
-        let v04 = config.input_format == InputFormat::V04;
-        let queue = Arc::new(Queue::new(config.queue.clone(), Arc::clone(&account), v04)?);
+        let queue = Queue::new(config.queue.clone(), Arc::clone(&account), config.input_format)?;
+        let queue = Arc::new(queue);
         let concentrator = config
             .stats
             .as_ref()
@@ -117,10 +117,9 @@ impl Dispatcher {
 
     /// What waits in the queue is dropped.
     pub(crate) fn close_queue(&self, reason: DropReason) {
-        let lost = self.queue.abandon(reason);
-        if lost != Counts::default() {
+        if let Some((lost, first)) = self.queue.abandon(reason) {
             let text = "the exporter was closed before what was queued could be sent";
-            self.notify_loss(reason, lost, text, &|| None);
+            self.notify_loss(reason, lost, text, &|| self.first_queued(&first));
         }
     }
 

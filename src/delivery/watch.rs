@@ -63,6 +63,9 @@ pub(crate) trait Watch: fmt::Debug + Send + Sync {
     /// Something happened. `Some`: [`Watch::flush`] is to be called after this time.
     fn notify(&self, event: Event<'_>) -> Option<Duration>;
 
+    /// Whether the next loss for this reason is told with the name of its first trace. Costs next to nothing.
+    fn names(&self, reason: DropReason) -> bool;
+
     /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener.
     /// Gives when to call again, if that is known now.
     fn flush(&self, port: Option<u16>, queue: &QueueStatus) -> Option<Duration>;

@@ -24,6 +24,9 @@ pub(crate) fn account(m: &Metrics, memory: u64, queue: &QueueStatus) -> Vec<i64>
     out.one(m.lost_in_conversion);
     out.one(memory);
     out.one(m.possibly_arrived);
+    out.one(m.unread.payloads);
+    out.one(m.unread.traces);
+    out.one(m.unread.bytes);
     out.counts(m.spooled);
     out.one(queue.payloads);
     out.one(queue.bytes);

@@ -44,6 +44,7 @@
 
 mod both;
 mod code;
+mod declared;
 mod detect;
 mod encoder;
 pub mod from_v05;
@@ -58,6 +59,7 @@ mod v04_events;
 pub mod v05;
 pub mod v1;
 
+pub(crate) use declared::declared_traces;
 pub use detect::detect;
 pub use encoder::{Encoder, Encoders, Encoding, Lost};
 /// Writes [`SCANNED`] with the changes of scan and stages done.

@@ -74,6 +74,10 @@ impl Topic {
         }
     }
 
+    const fn bit(self) -> usize {
+        1 << self as usize
+    }
+
     fn what(self) -> &'static str {
         match self {
             Self::Delivery => "traces do not reach the agent",
@@ -123,6 +127,7 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     inner: Mutex<Inner>,
+    /// Which troubles are going on, a bit a topic.
     open: AtomicUsize,
     waiting: AtomicUsize,
 }
@@ -142,12 +147,18 @@ impl Journal {
             }
             none => {
                 *none = Some(Open { since: now, said: now, last: now, events: 1, unsaid: 0, lost });
-                self.open.fetch_add(1, Ordering::Relaxed);
+                self.open.fetch_or(topic.bit(), Ordering::Relaxed);
                 let text = format!("{}: {} (knob: {})", topic.what(), detail(), topic.knob());
                 self.say(&mut inner, Severity::Warning, text);
             }
         }
         self.summarize(&mut inner, now);
+    }
+
+    /// Whether the next trouble of this topic is told with its detail.
+    #[inline]
+    pub(crate) fn would_detail(&self, topic: Topic) -> bool {
+        self.open.load(Ordering::Relaxed) & topic.bit() == 0
     }
 
     /// The agent has taken a payload.
@@ -190,7 +201,7 @@ impl Journal {
     fn close(&self, topic: Topic, now: Instant) {
         let mut inner = self.inner.lock();
         if let Some(open) = inner.open[topic as usize].take() {
-            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.open.fetch_and(!topic.bit(), Ordering::Relaxed);
             let text = format!(
                 "over after {} s: {}; {} lost in {} payloads",
                 (now - open.since).as_secs(),
@@ -218,7 +229,7 @@ impl Journal {
             (open.said, open.unsaid) = (now, 0);
             if ended {
                 inner.open[topic as usize] = None;
-                self.open.fetch_sub(1, Ordering::Relaxed);
+                self.open.fetch_and(!topic.bit(), Ordering::Relaxed);
                 let text = format!(
                     "over since {} s: {}; {lost} lost in {events} payloads",
                     SUMMARY.as_secs(),

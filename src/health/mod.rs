@@ -7,7 +7,7 @@ pub(crate) mod journal;
 
 pub use journal::{LogLine, Severity};
 
-use crate::account::Counts;
+use crate::account::{Counts, DropReason};
 use crate::delivery::outbox::queue::QueueStatus;
 use crate::delivery::watch::{Event, Watch};
 use crate::settings::StatsdUrl;
@@ -58,6 +58,11 @@ impl Watch for Health {
         }
         let begins = self.statsd.as_ref()?.notify(&event);
         begins.then_some(dogstatsd::INTERVAL)
+    }
+
+    #[inline]
+    fn names(&self, reason: DropReason) -> bool {
+        self.journal.would_detail(Topic::of(reason))
     }
 
     fn flush(&self, port: Option<u16>, queue: &QueueStatus) -> Option<Duration> {

@@ -33,6 +33,9 @@ pub(crate) struct Prepared<'w> {
     pub(crate) first_fault: Option<String>,
     /// Why normalization refused a chunk, the first one.
     pub(crate) refusal: Option<Refusal>,
+    /// The bytes of that chunk, and of the first that could not be read.
+    pub(crate) first_refused: &'w [u8],
+    pub(crate) first_malformed: &'w [u8],
 }
 
 /// The memory of one payload's way; used again for the next.
@@ -51,6 +54,9 @@ pub(crate) struct Workspace {
 struct Tally {
     received: Counts,
     outcome: Outcome,
+    /// Where the first chunk stands that normalization refused, and the first that could not be read.
+    first_refused: (u32, u32),
+    first_malformed: (u32, u32),
     /// The body differs from the input in more than the stages' marks.
     edited: bool,
 }
@@ -96,12 +102,24 @@ impl Workspace {
             outcome: tally.outcome,
             first_fault,
             refusal: self.rewriting.refusal,
+            first_refused: chunk_of(bytes, tally.first_refused),
+            first_malformed: chunk_of(bytes, tally.first_malformed),
         })
     }
 
     fn prepared<'w>(&'w mut self, body: &'w [u8], tally: Tally, (traces, spans): (u64, u64)) -> Prepared<'w> {
         let (received, outcome) = (tally.received, tally.outcome);
-        Prepared { body, received, traces, spans, outcome, first_fault: None, refusal: None }
+        Prepared {
+            body,
+            received,
+            traces,
+            spans,
+            outcome,
+            first_fault: None,
+            refusal: None,
+            first_refused: &[],
+            first_malformed: &[],
+        }
     }
 
     /// The stages, in their order, on one batch.
@@ -222,6 +240,11 @@ impl Workspace {
     }
 }
 
+/// The bytes of a chunk.
+fn chunk_of(bytes: &[u8], (at, end): (u32, u32)) -> &[u8] {
+    bytes.get(at as usize..end as usize).unwrap_or(&[])
+}
+
 #[cold]
 fn no_memory(bytes: &[u8]) -> Error {
     Error::out_of_memory(&format!("the changes to a payload of {} bytes", bytes.len()))
@@ -240,8 +263,16 @@ impl Tally {
                 ChunkState::Kept => o.sampled_out.spans += u64::from(chunk.dropped),
                 ChunkState::Filtered => o.filtered = o.filtered.plus(all),
                 ChunkState::SampledOut => o.sampled_out = o.sampled_out.plus(all),
-                ChunkState::Refused => o.refused = o.refused.plus(all),
+                ChunkState::Refused => {
+                    if o.refused.traces == 0 {
+                        self.first_refused = (chunk.at, chunk.end);
+                    }
+                    o.refused = o.refused.plus(all);
+                }
                 ChunkState::Malformed => {
+                    if o.malformed.traces == 0 {
+                        self.first_malformed = (chunk.at, chunk.end);
+                    }
                     o.malformed = o.malformed.plus(all);
                     self.edited = true;
                 }

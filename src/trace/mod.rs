@@ -36,7 +36,7 @@ mod worth;
 pub use crate::settings::{FilterRules, OnMalformed};
 pub use access::{Entries, Field, NumberVerdict, Scalar, ScalarVerdict, SpanAccess, Tag, Verdict};
 pub use arena::{Arena, Chunk, ChunkState, Span};
-pub(crate) use describe::describe;
+pub(crate) use describe::{describe, describe_chunk};
 pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{Filters, NormalizeEnv};
 pub use keys::{Interest, Slot};

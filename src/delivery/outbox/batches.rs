@@ -33,7 +33,7 @@ impl Queue {
             let now = Instant::now();
             match rules.next(&self.settings, now, idle_since) {
                 Next::Take(Origin::Memory) => {
-                    let limits = rules.limits(&self.settings, self.v04, now);
+                    let limits = rules.limits(&self.settings, self.is_scanned_format(), now);
                     if let Ok(Taken::Parcels(parcels)) = rules.line.take(&limits) {
                         return Some(self.batch(&mut rules, Origin::Memory, parcels));
                     }
@@ -69,7 +69,12 @@ impl Queue {
     }
 
     fn take_from_disk(&self, now: Instant) -> Option<Batch<'_>> {
-        let limits = Limits { bytes: self.settings.batch_bytes, merges: self.v04, offered_before: None, now };
+        let limits = Limits {
+            bytes: self.settings.batch_bytes,
+            merges: self.is_scanned_format(),
+            offered_before: None,
+            now,
+        };
         let mut disk = self.disk.lock();
         let taken = disk.as_mut().map_or(Ok(Taken::Nothing), |spool| spool.take(&limits));
         if let Some(spool) = disk.as_mut() {
@@ -150,7 +155,7 @@ impl Queue {
         for left in late {
             if let Left::Again(parcel) | Left::Rest(parcel) = left {
                 let gone = self.leave(parcel, DropReason::Closed);
-                lost.extend(gone.map(|counts| Loss { error: closed(), counts, first: Record::default() }));
+                lost.extend(gone.map(|first| Loss { error: closed(), counts: first.meta.counts, first }));
             }
         }
         self.close_disk_if_leaving();
@@ -171,8 +176,9 @@ impl Queue {
         let counts = parcel.record.meta.counts;
         let Some((error, rest)) = parcel.waits().map(|(error, rest)| (error.clone(), rest)) else {
             if parcel.is_open() {
-                self.account.drop_queued(counts, 0, DropReason::Internal);
+                self.account.drop_queued(counts, DropReason::Internal);
                 parcel.settle(|| Err(defect()));
+                lost.push(Loss { error: defect(), counts, first: std::mem::take(&mut parcel.record) });
             }
             return None;
         };
@@ -220,7 +226,8 @@ impl Queue {
     }
 
     /// Gives no more payloads: what waits goes to disk or is dropped, and whoever waits for it hears why.
-    pub(crate) fn abandon(&self, reason: DropReason) -> Counts {
+    /// Gives what is lost, and the first payload of it.
+    pub(crate) fn abandon(&self, reason: DropReason) -> Option<(Counts, Record)> {
         let mut rules = self.rules.lock();
         rules.mode = Mode::Closed;
         let rest = rules.line.drain();
@@ -228,21 +235,22 @@ impl Queue {
         self.work.notify_all();
         self.room.notify_all();
         self.settled.notify_all();
-        rest.fold(Counts::default(), |lost, parcel| {
-            self.leave(parcel, reason).map_or(lost, |counts| lost.plus(counts))
+        rest.fold(None, |lost: Option<(Counts, Record)>, parcel| match (lost, self.leave(parcel, reason)) {
+            (Some((lost, first)), Some(record)) => Some((lost.plus(record.meta.counts), first)),
+            (None, record) => record.map(|record| (record.meta.counts, record)),
+            (lost, None) => lost,
         })
     }
 
-    /// A payload that nobody will take any more goes to disk, or is lost.
-    fn leave(&self, mut parcel: Parcel, reason: DropReason) -> Option<Counts> {
+    /// A payload that nobody will take any more goes to disk, or is lost: then it is given.
+    fn leave(&self, mut parcel: Parcel, reason: DropReason) -> Option<Record> {
         if self.to_disk(&parcel.record).is_ok() {
             parcel.settle(|| Err(closed().note("; it is kept in the spool")));
             return None;
         }
-        let counts = parcel.record.meta.counts;
-        self.account.drop_queued(counts, 0, reason);
+        self.account.drop_queued(parcel.record.meta.counts, reason);
         parcel.settle(|| Err(closed()));
-        Some(counts)
+        Some(parcel.record)
     }
 
     /// Leaves the spool to whoever comes next, once no sender brings anything back any more.

@@ -6,12 +6,12 @@
 //! where that is.
 
 use super::batches::Loss;
-use super::parcel::{Batch, Parcel};
+use super::parcel::{Batch, First, Parcel};
 use super::queue::{Offer, Offering, Queue, closed, evicted};
-use super::spool::Meta;
+use super::spool::{Meta, Record};
 use crate::account::{Counts, DropReason, Later, Verdict};
 use crate::convert::Workspace;
-use crate::delivery::booking::Bytes;
+use crate::delivery::booking::{Bytes, named};
 use crate::delivery::dispatch::{Dispatcher, Queued};
 use crate::delivery::response::AgentResponse;
 use crate::delivery::watch::{Body, Event, Severity};
@@ -34,7 +34,7 @@ impl Dispatcher {
         if offer.size == 0 {
             return Ok(self.offer_nothing(offer));
         }
-        let offering = self.queue.offer(offer, fill)?;
+        let offering = self.queue.offer(offer, &|reason| self.watch.names(reason), fill)?;
         if offering.wants_sender {
             self.start_senders();
         }
@@ -54,7 +54,8 @@ impl Dispatcher {
     fn report(&self, offering: Offering) -> Result<(), Error> {
         if offering.lost != Counts::default() || offering.refused.is_some() || !offering.evicted.is_empty() {
             let why = offering.refused.clone().unwrap_or_else(evicted);
-            self.lost_in_queue(&why, offering.lost);
+            let first = || offering.first.as_ref().and_then(|first| self.first_of(first));
+            self.lost_in_queue(&why, offering.lost, &first);
             for done in offering.evicted {
                 done(Err(why.clone()));
             }
@@ -64,8 +65,22 @@ impl Dispatcher {
     }
 
     #[cold]
-    fn lost_in_queue(&self, why: &Error, lost: Counts) {
-        self.notify_loss(DropReason::of_error(why), lost, why.message(), &|| None);
+    fn lost_in_queue(&self, why: &Error, lost: Counts, first: &dyn Fn() -> Option<String>) {
+        self.notify_loss(DropReason::of_error(why), lost, why.message(), first);
+    }
+
+    /// The first trace of what the queue has lost.
+    fn first_of(&self, first: &First) -> Option<String> {
+        match &first.only {
+            Some(range) => named(first.record.payload.get(range.clone()).unwrap_or(&[])),
+            None => self.first_queued(&first.record),
+        }
+    }
+
+    /// The first trace of a payload that was queued.
+    pub(in crate::delivery) fn first_queued(&self, record: &Record) -> Option<String> {
+        let payload = &record.payload[..];
+        self.first_trace(if record.meta.past.staged { Bytes::V04(payload) } else { Bytes::Input(payload) })
     }
 
     /// What a sender could not deliver, and nobody keeps.
@@ -73,9 +88,7 @@ impl Dispatcher {
     fn report_loss(&self, loss: &Loss) {
         let Loss { error, counts, first } = loss;
         let reason = DropReason::of_error(error);
-        let payload = &first.payload[..];
-        let of = if first.meta.past.staged { Bytes::V04(payload) } else { Bytes::Input(payload) };
-        self.notify_loss(reason, *counts, error.message(), &|| self.first_trace(of));
+        self.notify_loss(reason, *counts, error.message(), &|| self.first_queued(first));
         if error.attempts() > 0 {
             let body = Body {
                 traces: counts.traces,
@@ -164,7 +177,7 @@ impl Dispatcher {
             Verdict::Later(later) => parcel.try_later(*later),
             Verdict::Unreadable(error) => {
                 parcel.record.meta = meta;
-                self.lost_in_queue(&error, meta.counts);
+                self.lost_in_queue(&error, meta.counts, &|| self.first_queued(&parcel.record));
                 self.queue.drop_parcel(parcel, &error);
             }
             Verdict::Lost(error) | Verdict::OtherFormat(error) | Verdict::TooLarge(error) => {

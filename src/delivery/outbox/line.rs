@@ -3,9 +3,11 @@
 //! When the queue is full and `overflow` is SHED, the traces worth least go ([`Line::shed`]). What each payload is
 //! worth is read once; an index by worth finds the next one to go in O(log n), however many wait.
 
-use super::parcel::{Completion, Parcel};
+use super::parcel::{Completion, First, Parcel};
+use super::spool::Record;
 use super::store::{Left, Limits, Store, Taken};
 use crate::account::Counts;
+use crate::format::{SCANNED, detect};
 use crate::msgpack::writer;
 use crate::trace::{Valued, Worth, worths};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +43,10 @@ pub(super) struct Gone {
     /// Payloads of which nothing is left, and who waits for them.
     pub(super) payloads: u64,
     pub(super) waiting: Vec<Completion>,
+    /// Of them those that nobody could read, with their traces and bytes.
+    pub(super) unread: (u64, Counts),
+    /// The first of it.
+    pub(super) first: Option<First>,
 }
 
 impl Line {
@@ -185,8 +191,9 @@ impl Parcel {
     pub(super) fn read_worth(&mut self) {
         let payload = &self.record.payload;
         self.values.get_or_insert_with(|| {
-            worths(payload)
-                .unwrap_or_else(|| vec![Valued { at: 0, end: payload.len(), spans: 0, worth: Worth::Kept }])
+            // The parts of a payload in another format are no traces.
+            let values = if detect(payload) == SCANNED { worths(payload) } else { None };
+            values.unwrap_or_else(|| vec![Valued { at: 0, end: payload.len(), spans: 0, worth: Worth::Kept }])
         });
     }
 }
@@ -219,9 +226,14 @@ impl Gone {
     fn take_all(&mut self, mut parcel: Parcel) {
         let spans = parcel.values.iter().flatten().map(|v| u64::from(v.spans)).sum();
         let counts = parcel.record.meta.counts;
-        self.counts = self.counts.plus(Counts { spans: counts.spans.max(spans), ..counts });
+        let counts = Counts { spans: counts.spans.max(spans), ..counts };
+        self.counts = self.counts.plus(counts);
         self.payloads += 1;
+        if counts.spans == 0 && counts != Counts::default() {
+            self.unread = (self.unread.0 + 1, self.unread.1.plus(counts));
+        }
         self.waiting.extend(parcel.done.take());
+        self.first.get_or_insert_with(|| parcel.record.into());
     }
 
     /// Takes traces of this worth until `bytes` are reached; whether nothing is left then.
@@ -249,7 +261,10 @@ impl Gone {
             payload.extend_from_slice(parcel.record.payload.get(value.at..value.end).unwrap_or(&[]));
             (value.at, value.end) = (at, payload.len());
         }
-        parcel.record.payload = payload;
+        let whole = std::mem::replace(&mut parcel.record.payload, payload);
+        let only = values.iter().find(|v| v.worth == worth).map(|v| v.at..v.end);
+        let record = Record { payload: whole, meta: parcel.record.meta };
+        self.first.get_or_insert(First { record, only });
         parcel.values = Some(kept);
         // Spans that nobody has counted yet are not in the account.
         let counts = &mut parcel.record.meta.counts;

@@ -7,7 +7,21 @@ use crate::account::Later;
 use crate::delivery::response::AgentResponse;
 use crate::error::{Error, ErrorKind};
 use crate::trace::Valued;
+use std::ops::Range;
 use std::time::Instant;
+
+/// The first of what is lost, to be named.
+pub(crate) struct First {
+    pub(crate) record: Record,
+    /// Only this trace of it is lost.
+    pub(crate) only: Option<Range<usize>>,
+}
+
+impl From<Record> for First {
+    fn from(record: Record) -> Self {
+        Self { record, only: None }
+    }
+}
 
 /// Called once with what became of a payload, on a thread of ours or the one that offered it. Must not block.
 pub(crate) type Completion = Box<dyn FnOnce(Result<AgentResponse, Error>) + Send>;

@@ -4,19 +4,21 @@
 //! sender, refused, evicted, or dropped at close.
 //!
 //! **What it costs.** `offer` takes the lock twice for some dozen instructions; the copy is made between, into a buffer
-//! that was used before. Shedding reads a payload once, before the lock is taken.
+//! that was used before. Shedding reads a payload once, before the lock is taken. A payload that is refused is copied,
+//! too, if its first bytes do not say how many traces it has (all formats but v0.4), or its loss is to be told by name.
 //!
 //! Batches out and back, and how it ends: `batches`. Nothing here starts a thread or knows an agent: see `courier`.
 //! Locks are taken in this order: disk, rules.
 
 use super::line::Gone;
-use super::parcel::{Completion, Parcel};
+use super::parcel::{Completion, First, Parcel};
 use super::rules::{Admission, Mode, Rules};
 use super::spool::{Changes, Held, Meta, PushError, Record, Spool};
 use crate::account::{Account, Counts, DropReason, DroppedP0, Effort, Fate, Outcome, Past};
 use crate::error::{Error, ErrorKind};
+use crate::format::{SCANNED, declared_traces};
 use crate::msgpack::reader;
-use crate::settings::{Overflow, QueueSettings};
+use crate::settings::{InputFormat, Overflow, QueueSettings};
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
 use std::path::PathBuf;
@@ -30,8 +32,8 @@ const MOST_TROUBLES: usize = 16;
 pub(crate) struct Queue {
     pub(crate) settings: QueueSettings,
     pub(super) account: Arc<Account>,
-    /// Whether payloads say how many traces they have, and may be merged: only v0.4 does.
-    pub(super) v04: bool,
+    /// What payloads are in.
+    format: InputFormat,
     pub(super) rules: Mutex<Rules>,
     /// What does not fit goes there. Gone once the exporter is closed.
     pub(super) disk: Mutex<Option<Spool>>,
@@ -54,6 +56,8 @@ pub(crate) struct Offering {
     pub(crate) lost: Counts,
     /// Who waited for what had to go.
     pub(crate) evicted: Vec<Completion>,
+    /// The first of what is lost, if somebody wants its name.
+    pub(crate) first: Option<First>,
     /// A sender must be started.
     pub(crate) wants_sender: bool,
 }
@@ -76,6 +80,9 @@ pub struct QueueStatus {
     pub senders: u64,
 }
 
+/// Whether somebody wants to know what is lost for this reason by name.
+pub(crate) type Names<'n> = &'n dyn Fn(DropReason) -> bool;
+
 /// What Java or C copies into a buffer of ours.
 pub(crate) struct Offer<'a> {
     pub(crate) size: usize,
@@ -88,7 +95,11 @@ pub(crate) struct Offer<'a> {
 impl Queue {
     /// # Errors
     /// `INVALID_CONFIGURATION` if the spool cannot be opened.
-    pub(crate) fn new(settings: QueueSettings, account: Arc<Account>, v04: bool) -> Result<Self, Error> {
+    pub(crate) fn new(
+        settings: QueueSettings,
+        account: Arc<Account>,
+        format: InputFormat,
+    ) -> Result<Self, Error> {
         let open = |(dir, bytes): &(PathBuf, u64)| {
             Spool::open(dir, *bytes).map_err(|why| {
                 Error::new(ErrorKind::InvalidConfiguration, format!("spool: {}: {why}", dir.display()))
@@ -102,7 +113,7 @@ impl Queue {
         Ok(Self {
             settings,
             account,
-            v04,
+            format,
             rules: Mutex::new(rules),
             disk: Mutex::new(spool),
             troubles: Mutex::default(),
@@ -118,20 +129,16 @@ impl Queue {
     /// What `fill` says; the payload was not offered then.
     pub(crate) fn offer<E>(
         &self,
-        mut offer: Offer<'_>,
+        offer: Offer<'_>,
+        names: Names<'_>,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Offering, E> {
         let mut offering = Offering::default();
         let size = offer.size;
-        let counts = Counts { traces: self.traces(&offer), spans: 0, bytes: size as u64 };
-        let meta = Meta { counts, dropped: offer.dropped, past: Past::default() };
-        let buffer = match self.admit(&offer, &mut offering) {
+        let buffer = match self.admit(&offer, names, &mut offering) {
             Ok(Some(buffer)) => buffer,
-            Ok(None) => return self.offer_to_disk(size, meta, fill),
-            Err(error) => {
-                self.refuse(error, counts, offer.done.take(), &mut offering);
-                return Ok(offering);
-            }
+            Ok(None) => return self.offer_to_disk(offer, fill),
+            Err(error) => return self.refuse_uncopied(error, offer, names, fill, offering),
         };
         let room = buffer.capacity().max(size);
         let filled = sized(buffer, size).map(|mut buffer| fill(&mut buffer).map(|()| buffer));
@@ -144,11 +151,12 @@ impl Queue {
             }
             None => {
                 self.rules.lock().give_up(room);
-                self.refuse(no_memory(size), counts, offer.done.take(), &mut offering);
+                self.refuse(no_memory(size), self.declared_by_head(&offer), offer.done, &mut offering);
                 return Ok(offering);
             }
         };
-        let mut parcel = Parcel::new(Record { payload, meta }, Instant::now(), 0, offer.done);
+        let record = self.record(payload, offer.dropped);
+        let mut parcel = Parcel::new(record, Instant::now(), 0, offer.done);
         if self.settings.overflow == Overflow::Shed && self.is_crowded(size) {
             parcel.read_worth();
         }
@@ -156,8 +164,20 @@ impl Queue {
         Ok(offering)
     }
 
+    /// A payload as it waits.
+    fn record(&self, payload: Vec<u8>, dropped: DroppedP0) -> Record {
+        let traces = declared_traces(self.format, &payload);
+        let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
+        Record { payload, meta: Meta { counts, dropped, past: Past::default() } }
+    }
+
     /// Reserves room; `None`: on disk.
-    fn admit(&self, offer: &Offer<'_>, offering: &mut Offering) -> Result<Option<Vec<u8>>, Error> {
+    fn admit(
+        &self,
+        offer: &Offer<'_>,
+        names: Names<'_>,
+        offering: &mut Offering,
+    ) -> Result<Option<Vec<u8>>, Error> {
         // Whoever waits for an answer does not wait for an agent that may be back tomorrow.
         let can_spool = offer.done.is_none();
         let mut evicted = Vec::new();
@@ -166,7 +186,7 @@ impl Queue {
         let error = loop {
             match rules.admit(&self.settings, offer.size, can_spool, &mut evicted) {
                 Admission::Room(buffer) => {
-                    evicted.into_iter().for_each(|parcel| self.evict(&mut rules, parcel, offering));
+                    evicted.into_iter().for_each(|parcel| self.evict(&mut rules, parcel, names, offering));
                     return Ok(Some(buffer));
                 }
                 Admission::Disk => return Ok(None),
@@ -176,7 +196,7 @@ impl Queue {
                 Admission::Closed => break closed(),
             }
         };
-        evicted.into_iter().for_each(|parcel| self.evict(&mut rules, parcel, offering));
+        evicted.into_iter().for_each(|parcel| self.evict(&mut rules, parcel, names, offering));
         rules.refused += 1;
         Err(error)
     }
@@ -193,7 +213,9 @@ impl Queue {
         if rules.mode >= Mode::Closing {
             rules.give_up(room);
             drop(rules);
-            return self.refuse(closed(), counts, parcel.done.take(), offering);
+            self.refuse(closed(), counts, parcel.done.take(), offering);
+            offering.first.get_or_insert_with(|| parcel.record.into());
+            return;
         }
         self.account.enqueue(counts);
         let seq = rules.number();
@@ -217,27 +239,29 @@ impl Queue {
     #[cold]
     fn offer_to_disk<E>(
         &self,
-        size: usize,
-        meta: Meta,
+        offer: Offer<'_>,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Offering, E> {
         let mut offering = Offering::default();
-        let Some(mut payload) = sized(Vec::new(), size) else {
-            self.refuse(no_memory(size), meta.counts, None, &mut offering);
+        let Some(mut payload) = sized(Vec::new(), offer.size) else {
+            self.refuse(no_memory(offer.size), self.declared_by_head(&offer), None, &mut offering);
             return Ok(offering);
         };
         fill(&mut payload)?;
-        self.account.enqueue(meta.counts);
-        match self.to_disk(&Record { payload, meta }) {
+        let record = self.record(payload, offer.dropped);
+        let counts = record.meta.counts;
+        self.account.enqueue(counts);
+        match self.to_disk(&record) {
             Ok(()) => {
                 let rules = self.rules.lock();
                 offering.wants_sender = rules.senders() == 0 && rules.mode == Mode::Open;
             }
             Err(error) => {
                 self.rules.lock().refused += 1;
-                self.account.drop_queued(meta.counts, 0, DropReason::QueueFull);
-                offering.lost = meta.counts;
+                self.account.drop_queued(counts, DropReason::QueueFull);
+                offering.lost = counts;
                 offering.refused = Some(error);
+                offering.first = Some(record.into());
             }
         }
         Ok(offering)
@@ -278,13 +302,13 @@ impl Queue {
 
     /// The account hears what has changed on disk, and a person later.
     pub(super) fn hear(&self, changes: Changes) {
-        let Changes { lost, found, found_payloads, notes } = changes;
+        let Changes { lost, lost_payloads, found, found_payloads, notes } = changes;
         if found_payloads > 0 {
             self.account.inherit(found_payloads, found);
         }
         if lost != Counts::default() {
             self.account.spool(lost, true);
-            self.account.drop_unread(1, lost, DropReason::SpoolDamaged);
+            self.account.drop_unread(lost_payloads, lost, DropReason::SpoolDamaged);
             self.trouble(lost, "what lay in the spool cannot be read any more".to_owned());
         }
         notes.into_iter().for_each(|note| self.trouble(Counts::default(), note));
@@ -317,10 +341,40 @@ impl Queue {
         self.rules.lock().waits_for_peer()
     }
 
-    /// Traces that a payload declares. Nobody looks into other formats for that.
-    fn traces(&self, offer: &Offer<'_>) -> u64 {
-        let head = if self.v04 { reader::array_head_of(offer.head, 0, offer.size).ok() } else { None };
-        head.map_or(0, |(n, _)| u64::from(n))
+    /// Whether payloads may be merged, and say in their first bytes how many traces they have.
+    pub(super) fn is_scanned_format(&self) -> bool {
+        self.format == SCANNED
+    }
+
+    /// What the first bytes of a payload say of it.
+    fn declared_by_head(&self, offer: &Offer<'_>) -> Counts {
+        let says = self.is_scanned_format();
+        let head = if says { reader::array_head_of(offer.head, 0, offer.size).ok() } else { None };
+        Counts { traces: head.map_or(0, |(n, _)| u64::from(n)), spans: 0, bytes: offer.size as u64 }
+    }
+
+    /// Refuses a payload that nobody has copied yet. That is done after all where more than its first bytes is needed.
+    #[cold]
+    fn refuse_uncopied<E>(
+        &self,
+        error: Error,
+        offer: Offer<'_>,
+        names: Names<'_>,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        mut offering: Offering,
+    ) -> Result<Offering, E> {
+        let by_name = offering.first.is_none() && names(DropReason::of_error(&error));
+        let is_needed = by_name || !self.is_scanned_format();
+        let copy = if is_needed { sized(Vec::new(), offer.size) } else { None };
+        let mut counts = self.declared_by_head(&offer);
+        if let Some(mut payload) = copy {
+            fill(&mut payload)?;
+            let record = self.record(payload, offer.dropped);
+            counts = record.meta.counts;
+            offering.first = offering.first.or_else(|| by_name.then(|| record.into()));
+        }
+        self.refuse(error, counts, offer.done, &mut offering);
+        Ok(offering)
     }
 
     fn full(&self, rules: &Rules) -> Error {
@@ -338,7 +392,7 @@ impl Queue {
 
     fn refuse(&self, error: Error, declared: Counts, done: Option<Completion>, offering: &mut Offering) {
         self.account.enqueue(declared);
-        self.account.drop_queued(declared, 0, DropReason::of_error(&error));
+        self.account.drop_queued(declared, DropReason::of_error(&error));
         offering.lost = offering.lost.plus(declared);
         if let Some(done) = done {
             done(Err(error.clone()));
@@ -346,20 +400,25 @@ impl Queue {
         offering.refused = Some(error);
     }
 
-    fn evict(&self, rules: &mut Rules, mut parcel: Parcel, offering: &mut Offering) {
+    fn evict(&self, rules: &mut Rules, mut parcel: Parcel, names: Names<'_>, offering: &mut Offering) {
         let counts = parcel.record.meta.counts;
-        self.account.drop_queued(counts, 0, DropReason::Evicted);
+        self.account.drop_queued(counts, DropReason::Evicted);
         offering.lost = offering.lost.plus(counts);
         offering.evicted.extend(parcel.done.take());
-        rules.keep_buffer(parcel.record.payload, &self.settings);
+        if offering.first.is_none() && names(DropReason::Evicted) {
+            offering.first = Some(parcel.record.into());
+        } else {
+            rules.keep_buffer(parcel.record.payload, &self.settings);
+        }
     }
 
     /// What was shed leaves the account.
     fn forget(&self, gone: Gone, offering: &mut Offering) {
         if gone.counts != Counts::default() || gone.payloads > 0 {
             let counts = Counts { spans: 0, ..gone.counts };
-            self.account.drop_queued(counts, gone.counts.spans, DropReason::Evicted);
+            self.account.drop_read(counts, gone.counts.spans, gone.unread, DropReason::Evicted);
             offering.lost = offering.lost.plus(gone.counts);
+            offering.first = offering.first.take().or(gone.first);
             offering.evicted.extend(gone.waiting);
         }
     }
@@ -372,7 +431,7 @@ impl Queue {
             let effort = Effort { possibly_arrived: true, ..Effort::default() };
             self.account.set_out(counts).settle(&Outcome::default(), Fate::Dropped(reason), effort);
         } else {
-            self.account.drop_queued(counts, 0, reason);
+            self.account.drop_queued(counts, reason);
         }
         parcel.settle(|| Err(error.clone()));
     }

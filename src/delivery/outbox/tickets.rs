@@ -64,7 +64,7 @@ impl Tickets {
     ) -> Result<(), E> {
         let asked = Instant::now();
         let Some(mut payload) = sized(Vec::new(), size) else {
-            done(Err(dispatcher.refuse(&[], no_memory(size))));
+            done(Err(dispatcher.refuse_unseen(size, no_memory(size))));
             return Ok(());
         };
         fill(&mut payload)?;
@@ -114,7 +114,10 @@ impl Tickets {
                 Some(dispatcher) => catch_unwind(AssertUnwindSafe(|| {
                     dispatcher.process_since(ticket.asked, &mut ws, &ticket.payload, ticket.dropped)
                 }))
-                .unwrap_or_else(|_| Err(defect())),
+                .unwrap_or_else(|_| {
+                    dispatcher.tell_of_defect(&ticket.payload);
+                    Err(defect())
+                }),
             };
             // Whoever hears of it may look at the memory.
             self.state.lock().bytes -= ticket.payload.len();

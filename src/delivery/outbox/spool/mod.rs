@@ -129,6 +129,7 @@ impl Held {
 pub(super) struct Changes {
     /// What lay there and cannot be had any more.
     pub(crate) lost: Counts,
+    pub(crate) lost_payloads: u64,
     /// What lies there and was not known of.
     pub(crate) found: Counts,
     pub(crate) found_payloads: u64,
@@ -137,6 +138,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    fn lose(&mut self, payloads: u64, counts: Counts) {
+        self.lost_payloads += payloads;
+        self.lost = self.lost.plus(counts);
+    }
+
     fn note(&mut self, text: String) {
         if self.notes.len() < MOST_NOTES {
             self.notes.push(text);
@@ -309,7 +315,7 @@ impl Spool {
     /// The last segment has vanished.
     fn lose_last(&mut self) {
         let Some(segment) = self.segments.pop_back() else { return };
-        self.changes.lost = self.changes.lost.plus(segment.rest);
+        self.changes.lose(segment.records, segment.rest);
         self.damaged += segment.records;
         self.writes = false;
         if self.segments.is_empty() {
@@ -416,7 +422,7 @@ impl Spool {
             first.records = first.records.saturating_sub(1);
             first.rest = first.rest.minus(meta.counts);
             let Some(payload) = payload else {
-                self.changes.lost = self.changes.lost.plus(meta.counts);
+                self.changes.lose(1, meta.counts);
                 self.damaged += 1;
                 self.skip(at, end);
                 continue;
@@ -441,7 +447,7 @@ impl Spool {
     /// The first segment is done. What it still owes is lost.
     fn drop_first(&mut self, remove: bool) {
         let Some(first) = self.segments.pop_front() else { return };
-        self.changes.lost = self.changes.lost.plus(first.rest);
+        self.changes.lose(first.records, first.rest);
         self.damaged += first.records;
         if let Some((directory, _)) = self.open.as_ref().filter(|_| remove) {
             directory.remove(&segment::name(first.seq));
@@ -521,7 +527,7 @@ impl Spool {
 
     fn append_or_lose(&mut self, record: &Record) {
         if self.push(record).is_err() {
-            self.changes.lost = self.changes.lost.plus(record.meta.counts);
+            self.changes.lose(1, record.meta.counts);
             self.damaged += 1;
         }
     }

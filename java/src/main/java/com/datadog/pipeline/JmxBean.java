@@ -115,7 +115,7 @@ final class JmxBean implements TraceExporterMXBean {
     put(account, "queued", m.queued());
     put(account, "dropped", m.droppedTotal());
     for (Map.Entry<DropReason, Metrics.Counts> e : m.dropped().entrySet()) {
-      if (e.getValue().traces() > 0) {
+      if (e.getValue().traces() > 0 || e.getValue().bytes() > 0) {
         String key = "dropped." + e.getKey().name().toLowerCase(Locale.ROOT) + ".traces";
         account.put(key, e.getValue().traces());
       }
@@ -125,6 +125,9 @@ final class JmxBean implements TraceExporterMXBean {
     account.put("repaired", m.repaired());
     account.put("possibly_duplicated", m.possiblyDuplicated());
     account.put("possibly_arrived", m.possiblyArrived());
+    account.put("unread.payloads", m.unreadPayloads());
+    account.put("unread.traces", m.unreadTraces());
+    account.put("unread.bytes", m.unreadBytes());
     account.put("native_bytes", m.nativeBytes());
     put(account, "spooled", m.spooled());
     account.put("queue.payloads", m.queuePayloads());

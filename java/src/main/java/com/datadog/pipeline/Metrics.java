@@ -10,7 +10,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The account of an exporter at one instant: {@code received = sent + dropped + filtered +
- * sampledOut + queued}, in traces, spans and bytes of the input. Immutable and thread-safe.
+ * sampledOut + queued}, in traces and bytes of the input for everything, in spans for what was
+ * read. Payloads that were dropped before anybody had read them are {@linkplain #unreadPayloads
+ * counted beside it}. Immutable and thread-safe.
  */
 public final class Metrics {
   /** Traces, spans and bytes. Immutable and thread-safe. */
@@ -183,6 +185,26 @@ public final class Metrics {
     return numbers[Numbers.ACCOUNT_POSSIBLY_ARRIVED];
   }
 
+  /**
+   * Payloads that were dropped before anybody had read them, whatever the reason: refused or
+   * evicted by a full queue, left over at close, malformed as a whole. How many spans they had is
+   * not known, so no figure has them. An alert on losses looks at this number as well as at {@link
+   * #droppedTotal()}.
+   */
+  public long unreadPayloads() {
+    return numbers[Numbers.ACCOUNT_UNREAD_PAYLOADS];
+  }
+
+  /** Traces that those payloads declared; a part of {@link #droppedTotal()}. */
+  public long unreadTraces() {
+    return numbers[Numbers.ACCOUNT_UNREAD_TRACES];
+  }
+
+  /** Their bytes; a part of {@link #droppedTotal()}. */
+  public long unreadBytes() {
+    return numbers[Numbers.ACCOUNT_UNREAD_BYTES];
+  }
+
   /** What of {@link #queued()} lies on disk. */
   public Counts spooled() {
     return counts(Numbers.ACCOUNT_SPOOLED);
@@ -246,6 +268,13 @@ public final class Metrics {
         separator = ", ";
       }
     }
-    return separator.equals(", ") ? s.append(')').toString() : s.toString();
+    if (separator.equals(", ")) {
+      s.append(')');
+    }
+    if (unreadPayloads() > 0) {
+      s.append("; unread ").append(unreadPayloads()).append(" payloads, ");
+      s.append(unreadTraces()).append(" traces, ").append(unreadBytes()).append(" bytes");
+    }
+    return s.toString();
   }
 }

@@ -19,14 +19,17 @@ final class Numbers {
   static final int ACCOUNT_LOST_IN_CONVERSION = 20;
   static final int ACCOUNT_NATIVE_BYTES = 21;
   static final int ACCOUNT_POSSIBLY_ARRIVED = 22;
-  static final int ACCOUNT_SPOOLED = 23;
-  static final int ACCOUNT_QUEUE_PAYLOADS = 26;
-  static final int ACCOUNT_QUEUE_BYTES = 27;
-  static final int ACCOUNT_QUEUE_OLDEST_MILLIS = 28;
-  static final int ACCOUNT_QUEUE_REFUSED = 29;
-  static final int ACCOUNT_QUEUE_EVICTED = 30;
-  static final int ACCOUNT_SENDERS = 31;
-  static final int ACCOUNT_DROPPED = 32;
+  static final int ACCOUNT_UNREAD_PAYLOADS = 23;
+  static final int ACCOUNT_UNREAD_TRACES = 24;
+  static final int ACCOUNT_UNREAD_BYTES = 25;
+  static final int ACCOUNT_SPOOLED = 26;
+  static final int ACCOUNT_QUEUE_PAYLOADS = 29;
+  static final int ACCOUNT_QUEUE_BYTES = 30;
+  static final int ACCOUNT_QUEUE_OLDEST_MILLIS = 31;
+  static final int ACCOUNT_QUEUE_REFUSED = 32;
+  static final int ACCOUNT_QUEUE_EVICTED = 33;
+  static final int ACCOUNT_SENDERS = 34;
+  static final int ACCOUNT_DROPPED = 35;
 
   static final int FLUSH_COMPLETE = 0;
   static final int FLUSH_SENT = 1;
