@@ -329,11 +329,10 @@ fn time_limits_hold_for_every_kind_of_slowness() {
             let started = Instant::now();
             let e = send(&client, body, 1000).unwrap_err();
             let took = started.elapsed();
-            assert_eq!(
-                (e.kind(), e.status()),
-                (ErrorKind::TimedOut, *status),
-                "{name} on {transport:?}: {e}"
-            );
+            assert_eq!(e.kind(), ErrorKind::TimedOut, "{name} on {transport:?}: {e}");
+            // The last attempt inside the budget may have had no time for the head of its answer.
+            let last_was_short = status.is_some() && e.attempts() > 1 && e.status().is_none();
+            assert!(e.status() == *status || last_was_short, "{name} on {transport:?}: {e}");
             assert!(
                 took < Duration::from_secs(1) + patient(Duration::from_millis(500)),
                 "{name} on {transport:?}: {took:?}"

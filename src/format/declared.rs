@@ -1,7 +1,7 @@
 //! How many traces a payload says it has, by its outer head alone: for payloads that wait unread, or leave so.
 //!
-//! v0.4 says it in its first bytes, v0.5 behind its table of strings, v1 at the key of its chunks. What stands before is
-//! passed over, not read. A number is believed only if as many bytes follow it.
+//! v0.4 says it in its first bytes, v0.5 behind its table of strings, v1 at the key of its chunks. What stands before
+//! is passed over, not read. A number is believed only if as many bytes follow it.
 
 use super::detect;
 use crate::msgpack::reader::{self, Bad};

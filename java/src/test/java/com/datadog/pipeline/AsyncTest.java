@@ -133,6 +133,12 @@ class AsyncTest {
       assertEquals(2, m.queuePayloads());
       assertEquals(2 * ONE.length, m.queueBytes());
       assertEquals(2, m.queueRefused());
+      assertEquals(2, m.unreadPayloads());
+      assertEquals(2, m.unreadTraces());
+      assertEquals(2 * ONE.length, m.unreadBytes());
+      assertTrue(
+          m.toString().endsWith("; unread 2 payloads, 2 traces, " + 2 * ONE.length + " bytes"),
+          m.toString());
       closed(m);
       hold.countDown();
       assertTrue(exporter.flush(SOON).complete());
