@@ -111,6 +111,8 @@ reasons! {
     SpoolDamaged = "spool_damaged";
     /// There was no memory for it.
     OutOfMemory = "out_of_memory";
+    /// The host goes on without the native library; only Java says so. Knob: `withoutLibrary`.
+    NoLibrary = "no_library";
 }
 
 impl DropReason {

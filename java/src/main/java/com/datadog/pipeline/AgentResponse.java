@@ -90,6 +90,16 @@ public final class AgentResponse {
     this.leftOut = leftOut;
   }
 
+  /** This one, or one that shares what is equal with the answer before. */
+  AgentResponse after(@Nullable AgentResponse before) {
+    if (before == null || !before.content.equals(content)) {
+      return this;
+    }
+    return before.equals(this)
+        ? before
+        : new AgentResponse(id, before, 0, null, null, null, false, traces, spans, 0, leftOut);
+  }
+
   /** HTTP status, 200 to 299; 0 when there was nothing to send and no request was made. */
   public int status() {
     return content.status;

@@ -455,6 +455,14 @@ public final class Builder extends BuilderBase {
   }
 
   /**
+   * What is built where the native library cannot be loaded: nothing, an exporter that drops, or
+   * one in Java. Default: FAIL.
+   */
+  public Builder withoutLibrary(WithoutLibrary mode) {
+    return own("withoutLibrary", mode);
+  }
+
+  /**
    * Computes stats in buckets of this length (agents expect 10 s) while the agent takes them, and
    * then drops p0 traces. The agent takes them when its {@code /info} has {@code client_drop_p0s}
    * and {@code /v0.6/stats}. Default: stats are not computed here.

@@ -41,6 +41,9 @@ abstract class BuilderBase {
    */
   private String lastRefusal = "";
 
+  /** For tests: as if this were why there is no library. */
+  TraceExporterException missing;
+
   /** A setting has a value that cannot work. */
   final IllegalArgumentException refused(String setting, Object value, String why) {
     lastRefusal = why;
@@ -62,8 +65,8 @@ abstract class BuilderBase {
    * Makes the exporter. Opens no connection and waits for nothing.
    *
    * @throws TraceExporterException {@code LIBRARY_UNAVAILABLE} if the native library could not be
-   *     loaded, {@code INVALID_URL} or {@code INVALID_CONFIGURATION} if the settings do not go
-   *     together
+   *     loaded and {@link Builder#withoutLibrary} does not say what else, {@code INVALID_URL} or
+   *     {@code INVALID_CONFIGURATION} if the settings do not go together
    */
   public TraceExporter build() {
     Map<String, Object> values = settings.copy();
@@ -79,7 +82,7 @@ abstract class BuilderBase {
     }
     return new TraceExporter(
         values,
-        described(),
+        this,
         (LogListener) own.get("logListener"),
         (Executor) own.get("completionExecutor"),
         Boolean.TRUE.equals(own.get("jmx")),
@@ -214,7 +217,7 @@ abstract class BuilderBase {
   }
 
   /** The settings that were made, without secrets. */
-  private String described() {
+  final String described() {
     StringBuilder s = new StringBuilder();
     for (Map.Entry<String, Object> e : settings.copy().entrySet()) {
       s.append(s.length() == 0 ? "" : ", ");
@@ -223,9 +226,28 @@ abstract class BuilderBase {
     for (Map.Entry<String, Object> e : own.entrySet()) {
       Object value = e.getValue();
       s.append(s.length() == 0 ? "" : ", ").append(e.getKey()).append('=');
-      s.append(value instanceof Boolean ? value : value.getClass().getName());
+      boolean plain = value instanceof Boolean || value instanceof Enum;
+      s.append(plain ? value : value.getClass().getName());
     }
     return s.toString();
+  }
+
+  /** The settings that were made, without secrets, each with where it comes from. */
+  final Map<String, Object> explained() {
+    Map<String, Object> all = new LinkedHashMap<>();
+    for (Map.Entry<String, Object> e : settings.copy().entrySet()) {
+      Map<String, Object> one = new LinkedHashMap<>();
+      one.put("value", shown(e.getKey(), e.getValue()));
+      String origin = origins.get(e.getKey());
+      one.put("source", origin == null ? "set" : origin);
+      all.put(e.getKey(), one);
+    }
+    return all;
+  }
+
+  final WithoutLibrary withoutLibrary() {
+    Object mode = own.get("withoutLibrary");
+    return mode == null ? WithoutLibrary.FAIL : (WithoutLibrary) mode;
   }
 
   final Builder put(String setting, Object value) {

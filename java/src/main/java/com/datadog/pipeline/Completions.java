@@ -85,6 +85,11 @@ final class Completions implements Runnable {
       }
     }
 
+    /** The answer, or why there is none; the ticket comes by the source. */
+    void settle(Object outcome) {
+      this.outcome = outcome;
+    }
+
     /** Waits for the answer; an interrupt is kept for the caller. */
     AgentResponse await() {
       try {

@@ -34,5 +34,7 @@ public enum DropReason {
   /** What lay on disk could not be read. Knob: {@link Builder#spool}. */
   SPOOL_DAMAGED,
   /** There was no native memory for it. */
-  OUT_OF_MEMORY
+  OUT_OF_MEMORY,
+  /** There is no native library here. Knob: {@link Builder#withoutLibrary}. */
+  NO_LIBRARY
 }

@@ -272,7 +272,7 @@ final class NativeSession implements Session {
   @Override
   public FlushResult flush(Duration limit, boolean suspend) {
     try {
-      return new FlushResult(TraceExporter.nativeFlush(handle, millis(limit), suspend));
+      return new FlushResult(TraceExporter.nativeFlush(handle, Payload.millis(limit), suspend));
     } finally {
       tell();
       stayReachable();
@@ -339,7 +339,7 @@ final class NativeSession implements Session {
   /** The answer to a question; what was known at the end if the exporter is closed. */
   private byte[] ask(int question, Duration limit) {
     try {
-      return TraceExporter.nativeAsk(handle, question, millis(limit));
+      return TraceExporter.nativeAsk(handle, question, Payload.millis(limit));
     } catch (IllegalStateException e) {
       if (question == STATE || question == EXPLAIN) {
         return atTheEnd(question == STATE ? LAST_STATE : LAST_EXPLAIN, e);
@@ -376,7 +376,7 @@ final class NativeSession implements Session {
   @Override
   public boolean flushStats(Duration limit) {
     try {
-      return TraceExporter.nativeFlushStats(handle, millis(limit));
+      return TraceExporter.nativeFlushStats(handle, Payload.millis(limit));
     } finally {
       stayReachable();
     }
@@ -389,7 +389,7 @@ final class NativeSession implements Session {
     synchronized (closing) {
       if (closed == null) {
         Object[] last = new Object[LAST];
-        long[] report = TraceExporter.nativeClose(handle, millis(limit), last);
+        long[] report = TraceExporter.nativeClose(handle, Payload.millis(limit), last);
         lines = last[LAST_LINES];
         last[LAST_LINES] = null;
         left = last;
@@ -439,14 +439,5 @@ final class NativeSession implements Session {
     if (last == NEVER || owner == null) {
       throw new AssertionError();
     }
-  }
-
-  /** A limit in ms, part of one counted as a whole: 0 if negative, the longest if longer. */
-  private static long millis(Duration limit) {
-    if (Payload.notNull("limit", limit).isNegative()) {
-      return 0;
-    }
-    boolean longer = limit.getSeconds() >= Builder.MAX_MILLIS / 1000;
-    return longer ? Builder.MAX_MILLIS : limit.plusNanos(999_999).toMillis();
   }
 }

@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import java.nio.ByteBuffer;
+import java.time.Duration;
 
 /** Where the bytes of a payload stand, in the form that natives take. Not kept over a call. */
 final class Payload {
@@ -60,6 +61,42 @@ final class Payload {
       at += length;
     }
     return whole;
+  }
+
+  /** One copy of pieces and parts. */
+  static byte[] whole(Object[] pieces, int[] parts) {
+    ByteBuffer[] buffers = new ByteBuffer[pieces.length];
+    for (int i = 0; i < pieces.length; i++) {
+      int from = parts[2 * i];
+      boolean array = pieces[i] instanceof byte[];
+      ByteBuffer all =
+          array ? ByteBuffer.wrap((byte[]) pieces[i]) : ((ByteBuffer) pieces[i]).duplicate();
+      all.limit(from + parts[2 * i + 1]).position(from);
+      buffers[i] = all;
+    }
+    return whole(buffers);
+  }
+
+  static void within(byte[] payload, int offset, int length) {
+    if (offset < 0 || length < 0 || length > payload.length - offset) {
+      throw new IllegalArgumentException(
+          "offset "
+              + offset
+              + " and length "
+              + length
+              + " do not lie within the "
+              + payload.length
+              + " bytes of the payload");
+    }
+  }
+
+  /** A limit in ms, part of one counted as a whole: 0 if negative, the longest if longer. */
+  static long millis(Duration limit) {
+    if (notNull("limit", limit).isNegative()) {
+      return 0;
+    }
+    boolean longer = limit.getSeconds() >= Builder.MAX_MILLIS / 1000;
+    return longer ? Builder.MAX_MILLIS : limit.plusNanos(999_999).toMillis();
   }
 
   static <T> T notNull(String name, T argument) {

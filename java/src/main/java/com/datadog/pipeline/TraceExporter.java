@@ -40,16 +40,16 @@ public final class TraceExporter implements AutoCloseable {
 
   TraceExporter(
       Map<String, Object> settings,
-      String description,
+      BuilderBase builder,
       @Nullable LogListener listener,
       @Nullable Executor executor,
       boolean jmx,
       boolean shutdownHook) {
     this.settings = settings;
-    this.description = description;
+    this.description = builder.described();
     Object limit = settings.get("closeTimeout");
     this.closeMillis = limit == null ? Builder.DEFAULT_CLOSE_TIMEOUT_MILLIS : (Long) limit;
-    this.session = new NativeSession(this, settings, listener, executor);
+    this.session = session(builder, listener, executor);
     JmxBean bean = null;
     if (jmx) {
       try {
@@ -60,6 +60,19 @@ public final class TraceExporter implements AutoCloseable {
       }
     }
     session.accompaniedBy(bean, shutdownHook ? ShutdownHook.register(this) : null);
+  }
+
+  private Session session(BuilderBase builder, LogListener listener, Executor executor) {
+    TraceExporterException missing =
+        builder.missing != null ? builder.missing : Library.UNAVAILABLE;
+    WithoutLibrary mode = builder.withoutLibrary();
+    if (missing == null || mode == WithoutLibrary.FAIL) {
+      return new NativeSession(this, settings, listener, executor);
+    }
+    Map<String, Object> shown = builder.explained();
+    return mode == WithoutLibrary.NOOP
+        ? new NoopSession(shown, missing, listener)
+        : new PlainSession(settings, shown, missing, listener, executor);
   }
 
   /** A builder with no setting made. */

@@ -46,8 +46,13 @@ class AsyncTest {
     agent.close();
   }
 
+  /** A builder with no setting made. */
+  Builder bare() {
+    return TraceExporter.builder();
+  }
+
   private Builder builder() {
-    return TraceExporter.builder().url(agent.url()).discovery(false);
+    return bare().url(agent.url()).discovery(false);
   }
 
   private static void closed(Metrics m) {

@@ -78,8 +78,13 @@ class FaultsTest {
     out.write(bytes, 0, bytes.length);
   }
 
+  /** A builder with no setting made. */
+  Builder bare() {
+    return TraceExporter.builder();
+  }
+
   private Builder builder(long budgetMillis) {
-    return TraceExporter.builder().url(agent.url()).sendBudget(Duration.ofMillis(budgetMillis));
+    return bare().url(agent.url()).sendBudget(Duration.ofMillis(budgetMillis));
   }
 
   /** The send fails so, and the account says where every trace is. */
@@ -239,10 +244,7 @@ class FaultsTest {
   void aSocketThatIsNotThereIsNamed() {
     Path socket = folder.resolve("apm.socket");
     try (TraceExporter exporter =
-        TraceExporter.builder()
-            .url("unix://" + socket)
-            .sendBudget(Duration.ofMillis(800))
-            .build()) {
+        bare().url("unix://" + socket).sendBudget(Duration.ofMillis(800)).build()) {
       TraceExporterException e =
           fails(exporter, SendTest.ONE, ErrorCode.SOCKET_MISSING, DropReason.UNREACHABLE);
       assertTrue(e.getMessage().contains(socket.toString()), e.getMessage());

@@ -42,8 +42,13 @@ class SendTest {
     agent.close();
   }
 
+  /** A builder with no setting made. */
+  Builder bare() {
+    return TraceExporter.builder();
+  }
+
   private Builder builder() {
-    return TraceExporter.builder().url(agent.url());
+    return bare().url(agent.url());
   }
 
   @Test
@@ -252,10 +257,7 @@ class SendTest {
     int port = agent.port();
     agent.close();
     try (TraceExporter exporter =
-        TraceExporter.builder()
-            .url("http://127.0.0.1:" + port)
-            .sendBudget(Duration.ofMillis(200))
-            .build()) {
+        bare().url("http://127.0.0.1:" + port).sendBudget(Duration.ofMillis(200)).build()) {
       TraceExporterException e =
           assertThrows(TraceExporterException.class, () -> exporter.send(ONE));
       assertEquals(ErrorCode.CONNECTION_REFUSED, e.code());
