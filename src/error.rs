@@ -63,6 +63,10 @@ error_kinds! {
     HttpStatus = 30, "HTTP_STATUS";
     /// Any other input or output error.
     Io = 31, "IO";
+    /// TLS could not be agreed on: a certificate that cannot be accepted, here or there, or no TLS at all.
+    TlsFailed = 32, "TLS_FAILED";
+    /// The proxy does not let us through.
+    ProxyRefused = 33, "PROXY_REFUSED";
     /// The queue had no room.
     QueueFull = 40, "QUEUE_FULL";
     /// The payload was taken out of the queue again to make room.

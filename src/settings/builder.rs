@@ -67,6 +67,14 @@ impl Builder {
         self.made("statsLimits")
     }
 
+    /// Our own certificate and its private key, for servers that want to see one: two files in PEM, the key without a
+    /// password. Default: none.
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        self.raw.client_certificate = Some((certificate.into(), key.into()));
+        self.made("clientCertificate")
+    }
+
     /// Keeps on disk, in this directory and within so many bytes (1 MiB or more), what the queue cannot hold while the
     /// agent is away, also beyond the end of the process. Default: off.
     #[must_use]

@@ -8,6 +8,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+/// An error of ours that came through an input or output error: TLS knows better what has happened.
+pub(crate) fn ours(e: &io::Error) -> Option<Error> {
+    e.get_ref()?.downcast_ref::<Error>().cloned()
+}
+
 /// Opening a TCP connection failed.
 pub(crate) fn tcp_connect(address: &str, e: &io::Error, limit: Duration, knob: &str) -> Error {
     use io::ErrorKind as K;
@@ -101,16 +106,19 @@ const EPROTOTYPE: i32 = 41;
 const ENOTSOCK: i32 = 38;
 
 /// Looking up the host name failed.
-pub(crate) fn lookup(host: &str, why: &str) -> Error {
+pub(crate) fn lookup(host: &str, why: &str, knob: &str) -> Error {
     Error::new(
         ErrorKind::NameNotResolved,
-        format!("the host name {host:?} has no address ({why}): check `url` and the name service"),
+        format!("the host name {host:?} has no address ({why}): check `{knob}` and the name service"),
     )
 }
 
 /// Writing the request failed.
 pub(crate) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
+    if let Some(error) = ours(e) {
+        return error;
+    }
     match e.kind() {
         K::TimedOut => {
             Error::new(ErrorKind::TimedOut, format!("{address} took nothing more {}", within(call)))
@@ -132,6 +140,9 @@ pub(crate) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
 /// Reading the answer failed.
 pub(crate) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
+    if let Some(error) = ours(e) {
+        return error;
+    }
     match e.kind() {
         K::TimedOut if call.answered => {
             Error::new(ErrorKind::TimedOut, format!("{address} did not finish its answer {}", within(call)))
@@ -151,6 +162,14 @@ pub(crate) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
 /// The agent closed without a byte of an answer.
 pub(crate) fn closed(address: &str) -> Error {
     Error::new(ErrorKind::ConnectionReset, format!("{address} closed the connection before it had answered"))
+}
+
+/// What answers plain HTTP is TLS.
+pub(crate) fn speaks_tls(address: &str) -> Error {
+    Error::new(
+        ErrorKind::TlsFailed,
+        format!("{address} speaks TLS at this port, not plain HTTP: write https:// in `url`"),
+    )
 }
 
 /// The answer cannot be used.
