@@ -143,12 +143,13 @@ impl Dispatcher {
         self.tasks.close(Instant::now() + TASK_GRACE);
     }
 
-    /// As at the beginning: new connections, the container's id and what the destinations offer read again,
-    /// another runtime id unless the caller has set one. Does nothing to an exporter that is not suspended.
+    /// As at the beginning: new connections, the container's id and what the destinations offer read again, and in
+    /// `another_process` another runtime id unless the caller has set one. Does nothing to an exporter that is not
+    /// suspended.
     ///
     /// # Errors
     /// `CLOSED`; as at build.
-    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) fn resume(self: &Arc<Self>, another_process: bool) -> Result<(), Error> {
         let mut life = self.life.lock();
         match *life {
             Life::Running => return Ok(()),
@@ -163,7 +164,9 @@ impl Dispatcher {
         *self.timers.lock() = Timers::default();
         self.tasks.reopen();
         drop(life);
-        self.begin_another_process();
+        if another_process {
+            self.begin_another_process();
+        }
         for target in &targets {
             target.presence.forget();
             self.renew_way(target);

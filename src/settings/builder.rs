@@ -11,6 +11,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// A builder that goes on with these settings.
+    #[cfg(feature = "capi")]
+    pub(crate) fn of(raw: RawConfig) -> Self {
+        Self { raw }
+    }
+
     /// The settings made so far, unchecked.
     pub fn into_raw(self) -> RawConfig {
         self.raw
