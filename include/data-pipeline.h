@@ -40,9 +40,6 @@ typedef enum dp_Question {
   DP_QUESTION_STATS = 6,
 } dp_Question;
 
-// A text or bytes that this library made.
-typedef struct dp_Text dp_Text;
-
 // Why a function failed. Null means success. Freed by `dp_error_free`, once.
 typedef struct dp_Error {
   // What kind of error it is; the numbers stand in docs/errors.md and are the same in every language.
@@ -133,6 +130,9 @@ typedef struct dp_Response {
   bool rates_changed;
 } dp_Response;
 
+// A text or bytes that this library made.
+typedef struct dp_Text dp_Text;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -146,9 +146,9 @@ uint64_t dp_freed_in_vain(void);
 // Frees an error, once: it is a plain struct, and nothing can tell that it was freed before. Null is nothing.
 void dp_error_free(struct dp_Error *error);
 
-// Makes a setting of docs/settings.md by its name. A flag is `true` or `false`; a duration has a unit (`5 s`, `800 ms`,
-// `1 min`) or is milliseconds; bytes may have one (`64 MiB`). Settings that take several values get one more each
-// time. Ranges are checked when the exporter is made.
+// Makes a setting of docs/settings.md by its name. A flag is `true` or `false`; a duration has a unit (`5 s`,
+// `800 ms`, `1 min`) or is milliseconds; bytes may have one (`64 MiB`); a destination is JSON. Settings that take
+// several values get one more each time. Ranges are checked when the exporter is made.
 struct dp_Error *dp_config_set(struct ddog_TraceExporterConfig *config,
                                ddog_CharSlice name,
                                ddog_CharSlice value);

@@ -356,7 +356,7 @@ struct ddog_TraceExporterError *ddog_trace_exporter_config_set_connection_timeou
 struct ddog_TraceExporterError *ddog_trace_exporter_config_set_shared_runtime(struct ddog_TraceExporterConfig *config,
                                                                               struct ddog_ForkSafeRuntime *handle);
 
-// Sets where OpenTelemetry's protocol is spoken. Empty: nowhere.
+// Sets where OpenTelemetry's protocol is spoken, in place of an agent. Empty: nowhere.
 struct ddog_TraceExporterError *ddog_trace_exporter_config_set_otlp_endpoint(struct ddog_TraceExporterConfig *config,
                                                                              ddog_CharSlice url);
 
@@ -364,7 +364,7 @@ struct ddog_TraceExporterError *ddog_trace_exporter_config_set_otlp_endpoint(str
 struct ddog_TraceExporterError *ddog_trace_exporter_config_set_otlp_protocol(struct ddog_TraceExporterConfig *config,
                                                                              ddog_CharSlice protocol);
 
-// Sets the instrumentation scope of OpenTelemetry's protocol.
+// Accepted and checked; the scope that this library writes is its own.
 struct ddog_TraceExporterError *ddog_trace_exporter_config_set_otlp_instrumentation_scope(struct ddog_TraceExporterConfig *config,
                                                                                           ddog_CharSlice name,
                                                                                           ddog_CharSlice version);
@@ -376,7 +376,8 @@ struct ddog_TraceExporterError *ddog_trace_exporter_config_set_stats_cardinality
 // The limits that hold when none were set.
 struct ddog_CardinalityLimitConfig ddog_trace_exporter_config_default_stats_cardinality_limit(void);
 
-// Writes traces as lines of a log instead of sending them; a line has at most so many bytes, 0 is the default.
+// Writes traces as lines to standard output instead of sending them; a line has at most so many bytes, 0 is the
+// default. It is the one function after which this library writes there.
 struct ddog_TraceExporterError *ddog_trace_exporter_config_set_output_to_log(struct ddog_TraceExporterConfig *config,
                                                                              uintptr_t max_line_size);
 

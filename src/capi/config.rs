@@ -4,7 +4,7 @@ use super::common::{CharSlice, behind, is_place, write_if_wanted};
 use super::error::{Code, Fault, TraceExporterError, enter, guard};
 use super::handles::{self, as_pointer};
 use super::runtime::{ForkSafeRuntime, Runtime};
-use crate::settings::{MAX_DURATION, RawConfig, StatsLimits};
+use crate::settings::{Destination, LogTarget, MAX_DURATION, OtlpEncoding, RawConfig, StatsLimits};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +56,30 @@ const BUCKET: Duration = Duration::from_secs(10);
 pub(super) struct Settings {
     pub(super) raw: RawConfig,
     pub(super) runtime: Option<Arc<Runtime>>,
+    /// Where OpenTelemetry's protocol is spoken, and whether as JSON.
+    otlp: (Option<String>, bool),
+}
+
+impl Settings {
+    /// What an exporter is made with. Where two settings have no effect together the reference gives way, and ours
+    /// are refused.
+    pub(super) fn finished(&self) -> RawConfig {
+        let mut raw = self.raw.clone();
+        if let (Some(url), json) = &self.otlp {
+            let encoding = if *json { OtlpEncoding::Json } else { OtlpEncoding::Protobuf };
+            raw.destination = vec![Destination::otlp(url).encoding(encoding).into()];
+        }
+        if !raw.destination.is_empty() {
+            raw.url = None;
+        }
+        if raw.compute_stats.is_some() && raw.client_computed_stats == Some(true) {
+            raw.client_computed_stats = None;
+        }
+        if raw.compute_stats.is_none() {
+            raw.stats_limits = None;
+        }
+        raw
+    }
 }
 
 /// Changes settings.
@@ -287,13 +311,16 @@ pub extern "C" fn ddog_trace_exporter_config_set_shared_runtime(
     })
 }
 
-/// Sets where OpenTelemetry's protocol is spoken. Empty: nowhere.
+/// Sets where OpenTelemetry's protocol is spoken, in place of an agent. Empty: nowhere.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_trace_exporter_config_set_otlp_endpoint(
     config: *mut TraceExporterConfig,
     url: CharSlice,
 ) -> *mut TraceExporterError {
-    set(config, |_| no_otlp(text(url)?))
+    set(config, |settings| {
+        settings.otlp.0 = text(url)?;
+        Ok(())
+    })
 }
 
 /// Sets the form of OpenTelemetry's protocol: `http/protobuf` or `http/json`.
@@ -302,10 +329,20 @@ pub extern "C" fn ddog_trace_exporter_config_set_otlp_protocol(
     config: *mut TraceExporterConfig,
     protocol: CharSlice,
 ) -> *mut TraceExporterError {
-    set(config, |_| no_otlp(text(protocol)?))
+    set(config, |settings| {
+        settings.otlp.1 = match protocol.text()? {
+            "http/protobuf" => false,
+            "http/json" => true,
+            other => {
+                let text = format!("the protocol {other:?} is none of http/protobuf, http/json");
+                return Err(Fault::new(Code::InvalidArgument, text));
+            }
+        };
+        Ok(())
+    })
 }
 
-/// Sets the instrumentation scope of OpenTelemetry's protocol.
+/// Accepted and checked; the scope that this library writes is its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_trace_exporter_config_set_otlp_instrumentation_scope(
     config: *mut TraceExporterConfig,
@@ -313,8 +350,9 @@ pub extern "C" fn ddog_trace_exporter_config_set_otlp_instrumentation_scope(
     version: CharSlice,
 ) -> *mut TraceExporterError {
     set(config, |_| {
+        name.text()?;
         version.text()?;
-        no_otlp(text(name)?)
+        Ok(())
     })
 }
 
@@ -352,32 +390,18 @@ pub extern "C" fn ddog_trace_exporter_config_default_stats_cardinality_limit() -
     }
 }
 
-/// Writes traces as lines of a log instead of sending them; a line has at most so many bytes, 0 is the default.
+/// Writes traces as lines to standard output instead of sending them; a line has at most so many bytes, 0 is the
+/// default. It is the one function after which this library writes there.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_trace_exporter_config_set_output_to_log(
     config: *mut TraceExporterConfig,
     max_line_size: usize,
 ) -> *mut TraceExporterError {
-    let _ = max_line_size;
-    set(config, |_| Err(Fault::new(Code::InvalidArgument, "this version cannot write traces to a log")))
-}
-
-fn no_otlp(text: Option<String>) -> Result<(), Fault> {
-    match text {
-        None => Ok(()),
-        Some(_) => {
-            Err(Fault::new(Code::InvalidArgument, "this version does not speak OpenTelemetry's protocol"))
+    set_raw(config, |raw| {
+        let mut log = Destination::log(LogTarget::Stdout);
+        if max_line_size > 0 {
+            log = log.max_line_bytes(u32::try_from(max_line_size).unwrap_or(u32::MAX));
         }
-    }
-}
-
-/// What the reference does with settings that have no effect together, where ours refuses them.
-pub(super) fn settled(mut raw: RawConfig) -> RawConfig {
-    if raw.compute_stats.is_some() && raw.client_computed_stats == Some(true) {
-        raw.client_computed_stats = None;
-    }
-    if raw.compute_stats.is_none() {
-        raw.stats_limits = None;
-    }
-    raw
+        raw.destination = vec![log.into()];
+    })
 }

@@ -46,7 +46,7 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(raw: RawConfig, runtime: Option<Arc<Runtime>>) -> Result<Arc<Self>, Fault> {
-        let exporter = Ours::new(Config::new(config::settled(raw.clone()))?)?;
+        let exporter = Ours::new(Config::new(raw.clone())?)?;
         let held = Arc::new(Self { exporter, raw, runtime, tickets: Arc::default() });
         if let Some(runtime) = &held.runtime {
             runtime.attach(&held)?;
@@ -72,9 +72,10 @@ pub extern "C" fn ddog_trace_exporter_new(
         if !is_place(out_handle) {
             return write(out_handle, ptr::null_mut());
         }
-        let settings = config::with(config, |settings| Ok(settings.clone()))?;
+        let (raw, runtime) =
+            config::with(config, |settings| Ok((settings.finished(), settings.runtime.clone())))?;
         let _inside = fork::enter();
-        let held = Held::new(settings.raw, settings.runtime)?;
+        let held = Held::new(raw, runtime)?;
         let handle = handles::open(&handles::EXPORTERS, |place| {
             *place = Some(held);
             Ok(())

@@ -1,4 +1,4 @@
-//! The C boundary: thin, no logic. `include/` has its headers, which `scripts/headers.sh` makes from these files:
+//! The C boundary: thin, no logic. `include/` has its headers, which `scripts/headers.py` makes from these files:
 //! `datadog/*.h` are source-compatible with the reference's interface, `data-pipeline.h` is ours.
 //!
 //! **What can go wrong** is an error, never a crash: a handle that is null, was freed or is none ([`slab`]), a slice
@@ -20,6 +20,7 @@ mod exporter;
 mod fork;
 mod handles;
 mod log;
+mod payloads;
 mod pipeline;
 mod runtime;
 mod slab;

@@ -1,17 +1,18 @@
 //! What the reference's interface cannot reach (`data-pipeline.h`): every setting, the queue, flush, the account,
-//! questions, payloads without an exporter. Handles of configs, exporters and responses are the same.
+//! questions. Handles of configs, exporters and responses are the same.
 
 use super::chunks::{Chunks, TracerTraceChunks};
 use super::common::{ByteSlice, CharSlice, Slice, is_place, write};
 use super::config::{self, TraceExporterConfig};
 use super::error::{Fault, c_text, free_text, guard};
 use super::exporter::{TraceExporter, TraceExporterResponse, find, hand_over};
-use super::handles::{self, as_pointer};
+use super::handles;
+use super::payloads::{Text, hand_over_text};
 use super::{fork, log, slab};
 use crate::account::{self, Metrics};
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0};
-use crate::face::{by_name, questions, requests};
+use crate::face::{by_name, questions};
 use crate::settings::{BadValues, Builder};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
@@ -122,12 +123,6 @@ pub struct Response {
     pub rates_changed: bool,
 }
 
-/// A text or bytes that this library made.
-#[derive(Debug)]
-pub struct Text {
-    _opaque: (),
-}
-
 /// What can be asked of an exporter. The answers are JSON unless it is said otherwise.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +200,7 @@ impl Tickets {
     }
 }
 
-fn enter(body: impl FnOnce() -> Result<(), Fault>) -> *mut Failure {
+pub(super) fn enter(body: impl FnOnce() -> Result<(), Fault>) -> *mut Failure {
     let Err(fault) = guard(body) else { return ptr::null_mut() };
     let error = fault.error.unwrap_or_else(|| Box::new(Error::new(ErrorKind::InvalidArgument, &*fault.text)));
     Box::into_raw(Box::new(Failure {
@@ -220,14 +215,6 @@ fn enter(body: impl FnOnce() -> Result<(), Fault>) -> *mut Failure {
 /// A limit in milliseconds, ten minutes at most.
 fn limit(millis: u64) -> Duration {
     Duration::from_millis(millis).min(crate::settings::MAX_DURATION)
-}
-
-fn hand_over_text(bytes: Vec<u8>, out: *mut *mut Text) -> Result<(), Fault> {
-    let handle = handles::open(&handles::TEXTS, |place| {
-        *place = bytes;
-        Ok(())
-    })?;
-    write(out, as_pointer(handle))
 }
 
 fn total(counts: &[account::Counts]) -> Counts {
@@ -286,9 +273,9 @@ pub extern "C" fn dp_error_free(error: *mut Failure) {
     }
 }
 
-/// Makes a setting of docs/settings.md by its name. A flag is `true` or `false`; a duration has a unit (`5 s`, `800 ms`,
-/// `1 min`) or is milliseconds; bytes may have one (`64 MiB`). Settings that take several values get one more each
-/// time. Ranges are checked when the exporter is made.
+/// Makes a setting of docs/settings.md by its name. A flag is `true` or `false`; a duration has a unit (`5 s`,
+/// `800 ms`, `1 min`) or is milliseconds; bytes may have one (`64 MiB`); a destination is JSON. Settings that take
+/// several values get one more each time. Ranges are checked when the exporter is made.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_config_set(
     config: *mut TraceExporterConfig,
@@ -563,54 +550,4 @@ pub extern "C" fn dp_response_rates(response: *const TraceExporterResponse) -> B
 pub extern "C" fn dp_trace_chunks_payload(chunks: *const TracerTraceChunks) -> ByteSlice {
     let payload = |chunks: &mut Chunks| Slice::of(chunks.payload());
     handles::CHUNKS.with(chunks.addr(), payload).unwrap_or(Slice::of(&[]))
-}
-
-/// The bytes of a text. They live as long as it does. Empty if it is null or was freed.
-#[unsafe(no_mangle)]
-pub extern "C" fn dp_text_get(text: *const Text) -> CharSlice {
-    let bytes = handles::TEXTS.with(text.addr(), |bytes| Slice::of(bytes)).unwrap_or(Slice::of(&[]));
-    CharSlice { ptr: bytes.ptr.cast(), len: bytes.len }
-}
-
-/// Frees a text. Null is nothing; a second time is nothing, and counted.
-#[unsafe(no_mangle)]
-pub extern "C" fn dp_text_free(text: *mut Text) {
-    handles::TEXTS.free(text.addr(), |bytes| *bytes = Vec::new());
-}
-
-/// A payload in another format. `request` has the words `from=`, `to=` (`v0.4`, `v0.5`, `v1`), `top-level`, `drop-p0`,
-/// `filter=RULE`, with a space between. The answer is one line of JSON, what became of it, and then the body.
-#[unsafe(no_mangle)]
-pub extern "C" fn dp_convert(
-    payload: ByteSlice,
-    request: CharSlice,
-    answer_out: *mut *mut Text,
-) -> *mut Failure {
-    enter(|| {
-        let request = request.text()?.split_ascii_whitespace().collect::<Vec<_>>().join("\0");
-        let answer = requests::conversion(request.as_bytes(), payload.values()?)?;
-        hand_over_text(answer, answer_out)
-    })
-}
-
-/// A payload as lines of JSON, a span a line.
-#[unsafe(no_mangle)]
-pub extern "C" fn dp_json_lines(payload: ByteSlice, answer_out: *mut *mut Text) -> *mut Failure {
-    enter(|| hand_over_text(requests::lines(payload.values()?)?.into_bytes(), answer_out))
-}
-
-/// A text without its literals, as it would leave the process. `kind` is a span's type (`sql`, `redis`, …), `dbms` its
-/// dialect, `mode` how SQL is obfuscated; the last two may be empty.
-#[unsafe(no_mangle)]
-pub extern "C" fn dp_obfuscate(
-    text: ByteSlice,
-    kind: CharSlice,
-    dbms: CharSlice,
-    mode: CharSlice,
-    answer_out: *mut *mut Text,
-) -> *mut Failure {
-    enter(|| {
-        let request = [kind.text()?, dbms.text()?, mode.text()?, ""].join("\0");
-        hand_over_text(requests::obfuscation(request.as_bytes(), text.values()?)?, answer_out)
-    })
 }

@@ -3,8 +3,9 @@
 //!
 //! A text is itself; a flag is `true` or `false`; a duration is milliseconds or has a unit (`ms`, `s`, `min`), a number
 //! of bytes may have one (`KiB`, `MiB`, `GiB`); several numbers have commas between them. A setting that takes several
-//! values gets one more each time. A setting of two values (`header`: name and value, `spool`: directory and bytes)
-//! takes both.
+//! values gets one more each time. What has parts of its own (`destination`) is JSON, as in
+//! `{"otlp":{"url":"http://host:4318"}}`. A setting of two values (`header`: name and value, `spool`: directory and
+//! bytes) takes both.
 
 use crate::error::{Error, ErrorKind};
 use crate::settings::RawConfig;
@@ -127,9 +128,19 @@ impl<'de> Deserializer<'de> for Text<'de> {
         }
     }
 
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let value: Value = serde_json::from_str(self.single()?).map_err(Refusal::custom)?;
+        value.deserialize_enum(name, variants, visitor).map_err(Refusal::custom)
+    }
+
     forward_to_deserialize_any! {
         i8 i16 i32 i64 u8 u16 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct tuple_struct
-        map struct enum identifier ignored_any
+        map struct identifier ignored_any
     }
 }
 
@@ -158,6 +169,9 @@ mod tests {
         ] {
             set(&mut raw, name, value, None).unwrap();
         }
+        let otlp = r#"{"otlp":{"url":"http://h:4318","encoding":"JSON"}}"#;
+        set(&mut raw, "destination", otlp, None).unwrap();
+        assert_eq!(serde_json::to_string(&raw.destination[0]).unwrap().get(..9), otlp.get(..9));
         set(&mut raw, "header", "X-A", Some("1=2")).unwrap();
         set(&mut raw, "header", "X-B", Some("3")).unwrap();
         set(&mut raw, "spool", "/var/x=1", Some("16MiB")).unwrap();
@@ -187,6 +201,8 @@ mod tests {
             ("header", "X-A", None, "the setting \"header\": it takes two values"),
             ("service", "a", Some("b"), "the setting \"service\": it takes one value"),
             ("statsLimits", "1,2", None, "the setting \"statsLimits\": invalid length"),
+            ("destination", "http://x", None, "the setting \"destination\": expected value"),
+            ("destination", r#"{"moon":{}}"#, None, "the setting \"destination\": unknown variant"),
             ("spool", "/x", Some("much"), "the setting \"spool\": \"much\" is no"),
         ] {
             let e = set(&mut raw, name, value, second).unwrap_err();
