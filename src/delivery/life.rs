@@ -86,7 +86,7 @@ impl Dispatcher {
 
     fn begin_dialogue(self: &Arc<Self>) {
         if self.config.discovery {
-            let now = Instant::now();
+            let now = self.clock.now();
             self.targets.all().iter().for_each(|target| target.discovery.call_by(now));
             Tasks::want(self, Task::Ask);
         }
@@ -99,7 +99,7 @@ impl Dispatcher {
         let targets = self.targets.all();
         targets.iter().for_each(|target| target.discovery.close());
         targets.iter().for_each(|target| target.destination.close());
-        self.tasks.close(Instant::now() + TASK_GRACE);
+        self.tasks.close(self.clock.now() + TASK_GRACE);
         if let Some(concentrator) = &self.concentrator {
             self.lose_stats(concentrator);
         }
@@ -138,9 +138,9 @@ impl Dispatcher {
         self.targets.all().iter().for_each(|target| target.destination.close());
         if !idle {
             // What was interrupted goes back into the queue.
-            self.queue.suspend(Instant::now() + SUSPEND_GRACE);
+            self.queue.suspend(self.clock.now() + SUSPEND_GRACE);
         }
-        self.tasks.close(Instant::now() + TASK_GRACE);
+        self.tasks.close(self.clock.now() + TASK_GRACE);
     }
 
     /// As at the beginning: new connections, the container's id and what the destinations offer read again, and in
@@ -175,7 +175,7 @@ impl Dispatcher {
         self.arrange_stats(false);
         // What was to be told before the snapshot has lost its appointment.
         if let Some(after) = self.watch.waits() {
-            self.arrange(Task::Health, Instant::now() + after);
+            self.arrange(Task::Health, self.clock.now() + after);
         }
         if self.queue.resume() {
             self.start_senders();

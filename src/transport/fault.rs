@@ -42,6 +42,20 @@ pub(crate) fn connect_timeout(address: &str, limit: Duration, knob: &str) -> Err
     )
 }
 
+/// The pipe is there, but each of its instances is taken: by other clients, or by requests of ours that were given up
+/// because nobody answered them (their end of the pipe is held until the agent's end closes).
+#[cfg_attr(not(any(windows, test)), allow(dead_code))]
+pub(crate) fn pipe_busy(name: &str, limit: Duration, knob: &str) -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "the agent at the pipe {name} did not answer: each instance of the pipe is in use and none became free \
+             within {} ms (`{knob}`)",
+            limit.as_millis()
+        ),
+    )
+}
+
 /// Connecting to a Unix socket failed.
 #[cfg(unix)]
 pub(crate) fn unix_connect(path: &Path, e: &io::Error, limit: Duration, knob: &str) -> Error {
@@ -182,4 +196,18 @@ pub(crate) fn answer(address: &str, why: &str) -> Error {
 
 fn within(call: &Call) -> String {
     format!("within {} ms (`{}`)", call.limit.as_millis(), call.knob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_whose_instances_are_taken_is_an_agent_that_does_not_answer() {
+        let error = pipe_busy(r"\\.\pipe\dd-trace", Duration::from_millis(1500), "connectTimeout");
+        assert!(error.is_temporary() && error.kind() == ErrorKind::TimedOut);
+        for part in ["did not answer", r"\\.\pipe\dd-trace", "1500 ms", "`connectTimeout`"] {
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
 }

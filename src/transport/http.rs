@@ -320,7 +320,7 @@ fn repeats(failure: &Failure, repeats_status: fn(u16) -> bool) -> bool {
     match failure.status {
         // A success was on its way: sending again would only make a duplicate.
         Some(status) => repeats_status(status),
-        None => failure.broke_off || retry::repeats_kind(failure.error.kind()),
+        None => failure.broke_off || failure.error.is_temporary(),
     }
 }
 
