@@ -58,7 +58,7 @@ reach: ## the JAR of all platforms on a musl, an arm64 and a Windows JVM, an old
 	@scripts/reach.sh
 
 faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
-	@cargo test --quiet --test faults -- --nocapture
+	@cargo test --quiet --test faults --test hostile -- --nocapture
 
 soak: ## the asynchronous interface for MINUTES (5): an agent that flaps, answers nothing, is away
 	@scripts/soak.sh $${MINUTES:-5}
