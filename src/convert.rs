@@ -55,9 +55,13 @@ impl Workspace {
         let (len, was) = (bytes.len() as u64, v04.len().max(1) as u64);
         let rest = len.saturating_sub(decoded.malformed_bytes);
         let outcome = &mut prepared.outcome;
-        for counts in
-            [&mut outcome.filtered, &mut outcome.sampled_out, &mut outcome.malformed, &mut outcome.refused]
-        {
+        for counts in [
+            &mut outcome.filtered,
+            &mut outcome.sampled_out,
+            &mut outcome.malformed,
+            &mut outcome.refused,
+            &mut outcome.too_large,
+        ] {
             counts.bytes = (u128::from(counts.bytes) * u128::from(rest) / u128::from(was)) as u64;
         }
         let malformed = Counts {

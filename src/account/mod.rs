@@ -146,8 +146,6 @@ impl DropReason {
             | ErrorKind::ConnectionReset
             | ErrorKind::InvalidResponse
             | ErrorKind::InvalidUrl
-            | ErrorKind::TlsFailed
-            | ErrorKind::ProxyRefused
             | ErrorKind::Io => Self::Unreachable,
             _ => Self::Internal,
         }
@@ -186,7 +184,7 @@ pub struct Metrics {
     pub requests: u64,
     /// Bytes of request bodies that the agent accepted.
     pub body_bytes: u64,
-    /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1).
+    /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1, NaN in JSON).
     pub lost_in_conversion: u64,
     /// Changes that normalization has made, by the agent's reasons.
     pub normalized: normalization::Counts,
@@ -245,6 +243,8 @@ pub struct Outcome {
     pub malformed: Counts,
     /// Chunks that normalization refused.
     pub refused: Counts,
+    /// What the output format had no room for.
+    pub too_large: Counts,
     /// Values repaired.
     pub repaired: u64,
     /// Spans that the output format could not carry whole.
@@ -256,7 +256,7 @@ pub struct Outcome {
 impl Outcome {
     /// What the stages took out, whatever becomes of the rest.
     pub fn taken_out(&self) -> Counts {
-        self.filtered.plus(self.sampled_out).plus(self.malformed).plus(self.refused)
+        self.filtered.plus(self.sampled_out).plus(self.malformed).plus(self.refused).plus(self.too_large)
     }
 }
 
@@ -416,6 +416,7 @@ impl Entry<'_> {
         m.sampled_out = m.sampled_out.plus(outcome.sampled_out);
         add(&mut m, DropReason::Malformed, outcome.malformed);
         add(&mut m, DropReason::InvalidTrace, outcome.refused);
+        add(&mut m, DropReason::PayloadTooLarge, outcome.too_large);
         match fate {
             Fate::Sent => m.sent = m.sent.plus(gone),
             Fate::Dropped(reason) => add(&mut m, reason, gone),

@@ -75,7 +75,6 @@ pub(super) struct Run {
     pub(super) counted: bool,
     /// It comes from the queue; this is what it has behind it.
     pub(super) queued: Option<Past>,
-    pub(super) clock: Clock,
 }
 
 /// A payload out of the queue or the spool, or several merged into one.
@@ -98,7 +97,7 @@ impl Dispatcher {
         payload: &[u8],
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
-        self.process_since(self.clock.now(), ws, payload, dropped)
+        self.process_since(Instant::now(), ws, payload, dropped)
     }
 
     /// As [`Dispatcher::process`], for a send that began earlier.
@@ -118,7 +117,6 @@ impl Dispatcher {
             dropped,
             counted: false,
             queued: None,
-            clock: self.clock.clone(),
         };
         match self.send_payload(ws, payload, run, None) {
             Verdict::Sent(response) => Ok(response),
@@ -137,7 +135,7 @@ impl Dispatcher {
         payload: &[u8],
         queued: Queued,
     ) -> Verdict<AgentResponse> {
-        let (started, end) = (self.clock.now(), queued.end);
+        let (started, end) = (Instant::now(), queued.end);
         let run = &mut Run {
             started,
             end,
@@ -146,7 +144,6 @@ impl Dispatcher {
             dropped: queued.dropped,
             counted: false,
             queued: Some(queued.past),
-            clock: self.clock.clone(),
         };
         self.send_payload(ws, payload, run, Some(self.account.set_out(queued.counts)))
     }
@@ -298,7 +295,7 @@ impl Dispatcher {
     fn admit<'t>(&self, target: &'t Target, run: &Run) -> Result<Admitted<'t>, Error> {
         loop {
             match target.presence.admit(target.destination.address()) {
-                Err(error) if run.queued.is_some() && self.clock.now() < run.end => {
+                Err(error) if run.queued.is_some() && Instant::now() < run.end => {
                     if !self.queue.waits_for_agent() || !target.destination.pause(PATIENCE) {
                         return Err(if self.queue.is_suspended() { queue::closed() } else { error });
                     }
@@ -327,7 +324,7 @@ impl Dispatcher {
 
 impl Run {
     fn left(&self) -> Duration {
-        self.end.saturating_duration_since(self.clock.now())
+        self.end.saturating_duration_since(Instant::now())
     }
 
     /// Whether the time is over.

@@ -6,6 +6,7 @@
 //!
 //! Encoders are called once a batch (128 spans), so that a call through a pointer costs nothing that can be measured.
 
+use crate::account::Counts;
 use crate::error::Error;
 use crate::settings::{InputFormat, Metadata};
 use crate::trace::Payload;
@@ -19,12 +20,16 @@ pub struct Lost {
     pub meta_structs: u64,
     /// Spans with a negative start or duration that became 0, because the format has only unsigned ones.
     pub clamped_times: u64,
+    /// Spans with a metric that is not finite, which JSON cannot say.
+    pub numbers: u64,
+    /// Spans that the format has no room for, left out whole, and chunks of which nothing is left then.
+    pub too_large: Counts,
 }
 
 impl Lost {
-    /// All of them.
+    /// Spans that are not what they were.
     pub fn spans(self) -> u64 {
-        self.meta_structs + self.clamped_times
+        self.meta_structs + self.clamped_times + self.numbers
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::encoder::Encoding;
 use super::from_v1::Decoded;
-use super::{detect, from_v1, from_v05, v1, v04, v04_events, v05};
+use super::intake::Encoder as Intake;
+use super::log_lines::Encoder as LogLines;
+use super::{detect, from_v1, from_v05, otlp, v1, v04, v04_events, v05};
 use crate::error::Error;
-use crate::settings::{InputFormat, OutputFormat};
+use crate::settings::{InputFormat, LINE_BYTES, OtherFormat, OtlpEncoding, OutputFormat};
 use crate::trace::OnMalformed;
 use once_cell::sync::Lazy;
 
@@ -32,6 +34,33 @@ pub fn encoding(format: OutputFormat) -> Encoding {
 impl From<OutputFormat> for Encoding {
     fn from(format: OutputFormat) -> Self {
         encoding(format)
+    }
+}
+
+/// A format for a peer that is no agent, with nothing said of how it wants it.
+pub fn other(format: OtherFormat) -> Encoding {
+    let otlp = |encoding| otlp::encoding(otlp::Options { encoding, ..otlp::Options::default() });
+    match format {
+        OtherFormat::OtlpProto => otlp(OtlpEncoding::Protobuf),
+        OtherFormat::OtlpJson => otlp(OtlpEncoding::Json),
+        OtherFormat::Intake => intake(false),
+        OtherFormat::Log => log_lines(LINE_BYTES),
+    }
+}
+
+/// JSON for Datadog's intake; `stats_computed`: on this side, so that the intake does not have to.
+pub fn intake(stats_computed: bool) -> Encoding {
+    Encoding::new("JSON of the intake", move || Intake::new(stats_computed))
+}
+
+/// Log lines of at most so many bytes.
+pub fn log_lines(most: usize) -> Encoding {
+    Encoding::new("log lines", move || LogLines::new(most))
+}
+
+impl From<OtherFormat> for Encoding {
+    fn from(format: OtherFormat) -> Self {
+        other(format)
     }
 }
 

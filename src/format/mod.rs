@@ -6,6 +6,9 @@
 //! | [`v04`] | `/v0.4/traces` | array of chunks, each an array of spans, each a map of text keys |
 //! | [`v05`] | `/v0.5/traces` | a string table and arrays of twelve numbers |
 //! | [`v1`] | `/v1.0/traces` | maps of small integer keys, strings written once and then by number |
+//! | [`otlp`] | `/v1/traces` | OTLP, protobuf or JSON |
+//! | `intake` | `/api/v2/spans` | JSON for Datadog's intake without an agent |
+//! | `log_lines` | | JSON lines |
 //!
 //! A pipeline of one's own: scan, stages, encode. The keys that the stages look at must be known to the scan.
 //!
@@ -49,9 +52,18 @@ mod detect;
 mod encoder;
 pub mod from_v05;
 pub mod from_v1;
+mod intake;
 pub(crate) mod json;
+mod json_out;
+mod json_span;
+mod keys;
 mod list;
+mod log_lines;
+mod numbers;
+pub mod otlp;
 mod out;
+mod parts;
+mod source;
 mod strings;
 mod text_index;
 pub mod v04;
@@ -65,7 +77,9 @@ pub use encoder::{Encoder, Encoders, Encoding, Lost};
 /// Writes [`SCANNED`] with the changes of scan and stages done.
 pub use v04::Encoder as Splicer;
 
-pub use list::{Checked, Decoders, SCANNED, encoding, scanned, scanned_without_events};
+pub use list::{
+    Checked, Decoders, SCANNED, encoding, intake, log_lines, other, scanned, scanned_without_events,
+};
 
 use crate::msgpack::reader;
 use crate::trace::Span;
@@ -82,6 +96,16 @@ pub(crate) fn meta_has(buf: &[u8], span: &Span, key: &[u8]) -> bool {
         p = end;
     }
     false
+}
+
+/// Whether the array or map of a span at `at` has entries; 0 is none.
+pub(crate) fn holds_entries(buf: &[u8], at: u32) -> bool {
+    let p = at as usize;
+    let entries = || match buf.get(p) {
+        Some(0x80..=0x8f | 0xde | 0xdf) => reader::map_head(buf, p).map_or(0, |(n, _)| n),
+        _ => reader::array_head(buf, p).map_or(0, |(n, _)| n),
+    };
+    at != 0 && entries() > 0
 }
 
 /// Place and length of the string at `p`; their sum is the position behind it. The scan has checked it.

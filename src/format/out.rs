@@ -102,6 +102,16 @@ impl Out {
         self.pos += LEN + 8;
     }
 
+    /// The first `len` of 32 bytes, in one store.
+    #[inline(always)]
+    pub(super) fn block(&mut self, bytes: &[u8; 32], len: usize) {
+        match self.buf.get_mut(self.pos..self.pos + 32) {
+            Some(to) => to.copy_from_slice(bytes),
+            None => self.late(bytes),
+        }
+        self.pos += len;
+    }
+
     /// Makes room for the last `n` bytes, and not for more behind them.
     pub(super) fn reserve_exact(&mut self, n: usize) {
         if self.buf.len() < self.pos + n + SURPLUS && !self.failed {

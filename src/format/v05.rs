@@ -179,11 +179,10 @@ impl Encoder {
 
     #[cold]
     fn meta_with_extras(&mut self, buf: &[u8], span: &Span) {
-        self.lost.meta_structs += u64::from(holds_entries(buf, span.meta_struct.at as usize));
+        self.lost.meta_structs += u64::from(super::holds_entries(buf, span.meta_struct.at));
         let has = |key: &[u8]| super::meta_has(buf, span, key);
-        let links =
-            span.links.at != 0 && !has(b"_dd.span_links") && holds_entries(buf, span.links.at as usize);
-        let events = span.events.at != 0 && !has(b"events") && holds_entries(buf, span.events.at as usize);
+        let links = span.links.at != 0 && !has(b"_dd.span_links") && super::holds_entries(buf, span.links.at);
+        let events = span.events.at != 0 && !has(b"events") && super::holds_entries(buf, span.events.at);
         self.meta(buf, span, u32::from(links) + u32::from(events));
         for (there, key, at, write) in [
             (links, &b"_dd.span_links"[..], span.links.at, json::links as fn(&[u8], usize, &mut Out) -> _),
@@ -356,12 +355,4 @@ fn add(strings: &mut Out, src: &[u8], at: usize, len: usize) {
     strings.room(len + 8);
     strings.str_head(len);
     strings.copy(src, at, len);
-}
-
-fn holds_entries(buf: &[u8], at: usize) -> bool {
-    let entries = || match buf.get(at) {
-        Some(0x80..=0x8f | 0xde | 0xdf) => reader::map_head(buf, at).map_or(0, |(n, _)| n),
-        _ => reader::array_head(buf, at).map_or(0, |(n, _)| n),
-    };
-    at != 0 && entries() > 0
 }

@@ -89,7 +89,9 @@ impl Workspace {
         let source = if tally.edited { self.changed.finish() } else { bytes };
         let encoder = self.encoders.of(&plan.format);
         let (traces, spans) = encoder.counts();
-        tally.outcome.lost_in_conversion = encoder.lost().spans();
+        let lost = encoder.lost();
+        tally.outcome.lost_in_conversion = lost.spans();
+        tally.outcome.too_large = lost.too_large;
         let body = encoder.finish(source, metadata)?;
         tally.outcome.repaired = self.arena.repairs.count;
         tally.outcome.normalized = self.rewriting.counts;

@@ -31,13 +31,7 @@ impl Conversion {
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("from", name) => wanted.from = format_named(name, &InputFormat::NAMES)?,
-                ("to", name) => {
-                    wanted.to = match format_named(name, &InputFormat::NAMES[..3])? {
-                        InputFormat::V05 => OutputFormat::V05,
-                        InputFormat::V1 => OutputFormat::V1,
-                        _ => OutputFormat::V04,
-                    }
-                }
+                ("to", name) => wanted.to = format_named(name, &AGENTS)?,
                 ("on-malformed", name) => wanted.on_malformed = policy_named(name)?,
                 ("filter", rule) => wanted.filters.add(rule)?,
                 ("top-level", "") => wanted.top_level = true,
@@ -51,7 +45,11 @@ impl Conversion {
     }
 }
 
-fn format_named(name: &str, known: &[(&str, InputFormat)]) -> Result<InputFormat, Error> {
+/// What an agent takes.
+const AGENTS: [(&str, OutputFormat); 3] =
+    [("v0.4", OutputFormat::V04), ("v0.5", OutputFormat::V05), ("v1", OutputFormat::V1)];
+
+fn format_named<T: Copy>(name: &str, known: &[(&str, T)]) -> Result<T, Error> {
     let found = known.iter().find(|(known, _)| *known == name);
     found.map(|(_, format)| *format).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();

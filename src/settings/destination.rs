@@ -126,7 +126,8 @@ impl OtlpDestination {
     }
 
     /// Leaves out `operation.name`, `resource.name`, `span.type` and what OpenTelemetry has fields for, so that spans
-    /// look as an OpenTelemetry SDK would have made them. Default: they stay, so that Datadog makes the same spans again.
+    /// look as an OpenTelemetry SDK would have made them. Default: they stay, so that Datadog makes the same spans
+    /// again.
     #[must_use]
     pub fn open_telemetry_semantics(mut self, on: bool) -> Self {
         self.open_telemetry_semantics = on;

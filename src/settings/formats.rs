@@ -55,6 +55,30 @@ impl OutputFormat {
     }
 }
 
+/// Formats for peers that are no agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherFormat {
+    /// OTLP as protobuf.
+    OtlpProto,
+    /// OTLP as JSON.
+    OtlpJson,
+    /// JSON for Datadog's intake without an agent.
+    Intake,
+    /// Lines of JSON.
+    Log,
+}
+
+impl OtherFormat {
+    /// The names in the tool.
+    pub const NAMES: [(&'static str, OtherFormat); 4] = [
+        ("otlp-proto", Self::OtlpProto),
+        ("otlp-json", Self::OtlpJson),
+        ("intake", Self::Intake),
+        ("log", Self::Log),
+    ];
+}
+
 /// What goes to the agent, or that the agent's offer decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputChoice {

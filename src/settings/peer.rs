@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const SETTING: &str = "destination";
 
 /// The longest log line by default: what Amazon CloudWatch takes.
-const LINE_BYTES: u32 = 262_144;
+pub(crate) const LINE_BYTES: usize = 262_144;
 /// What Datadog's own OTLP intake takes at once.
 const DATADOG_OTLP_BYTES: usize = 3_200_000;
 
@@ -210,20 +210,14 @@ fn intake(given: &IntakeDestination) -> Result<IntakePeer, Fault> {
 }
 
 fn log(given: &LogDestination) -> Result<LogPeer, Fault> {
-    let most = given.max_line_bytes.unwrap_or(LINE_BYTES);
-    check::number(
-        "destination.maxLineBytes",
-        Some(u64::from(most)),
-        1024,
-        1 << 30,
-        "1,024 to 1,073,741,824",
-    )?;
+    let most = given.max_line_bytes.map_or(LINE_BYTES as u64, u64::from);
+    check::number("destination.maxLineBytes", Some(most), 1024, 1 << 30, "1,024 to 1,073,741,824")?;
     if let LogTarget::File(path) = &given.target
         && path.as_os_str().is_empty()
     {
         return Err(fault("a log file needs a path", ErrorKind::InvalidConfiguration));
     }
-    Ok(LogPeer { target: given.target.clone(), max_line_bytes: most as usize })
+    Ok(LogPeer { target: given.target.clone(), max_line_bytes: check::size(most) })
 }
 
 /// The host of the intake. One template for all sites would lose the spans of some: they have hosts of their own.

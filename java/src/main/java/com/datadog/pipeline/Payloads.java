@@ -96,6 +96,12 @@ public final class Payloads {
       return new Conversion(new ArrayList<String>(), "to=" + named(format.name()));
     }
 
+    /** To this format, from whichever the payload has. */
+    public static Conversion to(OtherFormat format) {
+      String name = Payload.notNull("format", format).name().toLowerCase(Locale.ROOT);
+      return new Conversion(new ArrayList<String>(), "to=" + name.replace('_', '-'));
+    }
+
     /** The payload has this format, and is not looked at for it. */
     public Conversion from(InputFormat format) {
       return new Conversion(words, "from=" + named(Payload.notNull("format", format).name()));

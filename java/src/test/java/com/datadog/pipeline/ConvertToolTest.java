@@ -216,9 +216,9 @@ class ConvertToolTest {
   @Test
   void badArgumentsAreExitTwo() {
     String[][] cases = {
-      {"convert needs --to v0.4, v0.5 or v1", GO_1, "-o", "x"},
-      {"convert needs --to v0.4, v0.5 or v1", "--to", "v0.3", GO_1, "-o", "x"},
-      {"convert needs --to v0.4, v0.5 or v1", "--to", "auto", GO_1, "-o", "x"},
+      {"convert needs --to v0.4, v0.5, v1, otlp-proto", GO_1, "-o", "x"},
+      {"convert needs --to v0.4, v0.5, v1, otlp-proto", "--to", "v0.3", GO_1, "-o", "x"},
+      {"convert needs --to v0.4, v0.5, v1, otlp-proto", "--to", "auto", GO_1, "-o", "x"},
       {"--from is v2; it must be auto, v0.4, v0.5 or v1", "--from=v2", "--to=v1", GO_1, "-o", "x"},
       {"convert takes one FILE, and -o OUT", "--to", "v1", GO_1},
       {"convert takes one FILE, and -o OUT", "--to", "v1", GO_1, GO_1, "-o", "x"},

@@ -37,8 +37,8 @@ enum Command {
   CONVERT(
       "--top-level --drop-p0",
       "--to --from --filter --on-malformed -o",
-      "--to v0.4|v0.5|v1 [--from auto|v0.4|v0.5|v1] [--top-level] [--drop-p0] [--filter RULE]..."
-          + " [--on-malformed repair|drop|fail] FILE -o OUT",
+      "--to v0.4|v0.5|v1|otlp-proto|otlp-json|intake|log [--from auto|v0.4|v0.5|v1] [--top-level]"
+          + " [--drop-p0] [--filter RULE]... [--on-malformed repair|drop|fail] FILE -o OUT",
       "a payload in another format",
       "RULE: require:KEY[:VALUE], reject:KEY[:VALUE], require~:KEY[:REGEX], reject~:KEY[:REGEX],",
       "      ignore:REGEX (resources)"),

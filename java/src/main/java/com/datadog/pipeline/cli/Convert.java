@@ -3,6 +3,7 @@ package com.datadog.pipeline.cli;
 import com.datadog.pipeline.Converted;
 import com.datadog.pipeline.ErrorCode;
 import com.datadog.pipeline.InputFormat;
+import com.datadog.pipeline.OtherFormat;
 import com.datadog.pipeline.OutputFormat;
 import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporterException;
@@ -16,6 +17,10 @@ import java.util.List;
 final class Convert {
   /** In the order of the formats' enums. */
   private static final List<String> FORMATS = Arrays.asList("v0.4", "v0.5", "v1");
+
+  /** In the order of their enum. */
+  private static final List<String> OTHERS =
+      Arrays.asList("otlp-proto", "otlp-json", "intake", "log");
 
   private final Arguments args;
   private final PrintStream out;
@@ -62,14 +67,19 @@ final class Convert {
 
   private Payloads.Conversion conversion() throws Arguments.Bad {
     String from = args.get("--from");
-    if (!FORMATS.contains(args.get("--to"))) {
-      throw new Arguments.Bad("convert needs --to v0.4, v0.5 or v1");
+    int to = FORMATS.indexOf(args.get("--to"));
+    int other = OTHERS.indexOf(args.get("--to"));
+    if (to < 0 && other < 0) {
+      throw new Arguments.Bad(
+          "convert needs --to v0.4, v0.5, v1, otlp-proto, otlp-json, intake or log");
     }
     if (from != null && !from.equals("auto") && !FORMATS.contains(from)) {
       throw new Arguments.Bad("--from is " + from + "; it must be auto, v0.4, v0.5 or v1");
     }
     Payloads.Conversion conversion =
-        Payloads.Conversion.to(OutputFormat.values()[FORMATS.indexOf(args.get("--to"))]);
+        to < 0
+            ? Payloads.Conversion.to(OtherFormat.values()[other])
+            : Payloads.Conversion.to(OutputFormat.values()[to]);
     if (from != null && !from.equals("auto")) {
       conversion = conversion.from(InputFormat.values()[FORMATS.indexOf(from)]);
     }
