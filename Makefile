@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize jar natives jar-all bridge otel clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize capi install jar natives jar-all bridge otel clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,12 @@ bench-gate: ## instructions of the hot rows against benches/gate.txt: 3 % more f
 
 steady: ## the Rust tests ROUNDS (20) times beside three busy loops: does one depend on the machine's speed?
 	@scripts/steady.sh $${ROUNDS:-20}
+
+capi: ## build/capi/libdata-pipeline-ffi.{so,a} for C, checked by the programs of tests/c; headers are in include/
+	@scripts/capi.sh build && scripts/capi.sh test
+
+install: ## headers, library, pkg-config file and CMake package for C under PREFIX (/usr/local)
+	@scripts/capi.sh install $${PREFIX:-$(or $(PREFIX),/usr/local)}
 
 jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
 	@scripts/setup.sh gradle
@@ -52,7 +58,7 @@ reach: ## the JAR of all platforms on a musl, an arm64 and a Windows JVM, an old
 	@scripts/reach.sh
 
 faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
-	@cargo test --quiet --test faults -- --nocapture
+	@cargo test --quiet --test faults --test hostile -- --nocapture
 
 soak: ## the asynchronous interface for MINUTES (5): an agent that flaps, answers nothing, is away
 	@scripts/soak.sh $${MINUTES:-5}

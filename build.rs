@@ -22,13 +22,19 @@ fn main() {
     println!("cargo:rerun-if-env-changed=DATA_PIPELINE_SYMBOLS");
     let is = |name: &str, value: &str| env::var(name).as_deref() == Ok(value);
     let release = is("PROFILE", "release");
+    // The library for C has a name of its own.
+    let for_c = env::var_os("CARGO_FEATURE_CAPI").is_some() && env::var_os("CARGO_FEATURE_JNI").is_none();
+    let name = if for_c { "libdata-pipeline-ffi" } else { "libdata_pipeline" };
     if is("CARGO_CFG_TARGET_OS", "macos") {
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libdata_pipeline.dylib");
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/{name}.dylib");
     }
     if !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
+    if for_c {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{name}.so");
+    }
     if !release || !is("CARGO_CFG_TARGET_ENV", "gnu") {
         return;
     }

@@ -9,7 +9,7 @@ fail() { echo "lint: $*"; bad=1; }
 
 cargo fmt --check > /dev/null || fail "rustfmt: run cargo fmt"
 cargo clippy --quiet --all-targets -- -D warnings || fail "clippy"
-cargo clippy --quiet --lib --no-default-features -- -D warnings || fail "clippy without jni"
+cargo clippy --quiet --lib --no-default-features --features capi -- -D warnings || fail "clippy for C"
 
 # Everything that is made from the table of settings.
 python3 scripts/settings --check || fail "settings"
@@ -24,8 +24,8 @@ scripts/rooms.py || fail "rooms"
 # Formats are listed in src/format/list.rs; who works with payloads knows none by name.
 hits=$(grep -nE '(Output|Input)Format::V|\bv(04|05|1)::' src/pipeline/*.rs src/convert.rs src/show.rs | grep -vE ':\s*//' || true)
 [ -z "$hits" ] || fail "a format is named outside src/format: $hits"
-hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(face|jni)/|unsafe_code|unsafe_op|//' || true)
-[ -z "$hits" ] || fail "unsafe outside face and jni: $hits"
+hits=$(grep -rnE '\bunsafe\b' src --include='*.rs' | grep -vE '^src/(face|jni|capi)/|unsafe_code|unsafe_op|//' || true)
+[ -z "$hits" ] || fail "unsafe outside face, jni and capi: $hits"
 
 # One version everywhere; the error numbers of Java are those of Rust.
 version=$(sed -n 's/^version=//p' gradle.properties)
@@ -38,6 +38,8 @@ rust=$(sed -nE 's/^    [A-Za-z]+ = "([a-z_]+)";/\1/p' src/account/mod.rs | tr a-
 java=$(sed -nE 's/^  ([A-Z_]+),?$/\1/p' java/src/main/java/com/datadog/pipeline/DropReason.java)
 [ -n "$rust" ] && [ "$rust" = "$java" ] || fail "DropReason.java and account/mod.rs differ"
 
+# The headers for C are made from src/capi.
+python3 scripts/headers.py --check || fail "headers"
 # The numbers that cross to Java stand in one list.
 scripts/numbers.py --check || fail "run scripts/numbers.py"
 

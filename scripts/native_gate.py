@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Looks into a native library (ELF, PE, Mach-O) and says whether it may go into the JAR.
 
-usage: native_gate.py PLATFORM FILE      PLATFORM: linux-x86_64, linux-aarch64, windows-x86_64, macos-aarch64, macos-x86_64
+usage: native_gate.py PLATFORM FILE [EXPORTS]      PLATFORM: linux-x86_64, linux-aarch64, windows-x86_64, macos-aarch64, macos-x86_64
 
-Checked: the processor; what it exports (exactly native/exports.txt); what it needs (libraries, the highest symbol version
+Checked: the processor; what it exports (exactly native/EXPORTS, exports.txt if none is named); what it needs (libraries, the highest symbol version
 of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name and on arm64 the
 signature; the size. Prints one line; exit 1 with a line for each fault.
 """
@@ -171,10 +171,11 @@ def walk_trie(trie, at, prefix, names):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         print(__doc__.strip())
         return 2
-    platform, file = sys.argv[1:]
+    platform, file = sys.argv[1:3]
+    list_of_exports = sys.argv[3] if len(sys.argv) == 4 else "exports.txt"
     system, arch = platform.split("-")
     data = open(file, "rb").read()
     faults, notes = [], []
@@ -210,7 +211,7 @@ def main():
     strange = sorted(set(needed) - NEEDED[system])
     if strange:
         faults.append(f"it needs libraries that not every system has: {strange}")
-    listed = read_list("exports.txt")
+    listed = read_list(list_of_exports)
     exports = {e for e in exports if e and e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
     if exports != listed:
         faults.append(f"exports that are not listed: {sorted(exports - listed)}; listed, not exported: {sorted(listed - exports)}")

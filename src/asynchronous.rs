@@ -190,7 +190,13 @@ impl TraceExporter {
         }
     }
 
-    fn enqueue(&self, payload: &[u8], dropped: DroppedP0, done: Option<Completion>) -> Result<(), Error> {
+    /// Queues one payload; `done`, if there is one, hears what becomes of it in any case.
+    pub(crate) fn enqueue(
+        &self,
+        payload: &[u8],
+        dropped: DroppedP0,
+        done: Option<Completion>,
+    ) -> Result<(), Error> {
         let head = payload.get(..5).unwrap_or(payload);
         let offer = Offer { size: payload.len(), head, dropped, done };
         let copy = |to: &mut [u8]| {
@@ -237,7 +243,29 @@ impl TraceExporter {
     /// # Errors
     /// `INVALID_URL` as at build, which cannot happen to an exporter that was built.
     pub fn resume(&self) -> Result<(), Error> {
-        self.dispatcher.resume()?;
+        self.go_on(true)
+    }
+
+    /// Before the process forks: no send starts any more, and every thread and connection ends by `end`. Nothing is
+    /// flushed; what waits, waits.
+    #[cfg(feature = "capi")]
+    pub(crate) fn park(&self, end: Instant) {
+        self.sends.suspend(end);
+        self.tickets.suspend(end);
+        self.dispatcher.suspend(end);
+    }
+
+    /// After the fork, in the process that was there before: sends go on.
+    ///
+    /// # Errors
+    /// `CLOSED`.
+    #[cfg(feature = "capi")]
+    pub(crate) fn unpark(&self) -> Result<(), Error> {
+        self.go_on(false)
+    }
+
+    fn go_on(&self, another_process: bool) -> Result<(), Error> {
+        self.dispatcher.resume(another_process)?;
         self.sends.resume();
         self.tickets.resume(&self.dispatcher);
         Ok(())

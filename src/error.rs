@@ -63,6 +63,10 @@ error_kinds! {
     HttpStatus = 30, "HTTP_STATUS";
     /// Any other input or output error.
     Io = 31, "IO";
+    /// TLS could not be agreed on: a certificate that cannot be accepted, here or there, or no TLS at all.
+    TlsFailed = 32, "TLS_FAILED";
+    /// The proxy does not let us through.
+    ProxyRefused = 33, "PROXY_REFUSED";
     /// The queue had no room.
     QueueFull = 40, "QUEUE_FULL";
     /// The payload was taken out of the queue again to make room.
@@ -87,7 +91,8 @@ impl ErrorKind {
         self as u32
     }
 
-    /// Whether what failed so may succeed when it is tried again, unless the error knows better.
+    /// Whether what failed so may succeed when it is tried again, unless the error knows better (an answer's status
+    /// does: `transport::retry`). A request that failed before its answer is sent again by this list, too.
     const fn is_temporary(self) -> bool {
         matches!(
             self,
@@ -230,5 +235,15 @@ mod tests {
     fn numbers_are_unique_and_rise() {
         let codes: Vec<u32> = ErrorKind::ALL.iter().map(|k| k.code()).collect();
         assert!(codes.windows(2).all(|w| w[0] < w[1]), "{codes:?}");
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_nothing_else() {
+        for kind in ErrorKind::ALL {
+            // Refused, no name, unreachable, no socket, reset, timed out, gone, another input or output error.
+            let expected =
+                matches!(kind.code(), 20 | 21 | 22 | 23 | 26 | 27 | 31) || *kind == ErrorKind::AgentDown;
+            assert_eq!(Error::new(*kind, "").is_temporary(), expected, "{kind:?}");
+        }
     }
 }

@@ -28,6 +28,8 @@ mod account;
 #[cfg(feature = "parts")]
 pub mod account;
 mod asynchronous;
+#[cfg(feature = "capi")]
+mod capi;
 #[cfg(not(feature = "parts"))]
 mod convert;
 #[cfg(feature = "parts")]

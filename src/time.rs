@@ -155,6 +155,21 @@ pub(crate) fn is_kept() -> bool {
     state.running
 }
 
+/// Whether the thread is there.
+#[cfg(feature = "capi")]
+pub(crate) fn is_running() -> bool {
+    STATE.lock().running
+}
+
+/// In the child of a fork, where neither the thread is nor those whom it told the time.
+#[cfg(feature = "capi")]
+pub(crate) fn begin_again() {
+    let mut state = STATE.lock();
+    // Left alone: what they point to may hold locks of threads that are not there.
+    std::mem::forget(std::mem::take(&mut state.appointments.entries));
+    state.running = false;
+}
+
 /// Wakes the thread, or starts it. If the system has no thread left the next call tries again.
 fn start(state: &mut State) {
     if state.running {

@@ -50,6 +50,7 @@ def files(sections, settings, pairs, _headers):
 FORMS = {
     "text": "text", "header-text": "text", "flag": "true, false", "tag-rules": "`KEY`, `KEY:VALUE`",
     "regex-rules": "`KEY`, `KEY:REGEX`", "regexes": "regex", "keys": "keys", "headers": "name, value", "variables": "map",
+    "file": "file", "certificate": "two files", "proxy-url": "URL",
     "limits": "`StatsLimits`", "destinations": "`Destination`", "url": "URL", "statsd-url": "URL", "json": "JSON", "java:boolean": "true, false",
 }
 

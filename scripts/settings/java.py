@@ -9,15 +9,15 @@ HEADERS_PATH = "java/src/main/java/com/datadog/pipeline/OwnHeaders.java"
 TYPES = {
     "text": "String", "header-text": "String", "flag": "boolean", "count": "int", "bytes": "long", "duration": "Duration",
     "tag-rules": "String", "regex-rules": "String", "regexes": "String", "keys": "String...", "limits": "StatsLimits",
-    "url": "String", "statsd-url": "String", "json": "String",
+    "url": "String", "statsd-url": "String", "proxy-url": "String", "file": "Path", "json": "String",
 }
 # The method of BuilderBase that checks a value of this type and keeps it.
 METHODS = {
     "text": "text", "header-text": "headerText", "flag": "put", "count": "number", "bytes": "number", "duration": "duration",
     "choice": "choice", "tag-rules": "rule", "regex-rules": "regexRule", "regexes": "regex", "keys": "keys",
-    "limits": "limits", "url": "agentUrl", "statsd-url": "statsdUrl", "json": "json",
+    "limits": "limits", "file": "file", "proxy-url": "proxyUrl", "url": "agentUrl", "statsd-url": "statsdUrl", "json": "json",
 }
-IMPORTS = {"Duration": "java.time.Duration", "Executor": "java.util.concurrent.Executor"}
+IMPORTS = {"Path": "java.nio.file.Path", "Duration": "java.time.Duration", "Executor": "java.util.concurrent.Executor"}
 
 
 def files(_sections, settings, _pairs, headers):
@@ -132,6 +132,7 @@ def variables(settings):
 
 def shown(settings):
     how = {"url": "AgentUrl.shown((String) value)", "statsd-url": "AgentUrl.shown((String) value)",
+           "proxy-url": "AgentUrl.shown((String) value)",
            "headers": "namesOf(value)", "destinations": "Destination.shown(value)", "json": "HIDDEN", "variables": "namesOf(value)", "duration": 'value + " ms"'}
     cases = {}
     for s in settings:

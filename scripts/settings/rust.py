@@ -11,7 +11,7 @@ RAW_TYPES = {
     "flag": "Option<bool>", "count": "Option<u32>", "bytes": "Option<u64>", "duration": "Option<Duration>",
     "tag-rules": "Vec<String>", "regex-rules": "Vec<String>", "regexes": "Vec<String>", "keys": "Vec<String>",
     "headers": "Vec<(String, String)>", "variables": "Vec<(String, String)>", "limits": "Option<[u32; 5]>",
-    "directory": "Option<(String, u64)>", "destinations": "Vec<Destination>",
+    "directory": "Option<(String, u64)>", "certificate": "Option<(String, String)>", "destinations": "Vec<Destination>",
 }
 # Of these `Config` keeps the text that was given, in `raw`: a room above makes something of it.
 RAW_ONLY = {"json", "variables"}
@@ -58,7 +58,7 @@ def raw(settings, pairs):
                     f"\"{p.setting}\", \"{sentence(p, by_name)}\"),\n" for p in pairs)
     resets = "".join(f'            "{s.name}" => self.{s.snake} = Default::default(),\n' for s in settings if s.env)
     texts = "".join(f'            "{s.name}" => &mut self.{s.snake},\n' for s in settings
-                    if s.env and s.type in ("text", "header-text", "statsd-url", "url"))
+                    if s.env and s.type in ("text", "header-text", "statsd-url", "proxy-url", "url"))
     return f"""//! What callers hand in, unchecked.
 {HEAD}
 use super::Overflow;
@@ -141,6 +141,12 @@ def check(s):
             return "Peer::all(self, &AgentUrl::default())?;"
         case "statsd-url":
             return f"check::statsd_url({name}, {given}.as_deref())?;"
+        case "proxy-url":
+            return f"check::proxy_url({name}, {given}.as_deref())?;"
+        case "file":
+            return f"check::file({name}, {given}.as_deref())?;"
+        case "certificate":
+            return f"check::certificate({name}, {given}.as_ref())?;"
 
 
 def choices(s):
@@ -203,7 +209,7 @@ def config(settings):
     return f"""//! Checked settings, and how they are shown.
 {HEAD}
 use super::check::{{self, choose, given, size}};
-use super::{{AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, RawConfig, StatsLimits, StatsdUrl, shown}};
+use super::{{AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, ProxyUrl, RawConfig, StatsLimits, StatsdUrl, shown}};
 use crate::error::Error;
 use serde_json::{{Value, json}};
 use std::path::PathBuf;
@@ -278,6 +284,10 @@ def config_type(s):
             return "Vec<Peer>"
         case "statsd-url":
             return "Option<StatsdUrl>"
+        case "proxy-url":
+            return "Option<ProxyUrl>"
+        case "file":
+            return "Option<String>"
     return RAW_TYPES[s.type]
 
 
@@ -310,6 +320,8 @@ def value(s):
             return f'check::agent_url("{s.name}", {given}.as_deref())?.unwrap_or_default()'
         case "statsd-url":
             return f'check::statsd_url("{s.name}", {given}.as_deref())?'
+        case "proxy-url":
+            return f'check::proxy_url("{s.name}", {given}.as_deref())?'
         case "destinations":
             return 'Peer::all(&raw, &check::agent_url("url", raw.url.as_deref())?.unwrap_or_default())?'
     return f"{given}.clone()"
@@ -352,8 +364,10 @@ def row(s):
             return f"shown::peers(&{path})"
         case "url":
             return f"json!({path}.to_string())"
-        case "statsd-url":
+        case "statsd-url" | "proxy-url":
             return f"json!({path}.as_ref().map(ToString::to_string))"
+        case "certificate":
+            return f"shown::certificate(self.raw.{s.snake}.as_ref())"
     return f"json!({path})"
 
 

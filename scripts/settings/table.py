@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 TYPES = {
     "text", "header-text", "flag", "count", "bytes", "duration", "choice", "tag-rules", "regex-rules", "regexes", "keys",
-    "headers", "variables", "destinations", "limits", "directory", "url", "statsd-url", "json",
+    "headers", "variables", "destinations", "limits", "directory", "url", "statsd-url", "proxy-url",
+    "file", "certificate", "json",
 }
 LISTS = {"tag-rules", "regex-rules", "regexes", "keys", "headers", "destinations"}
 UNITS = {"": 1, "ms": 1, "s": 1_000, "min": 60_000, "KiB": 1 << 10, "MiB": 1 << 20}

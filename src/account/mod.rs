@@ -146,6 +146,8 @@ impl DropReason {
             | ErrorKind::ConnectionReset
             | ErrorKind::InvalidResponse
             | ErrorKind::InvalidUrl
+            | ErrorKind::TlsFailed
+            | ErrorKind::ProxyRefused
             | ErrorKind::Io => Self::Unreachable,
             _ => Self::Internal,
         }

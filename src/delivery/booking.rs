@@ -141,7 +141,7 @@ impl Dispatcher {
     /// The peer did not do what was asked.
     pub(super) fn note_failure(&self, target: &Target, error: &Error, started: Instant) {
         if error.kind() != ErrorKind::PayloadTooLarge && error.kind() != ErrorKind::AgentDown {
-            let took = started.elapsed();
+            let took = self.clock.now().saturating_duration_since(started);
             if let Some(at) = target.presence.failed(error, took, self.config.send_budget) {
                 self.arrange(Task::Probe, at);
             }
@@ -189,7 +189,7 @@ impl Dispatcher {
 
     pub(super) fn notify(&self, event: Event<'_>) {
         if let Some(after) = self.watch.notify(event) {
-            self.arrange(Task::Health, Instant::now() + after);
+            self.arrange(Task::Health, self.clock.now() + after);
         }
     }
 

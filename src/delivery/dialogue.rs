@@ -74,7 +74,7 @@ impl Dispatcher {
     pub(crate) fn await_agent(&self, limit: Duration) -> Result<Option<Info>, Error> {
         let target = self.targets.first();
         if !target.discovery.is_known() {
-            self.call_for(&target, Instant::now());
+            self.call_for(&target, self.clock.now());
         }
         Ok(if target.discovery.wait(limit)? { target.destination.info() } else { None })
     }
@@ -109,7 +109,7 @@ impl Dispatcher {
     pub(super) fn format_refused(&self, target: &Target, way: &Arc<Way>) -> Arc<Way> {
         // What the peer offers is not what was thought.
         if self.config.discovery {
-            self.call_for(target, Instant::now() + Duration::from_secs(1));
+            self.call_for(target, self.clock.now() + Duration::from_secs(1));
         }
         let current = target.way();
         if current.offer.format != way.offer.format {
@@ -173,7 +173,7 @@ impl Dispatcher {
                 }
                 // Whatever it missed while the peer was away.
                 if self.config.discovery {
-                    self.call_for(&target, Instant::now());
+                    self.call_for(&target, self.clock.now());
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Dispatcher {
     fn send_health(&self) {
         let after = self.watch.flush(self.statsd_port(), &self.queue.status());
         if let Some(after) = after {
-            self.arrange(Task::Health, Instant::now() + after);
+            self.arrange(Task::Health, self.clock.now() + after);
         }
     }
 
@@ -232,7 +232,7 @@ impl Runner for Dispatcher {
             AFTER_PANIC.as_secs()
         );
         self.say(Severity::Warning, text);
-        let at = Instant::now() + AFTER_PANIC;
+        let at = self.clock.now() + AFTER_PANIC;
         match task {
             Task::Ask => self.targets.all().iter().for_each(|target| target.discovery.call_by(at)),
             Task::Probe => self.targets.all().iter().for_each(|target| target.presence.probe_again(at)),

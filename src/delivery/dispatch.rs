@@ -75,6 +75,7 @@ pub(super) struct Run {
     pub(super) counted: bool,
     /// It comes from the queue; this is what it has behind it.
     pub(super) queued: Option<Past>,
+    pub(super) clock: Clock,
 }
 
 /// A payload out of the queue or the spool, or several merged into one.
@@ -97,7 +98,7 @@ impl Dispatcher {
         payload: &[u8],
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
-        self.process_since(Instant::now(), ws, payload, dropped)
+        self.process_since(self.clock.now(), ws, payload, dropped)
     }
 
     /// As [`Dispatcher::process`], for a send that began earlier.
@@ -117,6 +118,7 @@ impl Dispatcher {
             dropped,
             counted: false,
             queued: None,
+            clock: self.clock.clone(),
         };
         match self.send_payload(ws, payload, run, None) {
             Verdict::Sent(response) => Ok(response),
@@ -135,7 +137,7 @@ impl Dispatcher {
         payload: &[u8],
         queued: Queued,
     ) -> Verdict<AgentResponse> {
-        let (started, end) = (Instant::now(), queued.end);
+        let (started, end) = (self.clock.now(), queued.end);
         let run = &mut Run {
             started,
             end,
@@ -144,6 +146,7 @@ impl Dispatcher {
             dropped: queued.dropped,
             counted: false,
             queued: Some(queued.past),
+            clock: self.clock.clone(),
         };
         self.send_payload(ws, payload, run, Some(self.account.set_out(queued.counts)))
     }
@@ -295,7 +298,7 @@ impl Dispatcher {
     fn admit<'t>(&self, target: &'t Target, run: &Run) -> Result<Admitted<'t>, Error> {
         loop {
             match target.presence.admit(target.destination.address()) {
-                Err(error) if run.queued.is_some() && Instant::now() < run.end => {
+                Err(error) if run.queued.is_some() && self.clock.now() < run.end => {
                     if !self.queue.waits_for_agent() || !target.destination.pause(PATIENCE) {
                         return Err(if self.queue.is_suspended() { queue::closed() } else { error });
                     }
@@ -324,7 +327,7 @@ impl Dispatcher {
 
 impl Run {
     fn left(&self) -> Duration {
-        self.end.saturating_duration_since(Instant::now())
+        self.end.saturating_duration_since(self.clock.now())
     }
 
     /// Whether the time is over.

@@ -113,7 +113,7 @@ impl Dispatcher {
                         sum.asked(&mut entry, &error);
                         target.destination.forget_refusals();
                         let left = pieces.get(part.start..).unwrap_or(&[]);
-                        let error = refuses_everything(refusals, size, left.len(), &error);
+                        let error = refuses_everything(refusals, size, left.len(), &error, self.clock.now());
                         let later = self.keep_rest(run, (body, left), dropped, &error);
                         return self.end(target, entry, run, (body, left), error, later, sum);
                     }
@@ -263,7 +263,7 @@ impl Dispatcher {
 }
 
 /// A peer that takes nothing however small.
-fn refuses_everything(refusals: u32, size: usize, left: usize, refusal: &Error) -> Error {
+fn refuses_everything(refusals: u32, size: usize, left: usize, refusal: &Error, now: Instant) -> Error {
     let text = format!(
         "{refusals} requests in a row were too large for the agent, the last one of {size} bytes: it refuses \
          everything, so {left} traces were not tried; the next payload is tried whole again (`url`, \
@@ -271,7 +271,7 @@ fn refuses_everything(refusals: u32, size: usize, left: usize, refusal: &Error) 
         refusal.message()
     );
     let error = Error::new(ErrorKind::PayloadTooLarge, text).with_temporary(true);
-    let error = error.with_retry_at(Some(Instant::now() + LATER));
+    let error = error.with_retry_at(Some(now + LATER));
     refusal.status().map_or(error.clone(), |status| error.with_status(status))
 }
 

@@ -86,7 +86,7 @@ impl Dispatcher {
 
     fn begin_dialogue(self: &Arc<Self>) {
         if self.config.discovery {
-            let now = Instant::now();
+            let now = self.clock.now();
             self.targets.all().iter().for_each(|target| target.discovery.call_by(now));
             Tasks::want(self, Task::Ask);
         }
@@ -99,7 +99,7 @@ impl Dispatcher {
         let targets = self.targets.all();
         targets.iter().for_each(|target| target.discovery.close());
         targets.iter().for_each(|target| target.destination.close());
-        self.tasks.close(Instant::now() + TASK_GRACE);
+        self.tasks.close(self.clock.now() + TASK_GRACE);
         if let Some(concentrator) = &self.concentrator {
             self.lose_stats(concentrator);
         }
@@ -138,17 +138,18 @@ impl Dispatcher {
         self.targets.all().iter().for_each(|target| target.destination.close());
         if !idle {
             // What was interrupted goes back into the queue.
-            self.queue.suspend(Instant::now() + SUSPEND_GRACE);
+            self.queue.suspend(self.clock.now() + SUSPEND_GRACE);
         }
-        self.tasks.close(Instant::now() + TASK_GRACE);
+        self.tasks.close(self.clock.now() + TASK_GRACE);
     }
 
-    /// As at the beginning: new connections, the container's id and what the destinations offer read again,
-    /// another runtime id unless the caller has set one. Does nothing to an exporter that is not suspended.
+    /// As at the beginning: new connections, the container's id and what the destinations offer read again, and in
+    /// `another_process` another runtime id unless the caller has set one. Does nothing to an exporter that is not
+    /// suspended.
     ///
     /// # Errors
     /// `CLOSED`; as at build.
-    pub(crate) fn resume(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) fn resume(self: &Arc<Self>, another_process: bool) -> Result<(), Error> {
         let mut life = self.life.lock();
         match *life {
             Life::Running => return Ok(()),
@@ -163,7 +164,9 @@ impl Dispatcher {
         *self.timers.lock() = Timers::default();
         self.tasks.reopen();
         drop(life);
-        self.begin_another_process();
+        if another_process {
+            self.begin_another_process();
+        }
         for target in &targets {
             target.presence.forget();
             self.renew_way(target);
@@ -172,7 +175,7 @@ impl Dispatcher {
         self.arrange_stats(false);
         // What was to be told before the snapshot has lost its appointment.
         if let Some(after) = self.watch.waits() {
-            self.arrange(Task::Health, Instant::now() + after);
+            self.arrange(Task::Health, self.clock.now() + after);
         }
         if self.queue.resume() {
             self.start_senders();

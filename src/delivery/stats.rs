@@ -35,7 +35,7 @@ impl Dispatcher {
     pub(crate) fn arrange_stats(&self, at_once: bool) {
         let Some(concentrator) = &self.concentrator else { return };
         let on = self.targets.first().way().plan.stats.is_some();
-        let now = Instant::now();
+        let now = self.clock.now();
         if on {
             self.arrange(Task::Stats, now + Duration::from_nanos(concentrator.bucket_ns()));
         } else if !concentrator.is_empty() {
@@ -51,7 +51,7 @@ impl Dispatcher {
         // While the agent is away nothing is tried; the concentrator keeps what it has room for.
         if !self.targets.first().presence.is_down() {
             let turn = if on { Turn::Due } else { Turn::All };
-            self.send_stats(turn, Instant::now() + POST_LIMIT);
+            self.send_stats(turn, self.clock.now() + POST_LIMIT);
         }
         if let Some(concentrator) = &self.concentrator {
             self.report_displaced(concentrator);
@@ -119,7 +119,7 @@ impl Dispatcher {
     }
 
     fn post_stats(&self, body: &[u8], claim: Option<u32>, end: Instant) -> Verdict<()> {
-        let left = end.saturating_duration_since(Instant::now()).min(POST_LIMIT);
+        let left = end.saturating_duration_since(self.clock.now()).min(POST_LIMIT);
         if left < LEAST_TIME {
             let text = "no time was left to send stats (`closeTimeout`)";
             return Verdict::Later(Later::whole(Error::new(ErrorKind::TimedOut, text)));

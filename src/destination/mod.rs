@@ -16,6 +16,7 @@ use crate::account::{DroppedP0, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::format::Encoding;
 use crate::settings::{Config, FilterRules, Peer};
+use crate::transport::TlsReport;
 use agent::Info;
 use split::Piece;
 use std::fmt;
@@ -62,6 +63,11 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
 
     /// What the peer called its state when it answered last, refusals included.
     fn last_state(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// How TLS has gone with it, if it is spoken.
+    fn tls(&self) -> Option<TlsReport> {
         None
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct Statsd {
 impl Statsd {
     pub(crate) fn new(target: StatsdUrl) -> Self {
         let lookup = match &target {
-            StatsdUrl::Udp { host, .. } => Some((Lookup::new(host), Gate::default())),
+            StatsdUrl::Udp { host, .. } => Some((Lookup::new(host, "dogstatsd"), Gate::default())),
             StatsdUrl::Unix { .. } => None,
         };
         Self {

@@ -8,6 +8,7 @@ use crate::destination::{Limit, Offer};
 use crate::error::Error;
 use crate::normalize::Reason;
 use crate::settings::{Config, OutputFormat};
+use crate::transport::{TlsReport, trust};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,7 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
             "state": state.condition.name(),
             "last_success": state.last_success.map(seconds),
             "last_error": state.last_error.as_ref().map(|(at, e)| failure(e, Some(*at))),
+            "tls": target.destination.tls().map(tls),
             "info": {
                 "known": info.is_some(),
                 "requests": target.discovery.requests(),
@@ -57,6 +59,20 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         "account": account(&d.account.snapshot()),
     })
     .to_string()
+}
+
+/// Handshakes, and whom we trust.
+fn tls(report: TlsReport) -> Value {
+    let trusted = trust::report();
+    json!({
+        "handshakes": report.handshakes,
+        "resumed": report.resumed,
+        "client_certificate_wanted": report.asked,
+        "authorities_of_the_host": trusted.authorities,
+        "unusable": trusted.unusable,
+        "bytes": trusted.bytes,
+        "read_in_ms": trusted.took.as_millis() as u64,
+    })
 }
 
 /// Address of health metrics, lines sent, lines lost.

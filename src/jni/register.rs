@@ -90,6 +90,7 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
         native!("nativeShow", "([B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeShow),
         native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),
+        native!("nativeTrust", "([BJ)J", tool::Java_com_datadog_pipeline_TraceExporter_nativeTrust),
         native!(
             "nativeCheckSetting",
             "([B)[B",

@@ -4,9 +4,11 @@ use super::boundary::{Failure, enter};
 use super::java::{self, Piece};
 use crate::error::Error;
 use crate::face::{exporters, requests};
+use crate::transport::trust;
 use jni::EnvUnowned;
 use jni::objects::{JByteArray, JClass, JObjectArray};
-use jni::sys::jboolean;
+use jni::sys::{jboolean, jlong};
+use std::time::Duration;
 
 /// A payload in another format. `request` holds the words of `Conversion::read`, NUL between them. The answer is one
 /// line, a JSON object of what became of it, and then the body.
@@ -21,6 +23,25 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
         let request = java::bytes(env, &request, "request")?;
         let answer = requests::conversion(&request, &java::bytes(env, &payload, "payload")?)?;
         java::byte_array(env, &answer)
+    })
+}
+
+/// The authorities of the JVM's trust store, each as DER behind its length, and how many microseconds they took to
+/// read. Gives how many are trusted.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeTrust<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    authorities: JByteArray<'l>,
+    micros: jlong,
+) -> jlong {
+    enter(env, &class, |env| {
+        if authorities.is_null() {
+            return Err(Failure::Null("authorities"));
+        }
+        let took = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+        let report = trust::hand_over(&env.convert_byte_array(&authorities)?, took)?;
+        Ok(jlong::try_from(report.authorities).unwrap_or(jlong::MAX))
     })
 }
 

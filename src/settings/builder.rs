@@ -11,6 +11,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// A builder that goes on with these settings.
+    #[cfg(feature = "capi")]
+    pub(crate) fn of(raw: RawConfig) -> Self {
+        Self { raw }
+    }
+
     /// The settings made so far, unchecked.
     pub fn into_raw(self) -> RawConfig {
         self.raw
@@ -65,6 +71,14 @@ impl Builder {
     pub fn stats_limits(mut self, limits: StatsLimits) -> Self {
         self.raw.stats_limits = Some(limits.values());
         self.made("statsLimits")
+    }
+
+    /// Our own certificate and its private key, for servers that want to see one: two files in PEM, the key without a
+    /// password. Default: none.
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        self.raw.client_certificate = Some((certificate.into(), key.into()));
+        self.made("clientCertificate")
     }
 
     /// Keeps on disk, in this directory and within so many bytes (1 MiB or more), what the queue cannot hold while the

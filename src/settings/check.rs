@@ -1,6 +1,6 @@
 //! The checks that the table names, and the reading of values that have passed them.
 
-use super::{AgentUrl, StatsdUrl, own_headers, shown};
+use super::{AgentUrl, ProxyUrl, StatsdUrl, own_headers, shown};
 use crate::error::{Error, ErrorKind};
 use std::time::Duration;
 
@@ -169,6 +169,28 @@ pub(super) fn statsd_url(setting: &'static str, text: Option<&str>) -> Result<Op
         StatsdUrl::read(text).map_err(|e| Fault::new(setting, format!("{:?}", shown::url(text)), why(e)))
     };
     text.filter(|text| !text.is_empty()).map(read).transpose()
+}
+
+/// `None`: nothing was set.
+pub(super) fn proxy_url(setting: &'static str, text: Option<&str>) -> Result<Option<ProxyUrl>, Fault> {
+    let read = |text| {
+        let why = |why| format!("{why}; use {}", ProxyUrl::FORMS);
+        ProxyUrl::read(text).map_err(|e| Fault::new(setting, format!("{:?}", shown::url(text)), why(e)))
+    };
+    text.filter(|text| !text.is_empty()).map(read).transpose()
+}
+
+pub(super) fn file(setting: &'static str, path: Option<&str>) -> Result<(), Fault> {
+    match path.filter(|path| path.is_empty() || path.contains('\0')) {
+        None => Ok(()),
+        Some(path) => Err(Fault::new(setting, format!("{path:?}"), "it must be a file")),
+    }
+}
+
+pub(super) fn certificate(setting: &'static str, given: Option<&(String, String)>) -> Result<(), Fault> {
+    let Some((chain, key)) = given else { return Ok(()) };
+    file(setting, Some(chain))?;
+    file(setting, Some(key))
 }
 
 pub(super) fn headers(setting: &'static str, headers: &[(String, String)]) -> Result<(), Fault> {

@@ -3,8 +3,8 @@
 
 use super::check::{self, choose, given, size};
 use super::{
-    AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, RawConfig, StatsLimits,
-    StatsdUrl, shown,
+    AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, ProxyUrl, RawConfig,
+    StatsLimits, StatsdUrl, shown,
 };
 use crate::error::Error;
 use serde_json::{Value, json};
@@ -53,6 +53,17 @@ pub struct Config {
     pub agent_filter_bytes: usize,
     /// The largest request; a larger payload goes in several, and a trace that is larger by itself is dropped.
     pub max_request_bytes: Option<usize>,
+    /// A file of certificates (PEM, or one in DER) of authorities that are trusted beside those of the JVM, for
+    /// https.
+    pub ca_file: Option<String>,
+    /// Our own certificate and its private key, for servers that want to see one: two files in PEM, the key without
+    /// a password.
+    pub client_certificate: Option<(String, String)>,
+    /// An HTTP proxy, `http://user:password@host:port`, for OTLP and the intake; agents are never asked through it.
+    pub proxy: Option<ProxyUrl>,
+    /// Hosts that are asked without `proxy`, with commas or spaces between them: a name, `.suffix`, an address, `*`
+    /// for all.
+    pub no_proxy: String,
     /// How long opening one connection may take.
     pub connect_timeout: Duration,
     /// How long one attempt may take.
@@ -189,6 +200,10 @@ impl Config {
             agent_filter_rules: raw.agent_filter_rules.unwrap_or(1000) as usize,
             agent_filter_bytes: size(raw.agent_filter_bytes.unwrap_or(16777216)),
             max_request_bytes: raw.max_request_bytes.map(size),
+            ca_file: raw.ca_file.clone(),
+            client_certificate: raw.client_certificate.clone(),
+            proxy: check::proxy_url("proxy", raw.proxy.as_deref())?,
+            no_proxy: given(&raw.no_proxy).unwrap_or_default(),
             connect_timeout: raw.connect_timeout.unwrap_or(Duration::from_millis(1000)),
             send_timeout: raw.send_timeout.unwrap_or(Duration::from_millis(10000)),
             send_budget: raw.send_budget.unwrap_or(Duration::from_millis(10000)),
@@ -324,6 +339,14 @@ impl Config {
             ("agentFilterRules", self.raw.agent_filter_rules.is_some(), json!(self.agent_filter_rules)),
             ("agentFilterBytes", self.raw.agent_filter_bytes.is_some(), json!(self.agent_filter_bytes)),
             ("maxRequestBytes", self.raw.max_request_bytes.is_some(), json!(self.max_request_bytes)),
+            ("caFile", self.raw.ca_file.is_some(), json!(self.ca_file)),
+            (
+                "clientCertificate",
+                self.raw.client_certificate.is_some(),
+                shown::certificate(self.raw.client_certificate.as_ref()),
+            ),
+            ("proxy", self.raw.proxy.is_some(), json!(self.proxy.as_ref().map(ToString::to_string))),
+            ("noProxy", self.raw.no_proxy.is_some(), json!(self.no_proxy)),
             ("connectTimeout", self.raw.connect_timeout.is_some(), shown::millis(Some(self.connect_timeout))),
             ("sendTimeout", self.raw.send_timeout.is_some(), shown::millis(Some(self.send_timeout))),
             ("sendBudget", self.raw.send_budget.is_some(), shown::millis(Some(self.send_budget))),

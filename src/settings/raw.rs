@@ -98,6 +98,17 @@ pub struct RawConfig {
     pub agent_filter_bytes: Option<u64>,
     /// The largest request; a larger payload goes in several, and a trace that is larger by itself is dropped.
     pub max_request_bytes: Option<u64>,
+    /// A file of certificates (PEM, or one in DER) of authorities that are trusted beside those of the JVM, for
+    /// https.
+    pub ca_file: Option<String>,
+    /// Our own certificate and its private key, for servers that want to see one: two files in PEM, the key without
+    /// a password.
+    pub client_certificate: Option<(String, String)>,
+    /// An HTTP proxy, `http://user:password@host:port`, for OTLP and the intake; agents are never asked through it.
+    pub proxy: Option<String>,
+    /// Hosts that are asked without `proxy`, with commas or spaces between them: a name, `.suffix`, an address, `*`
+    /// for all.
+    pub no_proxy: Option<String>,
     /// How long opening one connection may take.
     #[serde(with = "super::check::millis")]
     pub connect_timeout: Option<Duration>,
@@ -200,6 +211,9 @@ impl RawConfig {
         )?;
         check::number("agentFilterBytes", self.agent_filter_bytes, 65536, u64::MAX, "64 KiB or more")?;
         check::number("maxRequestBytes", self.max_request_bytes, 1024, u64::MAX, "1,024 or more")?;
+        check::file("caFile", self.ca_file.as_deref())?;
+        check::certificate("clientCertificate", self.client_certificate.as_ref())?;
+        check::proxy_url("proxy", self.proxy.as_deref())?;
         check::duration("connectTimeout", self.connect_timeout, None, 600000, "more than 0, at most 10 min")?;
         check::duration("sendTimeout", self.send_timeout, None, 600000, "more than 0, at most 10 min")?;
         check::duration("sendBudget", self.send_budget, None, 600000, "more than 0, at most 10 min")?;
@@ -223,7 +237,7 @@ impl RawConfig {
     }
 
     /// Pairs of settings without effect: whether it is there, the setting, the sentence.
-    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 16] {
+    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 17] {
         [
             (
                 self.url.is_some() && !self.destination.is_empty(),
@@ -259,6 +273,11 @@ impl RawConfig {
                 self.max_idle_age.is_some() && self.max_idle_connections == Some(0),
                 "maxIdleAge",
                 "maxIdleAge has no effect with maxIdleConnections(0): no connection is kept",
+            ),
+            (
+                self.no_proxy.is_some() && self.proxy.is_none(),
+                "noProxy",
+                "noProxy has no effect without proxy",
             ),
             (
                 self.block_wait.is_some() && self.overflow.as_deref() != Some("BLOCK"),
@@ -319,6 +338,8 @@ impl RawConfig {
             "externalEnv" => self.external_env = Default::default(),
             "gitCommitSha" => self.git_commit_sha = Default::default(),
             "obfuscationEnvironment" => self.obfuscation_environment = Default::default(),
+            "proxy" => self.proxy = Default::default(),
+            "noProxy" => self.no_proxy = Default::default(),
             "sendTimeout" => self.send_timeout = Default::default(),
             "computeStats" => self.compute_stats = Default::default(),
             "dogstatsd" => self.dogstatsd = Default::default(),
@@ -336,6 +357,8 @@ impl RawConfig {
             "hostname" => &mut self.hostname,
             "externalEnv" => &mut self.external_env,
             "gitCommitSha" => &mut self.git_commit_sha,
+            "proxy" => &mut self.proxy,
+            "noProxy" => &mut self.no_proxy,
             "dogstatsd" => &mut self.dogstatsd,
             _ => return None,
         })

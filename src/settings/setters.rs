@@ -14,6 +14,8 @@ pub(super) const VARIABLES: &[(&str, &str, Form)] = &[
     ("hostname", "DD_HOSTNAME", Form::Text),
     ("externalEnv", "DD_EXTERNAL_ENV", Form::Text),
     ("gitCommitSha", "DD_GIT_COMMIT_SHA", Form::Text),
+    ("proxy", "DD_PROXY_HTTPS", Form::Text),
+    ("noProxy", "DD_PROXY_NO_PROXY", Form::Text),
     ("sendTimeout", "DD_TRACE_AGENT_TIMEOUT", Form::Seconds),
     ("dogstatsd", "DD_DOGSTATSD_URL", Form::Text),
 ];
@@ -287,6 +289,30 @@ impl Builder {
     pub fn max_request_bytes(mut self, value: u64) -> Self {
         self.raw.max_request_bytes = Some(value);
         self.made("maxRequestBytes")
+    }
+
+    /// A file of certificates (PEM, or one in DER) of authorities that are trusted beside those of the JVM, for
+    /// https. Default: the JVM's trust store alone (Java); nobody (Rust, C).
+    #[must_use]
+    pub fn ca_file(mut self, value: impl Into<String>) -> Self {
+        self.raw.ca_file = Some(value.into());
+        self.made("caFile")
+    }
+
+    /// An HTTP proxy, `http://user:password@host:port`, for OTLP and the intake; agents are never asked through it.
+    /// Default: none.
+    #[must_use]
+    pub fn proxy(mut self, value: impl Into<String>) -> Self {
+        self.raw.proxy = Some(value.into());
+        self.made("proxy")
+    }
+
+    /// Hosts that are asked without [`proxy`](Self::proxy), with commas or spaces between them: a name, `.suffix`,
+    /// an address, `*` for all. Default: none.
+    #[must_use]
+    pub fn no_proxy(mut self, value: impl Into<String>) -> Self {
+        self.raw.no_proxy = Some(value.into());
+        self.made("noProxy")
     }
 
     /// How long opening one connection may take. More than 0, at most 10 min. Default: 1 s.

@@ -47,6 +47,11 @@ pub(super) fn directory(given: Option<&(String, u64)>) -> Value {
     given.map_or(Value::Null, |(path, bytes)| json!({ "directory": path, "bytes": bytes }))
 }
 
+/// Two files: names, not what is in them.
+pub(super) fn certificate(given: Option<&(String, String)>) -> Value {
+    given.map_or(Value::Null, |(chain, key)| json!({ "certificate": chain, "key": key }))
+}
+
 /// Variables, but not those that hold replace rules.
 pub(super) fn variables(given: &[(String, String)]) -> Value {
     let shown = |(name, value): &(String, String)| match name.as_str() {

@@ -7,6 +7,9 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// Until when something may take, what limit that comes from, and the setting to name if it takes longer.
+pub(crate) type Until = (Instant, Duration, &'static str);
+
 /// One request in progress on this thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
@@ -78,7 +81,7 @@ impl Call {
     }
 
     /// Until when a connection may take to open, and the limit and setting to name if it does not.
-    pub(crate) fn connect_limit(&self) -> (Instant, Duration, &'static str) {
+    pub(crate) fn connect_limit(&self) -> Until {
         let by_connect = Instant::now() + self.connect_timeout;
         if by_connect < self.deadline {
             (by_connect, self.connect_timeout, "connectTimeout")

@@ -8,6 +8,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+/// An error of ours that came through an input or output error: TLS knows better what has happened.
+pub(crate) fn ours(e: &io::Error) -> Option<Error> {
+    e.get_ref()?.downcast_ref::<Error>().cloned()
+}
+
 /// Opening a TCP connection failed.
 pub(crate) fn tcp_connect(address: &str, e: &io::Error, limit: Duration, knob: &str) -> Error {
     use io::ErrorKind as K;
@@ -34,6 +39,20 @@ pub(crate) fn connect_timeout(address: &str, limit: Duration, knob: &str) -> Err
     Error::new(
         ErrorKind::TimedOut,
         format!("no connection to {address} within {} ms (`{knob}`)", limit.as_millis()),
+    )
+}
+
+/// The pipe is there, but each of its instances is taken: by other clients, or by requests of ours that were given up
+/// because nobody answered them (their end of the pipe is held until the agent's end closes).
+#[cfg_attr(not(any(windows, test)), allow(dead_code))]
+pub(crate) fn pipe_busy(name: &str, limit: Duration, knob: &str) -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "the agent at the pipe {name} did not answer: each instance of the pipe is in use and none became free \
+             within {} ms (`{knob}`)",
+            limit.as_millis()
+        ),
     )
 }
 
@@ -101,16 +120,19 @@ const EPROTOTYPE: i32 = 41;
 const ENOTSOCK: i32 = 38;
 
 /// Looking up the host name failed.
-pub(crate) fn lookup(host: &str, why: &str) -> Error {
+pub(crate) fn lookup(host: &str, why: &str, knob: &str) -> Error {
     Error::new(
         ErrorKind::NameNotResolved,
-        format!("the host name {host:?} has no address ({why}): check `url` and the name service"),
+        format!("the host name {host:?} has no address ({why}): check `{knob}` and the name service"),
     )
 }
 
 /// Writing the request failed.
 pub(crate) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
+    if let Some(error) = ours(e) {
+        return error;
+    }
     match e.kind() {
         K::TimedOut => {
             Error::new(ErrorKind::TimedOut, format!("{address} took nothing more {}", within(call)))
@@ -132,6 +154,9 @@ pub(crate) fn writing(address: &str, e: &io::Error, call: &Call) -> Error {
 /// Reading the answer failed.
 pub(crate) fn reading(address: &str, e: &io::Error, call: &Call) -> Error {
     use io::ErrorKind as K;
+    if let Some(error) = ours(e) {
+        return error;
+    }
     match e.kind() {
         K::TimedOut if call.answered => {
             Error::new(ErrorKind::TimedOut, format!("{address} did not finish its answer {}", within(call)))
@@ -153,6 +178,14 @@ pub(crate) fn closed(address: &str) -> Error {
     Error::new(ErrorKind::ConnectionReset, format!("{address} closed the connection before it had answered"))
 }
 
+/// What answers plain HTTP is TLS.
+pub(crate) fn speaks_tls(address: &str) -> Error {
+    Error::new(
+        ErrorKind::TlsFailed,
+        format!("{address} speaks TLS at this port, not plain HTTP: write https:// in `url`"),
+    )
+}
+
 /// The answer cannot be used.
 pub(crate) fn answer(address: &str, why: &str) -> Error {
     Error::new(
@@ -163,4 +196,18 @@ pub(crate) fn answer(address: &str, why: &str) -> Error {
 
 fn within(call: &Call) -> String {
     format!("within {} ms (`{}`)", call.limit.as_millis(), call.knob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_whose_instances_are_taken_is_an_agent_that_does_not_answer() {
+        let error = pipe_busy(r"\\.\pipe\dd-trace", Duration::from_millis(1500), "connectTimeout");
+        assert!(error.is_temporary() && error.kind() == ErrorKind::TimedOut);
+        for part in ["did not answer", r"\\.\pipe\dd-trace", "1500 ms", "`connectTimeout`"] {
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
 }

@@ -4,15 +4,17 @@
 //! [`Http`] is thread-safe and blocking. No lock is held while a request runs; concurrent requests open connections of
 //! their own.
 
+use super::compress::Compressor;
 use super::exchange::{Answer, Exchange, Failure};
 use super::gate::Gate;
 use super::retry::{self, Schedule};
-use super::{Call, Connections, NoLookup, PAGE, closed};
+use super::{Call, Connections, NoLookup, PAGE, TlsReport, closed};
 use crate::error::{Error, ErrorKind};
-use crate::settings::{AgentUrl, Config};
+use crate::settings::{AgentUrl, Compression, Config};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use ureq::http::{HeaderMap, Method, Uri};
+use ureq::http::header::CONTENT_ENCODING;
+use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 
 /// One peer.
 #[derive(Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Http {
     connect_timeout: Duration,
     send_timeout: Duration,
     max_idle: usize,
+    compressor: Option<Compressor>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<super::tls::Tls>>,
 }
 
 /// A body on its way to a peer.
@@ -54,13 +59,34 @@ pub(crate) struct Delivered {
 }
 
 impl Http {
-    /// The peer at `url`. Opens nothing and waits for nothing.
+    /// The agent at `url`: never through a proxy, bodies as they are. Opens nothing and waits for nothing.
     ///
     /// # Errors
-    /// `INVALID_URL` if the URL cannot be used on this operating system, or by this build.
+    /// `INVALID_URL` if the URL cannot be used on this operating system, or by this build; `INVALID_CONFIGURATION` if
+    /// what TLS needs cannot be used.
     pub(crate) fn new(url: &AgentUrl, config: &Config) -> Result<Self, Error> {
+        Self::with(url, config, false, None)
+    }
+
+    #[cfg_attr(not(test), allow(dead_code))] // for destinations beyond the agent
+    /// A peer that is no agent, at `url`: through the proxy if there is one, bodies compressed.
+    ///
+    /// # Errors
+    /// As [`Http::new`]; `INVALID_CONFIGURATION` if this build cannot compress so.
+    pub(crate) fn beyond(url: &AgentUrl, config: &Config, compression: Compression) -> Result<Self, Error> {
+        Self::with(url, config, true, Compressor::new(compression)?)
+    }
+
+    fn with(
+        url: &AgentUrl,
+        config: &Config,
+        beyond: bool,
+        compressor: Option<Compressor>,
+    ) -> Result<Self, Error> {
         let gate = Arc::new(Gate::default());
-        let connections = Connections::new(url, config, Arc::clone(&gate))?;
+        let connections = Connections::new(url, config, beyond, Arc::clone(&gate))?;
+        #[cfg(feature = "tls")]
+        let tls = connections.tls.clone();
         let base = match url {
             // What ureq is told is always http: what encrypts stands below it.
             AgentUrl::Http { prefix, .. } => format!("http://{}{prefix}", url.host_header()),
@@ -87,6 +113,9 @@ impl Http {
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             max_idle: idle,
+            compressor,
+            #[cfg(feature = "tls")]
+            tls,
         })
     }
 
@@ -103,6 +132,14 @@ impl Http {
         format!("{}{path}", self.base).parse().map_err(|e| {
             Error::new(ErrorKind::InvalidUrl, format!("url: it cannot stand in a request for {path} ({e})"))
         })
+    }
+
+    /// How TLS has gone, if it is spoken.
+    pub(crate) fn tls(&self) -> Option<TlsReport> {
+        #[cfg(feature = "tls")]
+        return self.tls.as_ref().map(|tls| tls.report());
+        #[cfg(not(feature = "tls"))]
+        None
     }
 
     /// Whether it was shut down.
@@ -155,6 +192,31 @@ impl Http {
     /// What the last attempt ran into, with the number of attempts. `possibly_arrived` says whether the peer may have
     /// the body nevertheless.
     pub(crate) fn deliver(
+        &self,
+        post: Post<'_>,
+        headers: impl Fn() -> HeaderMap,
+        refusal: impl Fn(&Answer) -> Error,
+    ) -> Result<Delivered, Error> {
+        let compressed = self.compressor.as_ref().and_then(|c| Some((c, c.compress(post.body)?)));
+        let result = match &compressed {
+            None => self.repeat(post, headers, refusal),
+            Some((compressor, packed)) => {
+                let encoding = HeaderValue::from_static(compressor.name());
+                let headers = || {
+                    let mut headers = headers();
+                    headers.insert(CONTENT_ENCODING, encoding.clone());
+                    headers
+                };
+                self.repeat(Post { body: packed.bytes(), ..post }, headers, refusal)
+            }
+        };
+        if let Some((compressor, packed)) = compressed {
+            compressor.done(packed);
+        }
+        result
+    }
+
+    fn repeat(
         &self,
         post: Post<'_>,
         headers: impl Fn() -> HeaderMap,
@@ -258,7 +320,7 @@ fn repeats(failure: &Failure, repeats_status: fn(u16) -> bool) -> bool {
     match failure.status {
         // A success was on its way: sending again would only make a duplicate.
         Some(status) => repeats_status(status),
-        None => failure.broke_off || retry::repeats_kind(failure.error.kind()),
+        None => failure.broke_off || failure.error.is_temporary(),
     }
 }
 
@@ -268,3 +330,6 @@ fn with_status(error: Error, status: Option<u16>) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ const MAX_ADDRESSES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Lookup {
     host: String,
+    /// The setting that names the host.
+    knob: &'static str,
     literal: Option<IpAddr>,
     state: Mutex<State>,
 }
@@ -30,8 +32,8 @@ struct State {
 }
 
 impl Lookup {
-    pub(crate) fn new(host: &str) -> Arc<Self> {
-        Arc::new(Self { host: host.to_owned(), literal: host.parse().ok(), state: Mutex::default() })
+    pub(crate) fn new(host: &str, knob: &'static str) -> Arc<Self> {
+        Arc::new(Self { host: host.to_owned(), knob, literal: host.parse().ok(), state: Mutex::default() })
     }
 
     /// The addresses, or `None` if the deadline came first.
@@ -53,8 +55,8 @@ impl Lookup {
                 if state.ended != seen {
                     return match &state.answer {
                         Some(Ok(found)) if !found.is_empty() => Ok(Some(found.clone())),
-                        Some(Err(why)) => Err(fault::lookup(&self.host, why)),
-                        _ => Err(fault::lookup(&self.host, "the name service answered with none")),
+                        Some(Err(why)) => Err(fault::lookup(&self.host, why, self.knob)),
+                        _ => Err(fault::lookup(&self.host, "the name service answered with none", self.knob)),
                     };
                 }
             }
@@ -113,13 +115,13 @@ mod tests {
 
     #[test]
     fn an_address_needs_no_lookup() {
-        let found = Lookup::new("::1").addresses(Instant::now(), &Gate::default()).unwrap();
+        let found = Lookup::new("::1", "url").addresses(Instant::now(), &Gate::default()).unwrap();
         assert_eq!(found.unwrap(), [IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]);
     }
 
     #[test]
     fn every_call_looks_up_again() {
-        let lookup = Lookup::new("localhost");
+        let lookup = Lookup::new("localhost", "url");
         for n in 1..=3 {
             assert!(
                 lookup.addresses(soon(), &Gate::default()).unwrap().unwrap().iter().any(IpAddr::is_loopback)
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_name_without_address_names_the_setting() {
-        let e = Lookup::new("no-such-host.invalid").addresses(soon(), &Gate::default()).unwrap_err();
+        let e = Lookup::new("no-such-host.invalid", "url").addresses(soon(), &Gate::default()).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NameNotResolved);
         assert!(e.message().contains("`url`"), "{e}");
     }
@@ -139,6 +141,6 @@ mod tests {
     fn a_closed_gate_ends_the_wait() {
         let gate = Gate::default();
         gate.close();
-        assert!(matches!(Lookup::new("localhost").addresses(soon(), &gate), Ok(None | Some(_))));
+        assert!(matches!(Lookup::new("localhost", "url").addresses(soon(), &gate), Ok(None | Some(_))));
     }
 }

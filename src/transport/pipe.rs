@@ -205,7 +205,7 @@ mod open {
                 }
                 Err(e) if e.raw_os_error() == Some(ERROR_PIPE_BUSY) => {
                     if Instant::now() >= deadline || gate.is_closed() {
-                        return Err(fault::connect_timeout(&format!("the pipe {name}"), limit, knob));
+                        return Err(fault::pipe_busy(name, limit, knob));
                     }
                     gate.wait_until((Instant::now() + Duration::from_millis(10)).min(deadline), || false);
                 }

@@ -5,7 +5,6 @@
 //! `Retry-After` is honoured; one budget of time covers it all. Everything here is arithmetic on given times, so tests
 //! need no clock.
 
-use crate::error::ErrorKind;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,21 +21,6 @@ const ABSURD: Duration = Duration::from_secs(24 * 3600);
 pub fn repeats_status(status: u16) -> bool {
     // 501 and 505 are 5xx that stay the same however often one asks.
     matches!(status, 408 | 429 | 500..=599) && !matches!(status, 501 | 505)
-}
-
-/// Whether a request that failed with `kind` before its answer may succeed when it is sent again.
-pub fn repeats_kind(kind: ErrorKind) -> bool {
-    use ErrorKind as K;
-    matches!(
-        kind,
-        K::ConnectionRefused
-            | K::NameNotResolved
-            | K::Unreachable
-            | K::SocketMissing
-            | K::ConnectionReset
-            | K::TimedOut
-            | K::Io
-    )
 }
 
 /// The waits of one send.
@@ -164,10 +148,6 @@ mod tests {
         }
         for status in [101, 204, 301, 304, 400, 401, 403, 404, 405, 413, 415, 422, 499, 501, 505, 600] {
             assert!(!repeats_status(status), "{status}");
-        }
-        for kind in ErrorKind::ALL {
-            let expected = matches!(kind.code(), 20 | 21 | 22 | 23 | 26 | 27 | 31);
-            assert_eq!(repeats_kind(*kind), expected, "{kind:?}");
         }
     }
 

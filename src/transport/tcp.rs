@@ -1,6 +1,6 @@
 //! Opens TCP connections: the name is looked up anew for each one, every address is tried, Nagle is off.
 
-use super::call::Call;
+use super::call::Until;
 use super::fault;
 use super::lookup::Lookup;
 use super::socket::SharedSocket;
@@ -18,9 +18,9 @@ pub(super) fn connect(
     port: u16,
     address: &str,
     gate: &Gate,
+    (deadline, limit, knob): Until,
     register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
 ) -> Result<Arc<SharedSocket>, Error> {
-    let (deadline, limit, knob) = Call::current().connect_limit();
     let addresses = lookup.addresses(deadline, gate)?.ok_or_else(|| {
         Error::new(
             ErrorKind::TimedOut,

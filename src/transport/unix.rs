@@ -2,7 +2,7 @@
 //! agent), so it gets the send limit of the socket, which Linux applies to it, in slices: a shutdown of the
 //! socket does not wake it.
 
-use super::call::Call;
+use super::call::Until;
 use super::fault;
 use super::socket::SharedSocket;
 use crate::error::Error;
@@ -20,9 +20,9 @@ const SLICE: Duration = Duration::from_millis(50);
 pub(super) fn connect(
     path: &Path,
     gate: &Gate,
+    (deadline, limit, knob): Until,
     register: impl Fn(&Arc<SharedSocket>) -> Result<(), Error>,
 ) -> Result<Arc<SharedSocket>, Error> {
-    let (deadline, limit, knob) = Call::current().connect_limit();
     let failed = |e: io::Error| fault::unix_connect(path, &e, limit, knob);
 
     let address = SockAddr::unix(path).map_err(failed)?;

@@ -113,6 +113,10 @@ impl<S: Stream> Wire<S> {
             }
             Ok(n) => {
                 self.buffers.input_appended(n);
+                // A record of TLS: an alert, or a handshake.
+                if !call.answered && matches!(self.buffers.input(), [0x15 | 0x16, 0x03, ..]) {
+                    return Err(fault::speaks_tls(&self.address));
+                }
                 let status = match call.status {
                     Some(200..) => None,
                     _ => status_of(self.buffers.input()),
@@ -124,7 +128,7 @@ impl<S: Stream> Wire<S> {
                 Ok(true)
             }
             Err(e) => match self.broken.take() {
-                Some(error) if !call.answered => Err(error),
+                Some(error) if !call.answered && fault::ours(&e).is_none() => Err(error),
                 _ => {
                     Call::note(|c| c.broke_off = call.answered && e.kind() != io::ErrorKind::TimedOut);
                     Err(fault::reading(&self.address, &e, &call))

@@ -68,6 +68,10 @@ pub enum Step {
     HugeChunked(u64),
     /// Say these bytes, then reset.
     SayAndReset(Vec<u8>),
+    /// Say the first bytes, then the second so many times or until nobody listens any more, then close.
+    Flood(Vec<u8>, Vec<u8>, usize),
+    /// Say these bytes, end our half of the connection, and stay.
+    SayAndHalfClose(Vec<u8>),
 }
 
 /// Holds an answer back until [`Hold::release`].
@@ -457,6 +461,18 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                 let _ = io.write_all(&bytes);
                 std::thread::sleep(Duration::from_millis(50));
                 return reset(socket);
+            }
+            Step::Flood(first, piece, times) => {
+                let mut go_on = io.write_all(&first).is_ok();
+                for _ in 0..times {
+                    go_on = go_on && !shared.stop.load(Ordering::SeqCst) && io.write_all(&piece).is_ok();
+                }
+                return;
+            }
+            Step::SayAndHalfClose(bytes) => {
+                let _ = io.write_all(&bytes);
+                let _ = socket.shutdown(Shutdown::Write);
+                return stall(shared);
             }
             Step::CloseAfterBody | Step::CloseAfterAccept => return,
             Step::Stall | Step::StallReading => return stall(shared),

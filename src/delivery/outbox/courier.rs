@@ -94,7 +94,7 @@ impl Dispatcher {
                 traces: counts.traces,
                 bytes: counts.bytes,
                 requests: u64::from(error.attempts()),
-                started: Instant::now(),
+                started: self.clock.now(),
             };
             self.notify(Event::NotDelivered(body, error, reason));
         }
@@ -158,7 +158,7 @@ impl Dispatcher {
 
     /// What has waited too long is not tried any more.
     fn expire(&self, batch: &mut Batch<'_>) {
-        let (budget, now) = (self.config.queue.budget, Instant::now());
+        let (budget, now) = (self.config.queue.budget, self.clock.now());
         for parcel in batch.parcels.iter_mut().filter(|p| p.offered + budget <= now) {
             parcel.wait(Error::new(
                 ErrorKind::TimedOut,
@@ -194,7 +194,7 @@ impl Dispatcher {
         parcels: &mut [(&mut Parcel, u64)],
     ) -> bool {
         let mut whole = Meta::default();
-        let mut end = Instant::now();
+        let mut end = self.clock.now();
         let mut counts = Vec::with_capacity(parcels.len());
         for (parcel, _) in parcels.iter_mut() {
             let meta = &mut parcel.record.meta;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::settings::{AgentUrl, Config};
 use crate::transport::exchange::Answer;
 use crate::transport::http::{Delivered, Http, Post};
-use crate::transport::{fault, retry};
+use crate::transport::{TlsReport, fault, retry};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Uri};
@@ -120,6 +120,11 @@ impl Client {
         }
         Info::parse(answer.body(), &answer.parts.headers)
             .map_err(|why| fault::answer(&format!("{}{path}", self.address()), &why).with_status(200))
+    }
+
+    /// How TLS has gone, if it is spoken.
+    pub(super) fn tls(&self) -> Option<TlsReport> {
+        self.http.tls()
     }
 
     /// Waits a moment; `false` at once if the client was shut down.

@@ -8,6 +8,7 @@ use crate::account::{Later, Verdict};
 use crate::destination::{Asked, Destination, Offer, Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config};
+use crate::transport::TlsReport;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,6 +169,10 @@ impl Destination for Agent {
 
     fn last_state(&self) -> Option<Arc<str>> {
         self.client().agent_state()
+    }
+
+    fn tls(&self) -> Option<TlsReport> {
+        self.client().tls()
     }
 
     fn pause(&self, time: Duration) -> bool {

@@ -111,6 +111,7 @@ const MAX_WORDS: usize = 300;
 pub(super) fn refusal(address: &str, what: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let advice = match status {
         300..=399 => "redirects are not followed: `url` must name the agent itself",
+        400 if words(body).contains("HTTPS") => "it speaks TLS at this port: write https:// in `url`",
         400 => "the agent could not read the payload",
         401 | 403 => {
             "an agent asks for no credentials, so something in front of it does: check `url` and `header`"

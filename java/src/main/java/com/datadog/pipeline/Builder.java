@@ -1,6 +1,7 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.Executor;
 
@@ -295,6 +296,32 @@ public final class Builder extends BuilderBase {
   }
 
   /**
+   * A file of certificates (PEM, or one in DER) of authorities that are trusted beside those of the
+   * JVM, for https. Default: the JVM's trust store alone (Java); nobody (Rust, C).
+   */
+  public Builder caFile(Path file) {
+    return file("caFile", file);
+  }
+
+  /**
+   * An HTTP proxy, {@code http://user:password@host:port}, for OTLP and the intake; agents are
+   * never asked through it. Default: none. {@link #fromEnvironment()} takes it from {@code
+   * DD_PROXY_HTTPS}.
+   */
+  public Builder proxy(String url) {
+    return proxyUrl("proxy", url);
+  }
+
+  /**
+   * Hosts that are asked without {@link #proxy}, with commas or spaces between them: a name, {@code
+   * .suffix}, an address, {@code *} for all. Default: none. {@link #fromEnvironment()} takes it
+   * from {@code DD_PROXY_NO_PROXY}.
+   */
+  public Builder noProxy(String hosts) {
+    return text("noProxy", hosts);
+  }
+
+  /**
    * How long opening one connection may take. Default: 1 s.
    *
    * @param limit more than 0, at most 10 min
@@ -551,6 +578,8 @@ public final class Builder extends BuilderBase {
     from.text("hostname", "DD_HOSTNAME", this::hostname);
     from.text("externalEnv", "DD_EXTERNAL_ENV", this::externalEnv);
     from.text("gitCommitSha", "DD_GIT_COMMIT_SHA", this::gitCommitSha);
+    from.text("proxy", "DD_PROXY_HTTPS", this::proxy);
+    from.text("noProxy", "DD_PROXY_NO_PROXY", this::noProxy);
     from.seconds("sendTimeout", "DD_TRACE_AGENT_TIMEOUT", this::sendTimeout);
     from.text("dogstatsd", "DD_DOGSTATSD_URL", this::dogstatsd);
   }
@@ -560,6 +589,7 @@ public final class Builder extends BuilderBase {
   Object shown(String setting, Object value) {
     switch (setting) {
       case "url":
+      case "proxy":
       case "dogstatsd":
         return AgentUrl.shown((String) value);
       case "destination":

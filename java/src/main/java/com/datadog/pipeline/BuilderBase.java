@@ -124,6 +124,16 @@ abstract class BuilderBase {
   }
 
   /**
+   * Our own certificate and its private key, for servers that want to see one: two files in PEM,
+   * the key without a password. Default: none.
+   */
+  public Builder clientCertificate(Path certificate, Path key) {
+    String chain = notNull("clientCertificate", certificate).toString();
+    return put(
+        "clientCertificate", Arrays.asList(chain, notNull("clientCertificate", key).toString()));
+  }
+
+  /**
    * Keeps on disk, in this directory and within so many bytes (1 MiB or more), what the queue
    * cannot hold while the agent is away; it is sent when the agent is back, by a later process if
    * need be. One process at a time may use a directory. Default: off.
@@ -344,6 +354,18 @@ abstract class BuilderBase {
 
   final Builder agentUrl(String setting, String url) {
     return address(setting, url, AgentUrl.fault(notNull(setting, url)));
+  }
+
+  final Builder file(String setting, Path file) {
+    String path = notNull(setting, file).toString();
+    if (path.isEmpty()) {
+      throw refused(setting, "\"\"", "it must be a file");
+    }
+    return put(setting, path);
+  }
+
+  final Builder proxyUrl(String setting, String url) {
+    return address(setting, url, AgentUrl.proxyFault(notNull(setting, url)));
   }
 
   final Builder statsdUrl(String setting, String url) {

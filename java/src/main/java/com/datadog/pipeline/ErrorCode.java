@@ -41,6 +41,12 @@ public enum ErrorCode {
   HTTP_STATUS(30),
   /** Any other input or output error. */
   IO(31),
+  /**
+   * TLS could not be agreed on: a certificate that cannot be accepted, here or there, or no TLS.
+   */
+  TLS_FAILED(32),
+  /** The proxy does not let us through. */
+  PROXY_REFUSED(33),
   /** The queue had no room. */
   QUEUE_FULL(40),
   /** The payload was taken out of the queue again to make room. */

@@ -65,6 +65,7 @@ final class NativeSession implements Session {
     this.owner = owner;
     Library.need();
     REAPER.reap(FORGOTTEN);
+    TrustedAuthorities.handOver(settings);
     this.handle = TraceExporter.nativeCreate(Settings.encode(settings));
     this.entry = REAPER.watch(this, handle);
     this.listener = listener;

@@ -571,4 +571,6 @@ public final class TraceExporter implements AutoCloseable {
   static native byte[] nativeObfuscate(byte[] request, byte[] text);
 
   static native byte[] nativeCheckSetting(byte[] settings);
+
+  static native long nativeTrust(byte[] authorities, long micros);
 }

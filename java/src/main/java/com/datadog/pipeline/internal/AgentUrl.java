@@ -65,6 +65,41 @@ public final class AgentUrl {
     return why == null ? null : why + "; use udp://host:port or unix:///path/to/socket";
   }
 
+  /**
+   * What is wrong with the address of a proxy, by the rules of {@code src/settings/proxy.rs}; null
+   * if it can be used. The library checks user and password again.
+   */
+  public static String proxyFault(String url) {
+    String why = proxyReason(url);
+    return why == null ? null : why + "; use http://user:password@host:port";
+  }
+
+  private static String proxyReason(String url) {
+    int at = url.indexOf("://");
+    if (at < 0) {
+      return "the scheme is missing";
+    }
+    String scheme = url.substring(0, at).toLowerCase(Locale.ROOT);
+    if (scheme.equals("https")) {
+      return "a proxy is spoken to in plain HTTP (what is sent through it is encrypted all the"
+          + " same)";
+    }
+    if (scheme.startsWith("socks")) {
+      return "SOCKS is not spoken; name a proxy that knows CONNECT";
+    }
+    int user = url.lastIndexOf('@');
+    if (user >= 0
+        && url.substring(at + 3, user).replace("%3a", ":").replace("%3A", ":").indexOf(':') < 0) {
+      return "what stands before the @ is user:password";
+    }
+    String address = url.substring(user < 0 ? at + 3 : user + 1);
+    String why = reason(scheme + "://" + address);
+    if (why == null && address.indexOf('/') >= 0 && address.indexOf('/') < address.length() - 1) {
+      return "a proxy has no path";
+    }
+    return why;
+  }
+
   private static String statsdReason(String url) {
     for (String scheme : new String[] {"unix://", "unixgram://"}) {
       if (url.startsWith(scheme)) {

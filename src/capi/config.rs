@@ -1,0 +1,407 @@
+//! Settings of an exporter, as the reference names them. `dp_config_set` reaches the others.
+
+use super::common::{CharSlice, behind, is_place, write_if_wanted};
+use super::error::{Code, Fault, TraceExporterError, enter, guard};
+use super::handles::{self, as_pointer};
+use super::runtime::{ForkSafeRuntime, Runtime};
+use crate::settings::{Destination, LogTarget, MAX_DURATION, OtlpEncoding, RawConfig, StatsLimits};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Settings that an exporter is made with. They are copied by `ddog_trace_exporter_new`, and checked there.
+#[derive(Debug)]
+pub struct TraceExporterConfig {
+    _opaque: (),
+}
+
+/// What an identity for telemetry has. Accepted and checked; this library sends no telemetry.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TelemetryClientConfig {
+    /// Milliseconds between two messages.
+    pub interval: u64,
+    /// The process.
+    pub runtime_id: CharSlice,
+    /// Whether messages are for debugging.
+    pub debug_enabled: bool,
+    /// The session.
+    pub session_id: CharSlice,
+    /// The session of the first process.
+    pub root_session_id: CharSlice,
+    /// The session of the parent.
+    pub parent_session_id: CharSlice,
+}
+
+/// How many different groups and values a bucket of stats takes; what is beyond is counted as `tracer_blocked_value`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CardinalityLimitConfig {
+    /// Groups.
+    pub whole_key_limit: usize,
+    /// Resources.
+    pub resource_limit: usize,
+    /// HTTP endpoints.
+    pub http_endpoint_limit: usize,
+    /// Lists of peer tags.
+    pub peer_tags_limit: usize,
+    /// Lists of additional tags.
+    pub additional_tags_limit: usize,
+}
+
+/// How long a bucket of stats is.
+const BUCKET: Duration = Duration::from_secs(10);
+
+/// Settings so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) raw: RawConfig,
+    pub(super) runtime: Option<Arc<Runtime>>,
+    /// Where OpenTelemetry's protocol is spoken, and whether as JSON.
+    otlp: (Option<String>, bool),
+}
+
+impl Settings {
+    /// What an exporter is made with. Where two settings have no effect together the reference gives way, and ours
+    /// are refused.
+    pub(super) fn finished(&self) -> RawConfig {
+        let mut raw = self.raw.clone();
+        if let (Some(url), json) = &self.otlp {
+            let encoding = if *json { OtlpEncoding::Json } else { OtlpEncoding::Protobuf };
+            raw.destination = vec![Destination::otlp(url).encoding(encoding).into()];
+        }
+        if !raw.destination.is_empty() {
+            raw.url = None;
+        }
+        if raw.compute_stats.is_some() && raw.client_computed_stats == Some(true) {
+            raw.client_computed_stats = None;
+        }
+        if raw.compute_stats.is_none() {
+            raw.stats_limits = None;
+        }
+        raw
+    }
+}
+
+/// Changes settings.
+fn set(
+    config: *mut TraceExporterConfig,
+    body: impl FnOnce(&mut Settings) -> Result<(), Fault>,
+) -> *mut TraceExporterError {
+    enter(|| with(config, body))
+}
+
+/// Makes a setting that is a text; an empty one is none.
+fn set_text(
+    config: *mut TraceExporterConfig,
+    value: CharSlice,
+    field: impl FnOnce(&mut RawConfig) -> &mut Option<String>,
+) -> *mut TraceExporterError {
+    set(config, |settings| {
+        *field(&mut settings.raw) = text(value)?;
+        Ok(())
+    })
+}
+
+/// Makes a setting that is no text.
+fn set_raw(config: *mut TraceExporterConfig, body: impl FnOnce(&mut RawConfig)) -> *mut TraceExporterError {
+    set(config, |settings| {
+        body(&mut settings.raw);
+        Ok(())
+    })
+}
+
+/// Works with settings.
+pub(super) fn with<R>(
+    config: *const TraceExporterConfig,
+    body: impl FnOnce(&mut Settings) -> Result<R, Fault>,
+) -> Result<R, Fault> {
+    handles::CONFIGS.with(config.addr(), body).unwrap_or_else(|| Err(Fault::stale("config")))
+}
+
+/// A text as a setting; an empty one is none.
+fn text(slice: CharSlice) -> Result<Option<String>, Fault> {
+    let text = slice.text()?;
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Makes settings without a setting; `out_handle` becomes the caller's.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_new(out_handle: *mut *mut TraceExporterConfig) {
+    if !is_place(out_handle) {
+        return;
+    }
+    let made = guard(|| {
+        handles::open(&handles::CONFIGS, |settings| {
+            *settings = Settings::default();
+            Ok(())
+        })
+    });
+    write_if_wanted(out_handle, as_pointer(made.unwrap_or(0)));
+}
+
+/// Frees settings. Null is nothing; a second time is nothing, and counted.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_free(handle: *mut TraceExporterConfig) {
+    handles::CONFIGS.free(handle.addr(), |settings| *settings = Settings::default());
+}
+
+/// Sets where the agent is: `http://host:port`, `unix:///path` or `windows:\\.\pipe\name`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_url(
+    config: *mut TraceExporterConfig,
+    url: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, url, |raw| &mut raw.url)
+}
+
+/// Sets the header `Datadog-Meta-Tracer-Version`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_tracer_version(
+    config: *mut TraceExporterConfig,
+    version: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, version, |raw| &mut raw.tracer_version)
+}
+
+/// Sets the header `Datadog-Meta-Lang`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_language(
+    config: *mut TraceExporterConfig,
+    lang: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, lang, |raw| &mut raw.language)
+}
+
+/// Sets the header `Datadog-Meta-Lang-Version`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_lang_version(
+    config: *mut TraceExporterConfig,
+    version: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, version, |raw| &mut raw.language_version)
+}
+
+/// Sets the header `Datadog-Meta-Lang-Interpreter`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_lang_interpreter(
+    config: *mut TraceExporterConfig,
+    interpreter: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, interpreter, |raw| &mut raw.language_interpreter)
+}
+
+/// Sets the host name.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_hostname(
+    config: *mut TraceExporterConfig,
+    hostname: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, hostname, |raw| &mut raw.hostname)
+}
+
+/// Sets the environment, `prod` for instance.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_env(
+    config: *mut TraceExporterConfig,
+    env: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, env, |raw| &mut raw.env)
+}
+
+/// Sets the version of the service.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_version(
+    config: *mut TraceExporterConfig,
+    version: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, version, |raw| &mut raw.version)
+}
+
+/// Sets the service of the process.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_service(
+    config: *mut TraceExporterConfig,
+    service: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, service, |raw| &mut raw.service)
+}
+
+/// Accepted; health metrics go out as soon as the setting `dogstatsd` says where to (`dp_config_set`).
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_enable_health_metrics(
+    config: *mut TraceExporterConfig,
+    is_enabled: bool,
+) -> *mut TraceExporterError {
+    let _ = is_enabled;
+    set(config, |_| Ok(()))
+}
+
+/// Accepted and checked; this library sends no telemetry. Null is nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_enable_telemetry(
+    config: *mut TraceExporterConfig,
+    telemetry_cfg: *const TelemetryClientConfig,
+) -> *mut TraceExporterError {
+    set(config, |_| {
+        if let Some(t) = behind(telemetry_cfg) {
+            for slice in [&t.runtime_id, &t.session_id, &t.root_session_id, &t.parent_session_id] {
+                slice.text()?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Computes stats in buckets of ten seconds while the agent takes them.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_compute_stats(
+    config: *mut TraceExporterConfig,
+    is_enabled: bool,
+) -> *mut TraceExporterError {
+    set_raw(config, |raw| raw.compute_stats = is_enabled.then_some(BUCKET))
+}
+
+/// Tells the agent that the tracer computes stats. Without effect while this library computes them.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_client_computed_stats(
+    config: *mut TraceExporterConfig,
+    client_computed_stats: bool,
+) -> *mut TraceExporterError {
+    set_raw(config, |raw| raw.client_computed_stats = Some(client_computed_stats))
+}
+
+/// Sets process tags, `key:value,key:value`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_process_tags(
+    config: *mut TraceExporterConfig,
+    process_tags: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, process_tags, |raw| &mut raw.process_tags)
+}
+
+/// Sets the header `X-Datadog-Test-Session-Token`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_test_session_token(
+    config: *mut TraceExporterConfig,
+    token: CharSlice,
+) -> *mut TraceExporterError {
+    set_text(config, token, |raw| &mut raw.test_session_token)
+}
+
+/// Sets how many milliseconds one attempt may take, up to ten minutes; 0 is the default.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_connection_timeout(
+    config: *mut TraceExporterConfig,
+    timeout_ms: u64,
+) -> *mut TraceExporterError {
+    let timeout = Duration::from_millis(timeout_ms).min(MAX_DURATION);
+    set_raw(config, |raw| raw.send_timeout = (timeout_ms > 0).then_some(timeout))
+}
+
+/// The exporter belongs to this runtime: `ddog_shared_runtime_shutdown` closes it. The runtime may be freed before.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_shared_runtime(
+    config: *mut TraceExporterConfig,
+    handle: *mut ForkSafeRuntime,
+) -> *mut TraceExporterError {
+    set(config, |s| {
+        let runtime = handles::RUNTIMES.with(handle.addr(), |runtime| runtime.clone()).flatten();
+        s.runtime = Some(runtime.ok_or_else(|| Fault::stale("runtime"))?);
+        Ok(())
+    })
+}
+
+/// Sets where OpenTelemetry's protocol is spoken, in place of an agent. Empty: nowhere.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_otlp_endpoint(
+    config: *mut TraceExporterConfig,
+    url: CharSlice,
+) -> *mut TraceExporterError {
+    set(config, |settings| {
+        settings.otlp.0 = text(url)?;
+        Ok(())
+    })
+}
+
+/// Sets the form of OpenTelemetry's protocol: `http/protobuf` or `http/json`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_otlp_protocol(
+    config: *mut TraceExporterConfig,
+    protocol: CharSlice,
+) -> *mut TraceExporterError {
+    set(config, |settings| {
+        settings.otlp.1 = match protocol.text()? {
+            "http/protobuf" => false,
+            "http/json" => true,
+            other => {
+                let text = format!("the protocol {other:?} is none of http/protobuf, http/json");
+                return Err(Fault::new(Code::InvalidArgument, text));
+            }
+        };
+        Ok(())
+    })
+}
+
+/// Accepted and checked; the scope that this library writes is its own.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_otlp_instrumentation_scope(
+    config: *mut TraceExporterConfig,
+    name: CharSlice,
+    version: CharSlice,
+) -> *mut TraceExporterError {
+    set(config, |_| {
+        name.text()?;
+        version.text()?;
+        Ok(())
+    })
+}
+
+/// Sets how many groups and values a bucket of stats takes.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_stats_cardinality_limit(
+    config: *mut TraceExporterConfig,
+    limits: CardinalityLimitConfig,
+) -> *mut TraceExporterError {
+    set(config, |s| {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let limits = StatsLimits {
+            whole_key: number(limits.whole_key_limit),
+            resource: number(limits.resource_limit),
+            http_endpoint: number(limits.http_endpoint_limit),
+            peer_tags: number(limits.peer_tags_limit),
+            additional_tags: number(limits.additional_tags_limit),
+        };
+        s.raw.stats_limits = Some(limits.values());
+        Ok(())
+    })
+}
+
+/// The limits that hold when none were set.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_default_stats_cardinality_limit() -> CardinalityLimitConfig {
+    let [whole_key_limit, resource_limit, http_endpoint_limit, peer_tags_limit, additional_tags_limit] =
+        StatsLimits::default().values().map(|n| n as usize);
+    CardinalityLimitConfig {
+        whole_key_limit,
+        resource_limit,
+        http_endpoint_limit,
+        peer_tags_limit,
+        additional_tags_limit,
+    }
+}
+
+/// Writes traces as lines to standard output instead of sending them; a line has at most so many bytes, 0 is the
+/// default. It is the one function after which this library writes there.
+#[unsafe(no_mangle)]
+pub extern "C" fn ddog_trace_exporter_config_set_output_to_log(
+    config: *mut TraceExporterConfig,
+    max_line_size: usize,
+) -> *mut TraceExporterError {
+    set_raw(config, |raw| {
+        let mut log = Destination::log(LogTarget::Stdout);
+        if max_line_size > 0 {
+            log = log.max_line_bytes(u32::try_from(max_line_size).unwrap_or(u32::MAX));
+        }
+        raw.destination = vec![log.into()];
+    })
+}

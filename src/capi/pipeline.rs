@@ -1,0 +1,553 @@
+//! What the reference's interface cannot reach (`data-pipeline.h`): every setting, the queue, flush, the account,
+//! questions. Handles of configs, exporters and responses are the same.
+
+use super::chunks::{Chunks, TracerTraceChunks};
+use super::common::{ByteSlice, CharSlice, Slice, is_place, write};
+use super::config::{self, TraceExporterConfig};
+use super::error::{Fault, c_text, free_text, guard};
+use super::exporter::{TraceExporter, TraceExporterResponse, find, hand_over};
+use super::handles;
+use super::payloads::{Text, hand_over_text};
+use super::{fork, log, slab};
+use crate::account::{self, Metrics};
+use crate::error::{Error, ErrorKind};
+use crate::exporter::{AgentResponse, DroppedP0};
+use crate::face::{by_name, questions};
+use crate::settings::{BadValues, Builder};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::c_char;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Why a function failed. Null means success. Freed by `dp_error_free`, once.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Failure {
+    /// What kind of error it is; the numbers stand in docs/errors.md and are the same in every language.
+    pub kind: u32,
+    /// The HTTP status that the agent answered, or 0.
+    pub status: u32,
+    /// How many requests were made.
+    pub attempts: u32,
+    /// Whether another try may succeed.
+    pub is_temporary: bool,
+    /// A sentence for a person; ends with a zero.
+    pub message: *mut c_char,
+}
+
+/// Traces, spans and bytes of input.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Traces.
+    pub traces: u64,
+    /// Spans.
+    pub spans: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What a tracer has dropped itself, beside the payload: what sampling gave priority 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropped {
+    /// Traces.
+    pub traces: u64,
+    /// Spans.
+    pub spans: u64,
+}
+
+/// The account: `received = sent + dropped + filtered + sampled_out + queued`, at every moment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Payloads that entered.
+    pub payloads: u64,
+    /// All that entered.
+    pub received: Counts,
+    /// What the agent accepted.
+    pub sent: Counts,
+    /// What was dropped; `dp_exporter_ask` with EXPLAIN has the reasons.
+    pub dropped: Counts,
+    /// What trace filters rejected.
+    pub filtered: Counts,
+    /// What sampling dropped.
+    pub sampled_out: Counts,
+    /// What is on its way, or waits for it.
+    pub queued: Counts,
+    /// Payloads that the agent may have twice.
+    pub possibly_duplicated: u64,
+    /// Payloads that count as dropped although the agent may have them.
+    pub possibly_arrived: u64,
+    /// Values that were repaired.
+    pub repaired: u64,
+    /// Requests made for traces.
+    pub requests: u64,
+    /// Bytes of request bodies that the agent accepted.
+    pub body_bytes: u64,
+    /// Bytes of memory that the exporter holds for payloads.
+    pub memory_bytes: u64,
+}
+
+/// What became of the queue while a flush waited.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flush {
+    /// Whether everything that was offered before has met its fate.
+    pub complete: bool,
+    /// What the agent accepted meanwhile.
+    pub sent: Counts,
+    /// What still waits.
+    pub pending: Counts,
+    /// What trace filters and sampling took out meanwhile.
+    pub left_out: Counts,
+    /// What was dropped meanwhile.
+    pub dropped: Counts,
+}
+
+/// What a response says beside its body.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Response {
+    /// The HTTP status, 0 if there was nothing to send.
+    pub status: u32,
+    /// Requests made.
+    pub attempts: u32,
+    /// Traces sent.
+    pub traces: u64,
+    /// Spans sent.
+    pub spans: u64,
+    /// Whether the sampling rates are news.
+    pub rates_changed: bool,
+}
+
+/// What can be asked of an exporter. The answers are JSON unless it is said otherwise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The agent's `/info`, asked for now: two lines, its hash of the container's tags (may be empty) and of its state;
+    /// then the body as it came.
+    FetchInfo = 0,
+    /// The same as it is known; null if nothing is.
+    KnownInfo = 1,
+    /// The same, waited for; null if the agent has none.
+    AwaitAgent = 2,
+    /// Everything that a person needs to see what the exporter does, and why.
+    Explain = 3,
+    /// READY, DEGRADED or DOWN, with the last error.
+    State = 4,
+    /// Lines for a log, each once: milliseconds, severity and text, with tabs between.
+    LogLines = 5,
+    /// What client-side stats have counted.
+    Stats = 6,
+}
+
+/// What a handle of a response names.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: AgentResponse,
+}
+
+impl Answer {
+    pub(super) fn new(response: AgentResponse) -> Self {
+        Self { response }
+    }
+}
+
+/// Sends whose answers somebody will ask for, of one exporter.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    state: Mutex<TicketState>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct TicketState {
+    last: u64,
+    /// Numbers that nobody has been told of.
+    fresh: VecDeque<u64>,
+    results: BTreeMap<u64, Result<AgentResponse, Error>>,
+}
+
+impl Tickets {
+    fn next(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.last += 1;
+        state.last
+    }
+
+    fn complete(&self, ticket: u64, result: Result<AgentResponse, Error>) {
+        let mut state = self.state.lock();
+        state.fresh.push_back(ticket);
+        state.results.insert(ticket, result);
+        drop(state);
+        self.news.notify_one();
+    }
+
+    fn wait(&self, limit: Duration) -> u64 {
+        let end = Instant::now() + limit;
+        let mut state = self.state.lock();
+        loop {
+            if let Some(ticket) = state.fresh.pop_front() {
+                return ticket;
+            }
+            if self.news.wait_until(&mut state, end).timed_out() {
+                return state.fresh.pop_front().unwrap_or(0);
+            }
+        }
+    }
+}
+
+pub(super) fn enter(body: impl FnOnce() -> Result<(), Fault>) -> *mut Failure {
+    let Err(fault) = guard(body) else { return ptr::null_mut() };
+    let error = fault.error.unwrap_or_else(|| Box::new(Error::new(ErrorKind::InvalidArgument, &*fault.text)));
+    Box::into_raw(Box::new(Failure {
+        kind: error.kind().code(),
+        status: error.status().map_or(0, u32::from),
+        attempts: error.attempts(),
+        is_temporary: error.is_temporary(),
+        message: c_text(error.message()),
+    }))
+}
+
+/// A limit in milliseconds, ten minutes at most.
+fn limit(millis: u64) -> Duration {
+    Duration::from_millis(millis).min(crate::settings::MAX_DURATION)
+}
+
+fn total(counts: &[account::Counts]) -> Counts {
+    counts.iter().fold(account::Counts::default(), |sum, c| sum.plus(*c)).into()
+}
+
+impl From<account::Counts> for Counts {
+    fn from(c: account::Counts) -> Self {
+        Self { traces: c.traces, spans: c.spans, bytes: c.bytes }
+    }
+}
+
+impl Account {
+    fn new(m: &Metrics, memory: usize) -> Self {
+        Self {
+            payloads: m.payloads,
+            received: m.received.into(),
+            sent: m.sent.into(),
+            dropped: total(&m.dropped),
+            filtered: m.filtered.into(),
+            sampled_out: m.sampled_out.into(),
+            queued: m.queued.into(),
+            possibly_duplicated: m.possibly_duplicated,
+            possibly_arrived: m.possibly_arrived,
+            repaired: m.repaired,
+            requests: m.requests,
+            body_bytes: m.body_bytes,
+            memory_bytes: memory as u64,
+        }
+    }
+}
+
+/// The version of this library.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_version() -> CharSlice {
+    CharSlice::of_text(env!("CARGO_PKG_VERSION"))
+}
+
+/// How often something was freed that was not there, or was freed before.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_freed_in_vain() -> u64 {
+    slab::freed_in_vain()
+}
+
+/// Frees an error, once: it is a plain struct, and nothing can tell that it was freed before. Null is nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_error_free(error: *mut Failure) {
+    if error.is_null() {
+        return;
+    }
+    // SAFETY: the headers say that only errors of this library come here, and each once; `enter` made it from a box and
+    // its text by `c_text`.
+    unsafe {
+        let error = Box::from_raw(error);
+        free_text(error.message);
+    }
+}
+
+/// Makes a setting of docs/settings.md by its name. A flag is `true` or `false`; a duration has a unit (`5 s`,
+/// `800 ms`, `1 min`) or is milliseconds; bytes may have one (`64 MiB`); a destination is JSON. Settings that take
+/// several values get one more each time. Ranges are checked when the exporter is made.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_config_set(
+    config: *mut TraceExporterConfig,
+    name: CharSlice,
+    value: CharSlice,
+) -> *mut Failure {
+    enter(|| {
+        let (name, value) = (name.text()?, value.text()?);
+        config::with(config, |settings| Ok(by_name::set(&mut settings.raw, name, value, None)?))
+    })
+}
+
+/// Makes a setting of two values: `header` (name, value), `obfuscationEnvironment` (name, value), `spool` (directory,
+/// bytes).
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_config_set_pair(
+    config: *mut TraceExporterConfig,
+    name: CharSlice,
+    first: CharSlice,
+    second: CharSlice,
+) -> *mut Failure {
+    enter(|| {
+        let (name, first, second) = (name.text()?, first.text()?, second.text()?);
+        config::with(config, |settings| Ok(by_name::set(&mut settings.raw, name, first, Some(second))?))
+    })
+}
+
+/// Takes what is not set from the environment, as docs/settings.md says. A bad value is an error, or left out with a
+/// log line if `skip_bad`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_config_from_environment(
+    config: *mut TraceExporterConfig,
+    skip_bad: bool,
+) -> *mut Failure {
+    enter(|| {
+        config::with(config, |settings| {
+            let bad = if skip_bad { BadValues::Skip } else { BadValues::Fail };
+            let builder = Builder::of(settings.raw.clone()).from_environment_with(bad)?;
+            settings.raw = builder.into_raw();
+            Ok(())
+        })
+    })
+}
+
+/// As `ddog_trace_exporter_send`, with what the tracer has dropped itself.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_send(
+    exporter: *const TraceExporter,
+    payload: ByteSlice,
+    dropped: Dropped,
+    response_out: *mut *mut TraceExporterResponse,
+) -> *mut Failure {
+    enter(|| {
+        let payload = payload.values()?;
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
+        let result = held.exporter.send_with(payload, dropped);
+        log::deliver(&held.exporter);
+        hand_over(result?, response_out)
+    })
+}
+
+/// Queues a payload and returns at once; nobody waits for the answer.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_offer(
+    exporter: *const TraceExporter,
+    payload: ByteSlice,
+    dropped: Dropped,
+) -> *mut Failure {
+    enter(|| {
+        let payload = payload.values()?;
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
+        let result = held.exporter.offer_with(payload, dropped);
+        log::deliver(&held.exporter);
+        Ok(result?)
+    })
+}
+
+/// Queues a payload and gives it a number; `dp_exporter_next_completed` says when it is done. Fetch every answer:
+/// what nobody fetches stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_send_async(
+    exporter: *const TraceExporter,
+    payload: ByteSlice,
+    dropped: Dropped,
+    ticket_out: *mut u64,
+) -> *mut Failure {
+    enter(|| {
+        if !is_place(ticket_out) {
+            return write(ticket_out, 0);
+        }
+        let payload = payload.values()?;
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let ticket = held.tickets.next();
+        write(ticket_out, ticket)?;
+        let tickets = Arc::clone(&held.tickets);
+        let done = Box::new(move |result| tickets.complete(ticket, result));
+        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
+        // If it is not taken its ticket has heard why.
+        let _ = held.exporter.enqueue(payload, dropped, Some(done));
+        Ok(())
+    })
+}
+
+/// The number of a send that is done, waiting up to so many milliseconds; 0 if none is. Each is told once.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_next_completed(exporter: *const TraceExporter, wait_millis: u64) -> u64 {
+    let next = || {
+        let held = find(exporter)?;
+        log::deliver(&held.exporter);
+        let tickets = Arc::clone(&held.tickets);
+        drop(held);
+        Ok(tickets.wait(limit(wait_millis)))
+    };
+    guard(next).unwrap_or(0)
+}
+
+/// What became of a send that is done, once: its error, or its response.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_take_completed(
+    exporter: *const TraceExporter,
+    ticket: u64,
+    response_out: *mut *mut TraceExporterResponse,
+) -> *mut Failure {
+    enter(|| {
+        let result = find(exporter)?.tickets.state.lock().results.remove(&ticket);
+        let none = || Error::new(ErrorKind::InvalidArgument, format!("there is no completed send {ticket}"));
+        hand_over(result.ok_or_else(none)??, response_out)
+    })
+}
+
+/// Sends what waits, and stats, within so many milliseconds. `report_out` may be null.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_flush(
+    exporter: *const TraceExporter,
+    limit_millis: u64,
+    report_out: *mut Flush,
+) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let report = held.exporter.flush(limit(limit_millis));
+        log::deliver(&held.exporter);
+        if is_place(report_out) {
+            let flush = Flush {
+                complete: report.complete,
+                sent: report.sent.into(),
+                pending: report.pending.into(),
+                left_out: report.left_out.into(),
+                dropped: report.dropped_total().into(),
+            };
+            write(report_out, flush)?;
+        }
+        Ok(())
+    })
+}
+
+/// Reads the account.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_account(
+    exporter: *const TraceExporter,
+    account_out: *mut Account,
+) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        write(account_out, Account::new(&held.exporter.metrics(), held.exporter.memory_bytes()))
+    })
+}
+
+/// Asks something; `answer_out` becomes the caller's and may come out null. FETCH_INFO and AWAIT_AGENT wait up to so
+/// many milliseconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_ask(
+    exporter: *const TraceExporter,
+    question: i32,
+    limit_millis: u64,
+    answer_out: *mut *mut Text,
+) -> *mut Failure {
+    enter(|| {
+        if !is_place(answer_out) {
+            return write(answer_out, ptr::null_mut());
+        }
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let answer = if question == Question::Stats as i32 {
+            Some(held.exporter.stats().unwrap_or_default().to_json())
+        } else {
+            questions::answer(&held.exporter, question, limit(limit_millis))?
+        };
+        match answer {
+            Some(text) => hand_over_text(text.into_bytes(), answer_out),
+            None => write(answer_out, ptr::null_mut()),
+        }
+    })
+}
+
+/// Closes an exporter within so many milliseconds; its handle stays, and can be asked. `account_out` may be null.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_close(
+    exporter: *const TraceExporter,
+    limit_millis: u64,
+    account_out: *mut Account,
+) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let report = held.exporter.close_within(limit(limit_millis));
+        log::deliver(&held.exporter);
+        if is_place(account_out) {
+            write(account_out, Account::new(&report.metrics, 0))?;
+        }
+        Ok(())
+    })
+}
+
+/// Before a snapshot of the process: sends what waits within so many milliseconds, closes connections, ends threads.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_suspend(exporter: *const TraceExporter, limit_millis: u64) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        find(exporter)?.exporter.suspend(limit(limit_millis));
+        Ok(())
+    })
+}
+
+/// After a snapshot was restored: goes on.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_resume(exporter: *const TraceExporter) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        Ok(find(exporter)?.exporter.resume()?)
+    })
+}
+
+/// What a response says beside its body.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_response_read(
+    response: *const TraceExporterResponse,
+    response_out: *mut Response,
+) -> *mut Failure {
+    enter(|| {
+        let read = |answer: &mut Option<Answer>| {
+            answer.as_ref().map(|Answer { response: r }| Response {
+                status: u32::from(r.status()),
+                attempts: r.attempts(),
+                traces: r.traces,
+                spans: r.spans,
+                rates_changed: r.reply.rates_changed,
+            })
+        };
+        let read = handles::RESPONSES.with(response.addr(), read).flatten();
+        write(response_out, read.ok_or_else(|| Fault::stale("response"))?)
+    })
+}
+
+/// The last sampling rates of the agent, as JSON. They live as long as the response; empty if there are none.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_response_rates(response: *const TraceExporterResponse) -> ByteSlice {
+    let rates = |answer: &mut Option<Answer>| {
+        answer.as_ref().and_then(|a| a.response.reply.rates.as_ref()).map(|rates| Slice::of(rates))
+    };
+    handles::RESPONSES.with(response.addr(), rates).flatten().unwrap_or(Slice::of(&[]))
+}
+
+/// The payload that chunks are so far, in v0.4. It lives until the next call with these chunks.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_trace_chunks_payload(chunks: *const TracerTraceChunks) -> ByteSlice {
+    let payload = |chunks: &mut Chunks| Slice::of(chunks.payload());
+    handles::CHUNKS.with(chunks.addr(), payload).unwrap_or(Slice::of(&[]))
+}

@@ -1,0 +1,250 @@
+//! The handles of the C face: an opaque pointer is an index, a generation and a kind, never an address. A handle that
+//! was freed, made up or meant for something else names nothing, so using it is an error and not a crash.
+//!
+//! Values stay in their slot when a handle is freed and are used again with the memory that they have, so spans cost
+//! no allocation once enough of them exist. A slot has a lock of its own; which slots are free stands in a list
+//! without a lock, and slots never move, so a process may fork at any moment.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Page `n` has `FIRST << n` slots.
+const PAGES: usize = 20;
+const FIRST: u32 = 64;
+/// Bits of a handle: generation 32, kind 4, index 28.
+const INDEX_BITS: u32 = 28;
+const INDEX: usize = (1 << INDEX_BITS) - 1;
+
+const _: () = assert!(usize::BITS == 64, "handles have 64 bits");
+
+/// How often something was freed that was not there, in the whole process.
+static FREED_IN_VAIN: AtomicU64 = AtomicU64::new(0);
+
+/// The values of one kind that C holds by handle.
+pub(crate) struct Slab<T> {
+    kind: usize,
+    pages: [OnceLock<Box<[Slot<T>]>>; PAGES],
+    /// Slots that were ever used.
+    made: AtomicU32,
+    /// The first free slot: its index and one, below a number that every change counts up.
+    free: AtomicU64,
+}
+
+struct Slot<T> {
+    /// The next free slot, its index and one.
+    next: AtomicU32,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Default)]
+struct State<T> {
+    generation: u32,
+    live: bool,
+    value: T,
+}
+
+impl<T: Default> Slab<T> {
+    /// `kind` is different for each table, and below 16.
+    pub(crate) const fn new(kind: u8) -> Self {
+        Self {
+            kind: (kind as usize) & 15,
+            pages: [const { OnceLock::new() }; PAGES],
+            made: AtomicU32::new(0),
+            free: AtomicU64::new(0),
+        }
+    }
+
+    /// Names a value that `fill` has made of an old one. None: there is no room or no memory for one more.
+    pub(crate) fn open<E>(&self, fill: impl FnOnce(&mut T) -> Result<(), E>) -> Option<Result<usize, E>> {
+        let index = self.take_free().or_else(|| self.make())?;
+        let slot = self.slot(index)?;
+        let mut state = lock(&slot.state);
+        state.generation = state.generation.wrapping_add(1).max(1);
+        let filled = fill(&mut state.value);
+        state.live = filled.is_ok();
+        let generation = state.generation as usize;
+        drop(state);
+        if filled.is_err() {
+            self.give_free(index, slot);
+        }
+        Some(filled.map(|()| generation << 32 | self.kind << INDEX_BITS | index as usize))
+    }
+
+    /// Works with the value. None: the handle names nothing.
+    #[inline]
+    pub(crate) fn with<R>(&self, handle: usize, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut state = lock(&self.named(handle)?.1.state);
+        is_of(&state, handle).then(|| body(&mut state.value))
+    }
+
+    /// Works with the value a last time: the handle names nothing any more, even while `body` runs. What `body` leaves
+    /// is used for another one.
+    #[inline]
+    pub(crate) fn close<R>(&self, handle: usize, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let (index, slot) = self.named(handle)?;
+        let mut state = lock(&slot.state);
+        if !is_of(&state, handle) {
+            return None;
+        }
+        state.live = false;
+        let result = body(&mut state.value);
+        drop(state);
+        self.give_free(index, slot);
+        Some(result)
+    }
+
+    /// As [`close`](Self::close), for functions that free: nothing is nothing, and what is not there is counted.
+    pub(crate) fn free(&self, handle: usize, body: impl FnOnce(&mut T)) {
+        if handle != 0 && self.close(handle, body).is_none() {
+            FREED_IN_VAIN.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Works with every value that is there.
+    pub(crate) fn each(&self, mut body: impl FnMut(&mut T)) {
+        for slot in self.pages.iter().filter_map(OnceLock::get).flatten() {
+            let mut state = lock(&slot.state);
+            if state.live {
+                body(&mut state.value);
+            }
+        }
+    }
+
+    #[inline]
+    fn named(&self, handle: usize) -> Option<(u32, &Slot<T>)> {
+        let index = (handle & INDEX) as u32;
+        if handle >> INDEX_BITS & 15 != self.kind || handle >> 32 == 0 {
+            return None;
+        }
+        self.slot(index).map(|slot| (index, slot))
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        let (page, at) = place(index);
+        self.pages.get(page)?.get()?.get(at)
+    }
+
+    fn make(&self) -> Option<u32> {
+        let index = self.made.fetch_add(1, Ordering::Relaxed);
+        let (page, _) = place(index);
+        let Some(page_of) = self.pages.get(page).filter(|_| (index as usize) < INDEX) else {
+            self.made.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        };
+        page_of.get_or_init(|| {
+            let slot = |_| Slot { next: AtomicU32::new(0), state: Mutex::default() };
+            (0..FIRST << page).map(slot).collect()
+        });
+        Some(index)
+    }
+
+    fn take_free(&self) -> Option<u32> {
+        let mut head = self.free.load(Ordering::Acquire);
+        loop {
+            let index = (head as u32).checked_sub(1)?;
+            let next = self.slot(index)?.next.load(Ordering::Relaxed);
+            let other = counted_up(head) | u64::from(next);
+            match self.free.compare_exchange_weak(head, other, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(index),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn give_free(&self, index: u32, slot: &Slot<T>) {
+        let mut head = self.free.load(Ordering::Acquire);
+        loop {
+            slot.next.store(head as u32, Ordering::Relaxed);
+            let other = counted_up(head) | u64::from(index + 1);
+            match self.free.compare_exchange_weak(head, other, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+/// How often something was freed that was not there.
+pub(crate) fn freed_in_vain() -> u64 {
+    FREED_IN_VAIN.load(Ordering::Relaxed)
+}
+
+/// The number of changes and one, above an index.
+fn counted_up(head: u64) -> u64 {
+    (head >> 32).wrapping_add(1) << 32
+}
+
+#[inline]
+fn is_of<T>(state: &State<T>, handle: usize) -> bool {
+    state.live && state.generation as usize == handle >> 32
+}
+
+/// Page and place of a slot.
+#[inline]
+fn place(index: u32) -> (usize, usize) {
+    let page = (index / FIRST + 1).ilog2();
+    (page as usize, (index - FIRST * ((1 << page) - 1)) as usize)
+}
+
+/// A panic with the lock held has left the value as it was then, which is good enough to free it.
+#[inline]
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(slab: &Slab<u32>, value: u32) -> usize {
+        slab.open(|v| {
+            *v = value;
+            Ok::<(), ()>(())
+        })
+        .unwrap()
+        .unwrap()
+    }
+
+    #[test]
+    fn a_stale_forged_or_foreign_handle_names_nothing() {
+        let (slab, other) = (Slab::<u32>::new(1), Slab::<u32>::new(2));
+        let (a, b, foreign) = (open(&slab, 10), open(&slab, 11), open(&other, 12));
+        assert_eq!(slab.with(a, |v| *v), Some(10));
+        assert_eq!(slab.close(a, |v| *v), Some(10));
+        assert!(slab.with(a, |v| *v).is_none() && slab.close(a, |v| *v).is_none());
+        let again = open(&slab, 13);
+        assert!(again != a && again as u32 == a as u32, "the place is used again, the name is not");
+        for forged in [0, 1, usize::MAX, foreign, a, again + 1, b + (1 << 32)] {
+            assert!(slab.with(forged, |v| *v).is_none(), "{forged:x}");
+        }
+        assert_eq!(slab.with(b, |v| *v), Some(11));
+        let before = freed_in_vain();
+        slab.free(0, |_| {});
+        slab.free(a, |_| {});
+        assert!(freed_in_vain() > before);
+        assert_eq!(slab.open(|_| Err(7)), Some(Err(7)));
+    }
+
+    #[test]
+    fn places_are_used_again_and_never_twice_at_once() {
+        let slab = Slab::<u32>::new(3);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let slab = &slab;
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let mine: Vec<_> = (0..50).map(|i| open(slab, thread << 16 | round + i)).collect();
+                        for (i, handle) in (0..).zip(&mine) {
+                            assert_eq!(slab.close(*handle, |v| *v), Some(thread << 16 | round + i));
+                        }
+                    }
+                });
+            }
+        });
+        assert!(slab.made.load(Ordering::Relaxed) <= 200);
+        let mut live = 0;
+        slab.each(|_| live += 1);
+        assert_eq!(live, 0);
+    }
+}

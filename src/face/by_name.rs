@@ -1,0 +1,213 @@
+//! Settings made by name, for faces without a setter for each: the name as the table has it, the value as text. What a
+//! setting takes is asked of its type ([`RawConfig`] reads it with serde), so a new one needs no line here.
+//!
+//! A text is itself; a flag is `true` or `false`; a duration is milliseconds or has a unit (`ms`, `s`, `min`), a number
+//! of bytes may have one (`KiB`, `MiB`, `GiB`); several numbers have commas between them. A setting that takes several
+//! values gets one more each time. What has parts of its own (`destination`) is JSON, as in
+//! `{"otlp":{"url":"http://host:4318"}}`. A setting of two values (`header`: name and value, `spool`: directory and
+//! bytes) takes both.
+
+use crate::error::{Error, ErrorKind};
+use crate::settings::RawConfig;
+use serde::de::value::{Error as Refusal, MapDeserializer, SeqDeserializer};
+use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::Value;
+
+/// Makes one setting; `second` is the other half of a setting of two values.
+///
+/// # Errors
+/// `INVALID_CONFIGURATION` if there is no such setting, or the text is no value of its type. Ranges are checked when
+/// the exporter is made.
+pub(crate) fn set(raw: &mut RawConfig, name: &str, value: &str, second: Option<&str>) -> Result<(), Error> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::InvalidConfiguration, format!("the setting {name:?}: {why}"))
+    };
+    if matches!(name, "origins" | "skipped") {
+        return Err(wrong(&"there is none of that name"));
+    }
+    let entry = std::iter::once((name, Text { value, second }));
+    let one = RawConfig::deserialize(MapDeserializer::<_, Refusal>::new(entry)).map_err(|e| wrong(&e))?;
+    let mut one = serde_json::to_value(one).map_err(|e| wrong(&e))?;
+    let mut all = serde_json::to_value(&*raw).map_err(|e| wrong(&e))?;
+    match (all.get_mut(name), one.get_mut(name).map(Value::take)) {
+        // `statsLimits` is a list, too, but one value.
+        (Some(Value::Array(values)), Some(Value::Array(more))) if !more.iter().all(Value::is_number) => {
+            values.extend(more);
+        }
+        (Some(place), Some(value)) => *place = value,
+        _ => return Err(wrong(&"there is none of that name")),
+    }
+    *raw = RawConfig::deserialize(all).map_err(|e| wrong(&e))?;
+    raw.origins.retain(|(known, _)| known != name);
+    Ok(())
+}
+
+/// A value, to be read as whatever is asked for.
+#[derive(Clone, Copy)]
+struct Text<'t> {
+    value: &'t str,
+    second: Option<&'t str>,
+}
+
+impl Text<'_> {
+    /// What it says, if it is one value.
+    fn single(&self) -> Result<&str, Refusal> {
+        match self.second {
+            None => Ok(self.value),
+            Some(_) => Err(Refusal::custom("it takes one value")),
+        }
+    }
+}
+
+/// A number, perhaps with a unit; times are milliseconds then.
+fn number(text: &str) -> Result<u64, Refusal> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or("") {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other if !digits.is_empty() => return Err(Refusal::custom(format!("{other:?} is no unit"))),
+        _ => 1,
+    };
+    let number = digits.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    number.ok_or_else(|| Refusal::custom(format!("{text:?} is no whole number")))
+}
+
+impl<'de> IntoDeserializer<'de, Refusal> for Text<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Text<'de> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_str(self.single()?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.single()? {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            other => Err(Refusal::custom(format!("{other:?} is neither true nor false"))),
+        }
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_u64(number(self.single()?)?)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_seq(SeqDeserializer::new(std::iter::once(self)))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refusal> {
+        let one = |value| Self { value, second: None };
+        match self.second {
+            Some(second) => {
+                visitor.visit_seq(SeqDeserializer::new([one(self.value), one(second)].into_iter()))
+            }
+            None if len == 2 => Err(Refusal::custom("it takes two values")),
+            None => visitor.visit_seq(SeqDeserializer::new(self.value.split(',').map(one))),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let value: Value = serde_json::from_str(self.single()?).map_err(Refusal::custom)?;
+        value.deserialize_enum(name, variants, visitor).map_err(Refusal::custom)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 u8 u16 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct tuple_struct
+        map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_type_of_the_table_is_read() {
+        let mut raw = RawConfig::default();
+        for (name, value) in [
+            ("service", "shop"),
+            ("sendTimeout", "1500"),
+            ("sendBudget", "5 s"),
+            ("asyncBudget", "2min"),
+            ("queueBytes", "64 MiB"),
+            ("senders", "3"),
+            ("discovery", "false"),
+            ("outputFormat", "V1"),
+            ("peerTag", "db.name"),
+            ("peerTag", "a,b"),
+            ("statsLimits", "1,2,3,4,5"),
+            ("statsLimits", "6,7,8,9,10"),
+            ("service", "cart"),
+        ] {
+            set(&mut raw, name, value, None).unwrap();
+        }
+        let otlp = r#"{"otlp":{"url":"http://h:4318","encoding":"JSON"}}"#;
+        set(&mut raw, "destination", otlp, None).unwrap();
+        assert_eq!(serde_json::to_string(&raw.destination[0]).unwrap().get(..9), otlp.get(..9));
+        set(&mut raw, "header", "X-A", Some("1=2")).unwrap();
+        set(&mut raw, "header", "X-B", Some("3")).unwrap();
+        set(&mut raw, "spool", "/var/x=1", Some("16MiB")).unwrap();
+        assert_eq!(raw.service.as_deref(), Some("cart"));
+        assert_eq!(raw.send_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(raw.send_budget, Some(Duration::from_secs(5)));
+        assert_eq!(raw.async_budget, Some(Duration::from_secs(120)));
+        assert_eq!((raw.queue_bytes, raw.senders, raw.discovery), (Some(64 << 20), Some(3), Some(false)));
+        assert_eq!(raw.output_format.as_deref(), Some("V1"));
+        assert_eq!(raw.peer_tag, ["db.name", "a,b"]);
+        assert_eq!(raw.stats_limits, Some([6, 7, 8, 9, 10]));
+        assert_eq!(raw.header, [("X-A".into(), "1=2".into()), ("X-B".into(), "3".into())]);
+        assert_eq!(raw.spool, Some(("/var/x=1".into(), 16 << 20)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_and_changes_nothing() {
+        let mut raw = RawConfig::default();
+        for (name, value, second, why) in [
+            ("nothing", "x", None, "the setting \"nothing\": unknown field"),
+            ("origins", "x", None, "the setting \"origins\": there is none"),
+            ("senders", "many", None, "the setting \"senders\": \"many\" is no whole number"),
+            ("senders", "-1", None, "the setting \"senders\": \"-1\" is no whole number"),
+            ("senders", "4294967296", None, "the setting \"senders\": invalid value"),
+            ("sendBudget", "5 h", None, "the setting \"sendBudget\": \"h\" is no unit"),
+            ("discovery", "yes", None, "the setting \"discovery\": \"yes\" is neither"),
+            ("header", "X-A", None, "the setting \"header\": it takes two values"),
+            ("service", "a", Some("b"), "the setting \"service\": it takes one value"),
+            ("statsLimits", "1,2", None, "the setting \"statsLimits\": invalid length"),
+            ("destination", "http://x", None, "the setting \"destination\": expected value"),
+            ("destination", r#"{"moon":{}}"#, None, "the setting \"destination\": unknown variant"),
+            ("spool", "/x", Some("much"), "the setting \"spool\": \"much\" is no"),
+        ] {
+            let e = set(&mut raw, name, value, second).unwrap_err();
+            assert!(e.message().starts_with(why), "{e}");
+            assert_eq!(raw, RawConfig::default());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// Forks under load: ROUNDS (200) children while four threads send and offer. Each child sends traces of its own through
+// the same handle; the parent loses nothing.
+#define _GNU_SOURCE
+#include "agent.h"
+#include <data-pipeline.h>
+#include <datadog/data-pipeline.h>
+#include <datadog/shared-runtime.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const uint8_t PAYLOAD[] = {0x91, 0x91, 0x83, 0xa4, 'n', 'a', 'm', 'e', 0xa1, 'n', 0xa8, 't', 'r', 'a',
+                                  'c',  'e',  '_',  'i',  'd', 1,   0xa7, 's', 'p',  'a',  'n', '_', 'i', 'd', 2};
+static const ddog_ByteSlice BYTES = {PAYLOAD, sizeof(PAYLOAD)};
+
+static ddog_TraceExporter *exporter;
+static atomic_bool over;
+static atomic_ulong sent;
+
+static ddog_TracerTraceChunks *chunks(void) {
+  ddog_TracerSpanFields fields = {.service = DDOG_CHARSLICE_C("s"), .name = DDOG_CHARSLICE_C("n"), .trace_id_low = 1, .span_id = 2};
+  ddog_TracerSpan *span = NULL;
+  ddog_TracerTraceChunks *chunks = NULL;
+  OK(ddog_tracer_span_new(&span, &fields));
+  OK(ddog_tracer_span_set_meta(span, DDOG_CHARSLICE_C("k"), DDOG_CHARSLICE_C("v")));
+  OK(ddog_tracer_trace_chunks_new(1, &chunks));
+  OK(ddog_tracer_trace_chunks_begin_chunk(chunks, 1));
+  OK(ddog_tracer_trace_chunks_push_span(chunks, span));
+  return chunks;
+}
+
+static void *load(void *argument) {
+  int kind = (int)(long)argument;
+  ddog_TraceExporterCancelToken *token = ddog_trace_exporter_cancel_token_new();
+  while (!over) {
+    if (kind == 0) {
+      OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+    } else if (kind == 1) {
+      OK(ddog_trace_exporter_send_trace_chunks(exporter, chunks(), NULL, NULL));
+    } else if (kind == 2) {
+      OK(ddog_trace_exporter_send_trace_chunks(exporter, chunks(), NULL, token));
+    } else {
+      dp_Error *error = dp_exporter_offer(exporter, BYTES, (dp_Dropped){0, 0});
+      CHECK(error == NULL);
+    }
+    sent++;
+    usleep(500);
+  }
+  ddog_trace_exporter_cancel_token_drop(token);
+  return NULL;
+}
+
+static char *runtime_id(void) {
+  dp_Text *answer = NULL;
+  CHECK(dp_exporter_ask(exporter, DP_QUESTION_EXPLAIN, 0, &answer) == NULL);
+  ddog_CharSlice text = dp_text_get(answer);
+  char *copy = strndup(text.ptr, text.len), *at = strstr(copy, "\"runtimeId\":{");
+  CHECK(at != NULL && (at = strstr(at, "\"value\":\"")) != NULL);
+  char *id = strndup(at + 9, 36);
+  free(copy);
+  dp_text_free(answer);
+  return id;
+}
+
+// What the child does; its status says which check failed.
+static int child(const ddog_ForkSafeRuntime *runtime, const char *parents_id) {
+  alarm(30);
+  if (ddog_shared_runtime_after_fork_child(runtime) != NULL) return 1;
+  dp_Account account;
+  if (dp_exporter_account(exporter, &account) != NULL || account.received.traces != 0) return 2;
+  char *id = runtime_id();
+  if (strcmp(id, parents_id) == 0) return 3;
+  free(id);
+  ddog_TraceExporterResponse *response = NULL;
+  if (ddog_trace_exporter_send_trace_chunks(exporter, chunks(), &response, NULL) != NULL) return 4;
+  if (ddog_trace_exporter_response_get_body(response).len == 0) return 5;
+  ddog_trace_exporter_response_free(response);
+  ddog_TraceExporterCancelToken *token = ddog_trace_exporter_cancel_token_new();
+  if (ddog_trace_exporter_send_trace_chunks(exporter, chunks(), NULL, token) != NULL) return 6;
+  if (dp_exporter_offer(exporter, BYTES, (dp_Dropped){0, 0}) != NULL) return 7;
+  dp_Flush flush;
+  if (dp_exporter_flush(exporter, 5000, &flush) != NULL || !flush.complete) return 8;
+  if (dp_exporter_account(exporter, &account) != NULL || account.sent.traces != 3) return 9;
+  ddog_trace_exporter_free(exporter);
+  return 0;
+}
+
+int main(void) {
+  const char *wanted = getenv("ROUNDS");
+  int rounds = wanted != NULL ? atoi(wanted) : 200;
+  ddog_CharSlice url = agent_start();
+  const ddog_ForkSafeRuntime *runtime = NULL;
+  CHECK(ddog_shared_runtime_new(&runtime) == NULL);
+  ddog_TraceExporterConfig *config = NULL;
+  ddog_trace_exporter_config_new(&config);
+  OK(ddog_trace_exporter_config_set_url(config, url));
+  OK(ddog_trace_exporter_config_set_shared_runtime(config, (ddog_ForkSafeRuntime *)runtime));
+  OK(ddog_trace_exporter_new(&exporter, config));
+  ddog_trace_exporter_config_free(config);
+  char *id = runtime_id();
+  pthread_t threads[4];
+  for (long i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, load, (void *)i) == 0);
+  for (int round = 0; round < rounds; round++) {
+    CHECK(ddog_shared_runtime_before_fork(runtime) == NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) _exit(child(runtime, id));
+    CHECK(ddog_shared_runtime_after_fork_parent(runtime) == NULL);
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) {
+      fprintf(stderr, "fork: round %d, child %d, status %x\n", round, (int)pid, status);
+      return 1;
+    }
+  }
+  over = true;
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  dp_Flush flush;
+  CHECK(dp_exporter_flush(exporter, 10000, &flush) == NULL && flush.complete);
+  dp_Account account;
+  CHECK(dp_exporter_account(exporter, &account) == NULL);
+  char *now = runtime_id();
+  CHECK(strcmp(id, now) == 0);
+  CHECK(account.received.traces == sent && account.sent.traces == sent && account.dropped.traces == 0);
+  CHECK(agent_traces() == sent + 3 * (unsigned long)rounds);
+  ddog_trace_exporter_free(exporter);
+  ddog_shared_runtime_free(runtime);
+  free(id);
+  free(now);
+  printf("fork: ok, %d forks, %lu traces of the parent\n", rounds, (unsigned long)sent);
+  return 0;
+}
