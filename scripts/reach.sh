@@ -5,6 +5,7 @@
 #   windows   a Windows JVM under wine                          (PyPI, Debian: wine64)
 #   glibc     this machine's JVM on the C library of Debian 11  (Debian)
 #   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors
+#   modules jlink cds nested osgi groovy    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
 # Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +15,8 @@ jar=$PWD/build/libs/data-pipeline-all-$version.jar
 dir=$PWD/build/reach
 mkdir -p "$dir"
 passed=0 failed=0 skipped=0
-parts=${*:-musl arm64 windows glibc child}
+java_parts="modules jlink cds nested osgi groovy"
+parts=${*:-musl arm64 windows glibc child $java_parts}
 
 skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
 check() { # NAME COMMAND...
@@ -113,8 +115,21 @@ glibc() {
 
 child() { check "JVMs in odd places" python3 scripts/reach_child.py "$jar"; }
 
+java_part() {
+  echo "== $1"
+  [ -x build/jvms/25/bin/java ] || scripts/setup.sh jvms || echo "reach: no JREs could be fetched; $1 uses what there is"
+  local code=0
+  python3 scripts/reach_java.py "$jar" "$1" || code=$?
+  case $code in
+    0) passed=$((passed + 1)) ;;
+    77) skip "$1" "see above" ;;
+    *) failed=$((failed + 1)) ;;
+  esac
+}
+
 for part in $parts; do
   case "$part" in
+    modules | jlink | cds | nested | osgi | groovy) java_part "$part" ;;
     musl | arm64 | windows | glibc | child) "$part" ;;
     *) echo "reach: no part $part" >&2; exit 2 ;;
   esac

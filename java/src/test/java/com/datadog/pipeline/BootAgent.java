@@ -13,9 +13,11 @@ public final class BootAgent {
   public static void premain(String options, Instrumentation instrumentation) throws Exception {
     String how = options.substring(0, options.indexOf(','));
     Path jar = Paths.get(options.substring(how.length() + 1));
-    instrumentation.appendToBootstrapClassLoaderSearch(new JarFile(jar.toFile()));
+    if (!how.equals("manifest")) {
+      instrumentation.appendToBootstrapClassLoaderSearch(new JarFile(jar.toFile()));
+    }
     Class<?> type = Class.forName("com.datadog.pipeline.TraceExporter", true, null);
-    if (how.equals("hand over")) {
+    if (!how.equals("say nothing")) {
       type.getMethod("libraryFrom", Path.class).invoke(null, jar);
     }
     System.out.println(

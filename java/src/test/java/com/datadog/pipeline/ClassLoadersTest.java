@@ -28,6 +28,11 @@ class ClassLoadersTest {
     private final Map<String, byte[]> entries = new HashMap<>();
 
     Relocating(String to) throws IOException {
+      this(to, true);
+    }
+
+    /** Shading plugins rename what names classes; whether texts are changed, too, is a setting. */
+    Relocating(String to, boolean texts) throws IOException {
       super(String.class.getClassLoader());
       String slashes = to.replace('.', '/');
       for (Map.Entry<String, byte[]> e : Jars.entries().entrySet()) {
@@ -36,7 +41,11 @@ class ClassLoadersTest {
             type ? e.getKey().replace(OURS.replace('.', '/'), slashes) : e.getKey(),
             type
                 ? Jars.rewriteTexts(
-                    e.getValue(), s -> s.replace(OURS.replace('.', '/'), slashes).replace(OURS, to))
+                    e.getValue(),
+                    s -> {
+                      String renamed = s.replace(OURS.replace('.', '/'), slashes);
+                      return texts ? renamed.replace(OURS, to) : renamed;
+                    })
                 : e.getValue());
       }
     }
@@ -94,11 +103,13 @@ class ClassLoadersTest {
   void aRelocatedCopyFindsItsNatives() throws Exception {
     try (EmbeddedAgent agent = EmbeddedAgent.start()) {
       for (String to : new String[] {"shaded.acme.dp", "com.example.very.deep.in.it.pipeline"}) {
-        Class<?> exporter = new Relocating(to).loadClass(to + ".TraceExporter");
-        assertEquals(to, packageOf(exporter));
-        works(exporter, agent);
+        for (boolean texts : new boolean[] {true, false}) {
+          Class<?> exporter = new Relocating(to, texts).loadClass(to + ".TraceExporter");
+          assertEquals(to, packageOf(exporter));
+          works(exporter, agent);
+        }
       }
-      assertEquals(2, agent.traces().size());
+      assertEquals(4, agent.traces().size());
     }
   }
 

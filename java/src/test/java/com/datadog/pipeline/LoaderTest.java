@@ -425,25 +425,34 @@ class LoaderTest {
     Manifest manifest = new Manifest();
     manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
     manifest.getMainAttributes().putValue("Premain-Class", BootAgent.class.getName());
-    String name = BootAgent.class.getName().replace('.', '/') + ".class";
-    try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(agent), manifest)) {
-      out.putNextEntry(new ZipEntry(name));
-      out.write(Files.readAllBytes(Paths.get(CLASSES, name)));
-      out.closeEntry();
-    }
-    for (String how : new String[] {"hand over", "say nothing"}) {
+    write(agent, manifest);
+    for (String how : new String[] {"hand over", "say nothing", "manifest"}) {
+      if (how.equals("manifest")) {
+        // The third way: the agent's manifest names the JAR.
+        manifest.getMainAttributes().putValue("Boot-Class-Path", Jars.JAR.getAbsolutePath());
+        write(agent, manifest);
+      }
       String option = "-javaagent:" + agent + "=" + how + "," + Jars.JAR.getAbsolutePath();
       ChildJvm.Outcome o =
           new ChildJvm().run(option, "-cp", agent.toString(), BootAgent.class.getName());
       assertEquals(0, o.exit, o.toString());
       assertTrue(o.out.contains("loader null"), o.toString());
-      if (how.equals("hand over")) {
+      if (!how.equals("say nothing")) {
         assertTrue(o.out.contains("available true cause null"), o.toString());
       } else {
         assertTrue(o.out.contains("available false"), o.toString());
         assertTrue(o.out.contains("hand it over by TraceExporter.libraryFrom"), o.toString());
         assertFalse(o.out.contains("has no library"), o.toString());
       }
+    }
+  }
+
+  private static void write(Path agent, Manifest manifest) throws IOException {
+    String name = BootAgent.class.getName().replace('.', '/') + ".class";
+    try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(agent), manifest)) {
+      out.putNextEntry(new ZipEntry(name));
+      out.write(Files.readAllBytes(Paths.get(CLASSES, name)));
+      out.closeEntry();
     }
   }
 
