@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize capi install jar natives jar-all bridge otel clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize capi install jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -50,6 +50,10 @@ bridge: ## build/libs/data-pipeline-bridge-VERSION.jar: an unmodified dd-java-ag
 otel: ## build/libs/data-pipeline-opentelemetry-VERSION.jar: the exporter for OpenTelemetry, with what it needs of ours
 	@scripts/setup.sh gradle
 	@gradle --no-daemon -q opentelemetryJar && ls build/libs/data-pipeline-opentelemetry-*.jar
+
+testkit: ## build/libs/data-pipeline-testkit-VERSION.jar: an agent for tests, an extension of JUnit 5
+	@scripts/setup.sh gradle
+	@gradle --no-daemon -q testkitJar && ls build/libs/data-pipeline-testkit-*.jar
 
 clients: ## published Java tracers, unmodified, send through the bridge: every span exactly once (fetches the tracers)
 	@scripts/clients.sh

@@ -17,7 +17,8 @@ for java in ${*:-8 11 17 21 25}; do
   native=""
   [ "$java" -lt 24 ] || native=--enable-native-access=ALL-UNNAMED
   if build/jvms/"$java"/bin/java $native -Xcheck:jni -ea -Dfixtures=tests/fixtures -Djar="build/libs/data-pipeline-$version.jar" \
-      -jar $console/console.jar execute --class-path "build/libs/data-pipeline-$version.jar:build/classes/java/test" \
+      -jar $console/console.jar execute \
+      --class-path "build/libs/data-pipeline-$version.jar:build/libs/data-pipeline-testkit-$version.jar:build/classes/java/test" \
       --scan-class-path build/classes/java/test --details summary --disable-banner --disable-ansi-colors > $log 2>&1; then
     echo "Java $java: $(sed -n 's/^\[ *\([0-9]*\) tests successful.*/\1 passed/p' $log), $(sed -n 's/^\[ *\([0-9]*\) tests failed.*/\1 failed/p' $log)"
   else

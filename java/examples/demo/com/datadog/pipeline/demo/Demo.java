@@ -6,7 +6,9 @@ import com.datadog.pipeline.Payloads;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.cli.Show;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -19,7 +21,7 @@ import java.util.Map;
 /**
  * Real traces from a Java program through the JAR to an agent: those of a small recorder, and
  * captured payloads of seven tracers. {@code Demo FIXTURES}; {@code DD_TRACE_AGENT_URL} names a
- * real agent instead of the embedded one.
+ * real agent instead of the test kit's.
  */
 public final class Demo {
   private final PrintStream out = System.out;
@@ -38,10 +40,10 @@ public final class Demo {
     if (real != null && !real.isEmpty()) {
       return send(fixtures, real) && accepted(real);
     }
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       agent.answer(
           request ->
-              EmbeddedAgent.Answer.json(
+              Answer.json(
                   200,
                   "{\"rate_by_service\":{\"service:,env:\":1.0,\"service:shop,env:demo\":0.5}}"));
       return send(fixtures, agent.url()) && arrived(agent);
@@ -145,8 +147,8 @@ public final class Demo {
     }
   }
 
-  private boolean arrived(EmbeddedAgent agent) throws IOException {
-    List<EmbeddedAgent.Request> requests = agent.traces();
+  private boolean arrived(FakeAgent agent) throws IOException {
+    List<Request> requests = agent.traceRequests();
     boolean same = requests.size() == sent.size();
     out.println(
         "\nwhat arrived (all of the recorder's traces, the first of each captured payload):");

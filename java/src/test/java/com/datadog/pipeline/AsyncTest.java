@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.File;
 import java.io.IOException;
 import java.lang.reflect.Method;
@@ -34,11 +34,11 @@ class AsyncTest {
   private static final Duration SOON = Duration.ofSeconds(10);
   private static final byte[] ONE = SendTest.ONE;
 
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -84,8 +84,8 @@ class AsyncTest {
       assertEquals(new Metrics.Counts(5, 5, 5 * ONE.length), result.sent());
       assertEquals(0, result.pending().traces());
       assertEquals(0, result.droppedTotal().traces());
-      assertEquals(1, agent.traces().size(), "one request");
-      assertEquals("5", agent.traces().get(0).header("X-Datadog-Trace-Count"));
+      assertEquals(1, agent.traceRequests().size(), "one request");
+      assertEquals("5", agent.traceRequests().get(0).header("X-Datadog-Trace-Count"));
       closed(exporter.metrics());
     }
   }
@@ -126,7 +126,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(hold);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     try (TraceExporter exporter = builder().queuePayloads(2).build()) {
       assertTrue(exporter.offer(ONE));
@@ -181,7 +181,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           pause(50);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     CountDownLatch done = new CountDownLatch(senders);
     AtomicLong late = new AtomicLong();
@@ -257,7 +257,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(hold);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     try (TraceExporter exporter = builder().build()) {
       for (int i = 0; i < waiting; i++) {
@@ -284,7 +284,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(hold);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     TraceExporter exporter = builder().build();
     List<CompletableFuture<AgentResponse>> all = new ArrayList<>();
@@ -329,7 +329,7 @@ class AsyncTest {
         assertTrue(exporter.offer(ONE));
         Thread.sleep(1);
       }
-      agent = EmbeddedAgent.start(port);
+      agent = FakeAgent.start(port);
       FlushResult result = exporter.flush(Duration.ofSeconds(30));
       assertTrue(result.complete(), result.toString());
       assertEquals(301, exporter.metrics().sent().traces());
@@ -342,7 +342,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(hold);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     try (TraceExporter exporter =
         builder()
@@ -397,7 +397,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(registered);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     ExecutorService executor =
         Executors.newSingleThreadExecutor(r -> new Thread(r, "of the caller"));
@@ -421,7 +421,7 @@ class AsyncTest {
     agent.answer(
         r -> {
           await(chained);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
     try (TraceExporter exporter = builder().build();
         TraceExporter other = builder().build()) {
@@ -495,8 +495,8 @@ class AsyncTest {
   void aShutdownHookSendsWhatIsQueued() throws Exception {
     ChildJvm.Outcome o = host("hook");
     assertEquals(0, o.exit, o.toString());
-    assertEquals(1, agent.traces().size());
-    assertEquals("7", agent.traces().get(0).header("X-Datadog-Trace-Count"));
+    assertEquals(1, agent.traceRequests().size());
+    assertEquals("7", agent.traceRequests().get(0).header("X-Datadog-Trace-Count"));
   }
 
   private ChildJvm.Outcome host(String how) throws Exception {

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -80,7 +80,7 @@ class ClassLoadersTest {
     return type.getMethod("build").invoke(builder);
   }
 
-  private static void works(Class<?> exporter, EmbeddedAgent agent) throws Exception {
+  private static void works(Class<?> exporter, FakeAgent agent) throws Exception {
     Object cause = exporter.getMethod("unavailabilityCause").invoke(null);
     assertEquals(null, cause);
     Object e = build(exporter, agent.url());
@@ -101,7 +101,7 @@ class ClassLoadersTest {
 
   @Test
   void aRelocatedCopyFindsItsNatives() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       for (String to : new String[] {"shaded.acme.dp", "com.example.very.deep.in.it.pipeline"}) {
         for (boolean texts : new boolean[] {true, false}) {
           Class<?> exporter = new Relocating(to, texts).loadClass(to + ".TraceExporter");
@@ -115,7 +115,7 @@ class ClassLoadersTest {
 
   @Test
   void twoClassLoadersHaveTheirOwnCopies() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       Class<?> first = new Relocating(OURS).loadClass(OURS + ".TraceExporter");
       Class<?> second = new Relocating(OURS).loadClass(OURS + ".TraceExporter");
       assertNotSame(first, second);
@@ -126,7 +126,7 @@ class ClassLoadersTest {
         assertEquals(200, ours.send(SendTest.ONE).status());
       }
       works(first, agent);
-      assertEquals(4, agent.traces().size());
+      assertEquals(4, agent.traceRequests().size());
     }
   }
 
@@ -134,7 +134,7 @@ class ClassLoadersTest {
   @Test
   void aClassLoaderIsCollectedOnceItsExporterIsClosed() throws Exception {
     List<WeakReference<ClassLoader>> loaders = new ArrayList<>();
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       for (int i = 0; i < 3; i++) {
         loaders.add(deployed(agent));
       }
@@ -150,7 +150,7 @@ class ClassLoadersTest {
     throw new AssertionError(loaders.size() + " class loaders are kept");
   }
 
-  private static WeakReference<ClassLoader> deployed(EmbeddedAgent agent) throws Exception {
+  private static WeakReference<ClassLoader> deployed(FakeAgent agent) throws Exception {
     ClassLoader loader = new Relocating(OURS);
     works(loader.loadClass(OURS + ".TraceExporter"), agent);
     return new WeakReference<>(loader);

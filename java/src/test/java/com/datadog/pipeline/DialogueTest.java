@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.datadog.pipeline.internal.Json;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
@@ -33,11 +33,11 @@ class DialogueTest {
           + "\"filter_tags\":{\"reject\":[\"drop:me\"]},\"ignore_resources\":[\"x\"],"
           + "\"config\":{\"max_request_bytes\":5000,\"statsd_port\":8125,\"default_env\":\"prod\"}}";
 
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
     agent.info(r -> Answer.json(200, INFO).header("Datadog-Container-Tags-Hash", "h-1"));
   }
 
@@ -124,13 +124,13 @@ class DialogueTest {
       exporter.awaitAgent(SOON);
       exporter.send(SendTest.ONE);
     }
-    assertEquals("/v1.0/traces", agent.traces().get(0).path());
+    assertEquals("/v1.0/traces", agent.traceRequests().get(0).path());
     agent.info(r -> Answer.json(200, "{\"endpoints\":[\"/v0.4/traces\"]}"));
     try (TraceExporter exporter = builder().outputFormat(OutputFormat.AUTO).build()) {
       exporter.awaitAgent(SOON);
       exporter.send(SendTest.ONE);
     }
-    assertEquals("/v0.4/traces", agent.traces().get(1).path());
+    assertEquals("/v0.4/traces", agent.traceRequests().get(1).path());
   }
 
   @Test
@@ -217,7 +217,7 @@ class DialogueTest {
       assertEquals(1, lines.size(), lines.toString());
       assertEquals(LogLine.Severity.WARNING, lines.get(0).severity());
       assertTrue(lines.get(0).text().contains("knob"), lines.toString());
-      agent.answer(r -> EmbeddedAgent.RATES);
+      agent.answer(r -> Answer.RATES);
       exporter.send(SendTest.ONE);
       assertEquals(2, lines.size(), lines.toString());
       assertEquals(LogLine.Severity.INFO, lines.get(1).severity());
@@ -303,7 +303,7 @@ class DialogueTest {
       exporter.send(payload);
       assertEquals(4, exporter.metrics().sent().traces());
     }
-    assertEquals(2, agent.traces().size());
+    assertEquals(2, agent.traceRequests().size());
     assertThrows(
         IllegalArgumentException.class, () -> TraceExporter.builder().maxRequestBytes(1023));
   }

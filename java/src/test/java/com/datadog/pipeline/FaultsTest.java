@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -23,11 +23,11 @@ import org.junit.jupiter.api.io.TempDir;
 /** What goes wrong most, through the JAR; the whole matrix is the native side's. */
 class FaultsTest {
   @TempDir Path folder;
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -122,8 +122,8 @@ class FaultsTest {
             () -> {
               try {
                 Thread.sleep(700);
-                agent = EmbeddedAgent.start(port);
-              } catch (IOException | InterruptedException e) {
+                agent = FakeAgent.start(port);
+              } catch (InterruptedException e) {
                 throw new AssertionError(e);
               }
             });
@@ -133,7 +133,7 @@ class FaultsTest {
       balanced(exporter.metrics());
     }
     later.join();
-    assertEquals(1, agent.traces().size());
+    assertEquals(1, agent.traceRequests().size());
   }
 
   @Test
@@ -149,7 +149,7 @@ class FaultsTest {
   @Test
   void aResetIsTriedAgain() {
     AtomicInteger n = new AtomicInteger();
-    agent.answer(r -> n.getAndIncrement() < 2 ? Answer.reset() : EmbeddedAgent.RATES);
+    agent.answer(r -> n.getAndIncrement() < 2 ? Answer.reset() : Answer.RATES);
     try (TraceExporter exporter = builder(8_000).build()) {
       assertEquals(200, exporter.send(SendTest.ONE).status());
       Metrics m = exporter.metrics();
@@ -157,7 +157,7 @@ class FaultsTest {
       assertEquals(1, m.possiblyDuplicated());
       balanced(m);
     }
-    assertEquals(3, agent.traces().size());
+    assertEquals(3, agent.traceRequests().size());
   }
 
   @Test
@@ -191,8 +191,7 @@ class FaultsTest {
 
   @Test
   void whatIsTooLargeGoesInParts() {
-    agent.answer(
-        r -> r.body().length > 2_000 ? Answer.json(413, "too large") : EmbeddedAgent.RATES);
+    agent.answer(r -> r.body().length > 2_000 ? Answer.json(413, "too large") : Answer.RATES);
     try (TraceExporter exporter = builder(8_000).build()) {
       AgentResponse response = exporter.send(traces(8, 400));
       assertEquals(8, response.traces());
@@ -215,7 +214,7 @@ class FaultsTest {
         r ->
             n.getAndIncrement() == 0
                 ? Answer.json(429, "busy").header("Retry-After", "1")
-                : EmbeddedAgent.RATES);
+                : Answer.RATES);
     try (TraceExporter exporter = builder(8_000).build()) {
       long start = System.nanoTime();
       arrives(exporter, 2);
@@ -227,7 +226,7 @@ class FaultsTest {
   @Test
   void anAgentThatIsNotReadyIsTriedAgain() {
     AtomicInteger n = new AtomicInteger();
-    agent.answer(r -> n.getAndIncrement() < 2 ? Answer.json(503, "starting") : EmbeddedAgent.RATES);
+    agent.answer(r -> n.getAndIncrement() < 2 ? Answer.json(503, "starting") : Answer.RATES);
     try (TraceExporter exporter = builder(8_000).build()) {
       arrives(exporter, 3);
     }

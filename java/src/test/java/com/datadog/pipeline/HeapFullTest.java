@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.File;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -44,7 +44,7 @@ class HeapFullTest {
     // A launcher may keep these classes in a loader of its own, beside java.class.path.
     URI classes = Host.class.getProtectionDomain().getCodeSource().getLocation().toURI();
     String path = Jars.JAR + File.pathSeparator + new File(classes);
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       ChildJvm.Outcome o =
           new ChildJvm()
               .run(
@@ -66,7 +66,7 @@ class HeapFullTest {
     Method ask =
         TraceExporter.class.getDeclaredMethod("nativeAsk", long.class, int.class, long.class);
     ask.setAccessible(true);
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       long handle = exporter.handle();
       for (int i = 0; i < 3; i++) {

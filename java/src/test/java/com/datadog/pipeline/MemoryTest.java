@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -38,7 +38,7 @@ class MemoryTest {
     ByteBuffer direct = ByteBuffer.allocateDirect(SendTest.ONE.length);
     direct.put(SendTest.ONE);
     direct.flip();
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       assertEquals(0, allocated(500, () -> exporter.send(SendTest.ONE)));
       assertEquals(0, allocated(500, () -> exporter.send(direct)));
@@ -47,7 +47,7 @@ class MemoryTest {
 
   @Test
   void anOfferAllocatesNothingAndAFutureLittle() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       assertEquals(0, allocated(500, () -> exporter.offer(SendTest.ONE)));
       exporter.flush(Duration.ofSeconds(5));
@@ -59,7 +59,7 @@ class MemoryTest {
 
   @Test
   void countsAloneCostASmallObjectAndANewBodyItsBytes() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       boolean[] turn = new boolean[1];
       long counts = allocated(500, () -> exporter.send((turn[0] = !turn[0]) ? SendTest.ONE : TWO));
@@ -78,7 +78,7 @@ class MemoryTest {
   /** Says whether connections of an exporter are still open, which only its end closes. */
   @Test
   void aForgottenExporterIsClosedAtALaterBuild() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       Builder builder =
           TraceExporter.builder()
               .url(agent.url())

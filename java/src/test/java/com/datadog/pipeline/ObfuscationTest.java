@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.datadog.pipeline.cli.Main;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -23,11 +23,11 @@ import org.junit.jupiter.api.Test;
 class ObfuscationTest {
   private static final String STATEMENT = "select * from t where a = 'secret'";
 
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -73,7 +73,7 @@ class ObfuscationTest {
   }
 
   private String sent() {
-    byte[] body = agent.traces().get(agent.traces().size() - 1).body();
+    byte[] body = agent.traceRequests().get(agent.traceRequests().size() - 1).body();
     return new String(body, StandardCharsets.ISO_8859_1);
   }
 
@@ -81,7 +81,7 @@ class ObfuscationTest {
   void offByDefaultAndBothSwitchesWork() {
     try (TraceExporter exporter = builder().build()) {
       exporter.send(payload(1));
-      assertArrayEquals(payload(1), agent.traces().get(0).body());
+      assertArrayEquals(payload(1), agent.traceRequests().get(0).body());
     }
     try (TraceExporter exporter = builder().normalize(true).obfuscate(true).build()) {
       exporter.send(payload(1));

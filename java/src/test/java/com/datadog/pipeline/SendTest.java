@@ -9,8 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -30,11 +31,11 @@ class SendTest {
     (byte) 0x91, (byte) 0x91, (byte) 0x81, (byte) 0xa4, 'n', 'a', 'm', 'e', (byte) 0xa1, 'x'
   };
 
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -80,9 +81,9 @@ class SendTest {
           });
     }
     assertEquals(5, direct.position());
-    List<EmbeddedAgent.Request> requests = agent.traces();
+    List<Request> requests = agent.traceRequests();
     assertEquals(6, requests.size());
-    for (EmbeddedAgent.Request request : requests) {
+    for (Request request : requests) {
       assertEquals("/v0.4/traces", request.path());
       assertEquals("1", request.header("X-Datadog-Trace-Count"));
       assertEquals("1", request.header("Datadog-Send-Real-Http-Status"));
@@ -107,7 +108,7 @@ class SendTest {
         sent.add(payload);
       }
     }
-    List<EmbeddedAgent.Request> arrived = agent.traces();
+    List<Request> arrived = agent.traceRequests();
     assertEquals(sent.size(), arrived.size());
     assertTrue(sent.size() > 40);
     for (int i = 0; i < sent.size(); i++) {
@@ -160,10 +161,10 @@ class SendTest {
       AgentResponse nothing = exporter.send(empty);
       assertEquals(0, nothing.status());
       assertEquals(0, nothing.attempts());
-      assertEquals(0, agent.traces().size());
+      assertEquals(0, agent.traceRequests().size());
       assertEquals(200, exporter.send(empty, 0, 1, 3, 17).status());
-      assertEquals("3", agent.traces().get(0).header("Datadog-Client-Dropped-P0-Traces"));
-      assertEquals("17", agent.traces().get(0).header("Datadog-Client-Dropped-P0-Spans"));
+      assertEquals("3", agent.traceRequests().get(0).header("Datadog-Client-Dropped-P0-Traces"));
+      assertEquals("17", agent.traceRequests().get(0).header("Datadog-Client-Dropped-P0-Spans"));
     }
   }
 
@@ -188,7 +189,7 @@ class SendTest {
       assertFalse(exporter.toString().contains("secret-token"), exporter.toString());
       assertFalse(exporter.toString().contains("hidden-value"), exporter.toString());
     }
-    EmbeddedAgent.Request r = agent.traces().get(0);
+    Request r = agent.traceRequests().get(0);
     String[][] want = {
       {"Datadog-Meta-Lang", "java"},
       {"Datadog-Meta-Lang-Version", "17"},

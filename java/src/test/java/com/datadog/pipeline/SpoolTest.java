@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
@@ -46,12 +48,12 @@ class SpoolTest {
   private static final int QUEUE = 2;
 
   @TempDir Path dir;
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
   private Host.Running host;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -73,7 +75,7 @@ class SpoolTest {
   /** The numbers in what the agent has got, in the order in which it got them. */
   private List<Integer> arrived() {
     List<Integer> numbers = new ArrayList<>();
-    for (EmbeddedAgent.Request request : agent.traces()) {
+    for (Request request : agent.traceRequests()) {
       String body = new String(request.body(), StandardCharsets.ISO_8859_1);
       for (Matcher m = Pattern.compile("payload-(\\d{6})").matcher(body); m.find(); ) {
         numbers.add(Integer.parseInt(m.group(1)));
@@ -106,7 +108,7 @@ class SpoolTest {
   }
 
   private void agentIsBack() throws IOException {
-    agent = EmbeddedAgent.start(agent.port());
+    agent = FakeAgent.start(agent.port());
   }
 
   @Test
@@ -155,11 +157,11 @@ class SpoolTest {
     agent.answer(
         r -> {
           pause(20);
-          return EmbeddedAgent.RATES;
+          return Answer.RATES;
         });
-    until(() -> agent.traces().size() >= 5);
+    until(() -> agent.traceRequests().size() >= 5);
     int offered = host.kill() + 1;
-    agent.answer(r -> EmbeddedAgent.RATES);
+    agent.answer(r -> Answer.RATES);
     try (TraceExporter exporter = builder(agent.url(), dir).build()) {
       long held = exporter.metrics().received().traces();
       assertTrue(held > 0, "killed in the middle of the replay");

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.datadog.pipeline.internal.Json;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,17 +30,17 @@ class StatsTest {
   private final List<String> posts = Collections.synchronizedList(new ArrayList<>());
   private final List<String> claims = Collections.synchronizedList(new ArrayList<>());
   private volatile int statsStatus = 200;
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
   private byte[] payload;
 
   @BeforeEach
   void start() throws IOException {
     payload = Files.readAllBytes(PAIR.toPath());
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
     agent.answer(
         request -> {
           if (!request.path().equals("/v0.6/stats")) {
-            return EmbeddedAgent.RATES;
+            return Answer.RATES;
           }
           posts.add(request.header("Content-Type"));
           claims.add(String.valueOf(request.header("Datadog-Obfuscation-Version")));
@@ -81,7 +81,7 @@ class StatsTest {
     assertTrue(first.p50() > 0 && first.p50() <= first.p95() && first.p95() <= first.p99());
     assertTrue(
         stats.toString().contains("SERVICE") && stats.toString().contains("GET /orders/{id}"));
-    assertEquals("true", agent.traces().get(0).header("Datadog-Client-Computed-Stats"));
+    assertEquals("true", agent.traceRequests().get(0).header("Datadog-Client-Computed-Stats"));
     assertTrue(posts.isEmpty());
     exporter.close();
     assertEquals(Collections.singletonList("application/msgpack"), posts);

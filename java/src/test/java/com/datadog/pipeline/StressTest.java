@@ -3,7 +3,7 @@ package com.datadog.pipeline;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -39,7 +39,7 @@ class StressTest {
     Metrics.Counts sent = nothing;
     Metrics.Counts dropped = nothing;
     Metrics.Counts pending = nothing;
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       Builder builder =
           TraceExporter.builder().url(agent.url()).discovery(false).maxIdleConnections(8);
       current.set(builder.build());
@@ -95,14 +95,14 @@ class StressTest {
               + " failed, "
               + outcomes.refused
               + " refused as closed; arrived "
-              + agent.traces().size();
+              + agent.traceRequests().size();
       // Nothing is unaccounted for. What close did not wait for is pending in its account and may
       // still
       // have been sent; all else is what the callers saw, to the trace.
       assertEquals(received, sent.plus(dropped).plus(pending), all);
       assertTrue(outcomes.sent.get() >= sent.traces(), all);
       assertTrue(outcomes.sent.get() <= sent.traces() + pending.traces(), all);
-      assertTrue(agent.traces().size() >= sent.traces(), all);
+      assertTrue(agent.traceRequests().size() >= sent.traces(), all);
       assertTrue(outcomes.sent.get() > ROUNDS / 2, all);
       assertTrue(outcomes.refused.get() > 0, all);
     }

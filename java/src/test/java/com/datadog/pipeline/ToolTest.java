@@ -8,8 +8,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.datadog.pipeline.cli.Main;
 import com.datadog.pipeline.internal.Json;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
@@ -33,11 +34,11 @@ class ToolTest {
   private static final String GO_1 = new File(TRACES, "go/001.msgpack").getPath();
 
   @TempDir Path folder;
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -132,7 +133,7 @@ class ToolTest {
         o.out);
     assertTrue(lines[1].contains("001.msgpack: "), o.out);
     assertTrue(o.out.contains("received "), o.out);
-    List<EmbeddedAgent.Request> arrived = agent.traces();
+    List<Request> arrived = agent.traceRequests();
     assertArrayEquals(Files.readAllBytes(new File(JAVA_1).toPath()), arrived.get(0).body());
     assertArrayEquals(Files.readAllBytes(new File(GO_1).toPath()), arrived.get(1).body());
     assertEquals("", o.err);
@@ -147,7 +148,7 @@ class ToolTest {
     assertTrue(o.err.contains(none + ": there is no such file"), o.err);
     assertTrue(o.err.contains(bad + ": MALFORMED_PAYLOAD: "), o.err);
     assertTrue(o.err.contains("trace 0, span 0"), o.err);
-    assertEquals(1, agent.traces().size());
+    assertEquals(1, agent.traceRequests().size());
     assertTrue(o.out.contains(JAVA_1 + ": "), o.out);
   }
 
@@ -312,7 +313,7 @@ class ToolTest {
         tool("send", "--url", agent.url(), "--repeat", "5", "--threads=3", JAVA_1, GO_1);
     assertEquals(0, o.exit, o.toString());
     assertTrue(o.out.startsWith("10 sends of 2 files on 3 threads in "), o.out);
-    assertEquals(10, agent.traces().size());
+    assertEquals(10, agent.traceRequests().size());
   }
 
   @Test
@@ -326,7 +327,7 @@ class ToolTest {
     for (String[] c : cases) {
       ChildJvm.Outcome o = tool("send", "--url", agent.url(), "--format", c[0], JAVA_1);
       assertEquals(0, o.exit, o.toString());
-      List<EmbeddedAgent.Request> arrived = agent.traces();
+      List<Request> arrived = agent.traceRequests();
       assertEquals(c[1], arrived.get(arrived.size() - 1).path());
     }
   }
@@ -337,7 +338,7 @@ class ToolTest {
     ChildJvm.Outcome o = tool("send", "--url", agent.url(), "--format", "auto", JAVA_1);
     assertEquals(0, o.exit, o.toString());
     assertTrue(o.err.startsWith("going on without the agent's /info, as v0.4: "), o.err);
-    assertEquals("/v0.4/traces", agent.traces().get(0).path());
+    assertEquals("/v0.4/traces", agent.traceRequests().get(0).path());
   }
 
   @Test
@@ -403,8 +404,8 @@ class ToolTest {
       assertTrue(o.out.contains(word), word + " in " + o.out);
     }
     assertTrue(o.out.startsWith("traces would arrive"), o.out);
-    assertEquals(1, agent.traces().size());
-    assertEquals("1", agent.traces().get(0).header("X-Datadog-Trace-Count"));
+    assertEquals(1, agent.traceRequests().size());
+    assertEquals("1", agent.traceRequests().get(0).header("X-Datadog-Trace-Count"));
   }
 
   @Test
@@ -436,7 +437,7 @@ class ToolTest {
       assertTrue(libc.matches("glibc \\d+\\.\\d+|musl"), libc);
       assertEquals("glibc 2.17 or musl", facts.get("libc_needed"));
     }
-    assertEquals("embedded", ((Map<?, ?>) facts.get("agent_info")).get("version"));
+    assertEquals("7.70.0", ((Map<?, ?>) facts.get("agent_info")).get("version"));
     assertEquals(200L, ((Map<?, ?>) facts.get("send")).get("status"));
     for (String key : new String[] {"version", "platform", "source", "sha256", "load_micros"}) {
       assertTrue(((Map<?, ?>) facts.get("library")).containsKey(key), key);
@@ -475,7 +476,7 @@ class ToolTest {
             .environment("DD_TRACE_AGENT_URL", agent.url())
             .run("-Xcheck:jni", "-jar", Jars.JAR.getPath(), "send", JAVA_1);
     assertEquals(0, o.exit, o.toString());
-    assertEquals(1, agent.traces().size());
+    assertEquals(1, agent.traceRequests().size());
     if (ChildJvm.feature() > 8) {
       // Java 8 warns of its own natives.
       assertEquals("", o.err);

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
@@ -21,7 +21,7 @@ class ValuesTest {
 
   @Test
   void closedItTellsTheLastStateAndTakesNothing() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start()) {
+    try (FakeAgent agent = FakeAgent.start()) {
       TraceExporter exporter =
           TraceExporter.builder().url(agent.url()).computeStats(Duration.ofSeconds(1)).build();
       exporter.send(ONE);
@@ -53,7 +53,7 @@ class ValuesTest {
 
   @Test
   void anAnswerIsEqualToAnEqualOne() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter a = TraceExporter.builder().url(agent.url()).build();
         TraceExporter b = TraceExporter.builder().url(agent.url()).build()) {
       AgentResponse first = a.send(ONE);
@@ -85,7 +85,7 @@ class ValuesTest {
     System.arraycopy(ONE, 1, two, ONE.length, ONE.length - 1);
     two[0] = (byte) 0x92;
     byte[] cut = Arrays.copyOf(two, two.length - 3);
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build();
         TraceExporter picky =
             TraceExporter.builder().url(agent.url()).requireTag("no.such.tag").build()) {
@@ -109,7 +109,7 @@ class ValuesTest {
     ByteBuffer direct = ByteBuffer.allocateDirect(ONE.length - 3);
     direct.put(ONE, 3, ONE.length - 3).flip();
     ByteBuffer[] pieces = {ByteBuffer.wrap(ONE, 0, 2), ByteBuffer.wrap(ONE, 2, 1), direct};
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       assertTrue(exporter.offer(pieces));
       assertEquals(200, exporter.sendAsync(pieces).join().status());
@@ -122,7 +122,7 @@ class ValuesTest {
 
   @Test
   void anArgumentThatIsWrongIsNamed() throws Exception {
-    try (EmbeddedAgent agent = EmbeddedAgent.start();
+    try (FakeAgent agent = FakeAgent.start();
         TraceExporter exporter = TraceExporter.builder().url(agent.url()).build()) {
       ByteBuffer[] hole = {ByteBuffer.wrap(ONE), null};
       Object[][] cases = {

@@ -10,8 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.datadog.pipeline.internal.Json;
-import com.datadog.pipeline.testkit.EmbeddedAgent;
-import com.datadog.pipeline.testkit.EmbeddedAgent.Answer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
 import java.io.File;
 import java.io.IOException;
 import java.net.URI;
@@ -36,11 +36,11 @@ class WithoutLibraryTest {
       new TraceExporterException(ErrorCode.LIBRARY_UNAVAILABLE, "not for this machine", null);
 
   @TempDir Path folder;
-  private EmbeddedAgent agent;
+  private FakeAgent agent;
 
   @BeforeEach
   void start() throws IOException {
-    agent = EmbeddedAgent.start();
+    agent = FakeAgent.start();
   }
 
   @AfterEach
@@ -130,7 +130,7 @@ class WithoutLibraryTest {
     assertEquals(m, exporter.metrics());
     assertThrows(IllegalStateException.class, () -> exporter.send(two));
     assertThrows(IllegalStateException.class, () -> exporter.offer(two));
-    assertEquals(0, agent.traces().size());
+    assertEquals(0, agent.traceRequests().size());
   }
 
   @Test
@@ -200,7 +200,7 @@ class WithoutLibraryTest {
       assertEquals("h-1", exporter.agentInfo().containerTagsHash());
       assertEquals(64, exporter.fetchAgentInfo(SOON).stateHash().length());
       assertEquals(4, exporter.send(FaultsTest.traces(4, 700)).traces());
-      assertEquals(2, agent.traces().size(), "as many bytes as the agent says");
+      assertEquals(2, agent.traceRequests().size(), "as many bytes as the agent says");
       assertEquals(AgentState.Condition.READY, exporter.state().condition());
       assertNotNull(exporter.state().lastSuccess());
       int port = agent.port();
@@ -210,7 +210,7 @@ class WithoutLibraryTest {
       TraceExporterException e =
           assertThrows(TraceExporterException.class, () -> exporter.send(SendTest.ONE));
       assertEquals(ErrorCode.AGENT_DOWN, e.code());
-      agent = EmbeddedAgent.start(port);
+      agent = FakeAgent.start(port);
       AgentResponse response = null;
       for (int i = 0; response == null && i < 1000; i++) {
         try {
@@ -248,7 +248,7 @@ class WithoutLibraryTest {
       }
       assertEquals(2, lines.size(), lines.toString());
       assertTrue(lines.get(1).text().contains("no such thing"), lines.toString());
-      agent.answer(r -> EmbeddedAgent.RATES);
+      agent.answer(r -> Answer.RATES);
       exporter.send(SendTest.ONE);
       assertEquals(LogLine.Severity.INFO, lines.get(2).severity());
     }
@@ -260,7 +260,7 @@ class WithoutLibraryTest {
     agent.answer(
         r -> {
           String text = new String(r.body(), java.nio.charset.StandardCharsets.ISO_8859_1);
-          return text.contains("bad") ? Answer.json(400, "no") : EmbeddedAgent.RATES;
+          return text.contains("bad") ? Answer.json(400, "no") : Answer.RATES;
         });
     try (TraceExporter exporter = plain().build()) {
       exporter.offer(SendTest.ONE);
@@ -328,14 +328,14 @@ class WithoutLibraryTest {
     Files.delete(socket);
     try (UnixBridge bridge = new UnixBridge(socket, agent.port());
         TraceExporter exporter = builder.build()) {
-      assertEquals("embedded", exporter.awaitAgent(SOON).version());
+      assertEquals("7.70.0", exporter.awaitAgent(SOON).version());
       for (int i = 0; i < 5; i++) {
         assertEquals(200, exporter.send(SendTest.ONE).status());
       }
       assertEquals(200, exporter.sendAsync(SendTest.ONE).join().status());
       byte[] large = FaultsTest.traces(15, 60_000);
       assertEquals(15, exporter.send(large).traces());
-      assertArrayEquals(large, agent.traces().get(6).body());
+      assertArrayEquals(large, agent.traceRequests().get(6).body());
       assertTrue(bridge.connections() <= 3, bridge.connections() + " connections");
     }
   }
@@ -362,7 +362,7 @@ class WithoutLibraryTest {
               : mode.equals("NOOP") ? "status 0" : "status 200";
       assertTrue(o.out.contains("available false") && o.out.contains(expected), o.toString());
     }
-    assertEquals(1, agent.traces().size());
+    assertEquals(1, agent.traceRequests().size());
   }
 
   /** Sends one payload. */
