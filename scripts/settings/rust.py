@@ -13,6 +13,12 @@ RAW_TYPES = {
     "headers": "Vec<(String, String)>", "variables": "Vec<(String, String)>", "limits": "Option<[u32; 5]>",
     "directory": "Option<(String, u64)>", "certificate": "Option<(String, String)>", "destinations": "Vec<Destination>",
 }
+# What `Slot` calls these types.
+SLOTS = {
+    "Option<bool>": "Flag", "Option<u32>": "Count", "Option<u64>": "Bytes", "Option<Duration>": "Duration",
+    "Option<String>": "Text", "Vec<String>": "Texts", "Vec<(String, String)>": "Pairs", "Option<[u32; 5]>": "Limits",
+    "Option<(String, u64)>": "Directory", "Option<(String, String)>": "Certificate", "Vec<Destination>": "Destinations",
+}
 # Of these `Config` keeps the text that was given, in `raw`: a room above makes something of it.
 RAW_ONLY = {"json", "variables"}
 # What groups of settings are called, and what they are for. FilterRules is written by hand.
@@ -50,27 +56,27 @@ def comment(text, indent="    "):
 
 def raw(settings, pairs):
     fields = "".join(
-        comment(s.text) + ('    #[serde(with = "super::check::millis")]\n' if s.type == "duration" else "")
+        comment(s.text) + ('    #[serde(serialize_with = "super::check::millis")]\n' if s.type == "duration" else "")
         + f"    pub {s.snake}: {RAW_TYPES.get(s.type, 'Option<String>')},\n" for s in settings)
     checks = "".join(f"        {line}\n" for s in settings if (line := check(s)))
     by_name = {s.name: s for s in settings}
     rules = "".join(f"            ({made(by_name[p.setting], p.is_)} && {other(p, by_name)}, "
                     f"\"{p.setting}\", \"{sentence(p, by_name)}\"),\n" for p in pairs)
-    resets = "".join(f'            "{s.name}" => self.{s.snake} = Default::default(),\n' for s in settings if s.env)
-    texts = "".join(f'            "{s.name}" => &mut self.{s.snake},\n' for s in settings
-                    if s.env and s.type in ("text", "header-text", "statsd-url", "proxy-url", "url"))
+    slots = "".join(f'            "{s.name}" => Slot::{SLOTS[RAW_TYPES.get(s.type, "Option<String>")]}(&mut self.{s.snake}),\n'
+                    for s in settings)
     return f"""//! What callers hand in, unchecked.
 {HEAD}
 use super::Overflow;
 use super::check::{{self, Fault}};
+use super::slot::Slot;
 use super::{{AgentUrl, Destination, InputFormat, OnMalformed, OutputChoice, Peer}};
-use serde::{{Deserialize, Serialize}};
+use serde::Serialize;
 use std::time::Duration;
 
 /// What a caller hands in: every field optional, nothing checked. On the way from other languages it is one msgpack map with
 /// the names that settings have there, and times are milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RawConfig {{
 {fields}
@@ -92,17 +98,12 @@ impl RawConfig {{
 {rules}        ]
     }}
 
-    /// Takes a setting back that came from the environment.
-    pub(super) fn reset(&mut self, setting: &str) {{
-        match setting {{
-{resets}            _ => {{}}
-        }}
-    }}
-
-    /// A setting that is taken from the environment as it stands there.
-    pub(super) fn text_of(&mut self, setting: &str) -> Option<&mut Option<String>> {{
-        Some(match setting {{
-{texts}            _ => return None,
+    /// The place of a setting by its name.
+    pub(super) fn slot(&mut self, name: &str) -> Option<Slot<'_>> {{
+        Some(match name {{
+{slots}            "origins" => Slot::Pairs(&mut self.origins),
+            "skipped" => Slot::Pairs(&mut self.skipped),
+            _ => return None,
         }})
     }}
 }}

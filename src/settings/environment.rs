@@ -3,6 +3,7 @@
 
 use super::check::Fault;
 use super::setters::VARIABLES;
+use super::slot::Slot;
 use super::{Builder, RawConfig, shown};
 use crate::error::{Error, ErrorKind};
 use std::path::Path;
@@ -122,9 +123,9 @@ impl<'a> Reading<'a> {
         let fault = |fault: Fault| (said(), fault.why);
         match form {
             Form::Text => {
-                let taken = self.raw.text_of(setting).is_some_and(|text| text.is_some());
+                let taken = matches!(self.raw.slot(setting), Some(Slot::Text(Some(_))));
                 let make = |raw: &mut RawConfig| {
-                    if let Some(text) = raw.text_of(setting) {
+                    if let Some(Slot::Text(text)) = raw.slot(setting) {
                         *text = Some(value.to_owned());
                     }
                 };

@@ -2,7 +2,7 @@
 //!
 //! `table.toml` is the only home of a setting: its name, range, default and sentence. From it `scripts/settings` makes
 //! `raw.rs`, `config.rs` and `setters.rs`, the Java builder and `docs/settings.md`. Nothing is inferred: a setting that
-//! nobody made is absent or has the default named there. Java hands over one msgpack map that serde reads into
+//! nobody made is absent or has the default named there. Java hands over one msgpack map that becomes a
 //! [`RawConfig`]; unknown fields are errors, so a JAR and a library that do not belong together say so at `build`.
 //!
 //! Settings are plain values. Regexes and obfuscation rules are texts here; who uses them makes them ready.
@@ -24,6 +24,7 @@ mod proxy;
 mod raw;
 mod setters;
 pub(crate) mod shown;
+mod slot;
 mod stats_limits;
 mod statsd_url;
 mod url;

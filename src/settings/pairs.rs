@@ -13,7 +13,9 @@ impl RawConfig {
                 return Err(Error::new(ErrorKind::InvalidConfiguration, why));
             };
             let (_, variable) = self.origins.remove(at);
-            self.reset(setting);
+            if let Some(slot) = self.slot(setting) {
+                slot.clear();
+            }
             self.skipped.push((variable, why.to_owned()));
         }
         Ok(())

@@ -3,14 +3,15 @@
 
 use super::Overflow;
 use super::check::{self, Fault};
+use super::slot::Slot;
 use super::{AgentUrl, Destination, InputFormat, OnMalformed, OutputChoice, Peer};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::time::Duration;
 
 /// What a caller hands in: every field optional, nothing checked. On the way from other languages it is one msgpack map with
 /// the names that settings have there, and times are milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RawConfig {
     /// Where the agent is: `http://host:port/prefix` or the same with `https`, `unix:///path/to/socket` or
@@ -110,21 +111,21 @@ pub struct RawConfig {
     /// for all.
     pub no_proxy: Option<String>,
     /// How long opening one connection may take.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub connect_timeout: Option<Duration>,
     /// How long one attempt may take.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub send_timeout: Option<Duration>,
     /// How long one send may take, retries and waiting included.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub send_budget: Option<Duration>,
     /// How many idle connections are kept between sends.
     pub max_idle_connections: Option<u32>,
     /// How long an idle connection is kept.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub max_idle_age: Option<Duration>,
     /// How long `close()` waits for running sends, for the queue and for stats; zero does not wait.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub close_timeout: Option<Duration>,
     /// How many bytes of payloads wait for the senders at most, those on their way included.
     pub queue_bytes: Option<u64>,
@@ -133,23 +134,23 @@ pub struct RawConfig {
     /// What happens when the queue is full.
     pub overflow: Option<String>,
     /// How long an offer waits for room with BLOCK.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub block_wait: Option<Duration>,
     /// How many native threads send what is queued; each starts when needed and ends when idle.
     pub senders: Option<u32>,
     /// Up to how many bytes queued v0.4 payloads are merged into one request; 0 sends each as it is.
     pub batch_bytes: Option<u64>,
     /// How long a small payload waits in the queue for others to travel with.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub batch_age: Option<Duration>,
     /// How long a queued payload is tried, from the moment it was offered.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub async_budget: Option<Duration>,
     /// A directory, and how many bytes in it, for what the queue cannot hold while the agent is away.
     pub spool: Option<(String, u64)>,
     /// Computes stats in buckets of this length (agents expect 10 s) while the agent takes them, and then drops p0
     /// traces.
-    #[serde(with = "super::check::millis")]
+    #[serde(serialize_with = "super::check::millis")]
     pub compute_stats: Option<Duration>,
     /// Whether the agent is told by header that the tracer computes stats itself.
     pub client_computed_stats: Option<bool>,
@@ -327,39 +328,78 @@ impl RawConfig {
         ]
     }
 
-    /// Takes a setting back that came from the environment.
-    pub(super) fn reset(&mut self, setting: &str) {
-        match setting {
-            "url" => self.url = Default::default(),
-            "service" => self.service = Default::default(),
-            "env" => self.env = Default::default(),
-            "version" => self.version = Default::default(),
-            "hostname" => self.hostname = Default::default(),
-            "externalEnv" => self.external_env = Default::default(),
-            "gitCommitSha" => self.git_commit_sha = Default::default(),
-            "obfuscationEnvironment" => self.obfuscation_environment = Default::default(),
-            "proxy" => self.proxy = Default::default(),
-            "noProxy" => self.no_proxy = Default::default(),
-            "sendTimeout" => self.send_timeout = Default::default(),
-            "computeStats" => self.compute_stats = Default::default(),
-            "dogstatsd" => self.dogstatsd = Default::default(),
-            _ => {}
-        }
-    }
-
-    /// A setting that is taken from the environment as it stands there.
-    pub(super) fn text_of(&mut self, setting: &str) -> Option<&mut Option<String>> {
-        Some(match setting {
-            "url" => &mut self.url,
-            "service" => &mut self.service,
-            "env" => &mut self.env,
-            "version" => &mut self.version,
-            "hostname" => &mut self.hostname,
-            "externalEnv" => &mut self.external_env,
-            "gitCommitSha" => &mut self.git_commit_sha,
-            "proxy" => &mut self.proxy,
-            "noProxy" => &mut self.no_proxy,
-            "dogstatsd" => &mut self.dogstatsd,
+    /// The place of a setting by its name.
+    pub(super) fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
+        Some(match name {
+            "url" => Slot::Text(&mut self.url),
+            "destination" => Slot::Destinations(&mut self.destination),
+            "service" => Slot::Text(&mut self.service),
+            "env" => Slot::Text(&mut self.env),
+            "version" => Slot::Text(&mut self.version),
+            "hostname" => Slot::Text(&mut self.hostname),
+            "language" => Slot::Text(&mut self.language),
+            "languageVersion" => Slot::Text(&mut self.language_version),
+            "languageInterpreter" => Slot::Text(&mut self.language_interpreter),
+            "languageVendor" => Slot::Text(&mut self.language_vendor),
+            "tracerVersion" => Slot::Text(&mut self.tracer_version),
+            "runtimeId" => Slot::Text(&mut self.runtime_id),
+            "containerId" => Slot::Text(&mut self.container_id),
+            "entityId" => Slot::Text(&mut self.entity_id),
+            "externalEnv" => Slot::Text(&mut self.external_env),
+            "detectContainer" => Slot::Flag(&mut self.detect_container),
+            "gitCommitSha" => Slot::Text(&mut self.git_commit_sha),
+            "processTags" => Slot::Text(&mut self.process_tags),
+            "header" => Slot::Pairs(&mut self.header),
+            "testSessionToken" => Slot::Text(&mut self.test_session_token),
+            "inputFormat" => Slot::Text(&mut self.input_format),
+            "outputFormat" => Slot::Text(&mut self.output_format),
+            "onMalformed" => Slot::Text(&mut self.on_malformed),
+            "normalize" => Slot::Flag(&mut self.normalize),
+            "obfuscate" => Slot::Flag(&mut self.obfuscate),
+            "obfuscation" => Slot::Text(&mut self.obfuscation),
+            "obfuscationEnvironment" => Slot::Pairs(&mut self.obfuscation_environment),
+            "computeTopLevel" => Slot::Flag(&mut self.compute_top_level),
+            "clientComputedTopLevel" => Slot::Flag(&mut self.client_computed_top_level),
+            "dropP0" => Slot::Flag(&mut self.drop_p0),
+            "requireTag" => Slot::Texts(&mut self.require_tag),
+            "rejectTag" => Slot::Texts(&mut self.reject_tag),
+            "requireTagRegex" => Slot::Texts(&mut self.require_tag_regex),
+            "rejectTagRegex" => Slot::Texts(&mut self.reject_tag_regex),
+            "ignoreResource" => Slot::Texts(&mut self.ignore_resource),
+            "discovery" => Slot::Flag(&mut self.discovery),
+            "agentFilters" => Slot::Flag(&mut self.agent_filters),
+            "agentFilterRules" => Slot::Count(&mut self.agent_filter_rules),
+            "agentFilterBytes" => Slot::Bytes(&mut self.agent_filter_bytes),
+            "maxRequestBytes" => Slot::Bytes(&mut self.max_request_bytes),
+            "caFile" => Slot::Text(&mut self.ca_file),
+            "clientCertificate" => Slot::Certificate(&mut self.client_certificate),
+            "proxy" => Slot::Text(&mut self.proxy),
+            "noProxy" => Slot::Text(&mut self.no_proxy),
+            "connectTimeout" => Slot::Duration(&mut self.connect_timeout),
+            "sendTimeout" => Slot::Duration(&mut self.send_timeout),
+            "sendBudget" => Slot::Duration(&mut self.send_budget),
+            "maxIdleConnections" => Slot::Count(&mut self.max_idle_connections),
+            "maxIdleAge" => Slot::Duration(&mut self.max_idle_age),
+            "closeTimeout" => Slot::Duration(&mut self.close_timeout),
+            "queueBytes" => Slot::Bytes(&mut self.queue_bytes),
+            "queuePayloads" => Slot::Count(&mut self.queue_payloads),
+            "overflow" => Slot::Text(&mut self.overflow),
+            "blockWait" => Slot::Duration(&mut self.block_wait),
+            "senders" => Slot::Count(&mut self.senders),
+            "batchBytes" => Slot::Bytes(&mut self.batch_bytes),
+            "batchAge" => Slot::Duration(&mut self.batch_age),
+            "asyncBudget" => Slot::Duration(&mut self.async_budget),
+            "spool" => Slot::Directory(&mut self.spool),
+            "computeStats" => Slot::Duration(&mut self.compute_stats),
+            "clientComputedStats" => Slot::Flag(&mut self.client_computed_stats),
+            "peerTag" => Slot::Texts(&mut self.peer_tag),
+            "additionalMetricTag" => Slot::Texts(&mut self.additional_metric_tag),
+            "statsLimits" => Slot::Limits(&mut self.stats_limits),
+            "statsReplay" => Slot::Flag(&mut self.stats_replay),
+            "obfuscateStats" => Slot::Flag(&mut self.obfuscate_stats),
+            "dogstatsd" => Slot::Text(&mut self.dogstatsd),
+            "origins" => Slot::Pairs(&mut self.origins),
+            "skipped" => Slot::Pairs(&mut self.skipped),
             _ => return None,
         })
     }
