@@ -3,6 +3,7 @@
 
 use super::unicode;
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
+use std::collections::BinaryHeap;
 
 const LAST: u32 = char::MAX as u32;
 
@@ -44,7 +45,8 @@ impl Set {
 
     /// Brings the ranges into order and joins those that touch.
     pub(super) fn tidy(&mut self) {
-        self.ranges.sort_unstable();
+        // Std's own sort of such pairs is 25 KB of code.
+        self.ranges = BinaryHeap::from(std::mem::take(&mut self.ranges)).into_sorted_vec();
         self.ranges.dedup_by(|next, before| {
             let joined = next.0 <= before.1.saturating_add(1);
             if joined {
