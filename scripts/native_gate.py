@@ -5,9 +5,9 @@ usage: native_gate.py PLATFORM FILE [EXPORTS]      PLATFORM: linux-x86_64, linux
 
 Checked: the processor; what it exports (exactly native/EXPORTS, exports.txt if none is named); what it needs (libraries, the highest symbol version
 of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name and on arm64 the
-signature; the size. Prints one line; exit 1 with a line for each fault.
+signature and whether it is right; the size. Prints one line; exit 1 with a line for each fault.
 """
-import os, re, struct, sys
+import hashlib, os, re, struct, sys
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "native")
 FLOOR = (2, 17)
@@ -121,7 +121,7 @@ def macho(data, arch):
     if magic != 0xFEEDFACF or cpu != want:
         raise ValueError(f"magic {magic:#x}, processor {cpu:#x}; wanted {want:#x}")
     count = struct.unpack_from("<I", data, 16)[0]
-    at, needed, exports, oldest, name, signed, trie = 32, [], set(), None, None, False, None
+    at, needed, exports, oldest, name, signed, trie = 32, [], set(), None, None, None, None
     for _ in range(count):
         command, size = struct.unpack_from("<II", data, at)
         if command == 0xC:
@@ -133,7 +133,7 @@ def macho(data, arch):
         elif command == 0x24:
             oldest = struct.unpack_from("<I", data, at + 8)[0]
         elif command == 0x1D:
-            signed = True
+            signed = is_signed(data, struct.unpack_from("<I", data, at + 8)[0])
         elif command == 0x80000033:
             trie = struct.unpack_from("<II", data, at + 8)
         elif command in (0x22, 0x80000022):
@@ -142,6 +142,27 @@ def macho(data, arch):
     if trie:
         walk_trie(data[trie[0]:trie[0] + trie[1]], 0, b"", exports)
     return needed, exports, (oldest >> 16, oldest >> 8 & 0xFF) if oldest else None, name, signed
+
+
+def is_signed(data, at):
+    """Whether the hashes of the signature at this place are those of the file: a Mac ends whoever loads another one."""
+    magic, _, count = struct.unpack_from(">III", data, at)
+    blobs = [struct.unpack_from(">II", data, at + 12 + 8 * i) for i in range(count)] if magic == 0xFADE0CC0 else []
+    for kind, offset in blobs:
+        if kind != 0:
+            continue
+        start = at + offset
+        hashes, = struct.unpack_from(">I", data, start + 16)
+        slots, end = struct.unpack_from(">II", data, start + 28)
+        size, algorithm, _, page = struct.unpack_from(">BBBB", data, start + 36)
+        if algorithm != 2:
+            return False
+        for i in range(slots):
+            part = data[i << page:min((i + 1) << page, end)]
+            if hashlib.sha256(part).digest()[:size] != data[start + hashes + i * size:start + hashes + (i + 1) * size]:
+                return False
+        return slots > 0
+    return False
 
 
 def uleb(data, at):
@@ -201,8 +222,8 @@ def main():
                 faults.append(f"its oldest system is {oldest}; it must be {MACOS_FLOOR}")
             if name != "@rpath/libdata_pipeline.dylib":
                 faults.append(f"its install name is {name}")
-            if arch == "aarch64" and not signed:
-                faults.append("it has no code signature")
+            if signed is False or (arch == "aarch64" and not signed):
+                faults.append("its code signature is wrong" if signed is False else "it has no code signature")
             exports = {e for e in exports if not ADDED_ON_MACOS.fullmatch(e)}
             notes.append(f"macOS {oldest and '.'.join(map(str, oldest))}, {'signed' if signed else 'unsigned'}")
     except (ValueError, KeyError, struct.error) as why:
