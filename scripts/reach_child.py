@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""JVMs in odd places: each must load the library and send, or say why it cannot; none may hang or crash.
+"""JVMs in odd places: each must load the library and send, or say why it cannot; none may hang or crash. And JVMs that
+end while an exporter is busy: they must be gone half a second later.
 
-usage: reach_child.py JAR [--java COMMAND]
+usage: reach_child.py JAR [--java COMMAND] [--redeploy]
+With --redeploy one JVM instead that gets a new class loader 60 times (needs a JVM of 11 or newer, with its compiler).
 As root the read-only and noexec mounts are made in a mount namespace of their own (unshare); where that cannot be, the case
 says so and counts as skipped.
 """
@@ -11,12 +13,40 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from reach_one import Agent, HERE  # noqa: E402
 
 LIMIT = 60
+# So long a JVM may live after its program has ended. A hook that waits for an agent may take the exporter's close timeout
+# (0.8 s), and what the program itself waits for (0.2 s).
+ENDS_SECONDS = 0.5
+GIVES_UP_SECONDS = 1.0
+GROWTH_KIB = 2048
+
+
+def ends(command, code, name, limit):
+    """Whether a program's JVM ends when the program does; the best of three, for machines that are busy."""
+    return any(ends_once(command, code, name, limit)[0] for _ in range(3))
+
+
+def ends_once(command, code, name, limit):
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = child.stdout.readline()
+    said = time.monotonic()
+    try:
+        _, errors = child.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        _, errors = child.communicate()
+    took = time.monotonic() - said
+    ok = line.strip() == "ends" and child.returncode == code and took < limit
+    print(f"{name}: exit {child.returncode}, {took:.2f} s after the program's end{'' if ok else f'   FAULT, more than {limit:.2f} s'}")
+    if not ok and child.returncode != code:
+        print("    " + errors.strip()[-800:].replace("\n", "\n    "))
+    return ok, took
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("jar")
     parser.add_argument("--java", default="java")
+    parser.add_argument("--redeploy", action="store_true")
     options = parser.parse_args()
     jar = os.path.abspath(sorted(glob.glob(options.jar))[-1])
     agent = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
@@ -25,6 +55,10 @@ def main():
     payload = os.path.abspath(sorted(glob.glob(os.path.join(HERE, "tests", "fixtures", "traces", "java", "*.msgpack")))[1])
     java = shlex.split(options.java)
     java[0] = shutil.which(java[0]) or java[0]
+    if options.redeploy:
+        command = java + ["-XX:+UseSerialGC", "-Xmx64m", f"-Dlimit={GROWTH_KIB}", os.path.join(HERE, "scripts", "reach", "Redeploy.java"),
+                          jar, url, payload]
+        return subprocess.run(command, timeout=600).returncode
     words = ["-jar", jar, "send", "--url", url, payload]
     scratch = tempfile.mkdtemp(prefix="reach-")
     os.chmod(scratch, 0o755)
@@ -81,6 +115,15 @@ def main():
             print("    " + said.strip()[-1500:].replace("\n", "\n    "))
         passed += ok
         failed += not ok
+    program = java + ["-cp", jar, os.path.join(HERE, "scripts", "reach", "Exit.java")]
+    # What a JVM without any exporter takes on this machine comes on top.
+    _, bare = ends_once(program + [url, payload, "bare"], 0, "no exporter", LIMIT)
+    for way, code in [("end", 0), ("exit", 3), ("hook", 0)]:
+        for to, name in [(url, "an agent"), ("http://127.0.0.1:9", "no agent")]:
+            limit = bare + ENDS_SECONDS + (GIVES_UP_SECONDS if to != url and way != "end" else 0)
+            ok = ends(program + [to, payload, way], code, f"{way}, {name}", limit)
+            passed += ok
+            failed += not ok
     shutil.rmtree(scratch, ignore_errors=True)
     print(f"odd places: {passed} work, {failed} do not, {skipped} skipped")
     return 1 if failed else 0
