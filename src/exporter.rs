@@ -112,22 +112,33 @@ impl TraceExporter {
     /// or obfuscation rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
-        let first = config.destinations.first().cloned().unwrap_or_else(|| Peer::Agent(config.url.clone()));
-        let destination = destination::of(&config, &first)?;
-        Self::toward(config, destination)
+        let mut all = Vec::new();
+        for peer in &config.destinations {
+            all.push(destination::of(&config, peer)?);
+        }
+        let mut all = all.into_iter();
+        let first = match all.next() {
+            Some(first) => first,
+            None => destination::of(&config, &Peer::Agent(config.url.clone()))?,
+        };
+        Self::toward(config, first, all.collect())
     }
 
-    /// An exporter toward any destination.
+    /// An exporter toward any destinations, in the order in which they are preferred.
     ///
     /// # Errors
     /// As [`Dispatcher::new`].
-    pub(crate) fn toward(config: Arc<Config>, destination: Arc<dyn Destination>) -> Result<Self, Error> {
+    pub(crate) fn toward(
+        config: Arc<Config>,
+        first: Arc<dyn Destination>,
+        others: Vec<Arc<dyn Destination>>,
+    ) -> Result<Self, Error> {
         let health = Arc::new(Health::new(config.dogstatsd.clone()));
         let watch: Arc<dyn Watch> = health.clone();
         for (variable, why) in &config.raw.skipped {
             health.journal.note(Severity::Warning, format!("{variable} is left out: {why}"));
         }
-        let dispatcher = Dispatcher::new(config, destination, Vec::new(), watch)?;
+        let dispatcher = Dispatcher::new(config, first, others, watch)?;
         Ok(Self {
             dispatcher,
             health,
@@ -261,7 +272,8 @@ impl TraceExporter {
         complete &= self.tickets.end(&self.dispatcher, end);
         complete &= queue.wait_settled(u64::MAX, end);
         // What comes from the disk and is being sent to an agent that answers need not be sent twice.
-        if self.state().last_success.is_some() && self.state().condition == Condition::Ready {
+        let state = self.dispatcher.targets.current().presence.state();
+        if state.last_success.is_some() && state.condition == Condition::Ready {
             queue.wait_batches(end);
         }
         self.dispatcher.send_stats(Turn::Last, end);

@@ -46,7 +46,10 @@ impl Dispatcher {
         traces: u64,
         run: &Run,
     ) {
-        target.presence.succeeded();
+        target.taken.add(reply.attempts, traces, size as u64);
+        if target.presence.succeeded() {
+            self.is_back(target);
+        }
         self.notify(Event::Delivered(Body {
             traces,
             bytes: size as u64,

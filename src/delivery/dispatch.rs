@@ -76,6 +76,19 @@ pub(super) struct Run {
     /// It comes from the queue; this is what it has behind it.
     pub(super) queued: Option<Past>,
     pub(super) clock: Clock,
+    /// How often it has gone to another destination, the requests made before, and whether one of them was written
+    /// whole.
+    pub(super) turns: usize,
+    pub(super) attempts: u32,
+    pub(super) possibly_arrived: bool,
+}
+
+/// What has become of a payload at one destination.
+#[allow(clippy::large_enum_variant)] // one a send, and never kept
+enum Step<'a> {
+    Done(Verdict<AgentResponse>),
+    /// It is to go to this one.
+    Elsewhere(Arc<Target>, Entry<'a>),
 }
 
 /// A payload out of the queue or the spool, or several merged into one.
@@ -119,6 +132,9 @@ impl Dispatcher {
             counted: false,
             queued: None,
             clock: self.clock.clone(),
+            turns: 0,
+            attempts: 0,
+            possibly_arrived: false,
         };
         match self.send_payload(ws, payload, run, None) {
             Verdict::Sent(response) => Ok(response),
@@ -147,6 +163,9 @@ impl Dispatcher {
             counted: false,
             queued: Some(queued.past),
             clock: self.clock.clone(),
+            turns: 0,
+            attempts: 0,
+            possibly_arrived: false,
         };
         self.send_payload(ws, payload, run, Some(self.account.set_out(queued.counts)))
     }
@@ -156,80 +175,118 @@ impl Dispatcher {
         ws: &mut Workspace,
         payload: &[u8],
         run: &mut Run,
-        entry: Option<Entry<'a>>,
+        mut entry: Option<Entry<'a>>,
     ) -> Verdict<AgentResponse> {
-        let target = self.targets.current();
+        let mut target = self.targets.current();
+        loop {
+            match self.send_toward(ws, payload, &target, run, entry) {
+                Step::Done(verdict) => return verdict,
+                Step::Elsewhere(other, on_its_way) => {
+                    target = other;
+                    entry = Some(on_its_way);
+                }
+            }
+        }
+    }
+
+    /// Prepares a payload for one destination and sends it there.
+    fn send_toward<'a>(
+        &'a self,
+        ws: &mut Workspace,
+        payload: &[u8],
+        target: &Arc<Target>,
+        run: &mut Run,
+        entry: Option<Entry<'a>>,
+    ) -> Step<'a> {
         let way = target.way();
         let past = run.queued.unwrap_or_default();
         let other;
         let plan = if past.staged {
             other = way.plan.only_encoding();
             &other
-        } else if past.counted {
+        } else if past.counted || run.counted {
             other = way.plan.without_stats();
             &other
         } else {
             &way.plan
         };
-        run.counted = past.counted || plan.stats.is_some();
+        run.counted |= past.counted || plan.stats.is_some();
         let prepared = match ws.prepare(plan, payload, &way.metadata) {
             Ok(prepared) => prepared,
             Err(error) => {
-                return match entry {
+                return Step::Done(match entry {
                     None => Verdict::Lost(self.refuse(payload, error)),
+                    Some(entry) if run.turns > 0 => {
+                        let outcome = &Outcome::default();
+                        let loss = Loss { error, outcome, of: run.bytes(payload), size: 0, traces: 0 };
+                        Verdict::Lost(self.lose(target, entry, run, loss))
+                    }
                     Some(entry) => {
                         entry.leave_queued();
                         Verdict::Unreadable(error)
                     }
-                };
+                });
             }
         };
-        let entry = match entry {
+        let mut entry = match entry {
             None => self.account.enter(prepared.received),
             Some(mut entry) => {
                 entry.reveal(Counts { bytes: entry.rest().bytes, ..prepared.received });
                 entry
             }
         };
-        self.notice(&prepared);
+        if run.turns == 0 {
+            self.notice(&prepared);
+        }
         let dropped = run.p0(&prepared.outcome);
         let (traces, spans, size, outcome) =
             (prepared.traces, prepared.spans, prepared.body.len(), prepared.outcome);
         let left_out = LeftOut::from(&outcome);
         if traces == 0 && dropped == DroppedP0::default() {
             entry.settle(&outcome, Fate::Sent, Effort::default());
-            return Verdict::Sent(AgentResponse { reply: self.no_reply(), traces: 0, spans: 0, left_out });
+            let reply = self.no_reply();
+            return Step::Done(Verdict::Sent(AgentResponse { reply, traces: 0, spans: 0, left_out }));
         }
-        let admitted = match self.admit(&target, run) {
+        let admitted = match self.admit(target, run) {
             Ok(admitted) => admitted,
             Err(error) => {
+                if let Some(other) = self.instead(target, run, &error, &mut entry) {
+                    return Step::Elsewhere(other, entry);
+                }
                 let loss = Loss { error, outcome: &outcome, of: run.bytes(payload), size, traces };
-                return self.not_now(&target, entry, run, loss);
+                return Step::Done(self.not_now(target, entry, run, loss));
             }
         };
         let limit = way.offer.max_bytes.min(target.destination.largest(size, run.started));
-        let verdict = self.post((&target, &way), prepared.body, limit, traces, dropped, run);
+        let verdict = self.post((target, &way), prepared.body, limit, traces, dropped, run);
         let verdict = match verdict {
-            Verdict::Sent(reply) => {
-                self.arrived(&target, &way, &reply, size, traces, run);
+            Verdict::Sent(mut reply) => {
+                self.arrived(target, &way, &reply, size, traces, run);
                 entry.settle(&outcome, Fate::Sent, run.effort(&reply, size));
+                reply.attempts += run.attempts;
                 Verdict::Sent(AgentResponse { reply, traces, spans, left_out })
             }
             Verdict::OtherFormat(error) | Verdict::TooLarge(error) => {
-                self.fall_back(ws, payload, (&target, &way), entry, run, error)
+                self.fall_back(ws, payload, (target, &way), entry, run, error)
             }
             Verdict::Later(later) => {
+                if let Some(other) = self.instead(target, run, &later.error, &mut entry) {
+                    return Step::Elsewhere(other, entry);
+                }
                 let of = run.bytes(payload);
                 let loss = Loss { error: later.error, outcome: &outcome, of, size, traces };
-                self.not_now(&target, entry, run, loss)
+                self.not_now(target, entry, run, loss)
             }
             Verdict::Lost(error) | Verdict::Unreadable(error) => {
+                if let Some(other) = self.instead(target, run, &error, &mut entry) {
+                    return Step::Elsewhere(other, entry);
+                }
                 let loss = Loss { error, outcome: &outcome, of: run.bytes(payload), size, traces };
-                Verdict::Lost(self.lose(&target, entry, run, loss))
+                Verdict::Lost(self.lose(target, entry, run, loss))
             }
         };
         drop(admitted);
-        verdict
+        Step::Done(verdict)
     }
 
     /// Sends one body, if it is not larger than `limit`, and says what became of it.
@@ -257,7 +314,7 @@ impl Dispatcher {
             computed_stats: self.config.client_computed_stats || run.counted,
             computed_top_level: self.config.client_computed_top_level
                 || way.plan.top_level.is_some_and(|t| t.mark),
-            budget: run.left(),
+            budget: self.share(target, run),
             knob: run.knob,
         });
         if let Verdict::Sent(Reply { fault: Some(error), .. }) = &verdict {
@@ -284,7 +341,7 @@ impl Dispatcher {
         Verdict::Later(Box::new(Later {
             past: Past {
                 counted: run.counted,
-                possibly_arrived: past.possibly_arrived || error.possibly_arrived(),
+                possibly_arrived: run.has_arrived_before() || error.possibly_arrived(),
                 ..past
             },
             error,
@@ -326,7 +383,7 @@ impl Dispatcher {
 }
 
 impl Run {
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         self.end.saturating_duration_since(self.clock.now())
     }
 
@@ -347,7 +404,7 @@ impl Run {
     }
 
     fn has_arrived_before(&self) -> bool {
-        self.queued.is_some_and(|past| past.possibly_arrived)
+        self.possibly_arrived || self.queued.is_some_and(|past| past.possibly_arrived)
     }
 
     /// The figures of a body that was taken.

@@ -3,7 +3,8 @@
 //!
 //! [`dispatch`] is the way of one payload: the way of the moment ([`way`]), the pipeline, the request, the
 //! account ([`crate::account`]). What is refused as it is goes another way ([`fallback`]); what is told of
-//! fates stands in [`booking`]. What is known of a destination is a [`target`]; when it is asked, probed, and
+//! fates stands in [`booking`]; where there are several destinations, [`failover`] says
+//! whose turn it is. What is known of a destination is a [`target`]; when it is asked, probed, and
 //! sent stats is the [`dialogue`], whose [`tasks`] run on a thread of the exporter; [`life`] is beginning and
 //! end. What was offered waits in the [`outbox`]; its senders take it from there the same way. Whoever wants
 //! to know of it all [`watch`]es.
@@ -12,6 +13,7 @@ mod booking;
 mod dialogue;
 pub(crate) mod discovery;
 pub(crate) mod dispatch;
+mod failover;
 mod fallback;
 mod life;
 pub(crate) mod outbox;

@@ -186,6 +186,24 @@ impl Presence {
         None
     }
 
+    /// What failed so went elsewhere after `took`: the peer counts as gone at once. Gives when to probe, and whether it
+    /// did not count as gone before.
+    #[cold]
+    pub(crate) fn give_up(&self, error: &Error, took: Duration) -> (Instant, bool) {
+        let now = self.clock.now();
+        let mut inner = self.inner.lock();
+        inner.last_error = Some((self.clock.wall(), error.clone()));
+        inner.by_discovery = false;
+        let news = inner.down_since.is_none();
+        inner.down_since.get_or_insert(now.checked_sub(took).unwrap_or(now));
+        self.mode.store(DOWN, Ordering::Relaxed);
+        let at = match inner.probe_at {
+            Some(at) => at,
+            None => inner.plan_probe(now),
+        };
+        (at, news)
+    }
+
     /// Something failed that cost nothing.
     #[cold]
     pub(crate) fn remember(&self, error: &Error) {

@@ -11,6 +11,7 @@ use crate::stats::Concentrator;
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One destination.
 #[derive(Debug)]
@@ -18,9 +19,33 @@ pub(crate) struct Target {
     pub(crate) destination: Arc<dyn Destination>,
     pub(crate) presence: Presence,
     pub(crate) discovery: Discovery,
+    /// What it has taken.
+    pub(crate) taken: Taken,
     way: RwLock<Arc<Way>>,
     /// Held while a way is made, which may take long; never together with another lock.
     making: Mutex<()>,
+}
+
+/// What one destination has taken. The account is the sum of all, and more exact.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    requests: AtomicU64,
+    traces: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Taken {
+    /// A body of so many traces and bytes.
+    pub(super) fn add(&self, requests: u32, traces: u64, bytes: u64) {
+        self.requests.fetch_add(u64::from(requests), Ordering::Relaxed);
+        self.traces.fetch_add(traces, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Requests for what was taken, traces, bytes of bodies.
+    pub(crate) fn read(&self) -> [u64; 3] {
+        [&self.requests, &self.traces, &self.bytes].map(|n| n.load(Ordering::Relaxed))
+    }
 }
 
 /// What ways are made from, beside the destination.
@@ -40,6 +65,7 @@ impl Target {
             destination,
             presence: Presence::new(clock.clone()),
             discovery: Discovery::new(clock.clone()),
+            taken: Taken::default(),
             way: RwLock::new(Arc::new(way)),
             making: Mutex::default(),
         })
@@ -64,13 +90,13 @@ impl Target {
 /// The destinations, in the order in which they are preferred.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    list: RwLock<List>,
+    pub(super) list: RwLock<List>,
 }
 
 #[derive(Debug)]
-struct List {
-    first: Arc<Target>,
-    others: Vec<Arc<Target>>,
+pub(super) struct List {
+    pub(super) first: Arc<Target>,
+    pub(super) others: Vec<Arc<Target>>,
 }
 
 impl Targets {

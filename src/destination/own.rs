@@ -145,7 +145,7 @@ impl Destination for Sink {
 
 fn exporter(builder: Builder, sink: &Arc<Sink>) -> TraceExporter {
     let sink: Arc<dyn Destination> = sink.clone();
-    TraceExporter::toward(Arc::new(Config::new(builder.into_raw()).unwrap()), sink).unwrap()
+    TraceExporter::toward(Arc::new(Config::new(builder.into_raw()).unwrap()), sink, Vec::new()).unwrap()
 }
 
 /// Traces of one span each, with these resources.

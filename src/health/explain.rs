@@ -4,6 +4,7 @@
 use super::Health;
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::target::Target;
 use crate::destination::{Limit, Offer};
 use crate::error::Error;
 use crate::normalize::Reason;
@@ -50,6 +51,7 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
                 "raw": info.as_ref().and_then(|i| serde_json::from_str::<Value>(&i.raw).ok()),
             },
         },
+        "destinations": d.targets.all().iter().map(|it| destination(it)).collect::<Value>(),
         "format": object! { "chosen": format_name(&way.offer), "why": way.offer.why.as_str() },
         "request_limit": object! {
             "bytes": way.offer.max_bytes,
@@ -68,6 +70,18 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         "account": account(&d.account.snapshot()),
     }
     .to_string()
+}
+
+/// One of the destinations, and what it has taken.
+fn destination(target: &Target) -> Value {
+    let state = target.presence.state();
+    let [requests, traces, bytes] = target.taken.read();
+    object! {
+        "address": &**target.destination.address(),
+        "state": state.condition.name(),
+        "last_error": state.last_error.as_ref().map(|(at, e)| failure(e, Some(*at))),
+        "taken": object! { "requests": requests, "traces": traces, "body_bytes": bytes },
+    }
 }
 
 /// Handshakes, and whom we trust.

@@ -41,6 +41,19 @@ impl Builder {
         self.made("destination")
     }
 
+    /// Several of them, the most preferred first. When one counts as gone, what is sent or queued goes to the next that
+    /// is there, each payload to one of them, and back when it answers.
+    #[must_use]
+    pub fn destinations<D: Into<Destination>>(
+        mut self,
+        first: impl Into<Destination>,
+        then: impl IntoIterator<Item = D>,
+    ) -> Self {
+        self.raw.destination =
+            std::iter::once(first.into()).chain(then.into_iter().map(Into::into)).collect();
+        self.made("destination")
+    }
+
     /// What goes to the agent: a format, or [`OutputFormat::AUTO`](super::OutputFormat::AUTO). V1 falls back to v0.4 on
     /// a 404 in the same call. Default: v0.4.
     #[must_use]

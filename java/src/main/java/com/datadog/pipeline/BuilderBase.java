@@ -102,6 +102,21 @@ abstract class BuilderBase {
   }
 
   /**
+   * Several destinations, the most preferred first. When one counts as gone, what is sent or queued
+   * goes to the next that is there, each payload to one of them, and back when it answers; {@code
+   * explain()} says what each has taken.
+   */
+  public Builder destinations(Destination first, Destination... then) {
+    List<Object> all = new ArrayList<>();
+    all.add(notNull("destination", first).value());
+    for (Destination next : notNull("destination", then)) {
+      all.add(notNull("destination", next).value());
+    }
+    byLibrary("destination", all);
+    return put("destination", all);
+  }
+
+  /**
    * Adds a header to every request. May be called for several.
    *
    * @throws IllegalArgumentException if the name is no header name, is one that the exporter writes
