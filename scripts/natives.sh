@@ -3,13 +3,15 @@
 #   linux-x86_64 linux-aarch64 windows-x86_64 macos-aarch64 macos-x86_64 (all without an argument)
 # Leaves build/natives/<platform>/<file> and says what it installs. Each library passes scripts/native_gate.py; with
 # TWICE=1 it is built a second time from nothing and must come out the same. Its symbols come to build/symbols/<platform>:
-# for debuggers, which find them by the build id. A platform whose target cannot be had is skipped loudly; with STRICT=1
+# for debuggers, which find them by the build id. Built as the JAR ships it (feature full: TLS and compression); another
+# list of features is given in FEATURES, none at all as FEATURES= for the size that is measured. A platform whose target cannot be had is skipped loudly; with STRICT=1
 # that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/natives
 mkdir -p "$out"
 skipped="" built="" refused=""
+export FEATURES=${FEATURES-full}
 
 say() { printf 'natives: %s\n' "$*"; }
 skip() { say "SKIPPED $1: $2"; skipped="$skipped $1"; }
@@ -82,6 +84,7 @@ build() { # PLATFORM TARGET DIR
   esac
   if [ "${cargo[1]}" = zigbuild ]; then cargo=(cargo-zigbuild rustc); fi
   # Paths of the machine do not belong into the file, so that two machines make the same one.
+  if [ -n "$FEATURES" ]; then cargo+=(--features "$FEATURES"); fi
   CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only DATA_PIPELINE_SYMBOLS=1 \
     RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
     "${cargo[@]}" --release --lib --quiet --crate-type cdylib --target "$target" --target-dir "$dir"

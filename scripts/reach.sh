@@ -125,8 +125,10 @@ glibc() {
     uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep '/debian/$' | head -1)
     printf 'Types: deb\nURIs: %s\nSuites: bullseye\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$uri" \
       > "$apt/parts/bullseye.sources"
-    printf 'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "%s/parts";\nDir::State::lists "%s/lists";\nDir::Cache "%s/cache";\nAPT::Sandbox::User "root";\n' \
-      "$apt" "$apt" "$apt" > "$apt/conf"
+    printf 'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "%s/parts";\nDir::State::lists "%s/lists";\nDir::Cache "%s/cache";\nDir::State::status "%s/status";\nAPT::Sandbox::User "root";\n' \
+      "$apt" "$apt" "$apt" "$apt" > "$apt/conf"
+    # This machine's own, newer packages must not be what is wanted.
+    : > "$apt/status"
     (cd "$dir" && export APT_CONFIG="$apt/conf" && apt-get update -qq && apt-get download -qq libc6 libgcc-s1 libstdc++6 zlib1g) > /dev/null 2>&1
     for deb in "$dir"/*.deb; do [ -f "$deb" ] && dpkg-deb -x "$deb" "$root" && rm "$deb"; done
   fi
