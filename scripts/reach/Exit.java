@@ -6,8 +6,8 @@ import java.time.Duration;
 
 /**
  * A program that ends while an exporter is open and busy: Exit.java URL PAYLOAD WAY, where WAY is
- * end (main returns), exit (System.exit with the exporter's own hook) or hook (a hook of the program
- * sends and closes); bare makes no exporter. Prints "ends" as the last thing that it does.
+ * end (main returns), exit (System.exit with the exporter's own hook) or hook (a hook of the
+ * program sends and closes); bare makes no exporter. Prints "ends" as the last thing that it does.
  */
 final class Exit {
   private Exit() {}

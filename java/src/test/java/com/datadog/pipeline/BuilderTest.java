@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.File;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.Collections;
@@ -297,7 +298,7 @@ class BuilderTest {
       "HTTP://h:1",
       "http://[::1]:8126/",
       "http://h_1.x:8126/prefix/",
-      "unix:///s"
+      File.separatorChar == '/' ? "unix:///s" : "windows:\\\\.\\pipe\\s"
     };
     for (String url : good) {
       TraceExporter.builder().url(url).build().close();

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.datadog.pipeline.internal.Json;
 import com.datadog.pipeline.testkit.Answer;
 import com.datadog.pipeline.testkit.FakeAgent;
+import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
@@ -291,7 +292,8 @@ class DialogueTest {
               IllegalArgumentException.class, () -> TraceExporter.builder().dogstatsd(bad));
       assertTrue(e.getMessage().startsWith("dogstatsd"), e.getMessage());
     }
-    for (String good : new String[] {"udp://localhost", "udp://[::1]:9", "unixgram:///s"}) {
+    String local = File.separatorChar == '/' ? "unixgram:///s" : "udp://127.0.0.1:8125";
+    for (String good : new String[] {"udp://localhost", "udp://[::1]:9", local}) {
       TraceExporter.builder().dogstatsd(good).build().close();
     }
   }

@@ -98,9 +98,8 @@ class SendTest {
       for (File file : payloads()) {
         byte[] payload = Files.readAllBytes(file.toPath());
         // Those two carry what the agent refuses; what becomes of them is OnMalformed's matter.
-        if (file.getPath().contains("node/003")
-            || file.getPath().contains("node/004")
-            || payload.length == 1) {
+        String path = file.getPath().replace(File.separatorChar, '/');
+        if (path.contains("node/003") || path.contains("node/004") || payload.length == 1) {
           continue;
         }
         AgentResponse response = exporter.send(payload);
