@@ -2,7 +2,8 @@
 """What the native library is made of, for those who have to know: the licences and a bill of materials (CycloneDX 1.5).
 
 usage: release_facts.py [--check]      writes licences/THIRD-PARTY.txt and licences/sbom.cdx.json; --check compares only
-Reads `cargo metadata` of the library as it is shipped, on all platforms, and the licence files that crates bring along.
+Asks cargo for the library as it is shipped (feature full), on each of its platforms, and reads the licence files that crates
+bring along.
 """
 import json, os, re, subprocess, sys
 
@@ -13,30 +14,31 @@ PREFERRED = ["Apache-2.0", "MIT", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", 
 NAMES = re.compile(r"^(licen[cs]e|copying|notice|unlicense)", re.I)
 
 
+# Where the library runs, and what is built into it there.
+TARGETS = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "x86_64-pc-windows-gnu", "aarch64-apple-darwin",
+           "x86_64-apple-darwin"]
+FEATURES = "full"
+
+
 def shipped():
-    meta = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1", "--locked"], cwd=HERE, check=True,
-                                     capture_output=True, text=True).stdout)
-    packages = {p["id"]: p for p in meta["packages"]}
-    nodes = {n["id"]: n for n in meta["resolve"]["nodes"]}
-    root, seen, macros = meta["resolve"]["root"], set(), set()
-    todo = [root]
-    while todo:
-        at = todo.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        for dep in nodes[at]["deps"]:
-            if any(kind["kind"] is None for kind in dep["dep_kinds"]):
-                # A macro runs in the compiler; nothing of it is in the library.
-                if any("proc-macro" in t["kind"] for t in packages[dep["pkg"]]["targets"]):
-                    macros.add(dep["pkg"])
-                else:
-                    todo.append(dep["pkg"])
-    own = packages[root]
-    return own, sorted((packages[i] for i in seen - {root}), key=lambda p: (p["name"], p["version"]))
+    """The crate itself, and every crate of which something is in one of the libraries."""
+    def cargo(*words):
+        command = ["cargo", *words, "--locked", "--features", FEATURES]
+        return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
+    meta = json.loads(cargo("metadata", "--format-version", "1"))
+    packages = {(p["name"], p["version"]): p for p in meta["packages"]}
+    own = next(p for p in meta["packages"] if p["id"] == meta["resolve"]["root"])
+    used = set()
+    for target in TARGETS:
+        # A macro runs in the compiler, what tests need is not linked: nothing of them is in the library.
+        tree = cargo("tree", "--edges", "normal,no-proc-macro", "--target", target, "--prefix", "none", "--format", "{p}")
+        used.update((line.split()[0], line.split()[1].removeprefix("v")) for line in tree.splitlines())
+    return own, [packages[key] for key in sorted(used - {(own["name"], own["version"])})]
 
 
 def chosen(expression):
+    if " AND " in expression and " OR " not in expression:
+        return expression
     offered = re.findall(r"[A-Za-z0-9.-]+", re.sub(r"\b(OR|AND|WITH)\b", " ", expression.replace("/", " OR ")))
     for licence in PREFERRED:
         if licence in offered:
@@ -49,8 +51,10 @@ def text_of(package, licence):
     folder = os.path.dirname(package["manifest_path"])
     files = sorted(f for f in os.listdir(folder) if NAMES.match(f) and os.path.isfile(os.path.join(folder, f)))
     word = licence.split("-")[0].lower()
-    picked = [f for f in files if word in f.lower()] or files
-    return [open(os.path.join(folder, f), encoding="utf-8", errors="replace").read().strip() for f in picked[:1]]
+    picked = ([f for f in files if word in f.lower()] or files)[:1]
+    if " AND " in licence:
+        picked = files
+    return [open(os.path.join(folder, f), encoding="utf-8", errors="replace").read().strip() for f in picked]
 
 
 def third_party(packages):
