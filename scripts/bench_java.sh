@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh gradle
 mkdir -p build
-gradle --no-daemon -q jar benchClasses > build/bench-gradle.log 2>&1 || { cat build/bench-gradle.log; exit 1; }
+# Sizes are those of the bare library, without TLS and compression.
+gradle --no-daemon -q -PcargoFeatures= jar benchClasses > build/bench-gradle.log 2>&1 || { cat build/bench-gradle.log; exit 1; }
 # The opponents get the same compiler settings as the library in the JAR, in a directory of their own: an rlib beside the
 # library would replace it by one without link-time optimisation.
 cargo build --release --quiet --example java_bench_peer --target-dir build/bench/target

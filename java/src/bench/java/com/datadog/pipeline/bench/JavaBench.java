@@ -5,14 +5,17 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.internal.Json;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Enumeration;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -245,33 +248,62 @@ public final class JavaBench {
     return (bean.getThreadAllocatedBytes(id) - before) / (double) calls;
   }
 
-  /** From the first call to a ready exporter, in fresh JVMs. */
+  /**
+   * From the first call to a ready exporter, in fresh JVMs, beside a bare load of the same file.
+   */
   private void load() throws IOException {
-    String java = Paths.get(System.getProperty("java.home"), "bin", "java").toString();
-    String path = System.getProperty("java.class.path");
-    double[] millis = new double[15];
-    for (int i = -2; i < millis.length; i++) {
-      String[] command = {java, "-cp", path, Load.class.getName()};
-      try (Peer jvm = new Peer(Peer.pinned(measuredCores, command))) {
-        double nanos = Double.parseDouble(jvm.line());
-        if (i >= 0) {
-          millis[i] = nanos / 1e6;
+    File library = File.createTempFile("bench-", ".library");
+    try (ZipFile zip = new ZipFile(jar)) {
+      for (ZipEntry e : libraries(zip)) {
+        try (InputStream in = zip.getInputStream(e)) {
+          Files.copy(in, library.toPath(), StandardCopyOption.REPLACE_EXISTING);
         }
       }
     }
-    row("load_ms", null, "ms", median(millis), null, 0);
+    double[] ours = new double[15];
+    double[] bare = new double[15];
+    for (int i = -2; i < ours.length; i++) {
+      double millis = loadMillis();
+      double bareMillis = loadMillis(library.getPath());
+      if (i >= 0) {
+        ours[i] = millis;
+        bare[i] = bareMillis;
+      }
+    }
+    Files.delete(library.toPath());
+    row("load_ms", null, "ms", median(ours), "System.load", median(bare) / median(ours));
+  }
+
+  private double loadMillis(String... arguments) throws IOException {
+    String java = Paths.get(System.getProperty("java.home"), "bin", "java").toString();
+    List<String> command = new ArrayList<>();
+    Collections.addAll(
+        command, java, "-cp", System.getProperty("java.class.path"), Load.class.getName());
+    Collections.addAll(command, arguments);
+    try (Peer jvm = new Peer(Peer.pinned(measuredCores, command.toArray(new String[0])))) {
+      return Double.parseDouble(jvm.line()) / 1e6;
+    }
+  }
+
+  /** The library of this platform. */
+  private static List<ZipEntry> libraries(ZipFile zip) {
+    String platform = TraceExporter.libraryInfo().get("platform");
+    List<ZipEntry> found = new ArrayList<>();
+    for (Enumeration<? extends ZipEntry> all = zip.entries(); all.hasMoreElements(); ) {
+      ZipEntry e = all.nextElement();
+      boolean ours = e.getName().startsWith("META-INF/data-pipeline/" + platform + "/");
+      if (ours && e.getName().contains("data_pipeline")) {
+        found.add(e);
+      }
+    }
+    return found;
   }
 
   private void sizes() throws IOException {
     row("jar_bytes", null, "bytes", new File(jar).length(), null, 0);
-    String platform = TraceExporter.libraryInfo().get("platform");
     try (ZipFile zip = new ZipFile(jar)) {
-      for (Enumeration<? extends ZipEntry> all = zip.entries(); all.hasMoreElements(); ) {
-        ZipEntry e = all.nextElement();
-        boolean ours = e.getName().startsWith("META-INF/data-pipeline/" + platform + "/");
-        if (ours && e.getName().contains("data_pipeline")) {
-          row("library_bytes", null, "bytes", e.getSize(), null, 0);
-        }
+      for (ZipEntry e : libraries(zip)) {
+        row("library_bytes", null, "bytes", e.getSize(), null, 0);
       }
     }
   }
