@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize capi install jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate steady sanitize capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -31,6 +31,9 @@ capi: ## build/capi/libdata-pipeline-ffi.{so,a} for C, checked by the programs o
 
 install: ## headers, library, pkg-config file and CMake package for C under PREFIX (/usr/local)
 	@scripts/capi.sh install $${PREFIX:-$(or $(PREFIX),/usr/local)}
+
+bindings: ## the examples in C, Python (ddtrace), Node, Go and Ruby, each as far as its tool is there
+	@scripts/bindings.py
 
 jar: ## build/libs/data-pipeline-VERSION.jar with the host's native library
 	@scripts/setup.sh gradle

@@ -1,16 +1,17 @@
 #!/bin/sh
 # The tests under tools that see what tests do not: races, bytes out of bounds, undefined behaviour, leaks.
-# usage: scripts/sanitize.sh [PART...]      parts: thread address miri memcheck; none = all
+# usage: scripts/sanitize.sh [PART...]      parts: thread address miri memcheck c; none = all
 #   thread    ThreadSanitizer over the library's own tests and the asynchronous ones (nightly Rust with rust-src: an
 #             uninstrumented standard library would make it report its locks as races)
 #   address   AddressSanitizer with leak check over the tests of scan, formats, input and faults (nightly Rust)
 #   miri      the unit tests of the rooms without sockets and clocks (nightly Rust with miri and rust-src)
 #   memcheck  valgrind over the library's own tests
+#   c         the programs of tests/c under valgrind and AddressSanitizer: no error, no leak
 # What cannot be had on this machine is skipped, and said to be. PROPTEST_CASES (16) keeps generated cases few.
 # Not part of `make test`: it takes about twenty minutes.
 set -eu
 cd "$(dirname "$0")/.."
-parts="${*:-thread address miri memcheck}"
+parts="${*:-thread address miri memcheck c}"
 mkdir -p build/sanitize
 export PROPTEST_CASES="${PROPTEST_CASES:-16}"
 export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-20261123}"
@@ -46,7 +47,8 @@ for part in $parts; do
       if ! nightly; then skip "no nightly Rust"; continue; fi
       if ! component rust-src; then skip "rust-src of the nightly toolchain cannot be had"; continue; fi
       run env RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -Zbuild-std --target "$target" --no-default-features \
-        --target-dir build/sanitize/thread --lib --test asynchronous --test exporter --test stats_send
+        --target-dir build/sanitize/thread --features capi --lib --test asynchronous --test exporter --test stats_send \
+        --test capi_races
       ;;
     address)
       if ! nightly; then skip "no nightly Rust"; continue; fi
@@ -67,7 +69,12 @@ for part in $parts; do
       # Leaks are the address part's matter. One test asks where the system's allocator puts things; valgrind has its own.
       run valgrind --quiet --error-exitcode=9 --leak-check=no "$program" --test-threads=1 --skip the_body_is_never_copied
       ;;
-    *) echo "sanitize: no part $part (thread, address, miri, memcheck)" >&2; exit 2 ;;
+    c)
+      DEV=1 scripts/capi.sh build
+      run scripts/capi.sh memcheck
+      run scripts/capi.sh address
+      ;;
+    *) echo "sanitize: no part $part (thread, address, miri, memcheck, c)" >&2; exit 2 ;;
   esac
 done
 [ -z "$skipped" ] || echo "sanitize: skipped:$skipped"

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-scripts rust gate java jvms gradle8 testagent}"
+parts="${*:-scripts rust c gate java jvms gradle8 testagent}"
 passed=0
 mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
@@ -49,8 +49,23 @@ for part in $parts; do
         exit 1
       fi
       logged cargo-build cargo build --quiet --no-default-features
+      logged capi-tree cargo tree --no-default-features --features capi --edges normal
+      if grep -q ' jni ' build/capi-tree.log; then
+        echo "jni is in the tree of the library for C"
+        exit 1
+      fi
       logged cargo-test cargo test --quiet --no-fail-fast
       count build/cargo-test.log '/^test result: ok/ { n += $4 }'
+      echo "$n passed"
+      ;;
+    c)
+      say "C: the library exports its list; the programs of tests/c; unit tests of the boundary"
+      logged capi make capi
+      count build/capi.log '/^capi: [0-9]+ programs passed/ { n += $2 }'
+      echo "$n programs passed"
+      logged capi-test sh -c 'cargo test --quiet --lib --no-default-features --features capi capi:: &&
+        cargo test --quiet --no-default-features --features capi --test capi_races'
+      count build/capi-test.log '/^test result: ok/ { n += $4 }'
       echo "$n passed"
       ;;
     gate)

@@ -131,6 +131,19 @@ impl fmt::Debug for PendingResponse {
 impl TraceExporter {
     /// Queues one payload and returns at once; nobody waits for the answer.
     ///
+    /// ```
+    /// use data_pipeline::TraceExporter;
+    /// use std::time::Duration;
+    ///
+    /// // Nobody listens there: what is offered waits, and is counted.
+    /// let exporter = TraceExporter::builder().url("http://127.0.0.1:1").build()?;
+    /// exporter.offer(b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op")?;
+    /// let report = exporter.flush(Duration::from_millis(20));
+    /// assert!(!report.complete && report.pending.traces == 1);
+    /// assert_eq!(exporter.close_within(Duration::ZERO).metrics.dropped_total().traces, 1);
+    /// # Ok::<(), data_pipeline::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Why it was not taken: `QUEUE_FULL`, `EVICTED` (worth less than all that waits), `CLOSED`. It is
     /// counted as dropped.

@@ -153,8 +153,7 @@ impl Converted {
 /// Converts one payload.
 ///
 /// ```
-/// use data_pipeline::settings::{InputFormat, OutputFormat};
-/// use data_pipeline::convert::{Conversion, convert};
+/// use data_pipeline::{Conversion, InputFormat, OutputFormat, convert};
 ///
 /// let v04 = b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op";
 /// let wanted = Conversion { to: OutputFormat::V1, ..Conversion::default() };

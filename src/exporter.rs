@@ -35,13 +35,24 @@ pub struct CloseReport {
 
 /// Takes finished traces and delivers them. `Send + Sync`: any number of threads may send at once.
 ///
-/// ```no_run
+/// ```
+/// # // An agent for this example: it answers one connection.
+/// # use std::io::{Read, Write};
+/// # let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// # let url = format!("http://{}", door.local_addr().unwrap());
+/// # std::thread::spawn(move || {
+/// #     let (mut peer, _) = door.accept().unwrap();
+/// #     let _ = peer.read(&mut [0; 4096]);
+/// #     let _ = peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+/// # });
 /// use data_pipeline::TraceExporter;
 ///
-/// let exporter = TraceExporter::builder().url("http://127.0.0.1:8126").service("shop").build()?;
-/// let payload = [0x90]; // msgpack v0.4: no traces
-/// let response = exporter.send(&payload)?;
-/// println!("{} traces, status {}", response.traces, response.status());
+/// // `url` is "http://127.0.0.1:8126" for most.
+/// let exporter = TraceExporter::builder().url(url).service("shop").discovery(false).build()?;
+/// let payload = b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op"; // msgpack v0.4: one span
+/// let response = exporter.send(payload)?;
+/// assert_eq!((response.status(), response.traces, response.spans), (200, 1, 1));
+/// assert_eq!(exporter.close().metrics.sent.spans, 1);
 /// # Ok::<(), data_pipeline::Error>(())
 /// ```
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! `data-pipeline` takes finished traces from a tracer (msgpack, protocol v0.4) and delivers them to Datadog.
 //!
-//! The crate has three faces: Rust ([`TraceExporter`]), Java (`com.datadog.pipeline.TraceExporter`, feature `jni`)
-//! and later C. All three are thin over the same pipeline:
+//! The crate has three faces: Rust ([`TraceExporter`], whose page begins with an example), Java (feature `jni`,
+//! `com.datadog.pipeline.TraceExporter`) and C (feature `capi`, headers under `include/`). All three are thin over the
+//! same pipeline:
 //!
 //! ```text
 //! bytes --scan--> Payload --filter--> normalize --> obfuscate --> top level --> stats --> drop p0 --> encode -->
@@ -17,6 +18,13 @@
 //! **What is public.** What a user needs stands here, what a builder of a pipeline of one's own needs in [`stages`].
 //! The rooms of the crate are private; the feature `parts` opens them for this crate's own tests, benches and oracles,
 //! and promises nothing.
+//!
+//! **Features.** `jni` (on by default) is the Java boundary; Rust programs switch it off. `capi` is the C boundary.
+//! `tls` adds https and client certificates, `webpki-roots` Mozilla's list of authorities, `gzip` and `zstd` compressed
+//! bodies; `full` is `tls`, `gzip` and `zstd`. `parts` is for this crate's own tests.
+//!
+//! **Versions.** Rust 1.90 or newer. What the public surface promises holds within a minor version until 1.0; a higher
+//! `rust-version` is a minor version.
 //!
 //! **What it never does.** Print, install signal handlers, read the environment, or lose a trace without counting it.
 

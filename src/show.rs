@@ -12,6 +12,14 @@ use std::fmt::Write;
 /// `duration`, `error`, `meta`, `metrics`, and `meta_struct` (names and sizes), `span_links`, `span_events` where there
 /// are some.
 ///
+/// ```
+/// let payload = b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op";
+/// let mut lines = String::new();
+/// data_pipeline::json_lines(payload, &mut lines)?;
+/// assert!(lines.contains(r#""name":"op""#));
+/// # Ok::<(), data_pipeline::Error>(())
+/// ```
+///
 /// # Errors
 /// `MALFORMED_PAYLOAD` or `TRUNCATED_PAYLOAD` with the place.
 pub fn json_lines(payload: &[u8], out: &mut String) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use std::ptr;
 /// What kind of error it is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // C has the names
 pub enum TraceExporterErrorCode {
     /// The address is in use.
     AddressInUse,

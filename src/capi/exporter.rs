@@ -1,7 +1,7 @@
 //! Exporters: make, send, close; what an agent answered; tokens that end the wait for an answer.
 
 use super::chunks::{Chunks, TracerTraceChunks, give_back};
-use super::common::{ByteSlice, Slice, is_place, write, write_if_wanted};
+use super::common::{ByteSlice, Slice, is_place, write};
 use super::config::{self, TraceExporterConfig};
 use super::error::{Code, Fault, TraceExporterError, enter, guard};
 use super::handles::{self, as_pointer};

@@ -18,6 +18,7 @@ use std::time::UNIX_EPOCH;
 /// How important a line is at least, to be written.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(dead_code)] // C has the names
 pub enum LogEventLevel {
     /// Everything.
     Trace = 0,
@@ -34,6 +35,7 @@ pub enum LogEventLevel {
 /// Where standard lines go.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // C has the names
 pub enum StdTarget {
     /// Standard output.
     Out,

@@ -126,6 +126,7 @@ pub struct Response {
 /// What can be asked of an exporter. The answers are JSON unless it is said otherwise.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // C has the names
 pub enum Question {
     /// The agent's `/info`, asked for now: two lines, its hash of the container's tags (may be empty) and of its state;
     /// then the body as it came.
@@ -388,10 +389,12 @@ pub extern "C" fn dp_exporter_send_async(
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_exporter_next_completed(exporter: *const TraceExporter, wait_millis: u64) -> u64 {
     let next = || {
+        // Whoever waits for answers is not inside, so that a fork need not wait for him.
+        let inside = fork::enter();
         let held = find(exporter)?;
         log::deliver(&held.exporter);
         let tickets = Arc::clone(&held.tickets);
-        drop(held);
+        drop((held, inside));
         Ok(tickets.wait(limit(wait_millis)))
     };
     guard(next).unwrap_or(0)

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 /// What kind of error it is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // C has the names
 pub enum SharedRuntimeErrorCode {
     /// A handle names nothing, or a pointer is null.
     InvalidArgument,

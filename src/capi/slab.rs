@@ -1,6 +1,9 @@
 //! The handles of the C face: an opaque pointer is an index, a generation and a kind, never an address. A handle that
 //! was freed, made up or meant for something else names nothing, so using it is an error and not a crash.
 //!
+//! No processor takes a handle for an address: the bits of its kind, the highest four, are neither all 0 nor all 1. So
+//! nobody who collects garbage and finds one (Go does, where a C pointer lies in its memory) takes it for his own.
+//!
 //! Values stay in their slot when a handle is freed and are used again with the memory that they have, so spans cost
 //! no allocation once enough of them exist. A slot has a lock of its own; which slots are free stands in a list
 //! without a lock, and slots never move, so a process may fork at any moment.
@@ -11,9 +14,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 /// Page `n` has `FIRST << n` slots.
 const PAGES: usize = 20;
 const FIRST: u32 = 64;
-/// Bits of a handle: generation 32, kind 4, index 28.
-const INDEX_BITS: u32 = 28;
-const INDEX: usize = (1 << INDEX_BITS) - 1;
+/// Bits of a handle, from the highest: kind 4, generation 28, index 32.
+const KIND_AT: u32 = 60;
+const GENERATIONS: u32 = (1 << 28) - 1;
 
 const _: () = assert!(usize::BITS == 64, "handles have 64 bits");
 
@@ -44,10 +47,11 @@ struct State<T> {
 }
 
 impl<T: Default> Slab<T> {
-    /// `kind` is different for each table, and below 16.
+    /// `kind` is different for each table: 1 to 14.
     pub(crate) const fn new(kind: u8) -> Self {
+        assert!(kind > 0 && kind < 15);
         Self {
-            kind: (kind as usize) & 15,
+            kind: kind as usize,
             pages: [const { OnceLock::new() }; PAGES],
             made: AtomicU32::new(0),
             free: AtomicU64::new(0),
@@ -59,7 +63,7 @@ impl<T: Default> Slab<T> {
         let index = self.take_free().or_else(|| self.make())?;
         let slot = self.slot(index)?;
         let mut state = lock(&slot.state);
-        state.generation = state.generation.wrapping_add(1).max(1);
+        state.generation = if state.generation >= GENERATIONS { 1 } else { state.generation + 1 };
         let filled = fill(&mut state.value);
         state.live = filled.is_ok();
         let generation = state.generation as usize;
@@ -67,7 +71,7 @@ impl<T: Default> Slab<T> {
         if filled.is_err() {
             self.give_free(index, slot);
         }
-        Some(filled.map(|()| generation << 32 | self.kind << INDEX_BITS | index as usize))
+        Some(filled.map(|()| self.kind << KIND_AT | generation << 32 | index as usize))
     }
 
     /// Works with the value. None: the handle names nothing.
@@ -112,8 +116,8 @@ impl<T: Default> Slab<T> {
 
     #[inline]
     fn named(&self, handle: usize) -> Option<(u32, &Slot<T>)> {
-        let index = (handle & INDEX) as u32;
-        if handle >> INDEX_BITS & 15 != self.kind || handle >> 32 == 0 {
+        let index = handle as u32;
+        if handle >> KIND_AT != self.kind {
             return None;
         }
         self.slot(index).map(|slot| (index, slot))
@@ -128,7 +132,7 @@ impl<T: Default> Slab<T> {
     fn make(&self) -> Option<u32> {
         let index = self.made.fetch_add(1, Ordering::Relaxed);
         let (page, _) = place(index);
-        let Some(page_of) = self.pages.get(page).filter(|_| (index as usize) < INDEX) else {
+        let Some(page_of) = self.pages.get(page).filter(|_| index < u32::MAX) else {
             self.made.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
@@ -177,7 +181,7 @@ fn counted_up(head: u64) -> u64 {
 
 #[inline]
 fn is_of<T>(state: &State<T>, handle: usize) -> bool {
-    state.live && state.generation as usize == handle >> 32
+    state.live && state.generation == (handle >> 32) as u32 & GENERATIONS
 }
 
 /// Page and place of a slot.

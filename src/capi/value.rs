@@ -10,6 +10,7 @@ use std::ptr;
 /// What a token is.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code)] // C has the names
 pub enum TracerValueKind {
     /// Nothing.
     Nil,

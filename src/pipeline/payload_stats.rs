@@ -11,6 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Stats of payloads (msgpack v0.4) without an exporter: for tools.
+///
+/// ```
+/// use data_pipeline::PayloadStats;
+///
+/// let mut stats = PayloadStats::new(true, false)?;
+/// stats.add(b"\x91\x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op")?;
+/// println!("{}", stats.report().to_json());
+/// # Ok::<(), data_pipeline::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PayloadStats {
     plan: Plan,

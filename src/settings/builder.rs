@@ -5,6 +5,19 @@ use super::check::named;
 use super::{Destination, OutputChoice, RawConfig, StatsLimits};
 
 /// Collects settings; `build` checks them.
+///
+/// ```
+/// use data_pipeline::{ErrorKind, OutputFormat, TraceExporter};
+/// use std::time::Duration;
+///
+/// let settings = TraceExporter::builder().output_format(OutputFormat::V1).send_budget(Duration::from_secs(5));
+/// let exporter = settings.clone().build()?;
+/// assert_eq!(exporter.config().send_budget, Duration::from_secs(5));
+/// let error = settings.senders(1000).build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidConfiguration);
+/// assert!(error.message().contains("senders is 1000; it must be 1 to 64"));
+/// # Ok::<(), data_pipeline::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     pub(super) raw: RawConfig,

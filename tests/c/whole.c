@@ -50,7 +50,7 @@ static void settings(ddog_CharSlice url) {
   OK(ddog_trace_exporter_config_set_client_computed_stats(c, true));
   OK(ddog_trace_exporter_config_set_process_tags(c, DDOG_CHARSLICE_C("a:b")));
   OK(ddog_trace_exporter_config_set_test_session_token(c, DDOG_CHARSLICE_C("token")));
-  OK(ddog_trace_exporter_config_set_connection_timeout(c, 2000));
+  OK(ddog_trace_exporter_config_set_connection_timeout(c, 60000));
   ddog_CardinalityLimitConfig limits = ddog_trace_exporter_config_default_stats_cardinality_limit();
   CHECK(limits.whole_key_limit > 0 && limits.additional_tags_limit > 0);
   limits.resource_limit = 10;

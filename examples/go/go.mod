@@ -1,0 +1,3 @@
+module example.com/data-pipeline/send
+
+go 1.21
