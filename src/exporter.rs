@@ -254,6 +254,11 @@ impl TraceExporter {
         self.health.journal.take(Instant::now())
     }
 
+    /// Takes the lines that the host writes itself ([`LogTarget::Host`](crate::settings::LogTarget)).
+    pub(crate) fn take_lines(&self) -> Vec<u8> {
+        self.dispatcher.targets.all().iter().flat_map(|target| target.destination.take_lines()).collect()
+    }
+
     /// Bytes of native memory that the exporter holds for payloads.
     pub fn memory_bytes(&self) -> usize {
         let workspaces: usize = self.workspaces.lock().iter().map(|w| w.capacity_bytes()).sum();

@@ -113,6 +113,8 @@ reasons! {
     OutOfMemory = "out_of_memory";
     /// The host goes on without the native library; only Java says so. Knob: `withoutLibrary`.
     NoLibrary = "no_library";
+    /// The peer took the request and rejected these spans of it (OTLP's partial success); they are not sent again.
+    RejectedByPeer = "rejected_by_peer";
 }
 
 impl DropReason {

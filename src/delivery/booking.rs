@@ -5,7 +5,7 @@ use super::target::Target;
 use super::tasks::{Task, Tasks};
 use super::watch::{Body, Event, Severity};
 use super::way::Way;
-use crate::account::{Counts, DropReason, Entry, Fate, Outcome};
+use crate::account::{Counts, DropReason, Effort, Entry, Fate, Outcome};
 use crate::convert::Workspace;
 use crate::destination::{Reply, split};
 use crate::error::{Error, ErrorKind};
@@ -139,6 +139,27 @@ impl Dispatcher {
         let reason = self.book_loss(target, gone, run, &loss);
         entry.settle(loss.outcome, Fate::Dropped(reason), run.loss_effort(&loss.error));
         loss.error
+    }
+
+    /// The peer has taken a request and rejected spans of it, which are lost. Gives what is left of traces and spans.
+    pub(super) fn book_rejected(
+        &self,
+        entry: &mut Entry<'_>,
+        reply: &Reply,
+        (traces, spans): (u64, u64),
+    ) -> (u64, u64) {
+        let rejected = reply.rejected_spans.min(spans);
+        if rejected == 0 {
+            return (traces, spans);
+        }
+        // Which traces they were of is not said: a trace is gone when all are.
+        let gone = if rejected == spans { traces } else { 0 };
+        let counts = Counts { traces: gone, spans: rejected, bytes: 0 };
+        let reason = DropReason::RejectedByPeer;
+        entry.part(&Outcome::default(), counts, Fate::Dropped(reason), Effort::default());
+        let why = reply.fault.as_ref().map_or("the peer rejected them", Error::message);
+        self.notify_loss(reason, counts, why, &|| None);
+        (traces - gone, spans - rejected)
     }
 
     /// The peer did not do what was asked.

@@ -262,6 +262,8 @@ impl Dispatcher {
         let verdict = match verdict {
             Verdict::Sent(mut reply) => {
                 self.arrived(target, &way, &reply, size, traces, run);
+                let mut entry = entry;
+                let (traces, spans) = self.book_rejected(&mut entry, &reply, (traces, spans));
                 entry.settle(&outcome, Fate::Sent, run.effort(&reply, size));
                 reply.attempts += run.attempts;
                 Verdict::Sent(AgentResponse { reply, traces, spans, left_out })

@@ -93,7 +93,11 @@ impl Dispatcher {
             let error = match verdict {
                 Verdict::Sent(reply) => {
                     refusals = 0;
-                    let counts = if parts.is_empty() { entry.rest() } else { share.counts(chunks) };
+                    let whole = (chunks.len() as u64, split::spans(chunks));
+                    let (traces, spans) = self.book_rejected(&mut entry, &reply, whole);
+                    let all = if parts.is_empty() { entry.rest() } else { share.counts(chunks) };
+                    let counts =
+                        Counts { traces: all.traces.min(traces), spans: all.spans.min(spans), ..all };
                     let conversion = Outcome { lost_in_conversion, ..Outcome::default() };
                     self.arrived(target, &way, &reply, size, chunks.len() as u64, run);
                     entry.part(&conversion, counts, Fate::Sent, run.effort(&reply, size));

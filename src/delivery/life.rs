@@ -87,8 +87,12 @@ impl Dispatcher {
     fn begin_dialogue(self: &Arc<Self>) {
         if self.config.discovery {
             let now = self.clock.now();
-            self.targets.all().iter().for_each(|target| target.discovery.call_by(now));
-            Tasks::want(self, Task::Ask);
+            let targets = self.targets.all();
+            let asked: Vec<_> = targets.iter().filter(|target| target.destination.is_asked()).collect();
+            asked.iter().for_each(|target| target.discovery.call_by(now));
+            if !asked.is_empty() {
+                Tasks::want(self, Task::Ask);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::watch::{Event, Severity};
 use crate::account::{Later, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::stats_resources::OBFUSCATION_VERSION;
-use crate::stats::{Concentrator, encode_payload, next_payload};
+use crate::stats::{Concentrator, encode_as, next_payload};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ impl Dispatcher {
         };
         self.report_collapsed(concentrator);
         let metadata = Arc::clone(&self.metadata.read());
+        let form =
+            self.targets.first().way().offer.stats.as_ref().map(|stats| stats.form).unwrap_or_default();
         let mut parts = concentrator.take_due(turn != Turn::Due);
         let mut body = Vec::new();
         let mut failure = None;
@@ -75,7 +77,8 @@ impl Dispatcher {
         while !parts.is_empty() {
             let payload = next_payload(&mut parts);
             body.clear();
-            encode_payload(
+            encode_as(
+                form,
                 &payload,
                 concentrator.bucket_ns(),
                 &metadata,

@@ -50,7 +50,8 @@ impl Way {
             }
             None => (compiled.filters.clone(), Vec::new()),
         };
-        let plan = Plan::new(config, compiled, offer.format.clone(), stats.as_ref(), filters);
+        let plan =
+            Plan::new(config, compiled, offer.format.clone(), stats.as_ref(), (filters, offer.defaults));
         Self { plan, offer, metadata: Arc::clone(metadata), unusable, takes_filters }
     }
 }
@@ -80,6 +81,7 @@ mod tests {
             stats: None,
             statsd_port: None,
             state: Some(Arc::from("a")),
+            defaults: Default::default(),
         })
     }
 

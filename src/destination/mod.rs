@@ -5,6 +5,11 @@
 //! delivery's matter; delivery knows a destination only by this trait. [`agent`] is the first one.
 
 pub mod agent;
+mod beyond;
+mod intake;
+mod learned;
+mod log;
+mod otlp;
 #[cfg(test)]
 mod own;
 mod reply;
@@ -13,9 +18,9 @@ pub(crate) mod split;
 pub use reply::Reply;
 
 use crate::account::{DroppedP0, Verdict};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::format::Encoding;
-use crate::settings::{Config, FilterRules, Peer};
+use crate::settings::{Config, Defaults, FilterRules, Peer, StatsForm};
 use crate::transport::TlsReport;
 use agent::Info;
 use split::Piece;
@@ -53,6 +58,11 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// Sends a body of stats. `obfuscation_version`: by which of the agreed rules its resources are obfuscated.
     fn send_stats(&self, body: &[u8], obfuscation_version: Option<u32>, budget: Duration) -> Verdict<()>;
 
+    /// Whether the peer has something to say of itself, so that it should be asked at start.
+    fn is_asked(&self) -> bool {
+        false
+    }
+
     /// Asks the peer what it is and offers.
     fn ask(&self, limit: Duration) -> Asked;
 
@@ -71,6 +81,11 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Takes what the host is to write where it likes.
+    fn take_lines(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Waits a moment; `false` at once if it is closed.
     fn pause(&self, time: Duration) -> bool;
 
@@ -85,6 +100,15 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     fn reopen(&self) -> Result<(), Error>;
 }
 
+fn is_success(error: &Error) -> bool {
+    error.status().is_some_and(|s| (200..300).contains(&s))
+}
+
+/// Whether the answer began as a success: the peer has the body, only its words are lost.
+fn was_taken(error: &Error) -> bool {
+    error.possibly_arrived() && is_success(error)
+}
+
 /// The destination of a peer that settings name. Opens nothing and waits for nothing.
 ///
 /// # Errors
@@ -92,10 +116,9 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
 pub(crate) fn of(config: &Arc<Config>, peer: &Peer) -> Result<Arc<dyn Destination>, Error> {
     Ok(match peer {
         Peer::Agent(url) => Arc::new(agent::Agent::new(Arc::clone(config), url)?),
-        _ => {
-            let text = "destination: this version of the library knows agents only";
-            return Err(Error::new(ErrorKind::InvalidConfiguration, text));
-        }
+        Peer::Otlp(to) => Arc::new(otlp::Otlp::new(Arc::clone(config), to.clone())?),
+        Peer::Intake(to) => Arc::new(intake::Intake::new(Arc::clone(config), to.clone())?),
+        Peer::Log(to) => Arc::new(log::Log::new(to.clone())?),
     })
 }
 
@@ -122,6 +145,8 @@ pub(crate) struct Offer {
     pub(crate) statsd_port: Option<u16>,
     /// What the peer calls the state that this follows from. `None`: it has said nothing yet.
     pub(crate) state: Option<Arc<str>>,
+    /// What of our work it leaves to us, where the caller says nothing.
+    pub(crate) defaults: Defaults,
 }
 
 /// Who says how large a body may be.
@@ -148,6 +173,8 @@ pub(crate) struct StatsOffer {
     pub(crate) sql_mode: String,
     /// It takes longer resources.
     pub(crate) big_resource: bool,
+    /// How a body of them is written.
+    pub(crate) form: StatsForm,
 }
 
 /// One body to send.

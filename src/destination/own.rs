@@ -80,6 +80,7 @@ impl Sink {
             stats: None,
             statsd_port: None,
             state: None,
+            defaults: Default::default(),
         };
         Arc::new(Self {
             address: Arc::from("a vector"),

@@ -23,6 +23,8 @@ pub struct Reply {
     pub attempts: u32,
     /// An earlier attempt was written whole and got no answer, so the peer may have the payload twice.
     pub possibly_duplicated: bool,
+    /// Spans of the request that the peer has rejected, although it took the request.
+    pub rejected_spans: u64,
     /// Why the answer could not be read, although it said that the payload was taken.
     pub fault: Option<Error>,
 }
@@ -39,6 +41,7 @@ impl Reply {
             agent_state: None,
             attempts,
             possibly_duplicated: attempts > 1,
+            rejected_spans: 0,
             fault: None,
         }
     }

@@ -9,6 +9,7 @@
 //! | 4 | state | JSON |
 //! | -1 | what a panic becomes: a test asks it | an exception |
 //! | 5 | log lines | one line each: milliseconds, severity and text, with tabs between |
+//! | 6 | traces as lines, where the host writes them | the lines |
 //!
 //! The agent's: two lines, its hash of the container's tags (may be empty) and of its state; then the body as it came.
 
@@ -30,6 +31,7 @@ pub(crate) fn answer(e: &TraceExporter, question: i32, limit: Duration) -> Resul
         3 => Some(e.explain()),
         4 => Some(state(&e.state())),
         5 => Some(lines(&e.take_log_lines())),
+        6 => Some(String::from_utf8_lossy(&e.take_lines()).into_owned()),
         -1 => panic!("asked for by question {question}"),
         _ => {
             let text = format!("there is no question {question}");

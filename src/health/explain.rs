@@ -134,8 +134,8 @@ fn stats(d: &Dispatcher) -> Value {
     object! {
         "on": stage.is_some(),
         "why": match target.destination.info() {
+            _ if stage.is_some() => "the peer takes stats",
             None => "the agent has not said yet whether it takes stats",
-            Some(_) if stage.is_some() => "the agent takes stats",
             Some(info) if info.loses_p0() => "agents before 7.65 lose traces that a client drops",
             Some(_) => "the agent does not offer /v0.6/stats and client_drop_p0s",
         },

@@ -37,16 +37,18 @@ impl Compiled {
 
 /// What is said of obfuscation is checked also while it is off, so that switching it on is no surprise.
 fn obfuscator(config: &Config) -> Result<Option<Arc<Obfuscator>>, Error> {
+    let beyond = config.destinations.iter().any(|peer| peer.defaults().prepares);
+    let wanted = config.obfuscate.unwrap_or(beyond || config.raw.obfuscation.is_some());
     let variables = &config.raw.obfuscation_environment;
     let rules = match &config.raw.obfuscation {
         Some(json) => ObfuscationConfig::from_json(json)?,
-        None if !config.obfuscate && variables.is_empty() => return Ok(None),
+        None if !wanted && variables.is_empty() => return Ok(None),
         None => ObfuscationConfig::from_environment(|name| {
             variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
         })?,
     };
     let obfuscator = Obfuscator::new(&rules)?;
-    Ok(config.obfuscate.then(|| Arc::new(obfuscator)))
+    Ok(wanted.then(|| Arc::new(obfuscator)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::stats_resources::Terms;
 use super::{Compiled, Plan, Stats, Workspace};
 use crate::error::{Error, ErrorKind};
 use crate::format;
-use crate::settings::{Config, Metadata, RawConfig};
+use crate::settings::{Config, Defaults, Metadata, RawConfig};
 use crate::stats::{Clock, Concentrator, StatsReport};
 use crate::trace::Filters;
 use std::sync::Arc;
@@ -49,7 +49,13 @@ impl PayloadStats {
         let terms = obfuscate.then(Terms::default);
         let stats = Stats { settings, concentrator: &concentrator, peer_tags: &[], kinds: &[], terms };
         let none = Compiled::default();
-        let plan = Plan::new(&config, &none, format::scanned(), Some(&stats), Filters::default());
+        let plan = Plan::new(
+            &config,
+            &none,
+            format::scanned(),
+            Some(&stats),
+            (Filters::default(), Defaults::default()),
+        );
         Ok(Self { plan, concentrator, workspace: Workspace::default() })
     }
 

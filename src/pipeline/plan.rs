@@ -10,7 +10,7 @@ use crate::normalize::{self, Normalizer};
 use crate::obfuscate::{self, Obfuscator};
 use crate::regexes::Budget;
 use crate::rewrite::Rewriter;
-use crate::settings::{Config, Conversion, FilterRules, InputFormat, OnMalformed, StatsSettings};
+use crate::settings::{Config, Conversion, Defaults, FilterRules, InputFormat, OnMalformed, StatsSettings};
 use crate::stats::{Concentrator, Rules, STATS_SLOTS};
 use crate::trace::{Filters, Interest, P0_SLOTS, Slot, TOP_LEVEL_SLOTS, TopLevel, Verdict};
 use std::sync::Arc;
@@ -75,22 +75,27 @@ impl Plan {
         compiled: &Compiled,
         format: impl Into<Encoding>,
         stats: Option<&Stats<'_>>,
-        filters: Filters,
+        (filters, defaults): (Filters, Defaults),
     ) -> Self {
         let format = format.into();
         let input = config.input_format;
         let converts = !format.is_same_as(format::SCANNED) && !format.is_same_as(input);
         let mark =
             !config.client_computed_top_level && (config.compute_top_level || converts || stats.is_some());
-        let normalizer = config.normalize.then(|| Normalizer::new(config.metadata.language.as_bytes()));
-        let rewriter = Rewriter::new(normalizer, compiled.obfuscator.clone());
+        let normalizer = config
+            .normalize
+            .unwrap_or(defaults.prepares)
+            .then(|| Normalizer::new(config.metadata.language.as_bytes()));
+        let obfuscates = config.obfuscate.unwrap_or(defaults.prepares || config.raw.obfuscation.is_some());
+        let obfuscator = compiled.obfuscator.clone().filter(|_| obfuscates);
+        let rewriter = Rewriter::new(normalizer, obfuscator);
         let mut interest =
             if rewriter.is_some() { Rewriter::interest(Interest::none()) } else { Interest::none() };
         let stats = stats.map(|stats| stats.stage(compiled.obfuscator.as_deref(), &mut interest));
         if stats.is_some() {
             interest = interest.slots(STATS_SLOTS);
         }
-        let drop_p0 = config.drop_p0.unwrap_or(stats.is_some());
+        let drop_p0 = config.drop_p0.or(defaults.drops_p0).unwrap_or(stats.is_some());
         let plan = Self::with(input, format, mark, drop_p0, interest);
         let completion = Completion::new(&config.metadata);
         Self { on_malformed: config.on_malformed, filters, completion, rewriter, stats, ..plan }

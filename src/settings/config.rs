@@ -34,9 +34,9 @@ pub struct Config {
     /// refused.
     pub on_malformed: OnMalformed,
     /// Whether spans are normalized as the agent does it, and traces refused that it would refuse.
-    pub normalize: bool,
+    pub normalize: Option<bool>,
     /// Whether literals, cards and passwords in spans are hidden as the agent does it.
-    pub obfuscate: bool,
+    pub obfuscate: Option<bool>,
     /// Whether top-level spans are marked in the payload (`_top_level`), and the agent is told so by header.
     pub compute_top_level: bool,
     /// Whether the agent is told by header that the tracer marked top-level spans itself.
@@ -190,8 +190,8 @@ impl Config {
             input_format: choose(raw.input_format.as_deref(), &InputFormat::ALL),
             output_format: choose(raw.output_format.as_deref(), &OutputFormat::ALL),
             on_malformed: choose(raw.on_malformed.as_deref(), &OnMalformed::ALL),
-            normalize: raw.normalize.unwrap_or(false),
-            obfuscate: raw.obfuscate.unwrap_or(raw.obfuscation.is_some()),
+            normalize: raw.normalize,
+            obfuscate: raw.obfuscate,
             compute_top_level: raw.compute_top_level.unwrap_or(false),
             client_computed_top_level: raw.client_computed_top_level.unwrap_or(false),
             drop_p0: raw.drop_p0,
@@ -310,8 +310,16 @@ impl Config {
                 self.raw.on_malformed.is_some(),
                 json!(self.raw.on_malformed.as_deref().unwrap_or("REPAIR")),
             ),
-            ("normalize", self.raw.normalize.is_some(), json!(self.normalize)),
-            ("obfuscate", self.raw.obfuscate.is_some(), json!(self.obfuscate)),
+            (
+                "normalize",
+                self.raw.normalize.is_some(),
+                json!(self.normalize.unwrap_or_else(|| self.prepares())),
+            ),
+            (
+                "obfuscate",
+                self.raw.obfuscate.is_some(),
+                json!(self.obfuscate.unwrap_or_else(|| self.raw.obfuscation.is_some() || self.prepares())),
+            ),
             (
                 "obfuscation",
                 self.raw.obfuscation.is_some(),
@@ -328,7 +336,11 @@ impl Config {
                 self.raw.client_computed_top_level.is_some(),
                 json!(self.client_computed_top_level),
             ),
-            ("dropP0", self.raw.drop_p0.is_some(), json!(self.drop_p0.unwrap_or(self.stats.is_some()))),
+            (
+                "dropP0",
+                self.raw.drop_p0.is_some(),
+                json!(self.drop_p0.or(self.first_defaults().drops_p0).unwrap_or(self.stats.is_some())),
+            ),
             ("requireTag", !self.raw.require_tag.is_empty(), json!(self.filters.require)),
             ("rejectTag", !self.raw.reject_tag.is_empty(), json!(self.filters.reject)),
             ("requireTagRegex", !self.raw.require_tag_regex.is_empty(), json!(self.filters.require_regex)),

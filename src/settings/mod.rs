@@ -42,7 +42,7 @@ pub use formats::{InputFormat, OtherFormat, OutputChoice, OutputFormat};
 pub use on_malformed::OnMalformed;
 pub use overflow::Overflow;
 pub(crate) use peer::LINE_BYTES;
-pub use peer::{DatadogOtlp, IntakePeer, LogPeer, OtlpPeer, Peer};
+pub use peer::{DatadogOtlp, Defaults, IntakePeer, LogPeer, OtlpPeer, Peer, StatsForm};
 pub use proxy::ProxyUrl;
 pub use raw::RawConfig;
 pub use stats_limits::StatsLimits;
@@ -75,6 +75,16 @@ impl Metadata {
 }
 
 impl Config {
+    /// What holds toward the preferred peer where the caller says nothing.
+    pub(crate) fn first_defaults(&self) -> Defaults {
+        self.destinations.first().map(Peer::defaults).unwrap_or_default()
+    }
+
+    /// Whether spans are normalized and obfuscated here toward the preferred peer, if the caller says nothing.
+    pub(crate) fn prepares(&self) -> bool {
+        self.first_defaults().prepares
+    }
+
     /// Whether the agent's offer decides which format goes out.
     pub fn output_auto(&self) -> bool {
         self.raw.output_format.as_deref() == Some("AUTO")

@@ -88,7 +88,37 @@ pub struct LogPeer {
     pub max_line_bytes: usize,
 }
 
+/// What holds toward a peer where the caller says nothing: an agent does this work itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// Whether spans are normalized and obfuscated here.
+    pub prepares: bool,
+    /// Whether p0 traces are left out; `None`: while stats are computed.
+    pub drops_p0: Option<bool>,
+}
+
+/// How a body of stats is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatsForm {
+    /// `/v0.6/stats` of an agent.
+    #[default]
+    Agent,
+    /// `/api/v0.2/stats` of Datadog's intake: what an agent would send there.
+    Intake,
+    /// OTLP metrics.
+    Otlp(OtlpEncoding),
+}
+
 impl Peer {
+    /// What holds toward this peer where the caller says nothing.
+    pub fn defaults(&self) -> Defaults {
+        match self {
+            Self::Agent(_) => Defaults::default(),
+            Self::Otlp(_) => Defaults { prepares: true, drops_p0: Some(true) },
+            Self::Intake(_) | Self::Log(_) => Defaults { prepares: true, drops_p0: Some(false) },
+        }
+    }
+
     /// The peers of these settings, in the order in which they are preferred; at least one. `agent` is what `url` says.
     pub(super) fn all(raw: &RawConfig, agent: &AgentUrl) -> Result<Vec<Self>, Fault> {
         if raw.destination.is_empty() {

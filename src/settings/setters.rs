@@ -165,7 +165,8 @@ impl Builder {
         self.made("onMalformed")
     }
 
-    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse. Default: false.
+    /// Whether spans are normalized as the agent does it, and traces refused that it would refuse. Default: true
+    /// where no agent does it.
     #[must_use]
     pub fn normalize(mut self, value: bool) -> Self {
         self.raw.normalize = Some(value);
@@ -173,7 +174,7 @@ impl Builder {
     }
 
     /// Whether literals, cards and passwords in spans are hidden as the agent does it. Default: true if
-    /// [`obfuscation`](Self::obfuscation) says how.
+    /// [`obfuscation`](Self::obfuscation) says how, and where no agent does it.
     #[must_use]
     pub fn obfuscate(mut self, value: bool) -> Self {
         self.raw.obfuscate = Some(value);
@@ -208,7 +209,7 @@ impl Builder {
 
     /// Whether traces that sampling gave priority 0 or less are left out and counted as sampled out. Spans that are
     /// to be kept all the same (errors, single-span sampling, analytics) stay. The agent is told how many went.
-    /// Default: while stats are computed.
+    /// Default: toward an agent while stats are computed, toward OTLP, else not.
     #[must_use]
     pub fn drop_p0(mut self, value: bool) -> Self {
         self.raw.drop_p0 = Some(value);

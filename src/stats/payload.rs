@@ -1,16 +1,52 @@
-//! The body of `POST /v0.6/stats`: a msgpack map in which every field is present, in the order and by the names of the
+//! Bodies of stats. That of `POST /v0.6/stats` is a msgpack map in which every field is present, in the order and by the names of the
 //! agent's `ClientStatsPayload` (`spec/reference-behaviour.md` 4.10). Text that is not UTF-8 is repaired here, since
 //! the agent would refuse the whole body.
 
 use super::concentrator::Part;
 use super::key::{Root, Tags, Text};
 use super::sketch::Sketch;
+use super::{otlp_metrics, otlp_protobuf};
 use crate::msgpack::writer as w;
-use crate::settings::Metadata;
+use crate::settings::{Metadata, OtlpEncoding, StatsForm};
 use std::borrow::Cow;
 
+/// Appends a payload of these parts as a peer takes it.
+pub(crate) fn encode_as(
+    form: StatsForm,
+    parts: &[Part],
+    bucket_ns: u64,
+    metadata: &Metadata,
+    sequence: u64,
+    out: &mut Vec<u8>,
+) {
+    match form {
+        StatsForm::Agent => encode(parts, bucket_ns, metadata, sequence, out),
+        StatsForm::Intake => {
+            // What an agent would make of it; there is none, so its name and version are ours.
+            w::map_head(out, 6);
+            text(out, "AgentHostname", &metadata.hostname);
+            text(out, "AgentEnv", &metadata.env);
+            w::str(out, b"Stats");
+            w::array_head(out, 1);
+            encode(parts, bucket_ns, metadata, sequence, out);
+            text(out, "AgentVersion", &metadata.tracer_version);
+            for flag in ["ClientComputed", "SplitPayload"] {
+                w::str(out, flag.as_bytes());
+                w::bool(out, flag == "ClientComputed");
+            }
+        }
+        StatsForm::Otlp(encoding) => {
+            let request = otlp_metrics::encode(parts, bucket_ns, metadata, &[]);
+            match encoding {
+                OtlpEncoding::Json => out.extend_from_slice(request.to_string().as_bytes()),
+                OtlpEncoding::Protobuf => out.extend(otlp_protobuf::encode(&request)),
+            }
+        }
+    }
+}
+
 /// Appends a payload of these parts.
-pub(crate) fn encode(parts: &[Part], bucket_ns: u64, metadata: &Metadata, sequence: u64, out: &mut Vec<u8>) {
+pub(super) fn encode(parts: &[Part], bucket_ns: u64, metadata: &Metadata, sequence: u64, out: &mut Vec<u8>) {
     let env = if metadata.env.is_empty() { "unknown-env" } else { &metadata.env };
     w::map_head(out, 16);
     text(out, "Hostname", &metadata.hostname);

@@ -68,7 +68,6 @@ impl Http {
         Self::with(url, config, false, None)
     }
 
-    #[cfg_attr(not(test), allow(dead_code))] // for destinations beyond the agent
     /// A peer that is no agent, at `url`: through the proxy if there is one, bodies compressed.
     ///
     /// # Errors

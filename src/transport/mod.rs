@@ -182,7 +182,7 @@ pub(crate) struct TlsReport {
 }
 
 /// What a send gets that a shutdown interrupted.
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the exporter was closed before the payload could be delivered")
 }
 

@@ -11,7 +11,6 @@ mod client;
 pub mod entity;
 pub mod headers;
 pub mod info;
-mod learned;
 mod offer;
 mod peer;
 pub mod response;

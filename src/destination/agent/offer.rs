@@ -4,7 +4,7 @@
 use super::Info;
 use crate::destination::{Limit, Offer, StatsOffer};
 use crate::format::{self, Encoding};
-use crate::settings::{Config, FilterRules, OutputFormat};
+use crate::settings::{Config, Defaults, FilterRules, OutputFormat, StatsForm};
 use std::sync::Arc;
 
 /// The largest request when the agent does not say what it takes: the real one's own default.
@@ -32,6 +32,7 @@ pub(super) fn offer(config: &Config, info: Option<&Info>, refused: bool) -> Offe
         stats: info.filter(|info| info.offers_stats()).map(stats),
         statsd_port: info.map(|info| info.fields.config.statsd_port).filter(|port| *port > 0),
         state: info.map(|info| Arc::clone(&info.state_hash)),
+        defaults: Defaults::default(),
     }
 }
 
@@ -74,6 +75,7 @@ fn stats(info: &Info) -> StatsOffer {
         obfuscation_version: f.obfuscation_version,
         sql_mode: f.config.obfuscation.sql_obfuscation_mode.clone(),
         big_resource: info.has_flag("big_resource"),
+        form: StatsForm::Agent,
     }
 }
 

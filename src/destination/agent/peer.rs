@@ -1,10 +1,10 @@
 //! The agent as a [`Destination`]: what its answers mean, the rules of 404 and 413, and the memory of what it said.
 
 use super::client::{Client, TraceRequest};
-use super::learned::Learned;
 use super::offer::offer;
 use super::{Entity, Info, entity};
 use crate::account::{Later, Verdict};
+use crate::destination::learned::Learned;
 use crate::destination::{Asked, Destination, Offer, Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config};
@@ -113,7 +113,7 @@ impl Destination for Agent {
                 Verdict::Sent(reply)
             }
             // An answer that began as a success: the agent has taken the payload, only its words are lost.
-            Err(error) if was_taken(&error) => Verdict::Sent(Reply::unread(error)),
+            Err(error) if super::super::was_taken(&error) => Verdict::Sent(Reply::unread(error)),
             Err(error) if request.offer.has_fallback && error.status() == Some(404) => {
                 Verdict::OtherFormat(error)
             }
@@ -145,11 +145,15 @@ impl Destination for Agent {
         match self.client().post_stats(body, obfuscation_version, budget) {
             Ok(_) => Verdict::Sent(()),
             // The agent took it; only its words were lost.
-            Err(error) if is_success(&error) => Verdict::Sent(()),
+            Err(error) if super::super::is_success(&error) => Verdict::Sent(()),
             // Sending again would be in vain, or might count spans twice.
             Err(error) if error.possibly_arrived() || is_final(&error) => Verdict::Lost(error),
             Err(error) => Verdict::Later(Later::whole(error)),
         }
+    }
+
+    fn is_asked(&self) -> bool {
+        true
     }
 
     fn ask(&self, limit: Duration) -> Asked {
@@ -188,14 +192,6 @@ impl Destination for Agent {
         *self.client.write() = client;
         Ok(())
     }
-}
-
-fn is_success(error: &Error) -> bool {
-    error.status().is_some_and(|s| (200..300).contains(&s))
-}
-
-fn was_taken(error: &Error) -> bool {
-    error.possibly_arrived() && is_success(error)
 }
 
 /// Statuses of stats that stay what they are. An agent that has no such endpoint now, or wants to know who we

@@ -90,6 +90,7 @@ impl Memory {
             agent_state: known.agent_state.clone(),
             attempts: 1,
             possibly_duplicated: false,
+            rejected_spans: 0,
             fault: None,
         }
     }
@@ -150,7 +151,7 @@ pub(super) fn refusal(address: &str, what: &str, status: u16, headers: &HeaderMa
 }
 
 /// One line of readable text, cut.
-fn words(bytes: &[u8]) -> String {
+pub(in crate::destination) fn words(bytes: &[u8]) -> String {
     let cut = bytes.get(..MAX_WORDS * 4).unwrap_or(bytes);
     let text = String::from_utf8_lossy(cut);
     let mut line = String::new();
@@ -168,7 +169,7 @@ fn words(bytes: &[u8]) -> String {
 }
 
 /// Whether a body is a web page, which no agent sends.
-pub(super) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
+pub(in crate::destination) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
     let declared = headers
         .get("content-type")
         .is_some_and(|v| v.as_bytes().get(..9).is_some_and(|t| t.eq_ignore_ascii_case(b"text/html")));

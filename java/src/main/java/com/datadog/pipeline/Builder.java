@@ -160,7 +160,7 @@ public final class Builder extends BuilderBase {
 
   /**
    * Whether spans are normalized as the agent does it, and traces refused that it would refuse.
-   * Default: false.
+   * Default: true where no agent does it.
    */
   public Builder normalize(boolean value) {
     return put("normalize", value);
@@ -168,7 +168,7 @@ public final class Builder extends BuilderBase {
 
   /**
    * Whether literals, cards and passwords in spans are hidden as the agent does it. Default: true
-   * if {@link #obfuscation} says how.
+   * if {@link #obfuscation} says how, and where no agent does it.
    */
   public Builder obfuscate(boolean value) {
     return put("obfuscate", value);
@@ -205,7 +205,8 @@ public final class Builder extends BuilderBase {
   /**
    * Whether traces that sampling gave priority 0 or less are left out and counted as sampled out.
    * Spans that are to be kept all the same (errors, single-span sampling, analytics) stay. The
-   * agent is told how many went. Default: while stats are computed.
+   * agent is told how many went. Default: toward an agent while stats are computed, toward OTLP,
+   * else not.
    */
   public Builder dropP0(boolean value) {
     return put("dropP0", value);

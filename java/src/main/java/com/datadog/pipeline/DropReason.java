@@ -36,5 +36,10 @@ public enum DropReason {
   /** There was no native memory for it. */
   OUT_OF_MEMORY,
   /** There is no native library here. Knob: {@link Builder#withoutLibrary}. */
-  NO_LIBRARY
+  NO_LIBRARY,
+  /**
+   * The peer took the request and rejected these spans of it (OTLP's partial success); they are not
+   * sent again.
+   */
+  REJECTED_BY_PEER
 }

@@ -1,5 +1,5 @@
-//! What answers of 413 have taught of the agent's limit. Only ever makes parts smaller; whether a single
-//! chunk is too large, the agent says itself.
+//! What answers of 413 have taught of a peer's limit. Only ever makes parts smaller; whether a single
+//! chunk is too large, the peer says itself.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,14 +40,14 @@ impl Learned {
         self.target()
     }
 
-    /// The agent refused a request of `size` bytes. The limit lies somewhere below; half is tried next.
+    /// The peer refused a request of `size` bytes. The limit lies somewhere below; half is tried next.
     #[cold]
     pub(super) fn refused(&self, size: usize, now: Instant) {
         *self.since.lock() = Some(now);
         self.target.fetch_min(size / 2, Ordering::Relaxed);
     }
 
-    /// The agent took a request of `size` bytes.
+    /// The peer took a request of `size` bytes.
     #[inline]
     pub(super) fn accepted(&self, size: usize) {
         if size > self.target() {
