@@ -1,5 +1,5 @@
-//! Destinations that are no agent, from end to end against a scripted peer: what goes out, what an answer means, what the
-//! account says, and that no key is shown.
+//! Destinations that are no agent, from end to end against a scripted peer: what goes out, what an answer means,
+//! what the account says, and that no key is shown.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -34,6 +34,8 @@ const STATS: &str = "DD_TRACE_STATS_COMPUTATION_ENABLED";
 const URL: &str = "DD_TRACE_AGENT_URL";
 const HOST: &str = "DD_AGENT_HOST";
 const PORT: &str = "DD_TRACE_AGENT_PORT";
+/// Variables that name an agent.
+pub(super) const AGENT: [&str; 3] = [URL, HOST, PORT];
 const BUCKET: Duration = Duration::from_secs(10);
 
 /// Whether a variable says how to obfuscate.
@@ -55,7 +57,9 @@ impl Builder {
         obfuscation: CheckObfuscation,
     ) -> Result<Self, Error> {
         let mut reading = Reading { variables, bad, raw: &mut self.raw };
-        reading.url(socket)?;
+        if !reading.otlp()? {
+            reading.url(socket)?;
+        }
         for (setting, variable, form) in VARIABLES {
             reading.one(setting, variable, *form)?;
         }
@@ -65,21 +69,21 @@ impl Builder {
     }
 }
 
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     variables: &'a [(String, String)],
     bad: BadValues,
-    raw: &'a mut RawConfig,
+    pub(super) raw: &'a mut RawConfig,
 }
 
 impl<'a> Reading<'a> {
     /// A variable that is empty counts as absent.
-    fn get(&self, variable: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, variable: &str) -> Option<&'a str> {
         let found = self.variables.iter().find(|(known, _)| known == variable)?;
         Some(found.1.trim()).filter(|value| !value.is_empty())
     }
 
     /// Makes a setting in an empty configuration, checks it there, and takes it over.
-    fn set(
+    pub(super) fn set(
         &mut self,
         setting: &'static str,
         origin: &str,
@@ -107,7 +111,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn refuse(&mut self, kind: ErrorKind, variable: String, why: String) -> Result<(), Error> {
+    pub(super) fn refuse(&mut self, kind: ErrorKind, variable: String, why: String) -> Result<(), Error> {
         match self.bad {
             BadValues::Fail => Err(Error::new(kind, format!("{variable}: {why}"))),
             BadValues::Skip => {

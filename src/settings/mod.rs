@@ -13,6 +13,7 @@ mod config;
 mod conversion;
 mod destination;
 pub(crate) mod environment;
+mod environment_otlp;
 mod filters;
 mod formats;
 mod on_malformed;

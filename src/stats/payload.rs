@@ -1,6 +1,6 @@
-//! Bodies of stats. That of `POST /v0.6/stats` is a msgpack map in which every field is present, in the order and by the names of the
-//! agent's `ClientStatsPayload` (`spec/reference-behaviour.md` 4.10). Text that is not UTF-8 is repaired here, since
-//! the agent would refuse the whole body.
+//! Bodies of stats. That of `POST /v0.6/stats` is a msgpack map in which every field is present, in the order and
+//! by the names of the agent's `ClientStatsPayload` (`spec/reference-behaviour.md` 4.10). Text that is not UTF-8 is
+//! repaired here, since the agent would refuse the whole body.
 
 use super::concentrator::Part;
 use super::key::{Root, Tags, Text};

@@ -1,8 +1,11 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Collections;
@@ -46,10 +49,138 @@ final class Environment {
 
   static void take(Builder to, Map<String, String> from, Path socket, BadValues bad) {
     Environment environment = new Environment(to, from, bad);
-    environment.url(socket);
+    if (!environment.otlp()) {
+      environment.url(socket);
+    }
     to.takeVariables(environment);
     environment.stats();
     environment.obfuscation();
+  }
+
+  /**
+   * The destination from OpenTelemetry's own variables, those of traces before those of all
+   * signals, as {@code src/settings/environment_otlp.rs} has it. Gives whether it is said by that.
+   */
+  private boolean otlp() {
+    String exporter = get("OTEL_TRACES_EXPORTER");
+    boolean wanted =
+        exporter != null && Arrays.asList(exporter.split("\\s*,\\s*")).contains("otlp");
+    String endpoint = signal("ENDPOINT");
+    boolean agent = get(URL) != null || get(HOST) != null || get(PORT) != null;
+    if (bySetter("url")
+        || bySetter("destination")
+        || exporter != null && !wanted
+        || exporter == null && (endpoint == null || agent)) {
+      return false;
+    }
+    String origin = endpoint == null ? "OTEL_TRACES_EXPORTER" : endpoint;
+    String url = endpoint == null ? "http://localhost:4318" : get(endpoint);
+    if (endpoint != null && !endpoint.contains("TRACES")) {
+      url = url.replaceAll("/+$", "") + "/v1/traces";
+    }
+    Destination.Otlp otlp = Destination.otlp(url);
+    String protocol = signal("PROTOCOL");
+    if (protocol != null) {
+      boolean json = get(protocol).equals("http/json");
+      if (!json && !get(protocol).equals("http/protobuf")) {
+        bad(protocol, "it must be http/protobuf or http/json; gRPC is not spoken here");
+        return false;
+      }
+      otlp = otlp.encoding(json ? OtlpEncoding.JSON : OtlpEncoding.PROTOBUF);
+    }
+    String compression = signal("COMPRESSION");
+    if (compression != null) {
+      Compression way = null;
+      for (Compression known : Compression.values()) {
+        way = known.name().equalsIgnoreCase(get(compression)) ? known : way;
+      }
+      if (way == null) {
+        bad(compression, "it must be none, gzip or zstd");
+      } else {
+        otlp = otlp.compression(way);
+      }
+    }
+    String headers = signal("HEADERS");
+    if (headers != null) {
+      for (String pair : get(headers).split(",")) {
+        int equals = pair.indexOf('=');
+        if (!pair.trim().isEmpty()) {
+          String name = equals < 0 ? pair : pair.substring(0, equals);
+          String value = equals < 0 ? "" : pair.substring(equals + 1);
+          otlp = otlp.header(decoded(name.trim()), decoded(value.trim()));
+        }
+      }
+    }
+    if (get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") != null) {
+      otlp = otlp.metricsUrl(get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"));
+    }
+    Destination.Otlp made = otlp;
+    String address = AgentUrl.shown(url);
+    Blame blame =
+        why ->
+            why.contains("header") || why.startsWith("the value of")
+                ? headers
+                : origin + "=\"" + address + '"';
+    set("destination", origin, blame, () -> to.destination(made));
+    String timeout = signal("TIMEOUT");
+    if (timeout != null) {
+      set("sendTimeout", timeout, why -> said(timeout), () -> to.sendTimeout(millis(get(timeout))));
+    }
+    String ca = signal("CERTIFICATE");
+    if (ca != null) {
+      set("caFile", ca, why -> said(ca), () -> to.caFile(Paths.get(get(ca))));
+    }
+    String chain = signal("CLIENT_CERTIFICATE");
+    String key = signal("CLIENT_KEY");
+    if (chain != null && key != null) {
+      set(
+          "clientCertificate",
+          chain,
+          why -> said(chain),
+          () -> to.clientCertificate(Paths.get(get(chain)), Paths.get(get(key))));
+    }
+    return to.settings.get("destination") != null;
+  }
+
+  /** The variable of traces that is set, else that of all signals, else null. */
+  private String signal(String name) {
+    String traces = "OTEL_EXPORTER_OTLP_TRACES_" + name;
+    String all = "OTEL_EXPORTER_OTLP_" + name;
+    return get(traces) != null ? traces : get(all) != null ? all : null;
+  }
+
+  private boolean bySetter(String setting) {
+    return to.settings.get(setting) != null && !to.origins.containsKey(setting);
+  }
+
+  private void bad(String variable, String why) {
+    attempt(
+        to,
+        w -> said(variable),
+        () -> {
+          throw to.refused("destination", null, why);
+        });
+  }
+
+  private Duration millis(String text) {
+    try {
+      return Duration.ofMillis(Long.parseLong(text));
+    } catch (NumberFormatException e) {
+      throw to.refused("sendTimeout", null, "it is no number of milliseconds");
+    }
+  }
+
+  /** A text with {@code %xx} for bytes; what is none of that stays. */
+  private static String decoded(String text) {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    for (int i = 0; i < bytes.length; i++) {
+      int high = bytes[i] == '%' && i + 2 < bytes.length ? Character.digit(bytes[i + 1], 16) : -1;
+      int low = high < 0 ? -1 : Character.digit(bytes[i + 2], 16);
+      out.write(low < 0 ? bytes[i] : high << 4 | low);
+      i += low < 0 ? 0 : 2;
+    }
+    return new String(out.toByteArray(), StandardCharsets.UTF_8);
   }
 
   /** A setting that is taken as the variable has it. */

@@ -12,11 +12,18 @@ enum Command {
       "--verbose    what was found, a line a fact"),
   SEND(
       "--compute-stats --now --obfuscate-stats",
-      "--url --format --repeat --threads --budget-ms --max-bytes --on-malformed",
-      "[--url URL] [--format v0.4|v0.5|v1|auto] [--on-malformed repair|drop|fail] [--repeat N]"
+      Target.OPTIONS + " --format --repeat --threads --budget-ms --max-bytes --on-malformed",
+      "[--to agent|otlp-proto|otlp-json|intake|log] [--url URL] [--ca FILE] [--client-cert FILE"
+          + " --client-key FILE] [--site SITE] [--api-key KEY] [--compression none|gzip|zstd]"
+          + " [--format v0.4|v0.5|v1|auto] [--on-malformed repair|drop|fail] [--repeat N]"
           + " [--threads N] [--budget-ms N] [--max-bytes N] [--compute-stats [--now]"
           + " [--obfuscate-stats]] FILE...",
       "sends payload files (msgpack v0.4)",
+      "--to         agent (default); OTLP: a URL without a path gets /v1/traces; intake:"
+          + " Datadog's,",
+      "             by --site (datadoghq.com) and --api-key (else DD_API_KEY), obfuscated; log:",
+      "             lines to standard output, or at the end of the file that --url names",
+      "--ca, --client-cert, --client-key  PEM files, for https",
       "--budget-ms  how long one payload may take, retries included; default 2000",
       "--max-bytes  the largest request",
       "--compute-stats  sends stats, and drops what sampling rejected",

@@ -23,8 +23,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * {@code send}: payload files to an agent, untouched unless asked. Not thread-safe; its rounds may
- * run on threads.
+ * {@code send}: payload files to an agent or another peer, untouched unless asked. Not thread-safe;
+ * its rounds may run on threads.
  */
 final class Send {
   /** Less than a service has: somebody waits for the answer. */
@@ -68,13 +68,17 @@ final class Send {
     try {
       builder =
           TraceExporter.builder()
-              .url(args.url())
               .language("java")
               .tracerVersion(TraceExporter.version())
-              .outputFormat(format(args.get("--format")))
               .onMalformed(Input.policy(args))
               .maxIdleConnections(Math.min(threads, 64))
               .sendBudget(Duration.ofMillis(budget));
+      Target.apply(args, builder);
+      if (Target.isAgent(args)) {
+        builder.outputFormat(format(args.get("--format")));
+      } else if (args.has("--format")) {
+        throw new Arguments.Bad("--format says what an agent gets; --to says it here");
+      }
       if (most > 0) {
         builder.maxRequestBytes(most);
       }
@@ -95,7 +99,7 @@ final class Send {
       if ("auto".equals(args.get("--format"))) {
         await(exporter);
       }
-      if (args.has("--compute-stats")) {
+      if (args.has("--compute-stats") && Target.isAgent(args)) {
         // What the agent takes is known when this returns, so the first payload is counted too.
         AgentInfo agent = exporter.fetchAgentInfo(Duration.ofMillis(Math.min(budget, 3000)));
         if (args.has("--obfuscate-stats") && agent.obfuscationVersion() != 1) {
@@ -117,7 +121,9 @@ final class Send {
       }
       account(metrics);
       long accepted = metrics.sent().traces() + metrics.sampledOut().traces();
-      return failures.get() == 0 && accepted == metrics.received().traces() ? 0 : 1;
+      boolean whole =
+          accepted == metrics.received().traces() && metrics.droppedTotal().spans() == 0;
+      return failures.get() == 0 && whole ? 0 : 1;
     } catch (TraceExporterException e) {
       err.println(e.getMessage());
       if (e.getCause() != null) {
@@ -179,7 +185,7 @@ final class Send {
     line("queued", m.queued());
     line("dropped", m.droppedTotal());
     for (Map.Entry<DropReason, Metrics.Counts> e : m.dropped().entrySet()) {
-      if (e.getValue().traces() > 0 || e.getValue().bytes() > 0) {
+      if (e.getValue().traces() + e.getValue().spans() + e.getValue().bytes() > 0) {
         line("  " + e.getKey(), e.getValue());
       }
     }
