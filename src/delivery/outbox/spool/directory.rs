@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Directory {
     path: PathBuf,
     lock: File,
+    /// The process that holds the lock.
+    process: u32,
 }
 
 /// Somebody may put another file in the place of `lock` between our opening and locking it. Not for ever.
@@ -40,7 +42,7 @@ impl Directory {
                 .map_err(why("it cannot be written to"))?;
             check_owner(&known, &lock)?;
             lock.try_lock().map_err(|e| format!("another process or exporter uses it: {e}"))?;
-            let directory = Self { path: path.to_owned(), lock };
+            let directory = Self { path: path.to_owned(), lock, process: std::process::id() };
             if directory.is_ours() {
                 return Ok(directory);
             }
@@ -94,6 +96,17 @@ impl Directory {
             }
         }
         Ok(files)
+    }
+}
+
+impl Drop for Directory {
+    /// A child that the process is about to start has our open files until it runs its own program, and would keep the
+    /// lock with them: whoever opens the directory next would be refused. So the lock is given back by name. Not by a
+    /// copy of the process, whose lock is still its parent's.
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = self.lock.unlock();
+        }
     }
 }
 
@@ -179,4 +192,27 @@ fn check_owner(_: &Metadata, _: &File) -> Result<(), String> {
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     // A file that is open cannot be removed or replaced there.
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_a_child_has_inherited_ends_with_us_and_not_with_the_child() {
+        let path = std::env::temp_dir().join(format!("dp-directory-{}", std::process::id()));
+        let directory = Directory::open(&path).unwrap();
+        // As between fork and exec: the same open file, held by another.
+        let inherited = directory.lock.try_clone().unwrap();
+        let parent = directory.process;
+        // A copy of the process that ends.
+        let copy =
+            Directory { path: path.clone(), lock: directory.lock.try_clone().unwrap(), process: parent + 1 };
+        drop(copy);
+        assert!(Directory::open(&path).unwrap_err().contains("another process"));
+        drop(directory);
+        let next = Directory::open(&path).unwrap();
+        drop((inherited, next));
+        fs::remove_dir_all(&path).unwrap();
+    }
 }
