@@ -78,7 +78,7 @@ oracle: ## our answers beside the reference's crates and a real trace-agent (nee
 	@scripts/setup.sh python
 	@PATH="$(CURDIR)/build/venv/bin:$$PATH" scripts/oracle.sh
 
-sanitize: ## the tests under ThreadSanitizer, AddressSanitizer, Miri and valgrind, as far as the machine has them
+sanitize: ## the tests under ThreadSanitizer, AddressSanitizer, Miri and valgrind, the JAR under heap pressure, as far as can be had
 	@scripts/sanitize.sh
 
 fuzz: ## cargo-fuzz, SECONDS (60) a target
