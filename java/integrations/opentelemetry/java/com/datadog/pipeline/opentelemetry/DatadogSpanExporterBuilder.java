@@ -16,7 +16,7 @@ import java.util.function.Supplier;
 public final class DatadogSpanExporterBuilder {
   private static final Duration MOST = Duration.ofMinutes(10);
 
-  private final Builder builder = TraceExporter.builder();
+  private final Builder builder = TraceExporter.builder().outputFormat(OutputFormat.V05);
   private Duration timeout = Duration.ofSeconds(10);
   private boolean hasEndpoint;
   private Supplier<MeterProvider> meters = MeterProvider::noop;

@@ -173,13 +173,28 @@ final class Names {
   private final Map<String, Made> invoked = new HashMap<>();
   private final Map<String, Made> spaced = new HashMap<>();
 
-  private static Made in(Map<String, Made> all, String first, Function<String, String> make) {
+  // Functions that hold nothing of a call are made once: one that held it would be an object a
+  // span.
+  private static final Function<String, Function<String, String>> INVOKED =
+      provider ->
+          name ->
+              Normalize.name(
+                  Normalize.tagValue(provider) + "." + Normalize.tagValue(name) + ".invoke");
+  private static final Function<String, Function<String, String>> DOTTED =
+      system ->
+          operation ->
+              Normalize.name(Normalize.tagValue(system) + "." + Normalize.tagValue(operation));
+  private static final Function<String, Function<String, String>> SPACED =
+      first -> second -> Normalize.truncate(first + " " + second, Titles.MAX_RESOURCE);
+
+  private static Made in(
+      Map<String, Made> all, String first, Function<String, Function<String, String>> make) {
     Made made = all.get(first);
     if (made == null) {
       if (all.size() >= MOST) {
         all.clear();
       }
-      made = new Made(make);
+      made = new Made(make.apply(first));
       all.put(first, made);
     }
     return made;
@@ -219,27 +234,16 @@ final class Names {
   }
 
   String invoke(String provider, String name) {
-    return in(
-            invoked,
-            provider,
-            n ->
-                Normalize.name(
-                    Normalize.tagValue(provider) + "." + Normalize.tagValue(n) + ".invoke"))
-        .of(name);
+    return in(invoked, provider, INVOKED).of(name);
   }
 
   String messaging(String system, String operation) {
-    return in(
-            dotted,
-            system,
-            o -> Normalize.name(Normalize.tagValue(system) + "." + Normalize.tagValue(o)))
-        .of(operation);
+    return in(dotted, system, DOTTED).of(operation);
   }
 
   /** Two words with a space between them, of at most 5,000 bytes. */
   String spaced(String first, String second) {
-    return in(spaced, first, s -> Normalize.truncate(first + " " + s, SpanEncoder.MAX_RESOURCE))
-        .of(second);
+    return in(spaced, first, SPACED).of(second);
   }
 
   String databaseType(String system) {

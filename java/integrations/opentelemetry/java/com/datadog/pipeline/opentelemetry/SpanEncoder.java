@@ -26,21 +26,7 @@ import java.util.function.BiConsumer;
  * <p>All memory is used again: an export makes no objects in steady state. Not thread-safe.
  */
 final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
-  /** The agent cuts resources there. */
-  static final int MAX_RESOURCE = 5000;
-
-  private static final String NO_SERVICE = "otlpresourcenoservicename";
   private static final long YEAR_2000 = 946_684_800_000_000_000L;
-  private static final byte[] HEX_VALUES = new byte[128];
-
-  static {
-    Arrays.fill(HEX_VALUES, (byte) 0);
-    for (int i = 0; i < 16; i++) {
-      HEX_VALUES["0123456789abcdef".charAt(i)] = (byte) i;
-      HEX_VALUES["0123456789ABCDEF".charAt(i)] = (byte) i;
-    }
-  }
-
   private final Rules rules = new Rules();
   private final Names names = new Names();
   private final StringTable table = new StringTable();
@@ -81,19 +67,14 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag no = new Tag("false");
 
   private final Concepts.Values own = new Concepts.Values();
+  private final Titles titles = new Titles(names, own);
   private ResourceTags[] resources = new ResourceTags[4];
   private int resourceCount;
   private long resourceIds;
   private ResourceTags resource;
 
   // One export.
-  private SpanData[] batch = new SpanData[64];
-  private int[] next = new int[64];
-  private long[] traceIds = new long[128];
-  private int[] firsts = new int[128];
-  private int[] lasts = new int[128];
-  private int[] counts = new int[128];
-  private int[] order = new int[128];
+  private final Batch batch = new Batch();
   private long payloads;
 
   // One span.
@@ -127,23 +108,14 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
 
   /** The payload of these spans; its bytes are good until the next one. */
   Buf encode(Collection<SpanData> collection) {
-    int n = 0;
     try {
-      if (batch.length < collection.size()) {
-        int size = Integer.highestOneBit(collection.size()) * 2;
-        batch = new SpanData[size];
-        next = new int[size];
-      }
-      for (SpanData span : collection) {
-        batch[n++] = span;
-      }
-      int chunks = group(n);
+      int chunks = batch.take(collection);
       payloads++;
       table.begin();
       spans.clear();
       spans.put32(0xdd, chunks);
       for (int i = 0; i < chunks; i++) {
-        chunk(order[i]);
+        chunk(i);
       }
       payload.clear();
       payload.reserve(table.out.len + spans.len + 16);
@@ -153,73 +125,21 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       payload.put(spans.bytes, 0, spans.len);
       return payload;
     } finally {
-      Arrays.fill(batch, 0, n, null);
+      batch.clear();
       table.end();
       own.clear();
       Arrays.fill(own.values, null);
       rules.end();
-      if (batch.length > 1 << 16) {
-        batch = new SpanData[64];
-        next = new int[64];
-        traceIds = new long[128];
-        firsts = new int[128];
-        lasts = new int[128];
-        counts = new int[128];
-        order = new int[128];
-      }
     }
   }
 
-  /** Groups the batch by the low half of the trace id; gives how many groups there are. */
-  private int group(int n) {
-    int size = Math.max(128, Integer.highestOneBit(Math.max(1, n)) * 4);
-    if (firsts.length < size) {
-      traceIds = new long[size];
-      firsts = new int[size];
-      lasts = new int[size];
-      counts = new int[size];
-      order = new int[size];
-    }
-    Arrays.fill(firsts, 0);
-    int mask = firsts.length - 1;
-    int groups = 0;
-    for (int i = 0; i < n; i++) {
-      long id = hex(batch[i].getTraceId(), 16);
-      int at = (int) (id ^ id >>> 32) * 0x9E3779B9 >>> 16 & mask;
-      while (firsts[at] != 0 && traceIds[at] != id) {
-        at = at + 1 & mask;
-      }
-      if (firsts[at] == 0) {
-        traceIds[at] = id;
-        firsts[at] = i + 1;
-        counts[at] = 0;
-        order[groups++] = at;
-      } else {
-        next[lasts[at] - 1] = i + 1;
-      }
-      lasts[at] = i + 1;
-      next[i] = 0;
-      counts[at]++;
-    }
-    return groups;
-  }
-
-  private static long hex(String id, int from) {
-    long value = 0;
-    int end = Math.min(id.length(), from + 16);
-    for (int i = from; i < end; i++) {
-      value = value << 4 | HEX_VALUES[id.charAt(i) & 127];
-    }
-    return value;
-  }
-
-  private void chunk(int group) {
+  private void chunk(int index) {
     chunkPriority = 1;
     hasPriority = false;
-    spans.put32(0xdd, counts[group]);
+    spans.put32(0xdd, batch.count(index));
     boolean first = true;
-    for (int i = firsts[group]; i != 0; i = next[i - 1]) {
-      span(batch[i - 1], traceIds[group], first);
+    for (int i = batch.first(index); i != Batch.END; i = batch.after(i)) {
+      span(batch.span(i), batch.traceId(index), first);
       first = false;
     }
     if (hasPriority) {
@@ -261,9 +181,9 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     int nameAt = spans.put32(0xce, 0);
     int resourceAt = spans.put32(0xce, 0);
     spans.put64(0xcf, traceId);
-    spans.put64(0xcf, hex(span.getSpanId(), 0));
+    spans.put64(0xcf, Batch.hex(span.getSpanId(), 0));
     SpanContext parent = span.getParentSpanContext();
-    spans.put64(0xcf, parent.isValid() ? hex(parent.getSpanId(), 0) : 0);
+    spans.put64(0xcf, parent.isValid() ? Batch.hex(parent.getSpanId(), 0) : 0);
     long duration = Math.max(0, span.getEndEpochNanos() - span.getStartEpochNanos());
     long start = span.getStartEpochNanos();
     if (start < YEAR_2000) {
@@ -282,7 +202,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     afterAttributes(span, status);
     resourceTags();
     if (!has(databaseName)) {
-      String namespace = text(Concepts.DB_NAMESPACE);
+      String namespace = titles.text(Concepts.DB_NAMESPACE);
       if (namespace != null) {
         meta(databaseName, table.of(namespace));
       }
@@ -298,11 +218,11 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       firstMetaCount = metaCount;
     }
     metrics(first);
-    spans.unsigned(table.of(type(kind)));
+    spans.unsigned(table.of(titles.type(kind)));
 
-    spans.set32(serviceAt, table.of(service()));
-    spans.set32(nameAt, table.of(name(kind)));
-    spans.set32(resourceAt, table.of(resourceName(span, kind)));
+    spans.set32(serviceAt, table.of(titles.service()));
+    spans.set32(nameAt, table.of(titles.name(kind)));
+    spans.set32(resourceAt, table.of(titles.resource(span, kind)));
   }
 
   private void resource(Resource of) {
@@ -323,6 +243,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       resources[resourceCount++] = found;
     }
     resource = found;
+    titles.under(found.concepts);
     found.claim();
   }
 
@@ -479,7 +400,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       metaCount++;
     }
     String id = span.getTraceId();
-    if (hex(id, 0) != 0 && tagged(highTraceId)) {
+    if (Batch.hex(id, 0) != 0 && tagged(highTraceId)) {
       json.out.clear();
       json.out.ascii(id);
       meta(highTraceId, table.of(json.out.bytes, 0, 16));
@@ -578,10 +499,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
   }
 
-  private String text(int[] concept) {
-    return Concepts.text(concept, own, resource.concepts);
-  }
-
   /** What follows from all attributes together. */
   private void afterAttributes(SpanData span, StatusData status) {
     long http = Concepts.status(Concepts.HTTP_STATUS, own, resource.concepts);
@@ -602,7 +519,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       }
     }
     if (tagged(version) && !isWaiting(version)) {
-      String release = text(Concepts.VERSION);
+      String release = titles.text(Concepts.VERSION);
       if (release != null) {
         once(version, names.tag(release));
       }
@@ -619,7 +536,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       }
     }
     if (tagged(env) && !isWaiting(env)) {
-      String environment = text(Concepts.ENVIRONMENT);
+      String environment = titles.text(Concepts.ENVIRONMENT);
       if (environment != null) {
         once(env, names.tag(environment));
       }
@@ -657,117 +574,5 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
         priorityAt = at;
       }
     }
-  }
-
-  private String service() {
-    String service = text(Concepts.SERVICE);
-    return service == null ? NO_SERVICE : names.service(service);
-  }
-
-  private String type(SpanKind kind) {
-    String type = text(Concepts.TYPE);
-    if (type != null) {
-      return type;
-    }
-    if (kind == SpanKind.SERVER) {
-      return "web";
-    }
-    if (kind != SpanKind.CLIENT) {
-      return "custom";
-    }
-    String system = text(Concepts.DB_SYSTEM);
-    return system == null ? "http" : names.databaseType(system);
-  }
-
-  private String name(SpanKind kind) {
-    boolean client = kind == SpanKind.CLIENT;
-    boolean server = kind == SpanKind.SERVER;
-    String operation = text(Concepts.OPERATION);
-    if (operation != null) {
-      return names.operation(operation);
-    }
-    if ((client || server) && text(Concepts.HTTP_METHOD) != null) {
-      return server ? "http.server.request" : "http.client.request";
-    }
-    String system = client ? text(Concepts.DB_SYSTEM) : null;
-    if (system != null) {
-      return names.query(system);
-    }
-    if (kind != SpanKind.INTERNAL) {
-      system = text(Concepts.MESSAGING_SYSTEM);
-      operation = system == null ? null : text(Concepts.MESSAGING_OPERATION);
-      if (operation != null) {
-        return names.messaging(system, operation);
-      }
-    }
-    system = client || server ? text(Concepts.RPC_SYSTEM) : null;
-    if (system != null) {
-      if (client && names.tag(system).equals("aws-api")) {
-        String service = text(Concepts.RPC_SERVICE);
-        return service == null ? "aws.client.request" : names.aws(service);
-      }
-      return client ? names.clientRequest(system) : names.serverRequest(system);
-    }
-    String function = client ? text(Concepts.FAAS_PROVIDER) : null;
-    if (function != null) {
-      String invoked = text(Concepts.FAAS_NAME);
-      if (invoked != null) {
-        return names.invoke(function, invoked);
-      }
-    }
-    String trigger = server ? text(Concepts.FAAS_TRIGGER) : null;
-    if (trigger != null) {
-      return names.invoke(trigger);
-    }
-    if (text(Concepts.GRAPHQL_TYPE) != null) {
-      return "graphql.server.request";
-    }
-    if (client || server) {
-      String protocol = text(Concepts.PROTOCOL);
-      if (protocol != null) {
-        return client ? names.clientRequest(protocol) : names.serverRequest(protocol);
-      }
-      return client ? "client.request" : "server.request";
-    }
-    return kind == SpanKind.PRODUCER
-        ? "Producer"
-        : kind == SpanKind.CONSUMER ? "Consumer" : "Internal";
-  }
-
-  private String resourceName(SpanData span, SpanKind kind) {
-    String name = text(Concepts.RESOURCE);
-    if (name == null) {
-      name = text(Concepts.HTTP_METHOD);
-      if (name != null) {
-        if (name.equals("_OTHER")) {
-          name = "HTTP";
-        }
-        String path =
-            kind == SpanKind.CLIENT
-                ? text(Concepts.URL_TEMPLATE)
-                : kind == SpanKind.SERVER ? text(Concepts.HTTP_ROUTE) : null;
-        return path == null ? Normalize.truncate(name, MAX_RESOURCE) : names.spaced(name, path);
-      }
-      name = pair(Concepts.MESSAGING_OPERATION, Concepts.MESSAGING_DESTINATION);
-    }
-    if (name == null) {
-      name = pair(Concepts.RPC_METHOD, Concepts.RPC_SERVICE);
-    }
-    if (name == null) {
-      name = pair(Concepts.GRAPHQL_TYPE, Concepts.GRAPHQL_NAME);
-    }
-    if (name == null && text(Concepts.DB_SYSTEM) != null) {
-      name = text(Concepts.DB_STATEMENT);
-    }
-    return Normalize.truncate(name == null ? span.getName() : name, MAX_RESOURCE);
-  }
-
-  private String pair(int[] first, int[] second) {
-    String one = text(first);
-    if (one == null) {
-      return null;
-    }
-    String other = text(second);
-    return other == null ? one : names.spaced(one, other);
   }
 }

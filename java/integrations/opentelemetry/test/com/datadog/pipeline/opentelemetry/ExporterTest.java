@@ -5,78 +5,60 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.net.httpserver.HttpServer;
+import com.datadog.pipeline.testkit.Answer;
+import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.Tracer;
 import io.opentelemetry.sdk.autoconfigure.AutoConfiguredOpenTelemetrySdk;
 import io.opentelemetry.sdk.common.CompletableResultCode;
 import io.opentelemetry.sdk.testing.trace.TestSpanData;
 import io.opentelemetry.sdk.trace.data.SpanData;
-import java.io.ByteArrayOutputStream;
-import java.io.InputStream;
-import java.net.InetSocketAddress;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 class ExporterTest {
   private static final long LIMIT_S = 30;
 
-  private HttpServer agent;
-  private final ConcurrentLinkedQueue<byte[]> bodies = new ConcurrentLinkedQueue<>();
-  private final ConcurrentLinkedQueue<String> paths = new ConcurrentLinkedQueue<>();
+  @RegisterExtension static FakeAgent agent = FakeAgent.start();
+
   private volatile boolean takesV05 = true;
   private volatile int status = 200;
 
   @BeforeEach
-  void start() throws Exception {
-    agent = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
-    agent.createContext(
-        "/",
-        exchange -> {
-          ByteArrayOutputStream body = new ByteArrayOutputStream();
-          InputStream in = exchange.getRequestBody();
-          byte[] buffer = new byte[8192];
-          for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-            body.write(buffer, 0, n);
-          }
-          String path = exchange.getRequestURI().getPath();
-          byte[] answer = "{}".getBytes(StandardCharsets.UTF_8);
-          int code = status;
-          if (path.equals("/info")) {
-            answer =
-                "{\"version\":\"7.85.0\",\"endpoints\":[\"/v0.4/traces\"]}"
-                    .getBytes(StandardCharsets.UTF_8);
-            code = 200;
-          } else if (path.equals("/v0.5/traces") && !takesV05) {
-            code = 404;
-          } else if (code == 200) {
-            bodies.add(body.toByteArray());
-            paths.add(path);
-          }
-          exchange.sendResponseHeaders(code, answer.length);
-          exchange.getResponseBody().write(answer);
-          exchange.close();
-        });
-    agent.start();
-  }
-
-  @AfterEach
-  void stop() {
-    agent.stop(0);
+  void start() {
+    String v05 = "\"/v0.5/traces\",";
+    agent.info(
+        request ->
+            Answer.json(200, "{\"endpoints\":[" + (takesV05 ? v05 : "") + "\"/v0.4/traces\"]}"));
+    agent.answer(
+        request ->
+            request.path().equals("/v0.5/traces") && !takesV05
+                ? Answer.status(404)
+                : Answer.json(status, "{}"));
   }
 
   private String url() {
-    return "http://127.0.0.1:" + agent.getAddress().getPort();
+    return agent.url();
+  }
+
+  /** Where payloads with traces were taken. */
+  private String paths() {
+    List<String> paths = new ArrayList<>();
+    for (Request request : agent.traceRequests()) {
+      if (takesV05 || !request.path().equals("/v0.5/traces")) {
+        paths.add(request.path());
+      }
+    }
+    return paths.toString();
   }
 
   private static List<SpanData> spans() throws Exception {
@@ -99,8 +81,8 @@ class ExporterTest {
       assertTrue(done(exporter.export(spans)));
       assertTrue(done(exporter.flush()));
     }
-    assertEquals("[/v0.5/traces]", paths.toString());
-    byte[] body = bodies.peek();
+    assertEquals("[/v0.5/traces]", paths());
+    byte[] body = agent.traceRequests().get(0).body();
     assertEquals(spans.size(), Decoded.read(body, body.length).stream().mapToInt(List::size).sum());
   }
 
@@ -110,7 +92,7 @@ class ExporterTest {
     try (DatadogSpanExporter exporter = DatadogSpanExporter.builder().setEndpoint(url()).build()) {
       assertTrue(done(exporter.export(spans())));
     }
-    assertEquals("[/v0.4/traces]", paths.toString());
+    assertEquals("[/v0.4/traces]", paths());
   }
 
   @Test
@@ -119,7 +101,7 @@ class ExporterTest {
         DatadogSpanExporter.builder().setEndpoint(url()).setProtocol("v0.4").build()) {
       assertTrue(done(exporter.export(spans())));
     }
-    assertEquals("[/v0.4/traces]", paths.toString());
+    assertEquals("[/v0.4/traces]", paths());
     assertThrows(
         IllegalArgumentException.class, () -> DatadogSpanExporter.builder().setProtocol("v0.6"));
   }
@@ -136,7 +118,7 @@ class ExporterTest {
 
   @Test
   void anAgentThatIsAwayEndsAnExportWithinItsLimit() throws Exception {
-    agent.stop(0);
+    agent.stop();
     DatadogSpanExporter exporter =
         DatadogSpanExporter.builder().setEndpoint(url()).setTimeout(Duration.ofSeconds(2)).build();
     CompletableResultCode result = exporter.export(spans());
@@ -164,7 +146,7 @@ class ExporterTest {
     span.end();
     assertTrue(done(sdk.getSdkTracerProvider().forceFlush()));
     sdk.close();
-    byte[] body = bodies.peek();
+    byte[] body = agent.traceRequests().get(0).body();
     Map<String, Object> arrived = Decoded.read(body, body.length).get(0).get(0);
     assertEquals("shop", arrived.get("service"));
     assertEquals("work", arrived.get("resource"));
