@@ -6,6 +6,7 @@
 #   glibc     this machine's JVM on the C library of Debian 11  (Debian)
 #   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors; how JVMs end
 #   redeploy  one JVM that gets a new class loader 60 times: what stays in memory
+#   consumers a project with the JAR of one platform, one of Spring Boot    (Maven Central, Maven, Gradle)
 #   modules jlink cds nested osgi groovy    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
 # Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
 set -uo pipefail
@@ -17,7 +18,7 @@ dir=$PWD/build/reach
 mkdir -p "$dir"
 passed=0 failed=0 skipped=0
 java_parts="modules jlink cds nested osgi groovy"
-parts=${*:-musl arm64 windows glibc child redeploy $java_parts}
+parts=${*:-musl arm64 windows glibc child redeploy consumers $java_parts}
 
 skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
 check() { # NAME COMMAND...
@@ -104,14 +105,14 @@ windows() {
   done
   # shellcheck disable=SC2086
   check "JUnit's core under wine" timeout 1200 $java -ea -Dfixtures=tests/fixtures -Djar="$jar" -jar build/junit-console/console.jar \
-    execute --class-path "$jar;build/classes/java/test" "${classes[@]}" \
+    execute --class-path "$jar;build/libs/data-pipeline-testkit-$version.jar;build/classes/java/test" "${classes[@]}" \
     --exclude-methodname '.*closeCompletesEveryFutureWithAReason' --details summary --disable-banner --disable-ansi-colors
 }
 
 # The compiled tests and what runs them.
 junit() {
-  if [ ! -d build/classes/java/test ]; then
-    scripts/setup.sh gradle && gradle --no-daemon -q testClasses || return 1
+  if [ ! -d build/classes/java/test ] || [ ! -f "build/libs/data-pipeline-testkit-$version.jar" ]; then
+    scripts/setup.sh gradle && gradle --no-daemon -q testClasses testkitJar || return 1
   fi
   [ -f build/junit-console/console.jar ] && return
   scripts/setup.sh maven && mkdir -p build/junit-console
@@ -148,6 +149,12 @@ child() { check "JVMs in odd places" python3 scripts/reach_child.py "$jar"; }
 
 redeploy() { check "60 class loaders in one JVM" python3 scripts/reach_child.py "$jar" --redeploy; }
 
+consumers() {
+  scripts/setup.sh gradle maven || { skip consumers "no Gradle or Maven"; return; }
+  PUBLISH_OPTIONS=-PallPlatforms check "projects with the JAR of one platform, and of Spring Boot" \
+    scripts/consumers.sh maven-classifier spring-boot
+}
+
 java_part() {
   echo "== $1"
   [ -x build/jvms/25/bin/java ] || scripts/setup.sh jvms || echo "reach: no JREs could be fetched; $1 uses what there is"
@@ -163,7 +170,7 @@ java_part() {
 for part in $parts; do
   case "$part" in
     modules | jlink | cds | nested | osgi | groovy) java_part "$part" ;;
-    musl | arm64 | windows | glibc | child | redeploy) "$part" ;;
+    musl | arm64 | windows | glibc | child | redeploy | consumers) "$part" ;;
     *) echo "reach: no part $part" >&2; exit 2 ;;
   esac
 done

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-scripts rust c gate java jvms gradle8 testagent}"
+parts="${*:-scripts rust c gate java jvms gradle8 consumers clients testagent}"
 passed=0
 mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
@@ -95,6 +95,21 @@ for part in $parts; do
         "-Dmaven.repo.local=$PWD/build/m2"
       count build/gradle8.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
       echo "$n passed"
+      ;;
+    consumers)
+      scripts/setup.sh gradle maven
+      say "projects outside our build that depend on what is published: Gradle 4 and 8 with the BOM, Maven, shaded"
+      # The part before has published.
+      case " $parts " in *" gradle8 "*) export KEEP_PUBLISHED=1 ;; esac
+      logged consumers scripts/consumers.sh
+      count build/consumers.log '/^consumers: [0-9]+ passed/ { n = $2 }'
+      grep consumers: build/consumers.log
+      ;;
+    clients)
+      say "an unmodified Java tracer sends through the bridge: every span once (make clients has all cases)"
+      logged clients scripts/clients.sh --short
+      grep -E 'SKIPPED|spans' build/clients.log || true
+      grep -q SKIPPED build/clients.log || count build/clients.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
       ;;
     testagent)
       scripts/setup.sh gradle python

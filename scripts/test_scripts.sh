@@ -20,6 +20,8 @@ lay_out() {
   done
   stand_in "$work/clone/scripts/capi.sh" capi "capi: 3 programs passed"
   stand_in "$work/clone/scripts/test_scripts.sh" test_scripts "scripts: 3 runs"
+  stand_in "$work/clone/scripts/consumers.sh" consumers "consumers: 2 passed"
+  stand_in "$work/clone/scripts/clients.sh" clients "1 passed, 0 failed, 0 skipped"
   stand_in "$work/clone/gradle/gradle8/gradle8.sh" gradle8 "4 passed, 0 failed, 0 skipped"
   stand_in "$work/bin/cargo" cargo "test result: ok. 7 passed; 0 failed; 0 ignored"
   stand_in "$work/bin/gradle" gradle "5 passed, 0 failed, 0 skipped"
@@ -39,10 +41,11 @@ wrong() {
 
 lay_out
 run nobody || wrong "red although nothing failed"
-[ "$(tail -1 "$work/said")" = "39 passed, 0 failed" ] || wrong "the closing line is not 3 + 7 + 2 * 3 + 2 * 7 + 5 + 4 passed"
+[ "$(tail -1 "$work/said")" = "42 passed, 0 failed" ] || wrong "the closing line is not 3 + 7 + 2 * 3 + 2 * 7 + 5 + 4 + 2 + 1 passed"
 checks=$((checks + 1))
 
-for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate capi test_scripts; do
+for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate capi \
+  test_scripts consumers clients; do
   lay_out
   if run "$who"; then wrong "green although $who failed"; fi
   if tail -1 "$work/said" | grep -q '0 failed'; then wrong "the closing line tells of success although $who failed"; fi
