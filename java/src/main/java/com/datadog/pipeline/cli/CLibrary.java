@@ -15,20 +15,26 @@ final class CLibrary {
   private static final Pattern OWN_WORDS =
       Pattern.compile("GNU C Library [^\\n]*release version (\\d+\\.\\d+)");
 
+  /** musl has its version as a text of its own. */
+  private static final Pattern MUSL_VERSION = Pattern.compile("\\x00(1\\.\\d+\\.\\d+)\\x00");
+
   private static final Pattern GLIBC = Pattern.compile("glibc (\\d+)\\.(\\d+)");
 
   private CLibrary() {}
 
-  /** {@code glibc 2.36}, {@code musl}, or why it is not known. */
+  /** {@code glibc 2.36}, {@code musl 1.2.3}, or why it is not known. */
   static String found() {
     try {
       for (String line :
           Files.readAllLines(Paths.get("/proc/self/maps"), StandardCharsets.ISO_8859_1)) {
-        if (line.contains("/ld-musl-") || line.contains("/libc.musl-")) {
-          return "musl";
+        // Alpine calls musl by its loader's name; elsewhere that is a link to a libc.so.
+        if (line.contains("/ld-musl-")
+            || line.contains("/libc.musl-")
+            || line.endsWith("/libc.so")) {
+          return said("musl", MUSL_VERSION, line);
         }
         if (line.contains("/libc.so.6") || line.contains("/libc-2")) {
-          return ("glibc " + version(line.substring(line.indexOf('/')))).trim();
+          return said("glibc", OWN_WORDS, line);
         }
       }
       return "unknown";
@@ -37,14 +43,14 @@ final class CLibrary {
     }
   }
 
-  /** The version that the file of a glibc says; empty if it cannot be read. */
-  private static String version(String file) {
+  /** The name, and the version that the mapped file says; the name alone if it cannot be read. */
+  private static String said(String name, Pattern version, String mapped) {
     try {
-      byte[] content = Files.readAllBytes(Paths.get(file));
-      Matcher words = OWN_WORDS.matcher(new String(content, StandardCharsets.ISO_8859_1));
-      return words.find() ? words.group(1) : "";
+      byte[] content = Files.readAllBytes(Paths.get(mapped.substring(mapped.indexOf('/'))));
+      Matcher words = version.matcher(new String(content, StandardCharsets.ISO_8859_1));
+      return words.find() ? name + " " + words.group(1) : name;
     } catch (IOException e) {
-      return "";
+      return name;
     }
   }
 
