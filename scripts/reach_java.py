@@ -6,11 +6,13 @@
   cds       archives of classes (AppCDS) with the JAR on the class path
   nested    inside an executable JAR of Spring Boot                    (Maven Central: spring-boot-loader)
   osgi      as a bundle that resolves and is imported                  (Maven Central: org.apache.felix.framework; a JDK)
+  graal     META-INF/native-image names all that our library asks a JVM for by name: the JUnit tests under an agent that
+            writes it down, since no native-image builder can be had here    (a JDK, gcc; build/test.classpath or Gradle)
   groovy    the Gradle scripts parse under Groovy 4                    (Maven Central: groovy)
 
 Exits with 0, with 1 for a fault, with 77 if what the part needs cannot be had. Looks for JVMs in build/jvms and /usr/lib/jvm.
 """
-import glob, http.server, os, re, shutil, subprocess, sys, tempfile, threading, zipfile
+import glob, http.server, json, os, re, shutil, subprocess, sys, tempfile, threading, zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from reach_one import Agent, HERE  # noqa: E402
@@ -223,7 +225,52 @@ def groovy(jar, scratch):
     print(f"Groovy 4 parses {said.count('parsed ')} scripts")
 
 
-PARTS = {f.__name__: f for f in (modules, jlink, cds, nested, osgi, groovy)}
+def graal(jar, scratch):
+    """What a native image does with the metadata cannot be tried here; that nothing is missing in it can."""
+    headers = [home for n, home in sorted(homes().items()) if os.path.exists(os.path.join(home, "include", "jvmti.h"))]
+    if not headers or not shutil.which("gcc"):
+        raise Skipped("no JDK with jvmti.h, or no gcc")
+    home, traced, library = headers[0], os.path.join(scratch, "traced"), os.path.join(scratch, "libjni_trace.so")
+    run(["gcc", "-O1", "-shared", "-fPIC", f"-I{home}/include", f"-I{home}/include/linux", "-o", library,
+         os.path.join(ROOT, "tests", "jni_trace.c")])
+    console = fetch("org.junit.platform", "junit-platform-console-standalone", "1.14.4")
+    tests = os.environ.get("TEST_CLASSES", os.path.join(ROOT, "build", "classes", "java", "test"))
+    if not os.path.isdir(tests):
+        raise Skipped("the JUnit tests are not compiled (gradle testClasses)")
+    classes = ["SendTest", "AsyncTest", "DialogueTest", "FaultsTest", "ConvertToolTest", "ObfuscationTest", "StatsTest", "BuilderTest"]
+    run([os.path.join(home, "bin", "java"), f"-agentpath:{library}={traced}", f"-Dfixtures={ROOT}/tests/fixtures", f"-Djar={jar}",
+         "-jar", console, "execute", "--class-path", os.pathsep.join([jar, tests]), "--details", "none", "--disable-banner"]
+        + [word for c in classes for word in ("-c", f"{MODULE}.{c}")], expect=None)
+    with zipfile.ZipFile(jar) as content:
+        config = json.loads(content.read(f"META-INF/native-image/{MODULE}/data-pipeline/jni-config.json"))
+    known = set()
+    for entry in config:
+        known.add((entry["name"], "", ""))
+        if entry.get("unsafeAllocated"):
+            known.add((entry["name"], "", "unsafe"))
+        known |= {(entry["name"], m["name"], ",".join(m["parameterTypes"])) for m in entry.get("methods", [])}
+    asked = set()
+    for line in open(traced):
+        name, member, signature = line.rstrip("\n").split(" ")
+        plain = name if name.startswith("[") else name[1:-1].replace("/", ".")
+        inner = re.match(r"\((.*)\)", signature)
+        asked.add((plain, member, ",".join(types(inner.group(1))) if inner else signature))
+    missing = sorted(asked - known)
+    if missing:
+        raise Fault("jni-config.json lacks " + "; ".join(map(str, missing)))
+    if len(asked) < 20:
+        raise Fault(f"only {len(asked)} look-ups were seen: the agent does not work")
+    print(f"{len(asked)} classes and members that the library asks for by name, all in jni-config.json; no image was built")
+
+
+def types(descriptor):
+    """The parameters of a signature, as the metadata writes them."""
+    names = dict(zip("ZBCSIJFD", ("boolean", "byte", "char", "short", "int", "long", "float", "double")))
+    for array, primitive, name in re.findall(r"(\[*)(?:([ZBCSIJFD])|L([^;]+);)", descriptor):
+        yield (names[primitive] if primitive else name.replace("/", ".")) + "[]" * len(array)
+
+
+PARTS = {f.__name__: f for f in (modules, jlink, cds, nested, osgi, graal, groovy)}
 
 
 def main():

@@ -27,11 +27,14 @@ final class PlainAccount {
     add(Numbers.ACCOUNT_QUEUED, 1, counts);
   }
 
-  /** A payload comes and goes. */
+  /** A payload comes and goes, unread. */
   synchronized void refuse(Metrics.Counts counts, DropReason reason) {
     numbers[Numbers.ACCOUNT_PAYLOADS]++;
     add(Numbers.ACCOUNT_RECEIVED, 1, counts);
     add(place(reason), 1, counts);
+    numbers[Numbers.ACCOUNT_UNREAD_PAYLOADS]++;
+    numbers[Numbers.ACCOUNT_UNREAD_TRACES] += counts.traces();
+    numbers[Numbers.ACCOUNT_UNREAD_BYTES] += counts.bytes();
   }
 
   /** The agent has taken a request that carried this. */

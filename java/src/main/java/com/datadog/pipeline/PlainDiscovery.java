@@ -24,7 +24,7 @@ final class PlainDiscovery implements Runnable {
   private volatile boolean absent;
 
   private boolean running;
-  private long asked;
+  private volatile long asked;
 
   PlainDiscovery(Client client, PlainPresence presence, PlainSettings settings) {
     this.client = client;

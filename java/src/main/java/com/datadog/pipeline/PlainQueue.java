@@ -140,7 +140,7 @@ final class PlainQueue implements Runnable {
     if (!taken) {
       String why = "the queue has no room for " + length + " bytes (`queueBytes`, `queuePayloads`)";
       Failure full = new Failure(ErrorCode.QUEUE_FULL, why);
-      sender.account.refuse(load.counts, DropReason.QUEUE_FULL);
+      sender.account.refuse(PlainSender.unread(copy, 0, length), DropReason.QUEUE_FULL);
       sender.presence.lost(DropReason.QUEUE_FULL, load.counts.traces(), why);
       settle(future, PlainSender.exception(full));
     }

@@ -3,6 +3,7 @@ package com.datadog.pipeline;
 import com.datadog.pipeline.internal.Jvm;
 import com.datadog.pipeline.internal.Reaper;
 import com.datadog.pipeline.internal.plain.Failure;
+import com.datadog.pipeline.internal.plain.Interrupts;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
@@ -217,11 +218,13 @@ final class PlainSession implements Session {
   @Override
   public AgentInfo fetchAgentInfo(Duration limit) {
     queue.requireOpen();
+    Interrupts.hold();
     try {
       return sender.discovery.fetch(Payload.millis(limit));
     } catch (Failure e) {
       throw PlainSender.exception(e);
     } finally {
+      Interrupts.restore();
       tell();
     }
   }
@@ -229,7 +232,16 @@ final class PlainSession implements Session {
   @Override
   public AgentInfo awaitAgent(Duration limit) {
     queue.requireOpen();
-    long millis = Payload.millis(limit);
+    Interrupts.hold();
+    try {
+      return await(Payload.millis(limit));
+    } finally {
+      Interrupts.restore();
+      tell();
+    }
+  }
+
+  private AgentInfo await(long millis) {
     long end = System.nanoTime() + millis * 1_000_000;
     for (long pause = 50; ; pause = Math.min(2 * pause, 1_000)) {
       Failure why;

@@ -110,6 +110,7 @@ class WithoutLibraryTest {
     assertEquals(16, m.received().traces());
     assertEquals(m.received(), m.dropped().get(DropReason.NO_LIBRARY));
     assertEquals(m.received(), m.droppedTotal());
+    assertEquals(10, m.unreadPayloads());
     assertTrue(exporter.flush(SOON).complete());
     assertTrue(exporter.suspend(SOON).complete());
     exporter.resume();
@@ -227,6 +228,37 @@ class WithoutLibraryTest {
     try (TraceExporter exporter = plain().build()) {
       assertNull(exporter.awaitAgent(SOON));
       assertNull(exporter.agentInfo());
+    }
+  }
+
+  /** On Java 8 one that hits a channel at work costs that connection, and another attempt. */
+  @Test
+  void interruptsAreKeptForTheCaller() throws Exception {
+    int[] asked = new int[1];
+    agent.answer(r -> asked[0]++ < 4 ? Answer.json(503, "starting") : EmbeddedAgent.RATES);
+    try (TraceExporter exporter = plain().build()) {
+      Thread sender = Thread.currentThread();
+      Thread nuisance =
+          new Thread(
+              () -> {
+                for (int i = 0; i < 200 && asked[0] < 5; i++) {
+                  sender.interrupt();
+                  pause();
+                }
+              });
+      nuisance.start();
+      AgentResponse response = exporter.send(SendTest.ONE);
+      assertTrue(Thread.interrupted());
+      while (nuisance.isAlive()) {
+        Thread.yield();
+      }
+      Thread.interrupted();
+      assertEquals(200, response.status());
+      int attempts = response.attempts();
+      assertTrue(attempts == 5 || attempts > 5 && ChildJvm.feature() < 11, attempts + " attempts");
+      sender.interrupt();
+      assertEquals("embedded", exporter.fetchAgentInfo(SOON).version());
+      assertTrue(Thread.interrupted());
     }
   }
 

@@ -14,8 +14,6 @@ import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedChannelException;
-import java.nio.channels.ClosedSelectorException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -158,6 +156,7 @@ public final class Client {
     int attempts = 0;
     int stale = 0;
     boolean possiblyArrived = false;
+    Failure before = null;
     while (true) {
       if (!gate.pass(budget.end)) {
         Failure held =
@@ -166,6 +165,7 @@ public final class Client {
         throw held;
       }
       Failure failure;
+      long had = Gate.millisUntil(budget.end);
       try {
         String head = head("PUT", path, headers + memory.rates(), size);
         Answer answer = exchange(head, body, budget);
@@ -183,6 +183,10 @@ public final class Client {
           stale++;
           continue;
         }
+        if (before != null && e.code == ErrorCode.TIMED_OUT && had < Retry.LEAST_MILLIS) {
+          // The time was over before it began: what failed before says more.
+          throw giveUp(before, budget);
+        }
         attempts++;
         failure.repeats |= e.status == 0 && Retry.repeatsKind(e.code);
       }
@@ -196,6 +200,7 @@ public final class Client {
       if (wait < 0) {
         throw giveUp(failure, budget);
       }
+      before = failure;
       gate.pause(wait);
     }
   }
@@ -294,7 +299,7 @@ public final class Client {
       answer.read();
       again = sent && answer.isReusable();
       return answer;
-    } catch (IOException | ClosedSelectorException e) {
+    } catch (IOException e) {
       throw broken(e, answer, connection, sent, within);
     } catch (Failure e) {
       if (e.code == ErrorCode.INVALID_RESPONSE) {
@@ -321,7 +326,7 @@ public final class Client {
   }
 
   private Failure broken(
-      Exception e, Answer answer, Connection connection, boolean sent, String within) {
+      IOException e, Answer answer, Connection connection, boolean sent, String within) {
     if (gate.isClosed()) {
       Failure closed = Failure.closed();
       closed.possiblyArrived = sent;
@@ -384,15 +389,13 @@ public final class Client {
         return Connection.open(new InetSocketAddress(one, port), false, gate, end);
       } catch (IOException e) {
         last = e;
-      } catch (ClosedSelectorException e) {
-        throw Failure.closed();
       }
     }
     throw connecting(last, within);
   }
 
   private Failure connecting(IOException e, String within) {
-    if (gate.isClosed() || e instanceof ClosedChannelException) {
+    if (gate.isClosed()) {
       return Failure.closed();
     }
     if (e instanceof SocketTimeoutException) {
@@ -458,8 +461,6 @@ public final class Client {
     }
     try {
       return Connection.open(to, true, gate, end);
-    } catch (ClosedSelectorException e) {
-      throw Failure.closed();
     } catch (SocketTimeoutException e) {
       throw new Failure(ErrorCode.TIMED_OUT, "no connection to the socket " + socket + within);
     } catch (IOException e) {

@@ -6,14 +6,17 @@ import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
+import java.nio.channels.CancelledKeyException;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 
 /**
  * One connection whose every step has a time limit: a channel that does not block, and a selector
- * that waits for it. An interrupt waits until the step is done. Used by one thread at a time;
- * {@link #close} by any.
+ * that waits for it. An interrupt waits for the caller: on Java 8 a channel closes when an
+ * interrupted thread uses it. Used by one thread at a time; {@link #close} by any.
  */
 final class Connection {
   private final SocketChannel channel;
@@ -45,9 +48,11 @@ final class Connection {
       if (!gate.enter(connection)) {
         throw Failure.closed();
       }
+      Interrupts.hold();
       done = channel.connect(to);
       while (!done) {
         connection.await(SelectionKey.OP_CONNECT, end);
+        Interrupts.hold();
         done = channel.finishConnect();
       }
       if (!unix) {
@@ -69,19 +74,22 @@ final class Connection {
     if (millis < 0) {
       throw new SocketTimeoutException();
     }
-    key.interestOps(what);
     boolean interrupted = Thread.interrupted();
     try {
+      key.interestOps(what);
       selector.select(millis + 1);
       selector.selectedKeys().clear();
-      // An interrupt ends the wait, and on old JVMs would close the channel at the next step.
+      // An interrupt ends the wait.
       interrupted |= Thread.interrupted();
+      return key.readyOps();
+    } catch (CancelledKeyException | ClosedSelectorException e) {
+      // Another thread has closed the connection.
+      throw new ClosedChannelException();
     } finally {
       if (interrupted) {
         Interrupts.keep();
       }
     }
-    return key.readyOps();
   }
 
   /**
@@ -91,6 +99,7 @@ final class Connection {
   boolean write(ByteBuffer[] parts, long end) throws IOException {
     ByteBuffer last = parts[parts.length - 1];
     while (last.hasRemaining()) {
+      Interrupts.hold();
       if (channel.write(parts) == 0) {
         int ready = await(SelectionKey.OP_WRITE | SelectionKey.OP_READ, end);
         if ((ready & SelectionKey.OP_WRITE) == 0 && (ready & SelectionKey.OP_READ) != 0) {
@@ -104,6 +113,7 @@ final class Connection {
   /** Reads some bytes, one at least. */
   void read(ByteBuffer into, long end) throws IOException {
     while (true) {
+      Interrupts.hold();
       int n = channel.read(into);
       if (n > 0) {
         return;

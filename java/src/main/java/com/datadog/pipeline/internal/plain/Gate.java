@@ -37,7 +37,6 @@ final class Gate {
   }
 
   private boolean await(long end, boolean whileHeld) {
-    boolean interrupted = false;
     lock.lock();
     try {
       long left = end - System.nanoTime();
@@ -45,16 +44,13 @@ final class Gate {
         try {
           left = changed.awaitNanos(left);
         } catch (InterruptedException e) {
-          interrupted = true;
+          Interrupts.keep();
           left = end - System.nanoTime();
         }
       }
       return !held;
     } finally {
       lock.unlock();
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 
@@ -112,7 +108,7 @@ final class Gate {
     cut();
   }
 
-  /** For tests and messages. */
+  /** How long it is to then, by {@code System.nanoTime()}. */
   static long millisUntil(long end) {
     return TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
   }

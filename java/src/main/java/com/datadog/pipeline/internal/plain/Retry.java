@@ -20,7 +20,7 @@ public final class Retry {
   private static final long LONGEST_WAIT_MILLIS = 1_000;
 
   /** With less time than this left, another attempt is not worth starting. */
-  private static final long LEAST_MILLIS = 20;
+  static final long LEAST_MILLIS = 20;
 
   /** A {@code Retry-After} beyond this is taken for a mistake and ignored. */
   private static final long ABSURD_MILLIS = 24 * 3_600_000L;
