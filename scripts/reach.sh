@@ -7,7 +7,7 @@
 #   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors; how JVMs end
 #   redeploy  one JVM that gets a new class loader 60 times: what stays in memory
 #   consumers a project with the JAR of one platform, one of Spring Boot    (Maven Central, Maven, Gradle)
-#   modules jlink cds nested osgi graal groovy    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
+#   modules jlink cds nested osgi graal groovy gradle    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
 # Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ jar=$PWD/build/libs/data-pipeline-all-$version.jar
 dir=$PWD/build/reach
 mkdir -p "$dir"
 passed=0 failed=0 skipped=0
-java_parts="modules jlink cds nested osgi graal groovy"
+java_parts="modules jlink cds nested osgi graal groovy gradle"
 parts=${*:-musl arm64 windows glibc child redeploy consumers $java_parts}
 
 skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
@@ -169,7 +169,7 @@ java_part() {
 
 for part in $parts; do
   case "$part" in
-    modules | jlink | cds | nested | osgi | graal | groovy) java_part "$part" ;;
+    modules | jlink | cds | nested | osgi | graal | groovy | gradle) java_part "$part" ;;
     musl | arm64 | windows | glibc | child | redeploy | consumers) "$part" ;;
     *) echo "reach: no part $part" >&2; exit 2 ;;
   esac

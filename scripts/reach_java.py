@@ -7,8 +7,9 @@
   nested    inside an executable JAR of Spring Boot                    (Maven Central: spring-boot-loader)
   osgi      as a bundle that resolves and is imported                  (Maven Central: org.apache.felix.framework; a JDK)
   graal     META-INF/native-image names all that our library asks a JVM for by name: the JUnit tests under an agent that
-            writes it down, since no native-image builder can be had here    (a JDK, gcc; build/test.classpath or Gradle)
+            writes it down, since no native-image builder can be had here    (a JDK, gcc, and what `gradle testClassPath` leaves)
   groovy    the Gradle scripts parse under Groovy 4                    (Maven Central: groovy)
+  gradle    the build on Gradle 8.11.1 with its configuration cache, no warning  (as `make test` lays it out)
 
 Exits with 0, with 1 for a fault, with 77 if what the part needs cannot be had. Looks for JVMs in build/jvms and /usr/lib/jvm.
 """
@@ -54,10 +55,10 @@ def agent():
     return f"http://127.0.0.1:{server.server_address[1]}"
 
 
-def run(command, expect=0, silent=False, says=(), says_not=(), arrives=0, cwd=None):
+def run(command, expect=0, silent=False, says=(), says_not=(), arrives=0, limit=LIMIT):
     """Runs a JVM and compares what it says and what the agent gets."""
     Agent.bodies.clear()
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit)
     said = done.stdout + done.stderr
     faults = []
     if expect is not None and done.returncode != expect:
@@ -234,9 +235,10 @@ def graal(jar, scratch):
     run(["gcc", "-O1", "-shared", "-fPIC", f"-I{home}/include", f"-I{home}/include/linux", "-o", library,
          os.path.join(ROOT, "tests", "jni_trace.c")])
     console = fetch("org.junit.platform", "junit-platform-console-standalone", "1.14.4")
-    tests = os.environ.get("TEST_CLASSES", os.path.join(ROOT, "build", "classes", "java", "test"))
-    if not os.path.isdir(tests):
-        raise Skipped("the JUnit tests are not compiled (gradle testClasses)")
+    listed = os.path.join(ROOT, "build", "test.classpath")
+    tests = os.environ.get("TEST_CLASSES") or (open(listed).read().strip() if os.path.exists(listed) else "")
+    if not tests:
+        raise Skipped("the JUnit tests are not compiled (gradle testClassPath)")
     classes = ["SendTest", "AsyncTest", "DialogueTest", "FaultsTest", "ConvertToolTest", "ObfuscationTest", "StatsTest", "BuilderTest"]
     run([os.path.join(home, "bin", "java"), f"-agentpath:{library}={traced}", f"-Dfixtures={ROOT}/tests/fixtures", f"-Djar={jar}",
          "-jar", console, "execute", "--class-path", os.pathsep.join([jar, tests]), "--details", "none", "--disable-banner"]
@@ -270,7 +272,19 @@ def types(descriptor):
         yield (names[primitive] if primitive else name.replace("/", ".")) + "[]" * len(array)
 
 
-PARTS = {f.__name__: f for f in (modules, jlink, cds, nested, osgi, graal, groovy)}
+def gradle(jar, scratch):
+    if not shutil.which("gradle"):
+        raise Skipped("there is no Gradle that could fetch the other one")
+    script = [os.path.join(ROOT, "gradle", "gradle8", "gradle8.sh"), "-p", ROOT]
+    tasks = ["classes", "java16Classes", "java21Classes", "moduleInfoClasses", "sourcesJar", "-x", "cargoBuild"]
+    cached = ["--configuration-cache", "--warning-mode", "fail"]
+    shutil.rmtree(os.path.join(ROOT, ".gradle", "configuration-cache"), ignore_errors=True)
+    run(script + tasks + cached, says=["Configuration cache entry stored"], limit=1200)
+    run(script + tasks + cached, says=["Configuration cache entry reused"], limit=1200)
+    print("Gradle 8.11.1 keeps the configuration of the build and uses it again, without a warning")
+
+
+PARTS = {f.__name__: f for f in (modules, jlink, cds, nested, osgi, graal, groovy, gradle)}
 
 
 def main():
