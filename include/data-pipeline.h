@@ -160,8 +160,8 @@ struct dp_Error *dp_config_set_pair(struct ddog_TraceExporterConfig *config,
                                     ddog_CharSlice first,
                                     ddog_CharSlice second);
 
-// Takes what is not set from the environment, as docs/settings.md says. A bad value is an error, or left out with a
-// log line if `skip_bad`.
+// Takes what is not set from the environment when the exporter is made, as docs/settings.md says. A bad value is an
+// error then, or left out with a log line if `skip_bad`.
 struct dp_Error *dp_config_from_environment(struct ddog_TraceExporterConfig *config,
                                             bool skip_bad);
 

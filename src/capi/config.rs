@@ -4,7 +4,10 @@ use super::common::{CharSlice, behind, is_place, write_if_wanted};
 use super::error::{Code, Fault, TraceExporterError, enter, guard};
 use super::handles::{self, as_pointer};
 use super::runtime::{ForkSafeRuntime, Runtime};
-use crate::settings::{Destination, LogTarget, MAX_DURATION, OtlpEncoding, RawConfig, StatsLimits};
+use crate::face::by_name::Named;
+use crate::settings::{
+    BadValues, Builder, Destination, LogTarget, MAX_DURATION, OtlpEncoding, RawConfig, StatsLimits,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,26 +51,34 @@ pub struct CardinalityLimitConfig {
     pub additional_tags_limit: usize,
 }
 
-/// How long a bucket of stats is.
-const BUCKET: Duration = Duration::from_secs(10);
-
 /// Settings so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
-    pub(super) raw: RawConfig,
+    pub(super) named: Named,
+    /// Whether the rest comes from the environment, and what becomes of bad values there.
+    pub(super) environment: Option<BadValues>,
     pub(super) runtime: Option<Arc<Runtime>>,
     /// Where OpenTelemetry's protocol is spoken, and whether as JSON.
     otlp: (Option<String>, bool),
+    /// The longest line, if traces become lines.
+    log: Option<u32>,
 }
 
 impl Settings {
     /// What an exporter is made with. Where two settings have no effect together the reference gives way, and ours
     /// are refused.
-    pub(super) fn finished(&self) -> RawConfig {
-        let mut raw = self.raw.clone();
+    pub(super) fn finished(&self) -> Result<RawConfig, Fault> {
+        let mut raw = self.named.raw()?;
+        if let Some(bad) = self.environment {
+            raw = Builder::of(raw).from_environment_with(bad)?.into_raw();
+        }
         if let (Some(url), json) = &self.otlp {
             let encoding = if *json { OtlpEncoding::Json } else { OtlpEncoding::Protobuf };
             raw.destination = vec![Destination::otlp(url).encoding(encoding).into()];
+        }
+        if let Some(most) = self.log {
+            let log = Destination::log(LogTarget::Stdout);
+            raw.destination = vec![if most > 0 { log.max_line_bytes(most) } else { log }.into()];
         }
         if !raw.destination.is_empty() {
             raw.url = None;
@@ -78,7 +89,16 @@ impl Settings {
         if raw.compute_stats.is_none() {
             raw.stats_limits = None;
         }
-        raw
+        Ok(raw)
+    }
+
+    /// Makes a setting; without a value it is as if nobody had made it.
+    fn make(&mut self, name: &str, value: Option<&str>) -> Result<(), Fault> {
+        match value {
+            Some(value) => self.named.set(name, value, None)?,
+            None => self.named.forget(name),
+        }
+        Ok(())
     }
 }
 
@@ -91,23 +111,8 @@ fn set(
 }
 
 /// Makes a setting that is a text; an empty one is none.
-fn set_text(
-    config: *mut TraceExporterConfig,
-    value: CharSlice,
-    field: impl FnOnce(&mut RawConfig) -> &mut Option<String>,
-) -> *mut TraceExporterError {
-    set(config, |settings| {
-        *field(&mut settings.raw) = text(value)?;
-        Ok(())
-    })
-}
-
-/// Makes a setting that is no text.
-fn set_raw(config: *mut TraceExporterConfig, body: impl FnOnce(&mut RawConfig)) -> *mut TraceExporterError {
-    set(config, |settings| {
-        body(&mut settings.raw);
-        Ok(())
-    })
+fn set_text(config: *mut TraceExporterConfig, name: &str, value: CharSlice) -> *mut TraceExporterError {
+    set(config, |settings| settings.make(name, Some(value.text()?).filter(|text| !text.is_empty())))
 }
 
 /// Works with settings.
@@ -151,7 +156,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_url(
     config: *mut TraceExporterConfig,
     url: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, url, |raw| &mut raw.url)
+    set_text(config, "url", url)
 }
 
 /// Sets the header `Datadog-Meta-Tracer-Version`.
@@ -160,7 +165,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_tracer_version(
     config: *mut TraceExporterConfig,
     version: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, version, |raw| &mut raw.tracer_version)
+    set_text(config, "tracerVersion", version)
 }
 
 /// Sets the header `Datadog-Meta-Lang`.
@@ -169,7 +174,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_language(
     config: *mut TraceExporterConfig,
     lang: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, lang, |raw| &mut raw.language)
+    set_text(config, "language", lang)
 }
 
 /// Sets the header `Datadog-Meta-Lang-Version`.
@@ -178,7 +183,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_lang_version(
     config: *mut TraceExporterConfig,
     version: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, version, |raw| &mut raw.language_version)
+    set_text(config, "languageVersion", version)
 }
 
 /// Sets the header `Datadog-Meta-Lang-Interpreter`.
@@ -187,7 +192,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_lang_interpreter(
     config: *mut TraceExporterConfig,
     interpreter: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, interpreter, |raw| &mut raw.language_interpreter)
+    set_text(config, "languageInterpreter", interpreter)
 }
 
 /// Sets the host name.
@@ -196,7 +201,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_hostname(
     config: *mut TraceExporterConfig,
     hostname: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, hostname, |raw| &mut raw.hostname)
+    set_text(config, "hostname", hostname)
 }
 
 /// Sets the environment, `prod` for instance.
@@ -205,7 +210,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_env(
     config: *mut TraceExporterConfig,
     env: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, env, |raw| &mut raw.env)
+    set_text(config, "env", env)
 }
 
 /// Sets the version of the service.
@@ -214,7 +219,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_version(
     config: *mut TraceExporterConfig,
     version: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, version, |raw| &mut raw.version)
+    set_text(config, "version", version)
 }
 
 /// Sets the service of the process.
@@ -223,7 +228,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_service(
     config: *mut TraceExporterConfig,
     service: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, service, |raw| &mut raw.service)
+    set_text(config, "service", service)
 }
 
 /// Accepted; health metrics go out as soon as the setting `dogstatsd` says where to (`dp_config_set`).
@@ -258,7 +263,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_compute_stats(
     config: *mut TraceExporterConfig,
     is_enabled: bool,
 ) -> *mut TraceExporterError {
-    set_raw(config, |raw| raw.compute_stats = is_enabled.then_some(BUCKET))
+    set(config, |settings| settings.make("computeStats", is_enabled.then_some("10 s")))
 }
 
 /// Tells the agent that the tracer computes stats. Without effect while this library computes them.
@@ -267,7 +272,8 @@ pub extern "C" fn ddog_trace_exporter_config_set_client_computed_stats(
     config: *mut TraceExporterConfig,
     client_computed_stats: bool,
 ) -> *mut TraceExporterError {
-    set_raw(config, |raw| raw.client_computed_stats = Some(client_computed_stats))
+    let told = if client_computed_stats { "true" } else { "false" };
+    set(config, |settings| settings.make("clientComputedStats", Some(told)))
 }
 
 /// Sets process tags, `key:value,key:value`.
@@ -276,7 +282,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_process_tags(
     config: *mut TraceExporterConfig,
     process_tags: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, process_tags, |raw| &mut raw.process_tags)
+    set_text(config, "processTags", process_tags)
 }
 
 /// Sets the header `X-Datadog-Test-Session-Token`.
@@ -285,7 +291,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_test_session_token(
     config: *mut TraceExporterConfig,
     token: CharSlice,
 ) -> *mut TraceExporterError {
-    set_text(config, token, |raw| &mut raw.test_session_token)
+    set_text(config, "testSessionToken", token)
 }
 
 /// Sets how many milliseconds one attempt may take, up to ten minutes; 0 is the default.
@@ -295,7 +301,8 @@ pub extern "C" fn ddog_trace_exporter_config_set_connection_timeout(
     timeout_ms: u64,
 ) -> *mut TraceExporterError {
     let timeout = Duration::from_millis(timeout_ms).min(MAX_DURATION);
-    set_raw(config, |raw| raw.send_timeout = (timeout_ms > 0).then_some(timeout))
+    let timeout = timeout.as_millis().to_string();
+    set(config, |settings| settings.make("sendTimeout", Some(&*timeout).filter(|_| timeout_ms > 0)))
 }
 
 /// The exporter belongs to this runtime: `ddog_shared_runtime_shutdown` closes it. The runtime may be freed before.
@@ -371,8 +378,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_stats_cardinality_limit(
             peer_tags: number(limits.peer_tags_limit),
             additional_tags: number(limits.additional_tags_limit),
         };
-        s.raw.stats_limits = Some(limits.values());
-        Ok(())
+        s.make("statsLimits", Some(&limits.values().map(|n| n.to_string()).join(",")))
     })
 }
 
@@ -397,11 +403,8 @@ pub extern "C" fn ddog_trace_exporter_config_set_output_to_log(
     config: *mut TraceExporterConfig,
     max_line_size: usize,
 ) -> *mut TraceExporterError {
-    set_raw(config, |raw| {
-        let mut log = Destination::log(LogTarget::Stdout);
-        if max_line_size > 0 {
-            log = log.max_line_bytes(u32::try_from(max_line_size).unwrap_or(u32::MAX));
-        }
-        raw.destination = vec![log.into()];
+    set(config, |settings| {
+        settings.log = Some(u32::try_from(max_line_size).unwrap_or(u32::MAX));
+        Ok(())
     })
 }

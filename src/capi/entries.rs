@@ -1,7 +1,7 @@
 //! A map that grows: entries as msgpack, one after another, so that it is done when the last one is there.
 //!
-//! A key that comes again replaces its value. Whether it may have come is one bit of 64; only then are the entries
-//! looked through.
+//! A key that comes again replaces its value. Whether it may have come is one bit of 256; only then are the
+//! entries looked through.
 
 use super::error::Fault;
 use crate::msgpack::{reader, writer};
@@ -14,7 +14,7 @@ const KEEP_BYTES: usize = 64 << 10;
 pub(super) struct Entries {
     bytes: Vec<u8>,
     count: u32,
-    seen: u64,
+    seen: [u64; 4],
 }
 
 impl Entries {
@@ -29,7 +29,7 @@ impl Entries {
     /// Starts again, with the memory that is there.
     pub(super) fn clear(&mut self) {
         recycle(&mut self.bytes);
-        (self.count, self.seen) = (0, 0);
+        (self.count, self.seen) = (0, [0; 4]);
     }
 
     /// One more entry; `value` writes its value, of at most `size` bytes.
@@ -42,10 +42,13 @@ impl Entries {
     ) -> Result<(), Fault> {
         room(&mut self.bytes, key.len().saturating_add(size).saturating_add(5))?;
         let bit = bit(key);
-        if self.seen & bit != 0 {
+        let seen = &mut self.seen[usize::from(bit >> 6)];
+        let mask = 1 << (bit & 63);
+        let may_be_there = *seen & mask != 0;
+        *seen |= mask;
+        if may_be_there {
             self.remove(key);
         }
-        self.seen |= bit;
         self.count += 1;
         writer::str(&mut self.bytes, key);
         value(&mut self.bytes);
@@ -78,15 +81,13 @@ impl Entries {
     }
 }
 
-/// Keys of the same length with the same ends share a bit.
+/// One bit of 256. Keys of the same length with the same first, middle and last byte share it.
 #[inline]
-fn bit(key: &[u8]) -> u64 {
+fn bit(key: &[u8]) -> u8 {
     let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
     let middle = key.get(key.len() / 2).copied().unwrap_or(0);
-    let mixed = (key.len() as u32)
-        .wrapping_mul(0x9e37_79b1)
-        .wrapping_add(u32::from_le_bytes([first, middle, last, 0]).wrapping_mul(0x85eb_ca6b));
-    1 << (mixed.wrapping_mul(0xc2b2_ae35) >> 26)
+    let mixed = u32::from_le_bytes([first, middle, last, key.len() as u8]).wrapping_mul(0x9e37_79b1);
+    (mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b).to_be_bytes()[0]
 }
 
 /// Makes room for so many bytes more, or says that there is no memory.

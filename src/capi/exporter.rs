@@ -72,8 +72,7 @@ pub extern "C" fn ddog_trace_exporter_new(
         if !is_place(out_handle) {
             return write(out_handle, ptr::null_mut());
         }
-        let (raw, runtime) =
-            config::with(config, |settings| Ok((settings.finished(), settings.runtime.clone())))?;
+        let (raw, runtime) = config::with(config, |s| Ok((s.finished()?, s.runtime.clone())))?;
         let _inside = fork::enter();
         let held = Held::new(raw, runtime)?;
         let handle = handles::open(&handles::EXPORTERS, |place| {

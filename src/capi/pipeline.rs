@@ -12,8 +12,8 @@ use super::{fork, log, slab};
 use crate::account::{self, Metrics};
 use crate::error::{Error, ErrorKind};
 use crate::exporter::{AgentResponse, DroppedP0};
-use crate::face::{by_name, questions};
-use crate::settings::{BadValues, Builder};
+use crate::face::questions;
+use crate::settings::BadValues;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_char;
@@ -285,7 +285,7 @@ pub extern "C" fn dp_config_set(
 ) -> *mut Failure {
     enter(|| {
         let (name, value) = (name.text()?, value.text()?);
-        config::with(config, |settings| Ok(by_name::set(&mut settings.raw, name, value, None)?))
+        config::with(config, |settings| Ok(settings.named.set(name, value, None)?))
     })
 }
 
@@ -300,12 +300,12 @@ pub extern "C" fn dp_config_set_pair(
 ) -> *mut Failure {
     enter(|| {
         let (name, first, second) = (name.text()?, first.text()?, second.text()?);
-        config::with(config, |settings| Ok(by_name::set(&mut settings.raw, name, first, Some(second))?))
+        config::with(config, |settings| Ok(settings.named.set(name, first, Some(second))?))
     })
 }
 
-/// Takes what is not set from the environment, as docs/settings.md says. A bad value is an error, or left out with a
-/// log line if `skip_bad`.
+/// Takes what is not set from the environment when the exporter is made, as docs/settings.md says. A bad value is an
+/// error then, or left out with a log line if `skip_bad`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_config_from_environment(
     config: *mut TraceExporterConfig,
@@ -313,9 +313,7 @@ pub extern "C" fn dp_config_from_environment(
 ) -> *mut Failure {
     enter(|| {
         config::with(config, |settings| {
-            let bad = if skip_bad { BadValues::Skip } else { BadValues::Fail };
-            let builder = Builder::of(settings.raw.clone()).from_environment_with(bad)?;
-            settings.raw = builder.into_raw();
+            settings.environment = Some(if skip_bad { BadValues::Skip } else { BadValues::Fail });
             Ok(())
         })
     })

@@ -12,50 +12,88 @@ use crate::settings::RawConfig;
 use serde::de::value::{Error as Refusal, MapDeserializer, SeqDeserializer};
 use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::Value;
+use std::cell::Cell;
+use std::vec;
 
-/// Makes one setting; `second` is the other half of a setting of two values.
-///
-/// # Errors
-/// `INVALID_CONFIGURATION` if there is no such setting, or the text is no value of its type. Ranges are checked when
-/// the exporter is made.
-pub(crate) fn set(raw: &mut RawConfig, name: &str, value: &str, second: Option<&str>) -> Result<(), Error> {
-    let wrong = |why: &dyn std::fmt::Display| {
-        Error::new(ErrorKind::InvalidConfiguration, format!("the setting {name:?}: {why}"))
-    };
-    if matches!(name, "origins" | "skipped") {
-        return Err(wrong(&"there is none of that name"));
-    }
-    let entry = std::iter::once((name, Text { value, second }));
-    let one = RawConfig::deserialize(MapDeserializer::<_, Refusal>::new(entry)).map_err(|e| wrong(&e))?;
-    let mut one = serde_json::to_value(one).map_err(|e| wrong(&e))?;
-    let mut all = serde_json::to_value(&*raw).map_err(|e| wrong(&e))?;
-    match (all.get_mut(name), one.get_mut(name).map(Value::take)) {
-        // `statsLimits` is a list, too, but one value.
-        (Some(Value::Array(values)), Some(Value::Array(more))) if !more.iter().all(Value::is_number) => {
-            values.extend(more);
+/// One value, and its other half if the setting has two.
+type Value = (String, Option<String>);
+
+/// Settings made by name so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named {
+    made: Vec<(String, Vec<Value>)>,
+}
+
+impl Named {
+    /// Makes one setting; `second` is the other half of a setting of two values.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIGURATION` if there is no such setting, or the text is no value of its type. Ranges are checked
+    /// when the exporter is made.
+    pub(crate) fn set(&mut self, name: &str, value: &str, second: Option<&str>) -> Result<(), Error> {
+        let wrong = |why: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::InvalidConfiguration, format!("the setting {name:?}: {why}"))
+        };
+        if matches!(name, "origins" | "skipped") {
+            return Err(wrong(&"there is none of that name"));
         }
-        (Some(place), Some(value)) => *place = value,
-        _ => return Err(wrong(&"there is none of that name")),
+        let value = (value.to_owned(), second.map(str::to_owned));
+        let is_list = Cell::new(false);
+        let of = Of::Values(std::slice::from_ref(&value));
+        read(vec![(name, Text { of, is_list: &is_list })]).map_err(|why| wrong(&why))?;
+        match self.made.iter_mut().find(|(known, _)| known == name) {
+            Some((_, values)) if is_list.get() => values.push(value),
+            Some((_, values)) => *values = vec![value],
+            None => self.made.push((name.to_owned(), vec![value])),
+        }
+        Ok(())
     }
-    *raw = RawConfig::deserialize(all).map_err(|e| wrong(&e))?;
-    raw.origins.retain(|(known, _)| known != name);
-    Ok(())
+
+    /// Makes a setting as if nobody had made it.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.made.retain(|(known, _)| known != name);
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// None: each was read when it was made.
+    pub(crate) fn raw(&self) -> Result<RawConfig, Error> {
+        let is_list = Cell::new(false);
+        let text = |values| Text { of: Of::Values(values), is_list: &is_list };
+        read(self.made.iter().map(|(name, values)| (name.as_str(), text(values))).collect())
+            .map_err(|why| Error::new(ErrorKind::InvalidConfiguration, why.to_string()))
+    }
+}
+
+/// The one place that reads settings: what serde makes of it takes some ten thousand bytes of the library.
+fn read(entries: Vec<(&str, Text<'_>)>) -> Result<RawConfig, Refusal> {
+    RawConfig::deserialize(MapDeserializer::<vec::IntoIter<_>, Refusal>::new(entries.into_iter()))
 }
 
 /// A value, to be read as whatever is asked for.
 #[derive(Clone, Copy)]
 struct Text<'t> {
-    value: &'t str,
-    second: Option<&'t str>,
+    of: Of<'t>,
+    /// Whether the setting takes several values.
+    is_list: &'t Cell<bool>,
 }
 
-impl Text<'_> {
+#[derive(Clone, Copy)]
+enum Of<'t> {
+    /// All that a setting was given.
+    Values(&'t [Value]),
+    /// A part of a value.
+    Part(&'t str),
+}
+
+impl<'t> Text<'t> {
     /// What it says, if it is one value.
-    fn single(&self) -> Result<&str, Refusal> {
-        match self.second {
-            None => Ok(self.value),
-            Some(_) => Err(Refusal::custom("it takes one value")),
+    fn single(self) -> Result<&'t str, Refusal> {
+        match self.of {
+            Of::Part(text) => Ok(text),
+            Of::Values([.., (text, None)]) => Ok(text),
+            Of::Values(_) => Err(Refusal::custom("it takes one value")),
         }
     }
 }
@@ -114,18 +152,20 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        visitor.visit_seq(SeqDeserializer::new(std::iter::once(self)))
+        let Of::Values(values) = self.of else { return Err(Refusal::custom("it takes one value")) };
+        self.is_list.set(true);
+        visitor
+            .visit_seq(SeqDeserializer::new(values.chunks(1).map(|one| Self { of: Of::Values(one), ..self })))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        let one = |value| Self { value, second: None };
-        match self.second {
-            Some(second) => {
-                visitor.visit_seq(SeqDeserializer::new([one(self.value), one(second)].into_iter()))
-            }
-            None if len == 2 => Err(Refusal::custom("it takes two values")),
-            None => visitor.visit_seq(SeqDeserializer::new(self.value.split(',').map(one))),
-        }
+        let parts = match self.of {
+            Of::Values([.., (first, Some(second))]) => vec![first.as_str(), second],
+            _ if len == 2 => return Err(Refusal::custom("it takes two values")),
+            _ => self.single()?.split(',').collect(),
+        };
+        let part = |text| Self { of: Of::Part(text), ..self };
+        visitor.visit_seq(SeqDeserializer::new(parts.into_iter().map(part)))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -134,8 +174,8 @@ impl<'de> Deserializer<'de> for Text<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        let value: Value = serde_json::from_str(self.single()?).map_err(Refusal::custom)?;
-        value.deserialize_enum(name, variants, visitor).map_err(Refusal::custom)
+        let mut json = serde_json::Deserializer::from_str(self.single()?);
+        json.deserialize_enum(name, variants, visitor).map_err(Refusal::custom)
     }
 
     forward_to_deserialize_any! {
@@ -151,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_type_of_the_table_is_read() {
-        let mut raw = RawConfig::default();
+        let mut named = Named::default();
         for (name, value) in [
             ("service", "shop"),
             ("sendTimeout", "1500"),
@@ -167,14 +207,18 @@ mod tests {
             ("statsLimits", "6,7,8,9,10"),
             ("service", "cart"),
         ] {
-            set(&mut raw, name, value, None).unwrap();
+            named.set(name, value, None).unwrap();
         }
         let otlp = r#"{"otlp":{"url":"http://h:4318","encoding":"JSON"}}"#;
-        set(&mut raw, "destination", otlp, None).unwrap();
+        named.set("destination", otlp, None).unwrap();
+        named.set("header", "X-A", Some("1=2")).unwrap();
+        named.set("header", "X-B", Some("3")).unwrap();
+        named.set("spool", "/var/x=1", Some("16MiB")).unwrap();
+        named.set("hostname", "x", None).unwrap();
+        named.forget("hostname");
+        let raw = named.raw().unwrap();
+        assert_eq!(raw.hostname, None);
         assert_eq!(serde_json::to_string(&raw.destination[0]).unwrap().get(..9), otlp.get(..9));
-        set(&mut raw, "header", "X-A", Some("1=2")).unwrap();
-        set(&mut raw, "header", "X-B", Some("3")).unwrap();
-        set(&mut raw, "spool", "/var/x=1", Some("16MiB")).unwrap();
         assert_eq!(raw.service.as_deref(), Some("cart"));
         assert_eq!(raw.send_timeout, Some(Duration::from_millis(1500)));
         assert_eq!(raw.send_budget, Some(Duration::from_secs(5)));
@@ -189,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named_and_changes_nothing() {
-        let mut raw = RawConfig::default();
+        let mut named = Named::default();
         for (name, value, second, why) in [
             ("nothing", "x", None, "the setting \"nothing\": unknown field"),
             ("origins", "x", None, "the setting \"origins\": there is none"),
@@ -205,9 +249,9 @@ mod tests {
             ("destination", r#"{"moon":{}}"#, None, "the setting \"destination\": unknown variant"),
             ("spool", "/x", Some("much"), "the setting \"spool\": \"much\" is no"),
         ] {
-            let e = set(&mut raw, name, value, second).unwrap_err();
+            let e = named.set(name, value, second).unwrap_err();
             assert!(e.message().starts_with(why), "{e}");
-            assert_eq!(raw, RawConfig::default());
+            assert_eq!(named.raw().unwrap(), RawConfig::default());
         }
     }
 }
