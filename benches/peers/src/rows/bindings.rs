@@ -1,6 +1,6 @@
-//! Group `bindings`: spans that a tracer builds in native memory, through the functions of the C face, until they are one
-//! payload in v0.4. The opponent makes the same spans in the reference's own structures, each text copied into one of
-//! its owned ones, as its C interface does, and encodes them.
+//! Group `bindings`: spans that a tracer builds in native memory, through the functions of the C face, until they are
+//! one payload in v0.4. The opponent makes the same spans in the reference's own structures, each text copied into one
+//! of its owned ones, as its C interface does, and encodes them.
 
 use libdd_tinybytes::BytesString;
 use libdd_trace_utils::msgpack_encoder;
