@@ -110,6 +110,14 @@ pub(crate) fn check(raw: RawConfig) -> Result<(), Error> {
     Compiled::new(&Config::new(raw)?).map(drop)
 }
 
+/// The destinations of these settings, the most preferred first; at least one.
+fn destinations(config: &Arc<Config>) -> Result<Vec<Arc<dyn Destination>>, Error> {
+    if config.destinations.is_empty() {
+        return Ok(vec![destination::of(config, &Peer::Agent(config.url.clone()))?]);
+    }
+    config.destinations.iter().map(|peer| destination::of(config, peer)).collect()
+}
+
 impl TraceExporter {
     /// A builder with no setting made.
     pub fn builder() -> Builder {
@@ -123,16 +131,9 @@ impl TraceExporter {
     /// or obfuscation rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
-        let mut all = Vec::new();
-        for peer in &config.destinations {
-            all.push(destination::of(&config, peer)?);
-        }
-        let mut all = all.into_iter();
-        let first = match all.next() {
-            Some(first) => first,
-            None => destination::of(&config, &Peer::Agent(config.url.clone()))?,
-        };
-        Self::toward(config, first, all.collect())
+        let mut all = destinations(&config)?;
+        let first = all.remove(0);
+        Self::toward(config, first, all)
     }
 
     /// An exporter toward any destinations, in the order in which they are preferred.
@@ -266,8 +267,33 @@ impl TraceExporter {
     }
 
     /// The settings in force.
-    pub fn config(&self) -> &Config {
-        &self.dispatcher.config
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.dispatcher.live().config)
+    }
+
+    /// Changes settings while the exporter lives: destination, headers, API key, service, env, version, filters, time
+    /// limits and what else does not say how the queue, the spool or stats are laid out. These and the account live on;
+    /// sends that have begun end as they began. A header that is set again takes the place of the one before.
+    ///
+    /// ```no_run
+    /// # let exporter = data_pipeline::TraceExporter::builder().build()?;
+    /// exporter.reconfigure(|settings| settings.url("http://other:8126").env("prod"))?;
+    /// # Ok::<(), data_pipeline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `build`, and `INVALID_CONFIGURATION` naming a setting that cannot change; `CLOSED`. Nothing has changed then.
+    pub fn reconfigure(&self, change: impl FnOnce(Builder) -> Builder) -> Result<(), Error> {
+        let before = self.config().raw.clone();
+        let known = before.header.len();
+        let mut raw = change(Builder::from(before)).into_raw();
+        raw.replace_headers(known);
+        self.reconfigure_with(raw)
+    }
+
+    /// As [`TraceExporter::reconfigure`], all settings at once.
+    pub(crate) fn reconfigure_with(&self, raw: RawConfig) -> Result<(), Error> {
+        self.dispatcher.reconfigure(raw, destinations)
     }
 
     /// Closes with the configured limit.

@@ -166,7 +166,7 @@ impl Dispatcher {
     pub(super) fn note_failure(&self, target: &Target, error: &Error, started: Instant) {
         if error.kind() != ErrorKind::PayloadTooLarge && error.kind() != ErrorKind::AgentDown {
             let took = self.clock.now().saturating_duration_since(started);
-            if let Some(at) = target.presence.failed(error, took, self.config.send_budget) {
+            if let Some(at) = target.presence.failed(error, took, self.live().config.send_budget) {
                 self.arrange(Task::Probe, at);
             }
         }

@@ -67,7 +67,7 @@ impl Dispatcher {
 
     pub(super) fn renew_way(&self, target: &Target) -> Arc<Way> {
         let metadata = Arc::clone(&self.metadata.read());
-        target.renew(self.grounds(&metadata))
+        target.renew(self.grounds(&self.live(), &metadata))
     }
 
     /// Waits until the preferred destination is known. `Ok(None)`: it is there, but has nothing to say of itself.
@@ -217,7 +217,7 @@ impl Duty for Dispatcher {
 
 impl Runner for Dispatcher {
     fn run(self: Arc<Self>, task: Task) {
-        let limit = ASK_LIMIT.min(self.config.send_timeout);
+        let limit = ASK_LIMIT.min(self.live().config.send_timeout);
         match task {
             Task::Ask => self.ask_who_is_due(limit),
             Task::Probe => self.probe_who_is_gone(limit),

@@ -12,6 +12,7 @@
 use super::booking::{Bytes, Loss};
 use super::dialogue::Timers;
 use super::life::Life;
+use super::live::Live;
 use super::outbox::queue::{self, Queue};
 use super::presence::Admitted;
 use super::response::{AgentResponse, DroppedP0, LeftOut};
@@ -23,7 +24,6 @@ use crate::account::{Account, Counts, Effort, Entry, Fate, Later, Outcome, Past,
 use crate::convert::Workspace;
 use crate::destination::{Reply, Request};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::Compiled;
 use crate::settings::{Config, Metadata};
 use crate::stats::Concentrator;
 use crate::time::Clock;
@@ -40,7 +40,12 @@ const LEAST_TIME: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(super) me: Weak<Self>,
+    /// The settings that it was made with; those that cannot change are read here.
     pub(crate) config: Arc<Config>,
+    /// The settings in force.
+    pub(super) live: RwLock<Arc<Live>>,
+    /// Held while they change.
+    pub(super) changing: Mutex<()>,
     /// Who sends; another one after `resume`, since the process is another one then.
     pub(super) metadata: RwLock<Arc<Metadata>>,
     pub(crate) account: Arc<Account>,
@@ -48,8 +53,6 @@ pub(crate) struct Dispatcher {
     pub(crate) targets: Targets,
     /// Where spans are counted while stats are on.
     pub(crate) concentrator: Option<Arc<Concentrator>>,
-    /// The caller's filters, ready to use.
-    pub(super) compiled: Compiled,
     pub(super) watch: Arc<dyn Watch>,
     /// Held while stats are sent.
     pub(super) stats_turn: Mutex<()>,
@@ -122,7 +125,7 @@ impl Dispatcher {
         payload: &[u8],
         dropped: DroppedP0,
     ) -> Result<AgentResponse, Error> {
-        let budget = self.config.send_budget;
+        let budget = self.live().config.send_budget;
         let run = &mut Run {
             started,
             end: started + budget,
@@ -308,13 +311,14 @@ impl Dispatcher {
                 "the payload is larger than the agent takes",
             ));
         }
+        let live = self.live();
         let verdict = target.destination.send(&Request {
             offer: &way.offer,
             body,
             traces,
             dropped,
-            computed_stats: self.config.client_computed_stats || run.counted,
-            computed_top_level: self.config.client_computed_top_level
+            computed_stats: live.config.client_computed_stats || run.counted,
+            computed_top_level: live.config.client_computed_top_level
                 || way.plan.top_level.is_some_and(|t| t.mark),
             budget: self.share(target, run),
             knob: run.knob,
@@ -354,9 +358,10 @@ impl Dispatcher {
     }
 
     /// Whether the peer is to be tried. What is queued waits for it.
-    fn admit<'t>(&self, target: &'t Target, run: &Run) -> Result<Admitted<'t>, Error> {
+    fn admit<'t>(&self, target: &'t Arc<Target>, run: &Run) -> Result<Admitted<'t>, Error> {
         loop {
             match target.presence.admit(target.destination.address()) {
+                Err(error) if self.targets.has_replaced(target) => return Err(error),
                 Err(error) if run.queued.is_some() && self.clock.now() < run.end => {
                     if !self.queue.waits_for_agent() || !target.destination.pause(PATIENCE) {
                         return Err(if self.queue.is_suspended() { queue::closed() } else { error });
@@ -373,9 +378,9 @@ impl Dispatcher {
     }
 
     /// What ways are made from.
-    pub(super) fn grounds<'a>(&'a self, metadata: &'a Arc<Metadata>) -> Grounds<'a> {
+    pub(super) fn grounds<'a>(&'a self, live: &'a Live, metadata: &'a Arc<Metadata>) -> Grounds<'a> {
         let concentrator = self.concentrator.as_ref();
-        Grounds { config: &self.config, metadata, compiled: &self.compiled, concentrator }
+        Grounds { config: &live.config, metadata, compiled: &live.compiled, concentrator }
     }
 
     /// A reply without a request.

@@ -25,13 +25,17 @@ impl Dispatcher {
         error: &Error,
         entry: &mut Entry<'_>,
     ) -> Option<Arc<Target>> {
+        if self.targets.has_replaced(target) && is_gone(error) && !run.is_over() {
+            // It had its time, and others are meant now.
+            run.note_turn(error);
+            entry.note(Effort { requests: u64::from(error.attempts()), ..Effort::default() });
+            return Some(self.targets.current());
+        }
         if !is_gone(error) || run.is_over() || run.turns + 1 >= self.targets.count() {
             return None;
         }
         let other = self.targets.instead_of(target)?;
-        run.turns += 1;
-        run.possibly_arrived |= error.possibly_arrived();
-        run.attempts += error.attempts();
+        run.note_turn(error);
         entry.note(Effort { requests: u64::from(error.attempts()), ..Effort::default() });
         // It was not even asked, since it is known to be away.
         if error.kind() != ErrorKind::AgentDown {
@@ -56,7 +60,7 @@ impl Dispatcher {
         match self.targets.count() {
             0 | 1 => left,
             _ if self.targets.instead_of(target).is_none() => left,
-            _ => (left / 2).min(self.config.send_budget),
+            _ => (left / 2).min(self.live().config.send_budget),
         }
     }
 
@@ -66,6 +70,15 @@ impl Dispatcher {
         if self.targets.count() > 1 {
             self.say(Severity::Info, format!("{} takes payloads again", target.destination.address()));
         }
+    }
+}
+
+impl Run {
+    /// The payload goes elsewhere after this.
+    fn note_turn(&mut self, error: &Error) {
+        self.turns += 1;
+        self.possibly_arrived |= error.possibly_arrived();
+        self.attempts += error.attempts();
     }
 }
 
@@ -79,6 +92,12 @@ impl Targets {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         1 + self.list.read().others.len()
+    }
+
+    /// Whether `target` is none of them any more.
+    pub(super) fn has_replaced(&self, target: &Arc<Target>) -> bool {
+        let list = self.list.read();
+        !std::iter::once(&list.first).chain(&list.others).any(|known| Arc::ptr_eq(known, target))
     }
 
     /// The most preferred one that is not `target` and does not count as gone.

@@ -3,6 +3,7 @@
 
 use super::dialogue::Timers;
 use super::dispatch::Dispatcher;
+use super::live::Live;
 use super::outbox::queue::Queue;
 use super::target::{Grounds, Target, Targets};
 use super::tasks::{Task, Tasks};
@@ -61,6 +62,7 @@ impl Dispatcher {
         };
         let target = |destination| Target::new(destination, grounds, &clock);
         let targets = Targets::new(target(first), others.into_iter().map(target).collect());
+        let live = Arc::new(Live { config: Arc::clone(&config), compiled, changed: None, changes: 0 });
         let dispatcher = Arc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
             metadata: RwLock::new(metadata),
@@ -68,7 +70,8 @@ impl Dispatcher {
             queue,
             targets,
             concentrator,
-            compiled,
+            live: RwLock::new(live),
+            changing: Mutex::default(),
             watch,
             stats_turn: Mutex::default(),
             tasks: Tasks::default(),
@@ -84,7 +87,7 @@ impl Dispatcher {
         Ok(dispatcher)
     }
 
-    fn begin_dialogue(self: &Arc<Self>) {
+    pub(super) fn begin_dialogue(self: &Arc<Self>) {
         if self.config.discovery {
             let now = self.clock.now();
             let targets = self.targets.all();

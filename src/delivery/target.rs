@@ -20,7 +20,7 @@ pub(crate) struct Target {
     pub(crate) presence: Presence,
     pub(crate) discovery: Discovery,
     /// What it has taken.
-    pub(crate) taken: Taken,
+    pub(crate) taken: Arc<Taken>,
     way: RwLock<Arc<Way>>,
     /// Held while a way is made, which may take long; never together with another lock.
     making: Mutex<()>,
@@ -60,12 +60,22 @@ pub(crate) struct Grounds<'a> {
 
 impl Target {
     pub(crate) fn new(destination: Arc<dyn Destination>, grounds: Grounds<'_>, clock: &Clock) -> Arc<Self> {
+        Self::taking(destination, grounds, clock, Arc::default())
+    }
+
+    /// One that has taken something before.
+    pub(super) fn taking(
+        destination: Arc<dyn Destination>,
+        grounds: Grounds<'_>,
+        clock: &Clock,
+        taken: Arc<Taken>,
+    ) -> Arc<Self> {
         let way = Way::new(grounds, destination.offer(), None);
         Arc::new(Self {
             destination,
             presence: Presence::new(clock.clone()),
             discovery: Discovery::new(clock.clone()),
-            taken: Taken::default(),
+            taken,
             way: RwLock::new(Arc::new(way)),
             making: Mutex::default(),
         })
@@ -84,6 +94,13 @@ impl Target {
         let way = Arc::new(Way::new(grounds, self.destination.offer(), Some(&before)));
         *self.way.write() = Arc::clone(&way);
         way
+    }
+}
+
+/// Closes when the last send toward it has ended and nobody prefers it any more.
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.destination.close();
     }
 }
 
@@ -127,9 +144,19 @@ impl Targets {
         std::iter::once(&list.first).chain(&list.others).cloned().collect()
     }
 
+    /// Puts others into the place of all. Sends that have begun end at the old ones, which close with the last of them.
+    pub(super) fn replace_all(&self, new: Vec<Arc<Target>>) {
+        let mut new = new.into_iter();
+        if let Some(first) = new.next() {
+            let new = List { first, others: new.collect() };
+            let old = std::mem::replace(&mut *self.list.write(), new);
+            old.others.iter().chain([&old.first]).for_each(|target| target.destination.retire());
+        }
+    }
+
     /// Puts another one into the place of `old`. Sends that have begun end at the old one, which is given
     /// back to be closed when they have.
-    #[cfg_attr(not(test), allow(dead_code))] // for settings that change while sends run
+    #[cfg(test)]
     pub(crate) fn replace(&self, old: &Arc<Target>, new: Arc<Target>) -> Option<Arc<Target>> {
         let mut list = self.list.write();
         let List { first, others } = &mut *list;

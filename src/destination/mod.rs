@@ -89,6 +89,9 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// Waits a moment; `false` at once if it is closed.
     fn pause(&self, time: Duration) -> bool;
 
+    /// Another one has taken its place: what runs may end, nothing is tried again.
+    fn retire(&self) {}
+
     /// Ends everything: requests in flight and waits fail with `CLOSED`, connections are closed, later sends
     /// fail at once.
     fn close(&self);

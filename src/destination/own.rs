@@ -204,7 +204,7 @@ fn a_destination_can_be_replaced_while_sends_run() {
     let metadata = Arc::new(Metadata::default());
     let compiled = Compiled::default();
     let grounds =
-        Grounds { config: e.config(), metadata: &metadata, compiled: &compiled, concentrator: None };
+        Grounds { config: &e.config(), metadata: &metadata, compiled: &compiled, concentrator: None };
     let target = Target::new(destination, grounds, &Clock::default());
     let targets = &e.dispatcher.targets;
     let was = targets.replace(&targets.first(), Arc::clone(&target)).unwrap();

@@ -4,6 +4,7 @@
 use super::Health;
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::live::Live;
 use crate::delivery::target::Target;
 use crate::destination::{Limit, Offer};
 use crate::error::Error;
@@ -24,6 +25,7 @@ fn fields(fields: &mut [(&str, Value)]) -> Value {
 
 /// Puts it together.
 pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, closed: bool) -> String {
+    let live = d.live();
     let target = d.targets.first();
     let way = target.way();
     let state = target.presence.state();
@@ -32,8 +34,9 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
     object! {
         "version": env!("CARGO_PKG_VERSION"),
         "closed": closed,
-        "configuration": configuration(&d.config),
-        "skipped": skipped(&d.config),
+        "configuration": configuration(&live.config),
+        "reconfigured": reconfigured(&live),
+        "skipped": skipped(&live.config),
         "agent": object! {
             "url": &**target.destination.address(),
             "state": state.condition.name(),
@@ -70,6 +73,13 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         "account": account(&d.account.snapshot()),
     }
     .to_string()
+}
+
+/// How often settings have changed, and what the last time.
+fn reconfigured(live: &Live) -> Value {
+    let (at, what) =
+        live.changed.as_ref().map_or((None, &[][..]), |(at, what)| (Some(seconds(*at)), what.as_slice()));
+    object! { "times": live.changes, "last_at": at, "last": what.to_vec() }
 }
 
 /// One of the destinations, and what it has taken.

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exporter::DroppedP0;
 use crate::face::exporters::{Exporter, bounds};
 use crate::face::{numbers, tickets};
+use crate::settings::RawConfig;
 use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray, JObject};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -136,6 +137,20 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
         let limit = within(millis);
         let report = if suspend { e.exporter.suspend(limit) } else { e.exporter.flush(limit) };
         java::long_array(env, &numbers::flush(&report))
+    })
+}
+
+/// Puts these settings in force, one msgpack map as `nativeCreate` takes it.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeReconfigure<'l>(
+    env: EnvUnowned<'l>,
+    class: JClass<'l>,
+    handle: jlong,
+    settings: JByteArray<'l>,
+) {
+    enter(env, &class, |env| {
+        let raw = RawConfig::from_msgpack(&java::bytes(env, &settings, "settings")?)?;
+        Ok(exporter(handle)?.exporter.reconfigure_with(raw)?)
     })
 }
 

@@ -87,6 +87,11 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeCompletion
         ),
         native!("nativeFlush", "(JJZ)[J", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeFlush),
+        native!(
+            "nativeReconfigure",
+            "(J[B)V",
+            asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeReconfigure
+        ),
         native!("nativeResume", "(J)V", asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeResume),
         native!("nativeShow", "([B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeShow),
         native!("nativeConvert", "([B[B)[B", tool::Java_com_datadog_pipeline_TraceExporter_nativeConvert),

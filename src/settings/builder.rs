@@ -23,6 +23,12 @@ pub struct Builder {
     pub(super) raw: RawConfig,
 }
 
+impl From<RawConfig> for Builder {
+    fn from(raw: RawConfig) -> Self {
+        Self { raw }
+    }
+}
+
 impl Builder {
     /// A builder that goes on with these settings.
     #[cfg(feature = "capi")]

@@ -68,6 +68,37 @@ impl RawConfig {
     }
 }
 
+impl RawConfig {
+    /// The names of settings that are not the same in `other`. Where a value came from makes no difference.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let plain = |raw: &Self| {
+            let plain =
+                Self { destination: Vec::new(), origins: Vec::new(), skipped: Vec::new(), ..raw.clone() };
+            match serde_json::to_value(plain) {
+                Ok(serde_json::Value::Object(map)) => map,
+                _ => serde_json::Map::new(),
+            }
+        };
+        let (ours, theirs) = (plain(self), plain(other));
+        let mut names: Vec<String> = ours
+            .iter()
+            .filter(|(name, value)| theirs.get(*name) != Some(value))
+            .map(|(n, _)| n.clone())
+            .collect();
+        if self.destination != other.destination {
+            names.push("destination".to_owned());
+        }
+        names
+    }
+
+    /// Headers from the one numbered `known` on take the place of earlier ones of the same name.
+    pub(crate) fn replace_headers(&mut self, known: usize) {
+        let new = self.header.split_off(known.min(self.header.len()));
+        self.header.retain(|(name, _)| !new.iter().any(|(again, _)| again.eq_ignore_ascii_case(name)));
+        self.header.extend(new);
+    }
+}
+
 impl Metadata {
     /// The same process but for its id.
     pub(crate) fn with_new_runtime_id(&self) -> Self {

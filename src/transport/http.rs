@@ -12,6 +12,7 @@ use super::{Call, Connections, NoLookup, PAGE, TlsReport, closed};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Compression, Config};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::header::CONTENT_ENCODING;
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
@@ -26,6 +27,8 @@ pub(crate) struct Http {
     connect_timeout: Duration,
     send_timeout: Duration,
     max_idle: usize,
+    /// Nobody prefers this peer any more.
+    retired: AtomicBool,
     compressor: Option<Compressor>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<super::tls::Tls>>,
@@ -112,6 +115,7 @@ impl Http {
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             max_idle: idle,
+            retired: AtomicBool::new(false),
             compressor,
             #[cfg(feature = "tls")]
             tls,
@@ -157,6 +161,16 @@ impl Http {
     pub(crate) fn shutdown(&self) {
         self.gate.close();
         self.agent.clone().shutdown();
+    }
+
+    /// What runs may end; nothing is tried again.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.gate.notify();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Asks once, without a body; again only where a kept connection turns out dead.
@@ -257,9 +271,15 @@ impl Http {
             };
             let repeat = error.is_temporary() && (post.may_repeat || !tries.possibly_arrived);
             let now = Instant::now();
-            let wait = if repeat { tries.schedule(end).next(now, retry_after) } else { None };
+            let wait =
+                if repeat && !self.is_retired() { tries.schedule(end).next(now, retry_after) } else { None };
             match wait {
-                Some(wait) if !self.is_closed() => self.gate.wait_until(now + wait, || false),
+                Some(wait) if !self.is_closed() => {
+                    self.gate.wait_until(now + wait, || self.is_retired());
+                    if self.is_retired() {
+                        return Err(tries.give_up(error, false, (post.budget, post.knob)));
+                    }
+                }
                 _ if self.is_closed() => {}
                 _ => {
                     let error = error.with_retry_at(retry_after.map(|wait| now + wait));

@@ -132,6 +132,11 @@ impl Client {
         self.http.pause(time)
     }
 
+    /// What runs may end; nothing is tried again.
+    pub(super) fn retire(&self) {
+        self.http.retire();
+    }
+
     /// Ends everything: requests in flight, waits and name lookups are interrupted and fail with `CLOSED`, idle
     /// connections are closed, later calls fail at once. Idempotent.
     pub fn shutdown(&self) {

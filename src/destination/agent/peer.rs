@@ -183,6 +183,10 @@ impl Destination for Agent {
         self.client().pause(time)
     }
 
+    fn retire(&self) {
+        self.client().retire();
+    }
+
     fn close(&self) {
         self.client().shutdown();
     }

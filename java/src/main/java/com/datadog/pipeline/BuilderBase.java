@@ -69,6 +69,60 @@ abstract class BuilderBase {
    *     {@code INVALID_CONFIGURATION} if the settings do not go together
    */
   public TraceExporter build() {
+    return new TraceExporter(
+        values(),
+        this,
+        (LogListener) own.get("logListener"),
+        (Executor) own.get("completionExecutor"),
+        Boolean.TRUE.equals(own.get("jmx")),
+        Boolean.TRUE.equals(own.get("shutdownHook")));
+  }
+
+  /** Begins with the settings of an exporter. */
+  final void startFrom(Map<String, Object> values) {
+    for (Map.Entry<String, Object> e : values.entrySet()) {
+      if (e.getKey().equals("origins")) {
+        for (Object pair : (List<?>) e.getValue()) {
+          origins.put((String) ((List<?>) pair).get(0), (String) ((List<?>) pair).get(1));
+        }
+      } else if (e.getKey().equals("skipped")) {
+        skipped.addAll((List<?>) e.getValue());
+      } else {
+        settings.put(e.getKey(), e.getValue());
+      }
+    }
+  }
+
+  /** The settings to put in force instead of those before. */
+  final Map<String, Object> changed(Map<String, Object> before) {
+    if (!own.isEmpty()) {
+      String name = own.keySet().iterator().next();
+      throw refused(
+          name, null, "it cannot change while the exporter lives; build another exporter");
+    }
+    Map<String, Object> values = values();
+    List<?> headers = (List<?>) values.get("header");
+    int known = before.containsKey("header") ? ((List<?>) before.get("header")).size() : 0;
+    if (headers != null && headers.size() > known) {
+      List<Object> kept = new ArrayList<>();
+      List<?> added = headers.subList(known, headers.size());
+      for (Object old : headers.subList(0, known)) {
+        boolean again = false;
+        for (Object header : added) {
+          String name = (String) ((List<?>) header).get(0);
+          again |= name.equalsIgnoreCase((String) ((List<?>) old).get(0));
+        }
+        if (!again) {
+          kept.add(old);
+        }
+      }
+      kept.addAll(added);
+      values.put("header", kept);
+    }
+    return values;
+  }
+
+  private Map<String, Object> values() {
     Map<String, Object> values = settings.copy();
     if (!origins.isEmpty()) {
       List<Object> pairs = new ArrayList<>();
@@ -80,13 +134,7 @@ abstract class BuilderBase {
     if (!skipped.isEmpty()) {
       values.put("skipped", new ArrayList<>(skipped));
     }
-    return new TraceExporter(
-        values,
-        this,
-        (LogListener) own.get("logListener"),
-        (Executor) own.get("completionExecutor"),
-        Boolean.TRUE.equals(own.get("jmx")),
-        Boolean.TRUE.equals(own.get("shutdownHook")));
+    return values;
   }
 
   /**

@@ -281,6 +281,17 @@ final class NativeSession implements Session {
   }
 
   @Override
+  public void reconfigure(Map<String, Object> settings) {
+    TrustedAuthorities.handOver(settings);
+    try {
+      TraceExporter.nativeReconfigure(handle, Settings.encode(settings));
+    } finally {
+      tell();
+      stayReachable();
+    }
+  }
+
+  @Override
   public void resume() {
     try {
       TraceExporter.nativeResume(handle);

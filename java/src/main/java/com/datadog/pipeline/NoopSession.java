@@ -115,6 +115,11 @@ final class NoopSession implements Session {
   }
 
   @Override
+  public void reconfigure(Map<String, Object> settings) {
+    requireOpen();
+  }
+
+  @Override
   public void resume() {
     requireOpen();
   }

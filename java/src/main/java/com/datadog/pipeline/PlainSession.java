@@ -197,6 +197,12 @@ final class PlainSession implements Session {
   }
 
   @Override
+  public void reconfigure(Map<String, Object> settings) {
+    String message = "settings cannot change where there is no native library (withoutLibrary)";
+    throw new TraceExporterException(ErrorCode.LIBRARY_UNAVAILABLE, message, null);
+  }
+
+  @Override
   public void resume() {
     queue.resume();
     sender.discovery.start();

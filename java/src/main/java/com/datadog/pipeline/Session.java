@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +34,9 @@ interface Session {
   FlushResult flush(Duration limit, boolean suspend);
 
   void resume();
+
+  /** Puts these settings in force. */
+  void reconfigure(Map<String, Object> settings);
 
   Metrics metrics();
 

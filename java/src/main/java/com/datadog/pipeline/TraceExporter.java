@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,8 +34,8 @@ public final class TraceExporter implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
   static final String VERSION = "0.1.0";
 
-  private final Map<String, Object> settings;
-  private final String description;
+  private volatile Map<String, Object> settings;
+  private volatile String description;
   private final long closeMillis;
   private final Session session;
 
@@ -342,6 +343,26 @@ public final class TraceExporter implements AutoCloseable {
     session.resume();
   }
 
+  /**
+   * Changes settings while the exporter lives, all but those that lay out queue, spool and stats.
+   * These and the account live on; sends that have begun end as they began. A header that is set
+   * again takes the place of the one before.
+   *
+   * @throws TraceExporterException as {@link Builder#build()}, naming a setting that cannot change
+   * @throws IllegalArgumentException if a setter refuses a value
+   * @throws IllegalStateException if the exporter is closed
+   */
+  public synchronized void reconfigure(Consumer<Builder> change) {
+    Payload.notNull("change", change);
+    Builder builder = new Builder();
+    builder.startFrom(settings);
+    change.accept(builder);
+    Map<String, Object> values = builder.changed(settings);
+    session.reconfigure(values);
+    settings = values;
+    description = builder.described();
+  }
+
   /** The account as it stands; after {@code close} the account at its end. */
   public Metrics metrics() {
     return session.metrics();
@@ -571,6 +592,8 @@ public final class TraceExporter implements AutoCloseable {
   static native byte[] nativeObfuscate(byte[] request, byte[] text);
 
   static native byte[] nativeCheckSetting(byte[] settings);
+
+  static native void nativeReconfigure(long handle, byte[] settings);
 
   static native long nativeTrust(byte[] authorities, long micros);
 }
