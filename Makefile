@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate steady sanitize capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate report steady sanitize capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -22,6 +22,9 @@ bench: ## measure; writes build/bench/results.json and prints the table
 
 bench-gate: ## instructions of the hot rows against benches/gate.txt: 3 % more fails (part of test)
 	@scripts/gate.sh
+
+report: ## everything side by side with every peer: docs/report with plots (an hour; QUICK=1 under 5 minutes once built)
+	@scripts/report.sh $(if $(QUICK),--quick)
 
 steady: ## the Rust tests ROUNDS (20) times beside three busy loops: does one depend on the machine's speed?
 	@scripts/steady.sh $${ROUNDS:-20}

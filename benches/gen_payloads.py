@@ -6,7 +6,11 @@ usage: python3 gen_payloads.py [outdir, default ./payloads]        needs nothing
 Deterministic (fixed seed).  v05 twins of each payload are written too (*_v05.msgpack).
 Beside the payloads that are judged there are some that are only printed: random_maps (meta and metrics in a random
 order a span, as Go writes maps), random_keys (the span's own keys too) and wide_headers (array32, map32 and str32
-throughout, as Node.js writes).
+throughout: a payload that no captured tracer sends. Node.js comes nearest, which writes arrays, most maps and strings over
+31 bytes wide and the rest short; what it really sends is in real_node).
+real_* are traces that real tracers sent (tests/fixtures/traces), drawn at random with a fixed seed to about 600 KB:
+real_java, real_go, real_python, real_python_2, real_node, real_rust, real_cpp, and real_mix of all of them. Their v0.5
+twins are not written: not every tracer's values fit v0.5.
 """
 import argparse, json, os, random, struct
 
@@ -189,8 +193,53 @@ def main():
     infos.append(dump("random_keys", [[shuffled(sp) for sp in t] for t in maps]))
     infos.append(dump("wide_headers", mk(100, 10, lambda i: 1, 1), wide=True))
     if _options.big: infos.append(dump("web_10000x10", mk(10000, 10, lambda i: 1, 9)))
+    infos += real()
     json.dump(infos, open(os.path.join(OUT, "index.json"), "w"), indent=1)
     corpora()
+
+def skip(b, at):
+    """Where the msgpack value that begins at `at` ends."""
+    left = 1
+    while left:
+        c = b[at]; at += 1; left -= 1
+        size = lambda n: int.from_bytes(b[at:at + n], "big")
+        if c <= 0x7f or c >= 0xe0 or c in (0xc0, 0xc2, 0xc3): pass
+        elif c <= 0x8f: left += 2 * (c & 15)
+        elif c <= 0x9f: left += c & 15
+        elif c <= 0xbf: at += c & 31
+        elif 0xc4 <= c <= 0xc6 or 0xd9 <= c <= 0xdb: n = 1 << (c - (0xc4 if c <= 0xc6 else 0xd9)); at += n + size(n)
+        elif 0xc7 <= c <= 0xc9: n = 1 << (c - 0xc7); at += n + 1 + size(n)
+        elif 0xca <= c <= 0xd3: at += {0xca: 4, 0xcb: 8}.get(c) or 1 << (c - (0xcc if c <= 0xcf else 0xd0))
+        elif 0xd4 <= c <= 0xd8: at += 1 + (1 << (c - 0xd4))
+        elif c in (0xdc, 0xdd): n = 2 << (c - 0xdc); left += size(n); at += n
+        elif c in (0xde, 0xdf): n = 2 << (c - 0xde); left += 2 * size(n); at += n
+        else: raise ValueError(f"no msgpack: {c:#x} at {at - 1}")
+    return at
+
+def items(b, at=0):
+    """The elements of the array at `at`, as byte strings."""
+    c = b[at]; width = {0xdc: 2, 0xdd: 4}.get(c, 0)
+    count = int.from_bytes(b[at + 1:at + 1 + width], "big") if width else c & 15
+    at += 1 + width
+    for _ in range(count):
+        end = skip(b, at); yield b[at:end]; at = end
+
+REAL = {"real_java": "java", "real_go": "go", "real_python": "python", "real_python_2": "python-2.21", "real_node": "node", "real_rust": "rust", "real_cpp": "cpp"}
+
+def real(size=600_000):
+    """Payloads of traces that real tracers sent. node/003 is left out: it is one that the reference refuses to read."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "fixtures", "traces")
+    pools = {name: [t for f in sorted(os.listdir(os.path.join(folder, sub))) if f.endswith(".msgpack") and (sub, f) != ("node", "003.msgpack")
+                    for t in items(open(os.path.join(folder, sub, f), "rb").read())] for name, sub in REAL.items()}
+    for name in [*REAL, "real_mix"]:
+        r = random.Random(20 + len(name)); drawn = []; total = 0
+        while total < size:
+            pool = pools[r.choice(list(pools)) if name == "real_mix" else name]    # every tracer alike, however much of it there is
+            drawn.append(r.choice(pool)); total += len(drawn[-1])
+        b = struct.pack(">BI", 0xdd, len(drawn)) + b"".join(drawn); spans = sum(len(list(items(t))) for t in drawn)
+        open(os.path.join(OUT, name + ".msgpack"), "wb").write(b)
+        info = {"name": name, "bytes": len(b), "traces": len(drawn), "spans": spans, "bytes_per_span": round(len(b) / spans, 1)}
+        print(json.dumps(info)); yield info
 
 def corpora():
     """Texts for the obfuscators' benchmarks, JSON lines: {"text": ...}. About 1 MB of SQL and JSON, 200 KB of the others."""

@@ -3,7 +3,8 @@
 //!
 //! - `java_bench_peer agent`: prints its URL and serves until stdin ends. It reads each request to its end,
 //!   throws it away and answers 200 with the same body; below `/alternate` with one body and another in turn,
-//!   below `/slow` after 2 ms.
+//!   below `/slow` after 2 ms. It has an `/info`, takes OTLP, and names its state, as agents do: a peer that misses
+//!   that header asks for `/info` after every payload.
 //! - `java_bench_peer send URL`: reads lines `WHO FILE CALLS` and answers each with the nanoseconds that the
 //!   calls took, after one that is not counted. WHO is `rust` (our exporter), `raw_post` (a bare ureq POST on
 //!   a kept connection) or `plain_socket` (a kept socket with one write and one read: the floor).
@@ -17,6 +18,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 const SAME: &str = r#"{"rate_by_service":{"service:,env:":1}}"#;
+const INFO: &str = r#"{"version":"7.70.0","endpoints":["/v0.4/traces"],"client_drop_p0s":false}"#;
 const OTHER: &str = r#"{"rate_by_service":{"service:,env:":0}}"#;
 
 fn main() {
@@ -44,17 +46,20 @@ fn serve(stream: TcpStream) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let answer = |body: &str| {
         format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDatadog-Agent-State: 1\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
     };
-    let answers = [answer(SAME), answer(OTHER)];
+    // Nothing is protobuf's success of OTLP.
+    let (answers, info, otlp) = ([answer(SAME), answer(OTHER)], answer(INFO), answer(""));
     let mut out = stream.try_clone().ok()?;
     let mut requests = BufReader::with_capacity(256 * 1024, stream);
     let mut line = String::new();
     let mut served = 0;
     loop {
         let (mut length, mut first, mut alternate, mut slow) = (0u64, true, false, false);
+        let mut fixed = None;
         loop {
             line.clear();
             if requests.read_line(&mut line).ok()? == 0 {
@@ -63,6 +68,11 @@ fn serve(stream: TcpStream) -> Option<()> {
             if first {
                 (first, alternate) = (false, line.contains(" /alternate/"));
                 slow = line.contains(" /slow/");
+                fixed = match line.split(' ').nth(1) {
+                    Some("/info") => Some(&info),
+                    Some("/v1/traces") => Some(&otlp),
+                    _ => None,
+                };
             }
             if line == "\r\n" {
                 break;
@@ -77,7 +87,8 @@ fn serve(stream: TcpStream) -> Option<()> {
         if slow {
             std::thread::sleep(Duration::from_millis(2));
         }
-        out.write_all(answers[if alternate { served % 2 } else { 0 }].as_bytes()).ok()?;
+        let text = fixed.unwrap_or(&answers[if alternate { served % 2 } else { 0 }]);
+        out.write_all(text.as_bytes()).ok()?;
         served += 1;
     }
 }

@@ -1,15 +1,18 @@
 #!/bin/sh
 # Measures and writes build/bench/results.json.
-# usage: scripts/bench.sh [--big] [--rounds N] [GROUP...]      groups: main wire dialogue flat stats obfuscation sizes; none = all
+# usage: scripts/bench.sh [--big] [--theirs] [--rounds N] [GROUP...]
+# groups: main wire dialogue flat stats real obfuscation bindings sizes; none = all
+# --theirs: the opponents built as their own release profile says, for size; they are then called libdd_s.
 # Generates the payloads (benches/gen_payloads.py), builds benches/peers (the first time some minutes: the reference's
 # crates with fat LTO), runs it, and joins build/bench/parts/*.json. Other programs (the Java benchmarks) put their rows
 # beside them as build/bench/parts/NAME.json in the same form, before or after.
 set -eu
 cd "$(dirname "$0")/.."
-big="" rounds="" groups=""
+big="" rounds="" groups="" profile=release
 while [ $# -gt 0 ]; do
   case "$1" in
     --big) big="--big" ;;
+    --theirs) profile=theirs ;;
     --rounds) rounds="--rounds $2"; shift ;;
     *) groups="$groups $1" ;;
   esac
@@ -28,8 +31,19 @@ for group in $groups; do
   if [ "$group" != sizes ]; then rust="$rust $group"; fi
 done
 if [ -z "$groups" ] || [ -n "$rust" ]; then
-  cargo build --release --quiet --manifest-path benches/peers/Cargo.toml
+  cargo build --profile $profile --quiet --manifest-path benches/peers/Cargo.toml
+  out=$bench/parts
+  [ $profile = release ] || out=$bench/parts-theirs
+  mkdir -p $out
   # shellcheck disable=SC2086  # groups and rounds are words
-  "${CARGO_TARGET_DIR:-benches/peers/target}/release/bench" --payloads $bench/payloads --out $bench/parts $rounds $rust
+  "${CARGO_TARGET_DIR:-benches/peers/target}/$profile/bench" --payloads $bench/payloads --out $out $rounds $rust
+  if [ $profile = theirs ]; then
+    python3 - $out $bench/parts << 'PYTHON'
+import glob, json, os, sys
+for part in glob.glob(sys.argv[1] + "/*.json"):
+    rows = [dict(r, opponent_name="libdd_s") for r in json.load(open(part)) if r["opponent_name"] == "libdd"]
+    json.dump(rows, open(os.path.join(sys.argv[2], "theirs_" + os.path.basename(part)), "w"), indent=1)
+PYTHON
+  fi
 fi
 python3 scripts/bench_join.py $bench

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-scripts rust c gate java jvms gradle8 consumers clients testagent}"
+parts="${*:-scripts report rust c gate java jvms gradle8 consumers clients testagent}"
 passed=0
 mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
@@ -40,6 +40,12 @@ for part in $parts; do
       logged scripts scripts/test_scripts.sh
       count build/scripts.log '/^scripts: [0-9]+ runs/ { n = $2 }'
       tail -1 build/scripts.log
+      ;;
+    report)
+      say "report: the simulation, and docs/report is made of its results"
+      logged report scripts/test_report.sh
+      count build/report.log '/^report: [0-9]+ passed/ { n = $2 }'
+      echo "$n passed"
       ;;
     rust)
       say "Rust: the crate without JNI has no JNI in its tree; all tests"

@@ -1,7 +1,7 @@
 //! `bench`: measures our crate beside the reference's crates and writes `build/bench/parts/<group>.json`.
 //!
 //! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [--only ROW] [GROUP...]`, groups: main wire
-//! dialogue flat stats obfuscation bindings; none = all.
+//! dialogue flat stats real obfuscation bindings; none = all.
 //! `scripts/bench.sh` calls it and joins the parts (other programs add theirs) to `build/bench/results.json`.
 //! How a figure comes about: `measure.rs`. Which rows there are: `rows/`. The opponents: `libdd.rs`.
 
@@ -25,7 +25,7 @@ use payloads::Payloads;
 
 type Group = (&'static str, fn(&mut Bench, &Payloads));
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     ("main", |bench, payloads| {
         rows::walk::run(bench, payloads);
         rows::send::run(bench, payloads);
@@ -34,6 +34,7 @@ const GROUPS: [Group; 7] = [
     ("dialogue", rows::dialogue::run),
     ("flat", rows::flat::run),
     ("stats", rows::stats::run),
+    ("real", rows::real::run),
     ("obfuscation", rows::obfuscation::run),
     ("bindings", rows::bindings::run),
 ];

@@ -4,6 +4,7 @@ pub mod bindings;
 pub mod dialogue;
 pub mod flat;
 pub mod obfuscation;
+pub mod real;
 pub mod send;
 pub mod stats;
 pub mod walk;

@@ -119,29 +119,40 @@ fn traces(count: usize, of: impl Fn(usize, usize) -> (String, String)) -> impl F
 
 /// Top level, stats with 43 peer tags, p0 drop, output.
 fn whole(bench: &mut Bench, payload: &Payload) {
-    let (bytes, room) = (&payload.bytes, payload.bytes.len());
+    whole_v04(bench, payload);
+    let bytes = payload.bytes.as_slice();
+    let mut theirs = staged(bytes);
+    let mut ours = Stats::new(&PEER_TAGS);
+    bench.run(
+        Case::per_span("v05_whole", payload)
+            .ours(|| ours.run_v05(bytes).len())
+            .against("libdd", move || libdd::encode_v05(&theirs())),
+    );
+}
+
+/// The same with v0.4 out.
+pub fn whole_v04(bench: &mut Bench, payload: &Payload) {
+    let (bytes, room) = (payload.bytes.as_slice(), payload.bytes.len());
+    let mut theirs = staged(bytes);
+    let mut ours = Stats::new(&PEER_TAGS);
+    bench.run(
+        Case::per_span("v04_whole", payload)
+            .ours(|| ours.run_v04(bytes).len())
+            .against("libdd", move || libdd::encode_v04(&theirs(), room)),
+    );
+}
+
+/// The reference's stages up to its encoders.
+fn staged<'a>(bytes: &'a [u8]) -> impl FnMut() -> libdd::Traces<'a> {
     let mut concentrator = libdd::concentrator(&PEER_TAGS);
-    let mut staged = move || {
+    move || {
         let mut traces = libdd::decode_v04(bytes);
         for trace in &mut traces {
             libdd_trace_utils::span::trace_utils::compute_top_level_span(trace);
         }
         libdd::add_all(&mut concentrator, &traces);
         libdd::drop_p0(traces)
-    };
-    let mut staged_for_v05 = staged.clone();
-    let mut ours = Stats::new(&PEER_TAGS);
-    bench.run(
-        Case::per_span("v04_whole", payload)
-            .ours(|| ours.run_v04(bytes).len())
-            .against("libdd", move || libdd::encode_v04(&staged(), room)),
-    );
-    let mut ours = Stats::new(&PEER_TAGS);
-    bench.run(
-        Case::per_span("v05_whole", payload)
-            .ours(|| ours.run_v05(bytes).len())
-            .against("libdd", move || libdd::encode_v05(&staged_for_v05())),
-    );
+    }
 }
 
 /// Durations of the payload's spans, so values as they come, into one sketch.

@@ -37,7 +37,8 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
     }
 }
 
-fn from_v04(bench: &mut Bench, payload: &Payload) {
+/// Read and passed on.
+pub fn forward(bench: &mut Bench, payload: &Payload) {
     let (bytes, room) = (&payload.bytes, payload.bytes.len());
     let mut engine = Engine::forward();
     bench.run(
@@ -46,6 +47,11 @@ fn from_v04(bench: &mut Bench, payload: &Payload) {
             .cold(|| Engine::forward().run_forward(bytes).len())
             .against("libdd", || libdd::encode_v04(&libdd::decode_v04(bytes), room)),
     );
+}
+
+fn from_v04(bench: &mut Bench, payload: &Payload) {
+    forward(bench, payload);
+    let (bytes, room) = (&payload.bytes, payload.bytes.len());
     let mut engine = Engine::to_v05();
     bench.run(
         Case::per_span("v04_to_v05", payload)
