@@ -69,6 +69,28 @@ static void settings(ddog_CharSlice url) {
   ddog_trace_exporter_config_free(c);
 }
 
+static void other_peers(ddog_CharSlice url) {
+  ddog_TraceExporterConfig *c = config(url);
+  FAILS(DDOG_TRACE_EXPORTER_ERROR_CODE_INVALID_ARGUMENT, ddog_trace_exporter_config_set_otlp_protocol(c, DDOG_CHARSLICE_C("grpc")));
+  OK(ddog_trace_exporter_config_set_otlp_protocol(c, DDOG_CHARSLICE_C("http/json")));
+  OK(ddog_trace_exporter_config_set_otlp_instrumentation_scope(c, DDOG_CHARSLICE_C("scope"), DDOG_CHARSLICE_C("1")));
+  OK(ddog_trace_exporter_config_set_otlp_endpoint(c, url));
+  ddog_TraceExporter *exporter = NULL;
+  OK(ddog_trace_exporter_new(&exporter, c));
+  OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+  CHECK(agent_saw("POST /v1/traces") && agent_saw("content-type: application/json") && agent_saw("resourceSpans"));
+  ddog_trace_exporter_free(exporter);
+  ddog_trace_exporter_config_free(c);
+
+  ddog_trace_exporter_config_new(&c);
+  FINE(dp_config_set(c, DDOG_CHARSLICE_C("destination"), DDOG_CHARSLICE_C("{\"log\":{\"target\":{\"file\":\"/dev/null\"}}}")));
+  OK(ddog_trace_exporter_new(&exporter, c));
+  OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+  ddog_trace_exporter_free(exporter);
+  OK(ddog_trace_exporter_config_set_output_to_log(c, 5000));
+  ddog_trace_exporter_config_free(c);
+}
+
 static void links_and_events(ddog_CharSlice url) {
   ddog_TracerSpanFields fields = {.service = DDOG_CHARSLICE_C("s"), .name = DDOG_CHARSLICE_C("n"),
                                   .resource = DDOG_CHARSLICE_C("r"), .trace_id_low = 1, .span_id = 2, .start = 3};
@@ -278,6 +300,7 @@ static void runtimes(ddog_CharSlice url) {
 int main(void) {
   ddog_CharSlice url = agent_start();
   settings(url);
+  other_peers(url);
   links_and_events(url);
   logging(url);
   ours(url);
