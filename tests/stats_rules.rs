@@ -402,6 +402,57 @@ fn a_payload_whose_groups_are_known_allocates_nothing() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// A key that is known from an earlier span is the key that would be written for this one.
+    #[test]
+    fn known_keys_are_those_that_would_be_written(
+        payloads in prop::collection::vec(prop::collection::vec((0usize..7, 0usize..7, 0usize..7, 0u8..32, any::<bool>()), 0..40), 1..6),
+        is_obfuscated in any::<bool>(),
+    ) {
+        let long = |end: &str| format!("{}{end}", "x".repeat(28));
+        let texts: [String; 7] = [
+            String::new(), "a".into(), "b".into(), "eight ab".into(), long("1234"), long("1235"), long("a longer one, with another end"),
+        ];
+        let mut countings = [(); 2].map(|()| {
+            let counting = Counting::new(StatsLimits::default(), Clock::Replay, &["peer", "other"], &["more"]);
+            if is_obfuscated { counting.obfuscating(std::sync::Arc::new(Capitals), 20) } else { counting }
+        });
+        for spans in &payloads {
+            let spans = spans.iter().map(|&(resource, peer, kind, which, root_span)| {
+                let mut tags = vec![("span.kind", ["client", "Client", "server", "internal", "", "producer", "odd"][kind].to_owned())];
+                for (bit, key) in ["peer", "more", "other", "http.status_code", "peer"].into_iter().enumerate() {
+                    if which >> bit & 1 == 1 {
+                        tags.push((key, texts[(peer + bit) % 7].clone()));
+                    }
+                }
+                let tags: Vec<(&str, &str)> = tags.iter().map(|(k, v)| (*k, v.as_str())).collect();
+                array([map([
+                    e("service", s("shop")),
+                    e("resource", s(&texts[resource])),
+                    e("name", s(&texts[peer])),
+                    e("type", s(["sql", "web"][resource % 2])),
+                    e("trace_id", int(1)),
+                    e("span_id", int(2)),
+                    e("parent_id", int(i64::from(!root_span))),
+                    e("duration", int(resource as i64)),
+                    meta(&tags),
+                ])])
+            });
+            let chunks = spans.collect::<Vec<_>>();
+            let [alone, together] = &mut countings;
+            for chunk in &chunks {
+                alone.forget();
+                alone.add(&array([chunk.clone()]));
+            }
+            together.add(&array(chunks));
+        }
+        let [alone, together] = countings.map(|counting| {
+            let mut groups = counting.flush();
+            groups.sort_by(|a, b| a.fields.cmp(&b.fields));
+            groups
+        });
+        prop_assert_eq!(alone, together);
+    }
+
     /// Hits over all groups are the spans that count, whatever limits, flushes and times do.
     #[test]
     fn no_span_is_lost_and_none_counts_twice(

@@ -9,7 +9,7 @@
 
 use super::bucket::{Bounds, Bucket, Collapsed, Group, Sample, StatsLimits};
 use super::key::Seed;
-use super::observe::Pending;
+use super::pending::Pending;
 use super::table::{self, Row};
 use super::{otlp_metrics, payload};
 use crate::settings::Metadata;

@@ -9,11 +9,12 @@
 
 use super::concentrator::{Clock, Concentrator};
 use super::key::{BLOCKED, Facts, KeyWriter, Root, Seed, Text};
-use super::memo::Memo;
+use super::pending::{Pending, RECALLED, Record};
 use super::place::{Kind, Place, lower_word, place, slot_place};
+use super::recall::{Described, Recalled};
 use super::resources::{self, Known, MAX_NAME, Resources};
 use super::status;
-use crate::trace::{Arena, ChunkState, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
+use crate::trace::{Arena, ChunkState, Hit, Interest, Payload, SIDE, Slot, Span, Verdict, flag, is_marked};
 
 /// Keys that the scan must recognise for this stage, beside the configured tags.
 pub const STATS_SLOTS: &[Slot] = &[
@@ -52,6 +53,8 @@ pub const DEFAULT_KINDS: [&str; 4] = ["server", "client", "producer", "consumer"
 pub const MAX_ADDITIONAL: usize = 4;
 /// Characters of an additional tag's value.
 const MAX_ADDITIONAL_CHARS: usize = 200;
+/// So many spans are recorded before it is looked whether that is much.
+const SPANS_AT_ONCE: usize = 512;
 /// The agent takes no earlier start for true.
 const YEAR_2000_NS: i64 = 946_684_800_000_000_000;
 /// More peer tags are not asked for.
@@ -173,13 +176,16 @@ impl Rules {
     pub fn observe(&self, payload: &Payload<'_>, pending: &mut Pending, early: Option<&Concentrator>) {
         pending.memo.serve(self.id);
         pending.known.serve(self.id);
+        // Without tags a key is written as fast as a span is described.
+        let recalls = (!self.peers.is_empty() || self.resources.is_some())
+            && pending.recall.serve(self.id, !pending.is_empty());
         for chunk in payload.chunks() {
             if chunk.state() != ChunkState::Kept {
                 continue;
             }
             for spans in payload.chunk_spans(chunk).chunks(SPANS_AT_ONCE) {
                 for span in spans {
-                    self.span(payload.bytes, payload.arena, span, pending);
+                    self.span(payload.bytes, payload.arena, span, pending, recalls);
                 }
                 if let Some(concentrator) = early.filter(|_| pending.is_much()) {
                     concentrator.commit(pending);
@@ -189,7 +195,7 @@ impl Rules {
     }
 
     #[inline]
-    fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending) {
+    fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending, recalls: bool) {
         let top_level = span.flags & flag::IS_TOP_LEVEL != 0
             || span.present & MARKS != 0 && is_marked(bytes, arena, span);
         let kind = Kind::of(slot_place(bytes, arena, span, Slot::SpanKind));
@@ -210,17 +216,83 @@ impl Rules {
         } else {
             span.start.saturating_add(duration).max(0) as u64
         };
-        let range = self.key(bytes, arena, span, kind, pending);
-        let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
-        pending.records.push(Record {
-            hash: self.seed.hash(key),
-            key_at: range.start as u32,
-            key_len: range.len() as u32,
+        let mut record = Record {
+            hash: 0,
+            key_at: 0,
+            key_len: 0,
             end,
             duration: duration as u64,
             error: span.error != 0,
             top_level,
-        });
+        };
+        let described = recalls && pending.recall.is_on();
+        if described {
+            let known = if arena.side.is_empty() {
+                self.known_key::<false>(bytes, arena, span, kind, pending)
+            } else {
+                self.known_key::<true>(bytes, arena, span, kind, pending)
+            };
+            if let Some(key) = known {
+                (record.hash, record.key_at, record.key_len) = (key.hash, key.at | RECALLED, key.len);
+                pending.records.push(record);
+                return;
+            }
+        }
+        let range = self.key(bytes, arena, span, kind, pending);
+        let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
+        record.hash = self.seed.hash(key);
+        (record.key_at, record.key_len) = (range.start as u32, range.len() as u32);
+        pending.records.push(record);
+        if described {
+            pending.recall.remember(bytes, arena, &pending.described, key, record.hash);
+        }
+    }
+
+    /// The key, if a span with everything that [`Self::key`] looks at was met before.
+    #[inline(always)]
+    fn known_key<const SIDED: bool>(
+        &self,
+        bytes: &[u8],
+        arena: &Arena,
+        span: &Span,
+        kind: Kind<'_>,
+        pending: &mut Pending,
+    ) -> Option<Recalled> {
+        self.describe::<SIDED>(bytes, arena, span, kind, &mut pending.described);
+        pending.recall.find::<SIDED>(bytes, arena, &pending.described)
+    }
+
+    /// Everything of a span that [`Self::key`] looks at.
+    #[inline(always)]
+    fn describe<const SIDED: bool>(
+        &self,
+        bytes: &[u8],
+        arena: &Arena,
+        span: &Span,
+        kind: Kind<'_>,
+        described: &mut Described,
+    ) {
+        let mut tags = span.present & KEY;
+        described.begin(tags | u64::from(span.parent_id == 0) << ROOT_BIT);
+        described.add_text(span.service);
+        described.add_main_text::<SIDED>(bytes, arena, span.name);
+        described.add_main_text::<SIDED>(bytes, arena, span.resource);
+        described.add_text(span.kind);
+        while tags != 0 {
+            let at = span.slots.get(tags.trailing_zeros() as usize).copied().unwrap_or(0);
+            described.add_value::<SIDED>(bytes, arena, at, 0);
+            tags &= tags - 1;
+        }
+        let has_peers = kind.has_peers();
+        if span.hits_len == 0 || !has_peers && self.additional.is_empty() && self.db_type.is_none() {
+            return;
+        }
+        for hit in hits(arena, span) {
+            let role = self.roles.get(usize::from(hit.key)).copied().unwrap_or_default();
+            if has_peers && role.peer > 0 || role.additional > 0 || self.db_type == Some(hit.key) {
+                described.add_value::<SIDED>(bytes, arena, hit.value_at, hit.key + 1);
+            }
+        }
     }
 
     #[inline]
@@ -330,8 +402,7 @@ impl Rules {
         if !has_peers && self.additional.is_empty() {
             return self.base_service(bytes, arena, span, kind, pending);
         }
-        let hits =
-            arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
+        let hits = hits(arena, span);
         let mut additional = [0u32; MAX_ADDITIONAL];
         pending.found.clear();
         for hit in hits {
@@ -443,87 +514,30 @@ const GRPC: u64 = mask(&[
     Slot::GrpcNumber4,
 ]);
 
+/// What keys look at.
+const KEY: u64 = HTTP
+    | STATUS
+    | GRPC
+    | mask(&[
+        Slot::SpanKind,
+        Slot::ServiceSource,
+        Slot::Origin,
+        Slot::BaseService,
+        Slot::RpcSystem,
+        Slot::RpcSystemName,
+    ]);
+/// Beside the bits of slots: the span is the root of its trace.
+const ROOT_BIT: u32 = 63;
+const _: () = assert!(KEY >> ROOT_BIT == 0);
+
+/// Configured tags of a span.
+#[inline(always)]
+fn hits<'a>(arena: &'a Arena, span: &Span) -> &'a [Hit] {
+    arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[])
+}
+
 /// The text of a configured tag. With one key twice the last counts.
 fn hit<'a>(bytes: &'a [u8], arena: &'a Arena, span: &Span, number: u16) -> &'a [u8] {
-    let hits = arena.hits.get(span.hits_at as usize..(span.hits_at + span.hits_len) as usize).unwrap_or(&[]);
-    let found = hits.iter().rfind(|hit| hit.key == number);
+    let found = hits(arena, span).iter().rfind(|hit| hit.key == number);
     found.map_or(&[], |hit| place(bytes, arena, hit.value_at).text())
-}
-
-/// One span that counts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
-    pub(crate) hash: u64,
-    key_at: u32,
-    key_len: u32,
-    pub(crate) end: u64,
-    pub(crate) duration: u64,
-    pub(crate) error: bool,
-    pub(crate) top_level: bool,
-}
-
-/// Spans of one payload that are recorded and not counted yet. Its memory is used again for the next payload.
-#[derive(Debug, Default)]
-pub struct Pending {
-    records: Vec<Record>,
-    keys: KeyWriter,
-    /// Peer tags of one span: their place in the order, and where the value is.
-    found: Vec<(u16, u32)>,
-    scratch: Vec<u8>,
-    memo: Memo,
-    known: Known,
-    /// Spans that count, met in this pass, and how many of them are counted already (in this pass or one before).
-    seen: u64,
-    done: u64,
-}
-
-/// A payload that records more than this is counted in parts: what is counted soon is still in the processor's cache.
-const MANY_BYTES: usize = 64 << 10;
-/// So many spans are recorded before that is looked at.
-const SPANS_AT_ONCE: usize = 512;
-
-impl Pending {
-    /// A new payload.
-    pub fn begin(&mut self) {
-        self.restart();
-        self.done = 0;
-    }
-
-    /// The same payload again, from its first chunk. What was counted is not counted twice.
-    pub(crate) fn restart(&mut self) {
-        self.records.clear();
-        self.keys.clear();
-        self.seen = 0;
-    }
-
-    /// Whether it is time to count what has come together.
-    pub(crate) fn is_much(&self) -> bool {
-        self.keys.len() + self.records.len() * size_of::<Record>() > MANY_BYTES
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// The records with their keys.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &[u8])> {
-        let keys = self.keys.written();
-        self.records.iter().map(move |r| {
-            let at = r.key_at as usize;
-            (r, keys.get(at..at + r.key_len as usize).unwrap_or(&[]))
-        })
-    }
-
-    /// What was recorded has been counted.
-    pub(crate) fn counted(&mut self) {
-        self.done = self.done.max(self.seen);
-        self.records.clear();
-        self.keys.clear();
-    }
-
-    pub(crate) fn capacity_bytes(&self) -> usize {
-        self.records.capacity() * size_of::<Record>()
-            + self.keys.capacity_bytes()
-            + self.known.capacity_bytes()
-    }
 }

@@ -179,7 +179,8 @@ impl Attributes {
 mod tests {
     use super::super::bucket::StatsLimits;
     use super::super::concentrator::{Clock, Concentrator};
-    use super::super::observe::{Pending, Rules, STATS_SLOTS};
+    use super::super::observe::{Rules, STATS_SLOTS};
+    use super::super::pending::Pending;
     use super::*;
     use crate::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel, Verdict};
     use std::time::Duration;

@@ -74,6 +74,11 @@ impl Counting {
         self.concentrator.commit(&mut self.pending);
     }
 
+    /// Forgets what earlier payloads have taught about keys.
+    pub fn forget(&mut self) {
+        self.pending = Pending::default();
+    }
+
     pub fn flush(&self) -> Vec<Group> {
         groups(&self.concentrator.flush(true, &Metadata::default()))
     }
