@@ -63,7 +63,8 @@ def blocks(results, there):
     yield "p", (
         f"{facts['date']}, commit `{facts['commit']}`, {facts['minutes']} minutes"
         + (", a quick run: few rounds, wide spread" if results["quick"] else "")
-        + f". {facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB, {facts['kernel']}; {facts['rustc']}; {facts['java']}."
+        + f". {facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB, {facts['kernel']};"
+        + f" {facts['rustc']}; {facts['java']}."
         + f" Load before the run: {facts['load']}."
     )
     if facts["busy"]:
@@ -78,9 +79,9 @@ def blocks(results, there):
     if results["left_out"]:
         yield "p", "Left out: " + "; ".join(results["left_out"]) + "."
     yield "p", (
-        "Peers run in one run, taking turns in short slices, since a machine's speed moves by tens of percent within seconds;"
-        " a row has the median of the paired ratios. Floors (raw POST, bare walk, copy) are no peers: nothing that does the work"
-        " reaches them."
+        "Peers run in one run, taking turns in short slices, since a machine's speed moves by tens of percent within"
+        " seconds; a row has the median of the paired ratios. Floors (raw POST, bare walk, copy) are no peers: nothing"
+        " that does the work reaches them."
     )
     for file, title, text in PLOTS:
         if file in there:
@@ -214,8 +215,9 @@ def markdown(results):
 
 
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;"
-    "font-size:.85rem;display:block;overflow-x:auto}td,th{border:1px solid #ccc;padding:.2rem .5rem;text-align:left}img{max-width:100%}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}"
+    "td,th{border:1px solid #ccc;padding:.2rem .5rem;text-align:left}img{max-width:100%}"
 )
 
 
@@ -240,7 +242,8 @@ def page(results):
             )  # noqa: E731
             out.append("<table>" + cells(head, "th") + "\n".join(cells(row, "td") for row in rows) + "</table>")
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>data-pipeline, measured</title><style>{STYLE}</style>\n'
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>data-pipeline, measured</title>'
+        + f"<style>{STYLE}</style>\n"
         + "\n".join(out)
         + "\n</html>\n"
     )

@@ -48,9 +48,8 @@ def bars(ax, groups, series, unit, log=False):
         if drawn:
             box = ax.bar(*zip(*drawn), width * 0.92, label=views.name(who), color=shade[who])
             ax.bar_label(box, [views.figure(v) for _, v in drawn], fontsize=7, padding=1)
-    ax.set_xticks(
-        range(len(groups)), groups, rotation=0 if len(groups) < 7 else 25, ha="center" if len(groups) < 7 else "right"
-    )
+    wide = sum(map(len, groups)) > 60
+    ax.set_xticks(range(len(groups)), groups, rotation=20 if wide else 0, ha="right" if wide else "center")
     ax.set_ylabel(unit)
     if log:
         ax.set_yscale("log")

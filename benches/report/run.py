@@ -1,7 +1,8 @@
 """The measured comparison: runs what measures, gathers docs/report/results.json, draws and writes the pages.
 
 usage: run.py [--quick] [--only STEP,...]       from scripts/report.sh, which builds everything first
-Steps that are left out keep what the last run found in build/report/STEP.json; with neither they are named in the report.
+Steps that are left out keep what the last run found in build/report/STEP.json; with neither they are named in the
+report.
 """
 
 import argparse

@@ -2,10 +2,11 @@
 
 usage: storm.py        prints the table as JSON
 
-Every client has a second of spans ready each second and one request on its way at most. At time 0 the peer dies and cuts
-all connections, so everybody fails within 50 ms. It refuses until `outage` is over; then it serves `capacity` requests a
-second, holds half a second of them in its backlog, and refuses what comes beyond. What a client has not delivered when its
-schedule gives up, or what is older than it keeps, is lost; what has gathered meanwhile travels as its next request.
+Every client has a second of spans ready each second and one request on its way at most. At time 0 the peer dies and
+cuts all connections, so everybody fails within 50 ms. It refuses until `outage` is over; then it serves `capacity`
+requests a second, holds half a second of them in its backlog, and refuses what comes beyond. What a client has not
+delivered when its schedule gives up, or what is older than it keeps, is lost; what has gathered meanwhile travels as
+its next request.
 
 The schedules: ours is `src/transport/retry.rs` (full jitter, waits up to 1 s, for as long as `asyncBudget`);
 libdatadog's is that of its trace exporter (six attempts, 100 ms doubling, no jitter); OpenTelemetry Java's is

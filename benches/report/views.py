@@ -103,7 +103,8 @@ def losses(results):
         if is_peer(row.get("opponent_name")) and ratio is not None and ratio < 1 - NOISE:
             place = f"`{row['name']}`" + (f" ({row['payload']})" if row.get("payload") else "")
             said.append(
-                f"{place}: {figure(row['ours'])} {row['unit']} against {figure(row['opponent'])} of {name(row['opponent_name'])}"
+                f"{place}: {figure(row['ours'])} {row['unit']} against {figure(row['opponent'])}"
+                f" of {name(row['opponent_name'])}"
             )
     for row, key, unit, more in FIGURES:
         found = view(results, row)
@@ -124,6 +125,10 @@ def losses(results):
     for who, entry in lost.items():
         if is_ours(who) and any(entry["lost"] > o["lost"] for w, o in lost.items() if not is_ours(w)):
             said.append(f"lost while the agent was away: {entry['lost']:,} spans of {name(who)}")
+    mine = results["sizes"].get("data-pipeline for OpenTelemetry, JAR", 0)
+    for what, size in results["sizes"].items():
+        if what.startswith("OTLP") and size < mine:
+            said.append(f"size of an exporter for OpenTelemetry: {mine:,} bytes against {size:,} ({what})")
     for row in results["storm"]:
         if row["schedule"] != "data-pipeline":
             continue
