@@ -33,7 +33,7 @@ class FakeAgentTest {
   }
 
   private static Builder builder() {
-    return TraceExporter.builder().url(agent.url()).sendBudget(Duration.ofSeconds(2));
+    return TraceExporter.builder().url(agent.url()).sendBudget(Duration.ofSeconds(10));
   }
 
   @Test
@@ -82,9 +82,9 @@ class FakeAgentTest {
   @Test
   void statsAreThereAsObjects() throws IOException {
     try (TraceExporter exporter = builder().computeStats(Duration.ofSeconds(10)).build()) {
-      exporter.awaitAgent(Duration.ofSeconds(2));
+      exporter.awaitAgent(Duration.ofSeconds(10));
       exporter.send(payload());
-      assertTrue(exporter.flushStats(Duration.ofSeconds(2)));
+      assertTrue(exporter.flushStats(Duration.ofSeconds(10)));
     }
     StatsGroup group = agent.stats().get(0);
     assertTrue(group.hits() > 0 && group.durationNanos() >= 0, group.toString());
@@ -102,7 +102,7 @@ class FakeAgentTest {
     agent.limit(10);
     assertEquals(ErrorCode.PAYLOAD_TOO_LARGE, error());
     agent.heal();
-    agent.delay(Duration.ofSeconds(2));
+    agent.delay(Duration.ofSeconds(10));
     assertEquals(ErrorCode.TIMED_OUT, error());
     agent.heal();
     agent.resetConnections();
@@ -119,7 +119,7 @@ class FakeAgentTest {
   /** What a send ends in. An exporter of its own: one that was refused for long does not try. */
   private static ErrorCode error() throws IOException {
     byte[] payload = payload();
-    try (TraceExporter exporter = builder().sendBudget(Duration.ofMillis(500)).build()) {
+    try (TraceExporter exporter = builder().sendBudget(Duration.ofSeconds(2)).build()) {
       return assertThrows(TraceExporterException.class, () -> exporter.send(payload)).code();
     }
   }
@@ -146,7 +146,7 @@ class FakeAgentTest {
   void whatInfoSaysIsChosen() throws IOException {
     agent.info("{\"version\":\"7.1.2\",\"endpoints\":[\"/v0.4/traces\"]}");
     try (TraceExporter exporter = builder().outputFormat(OutputFormat.AUTO).build()) {
-      assertEquals("7.1.2", exporter.awaitAgent(Duration.ofSeconds(2)).version());
+      assertEquals("7.1.2", exporter.awaitAgent(Duration.ofSeconds(10)).version());
       exporter.send(payload());
     }
     assertEquals("/v0.4/traces", agent.traceRequests().get(0).path());
@@ -154,7 +154,7 @@ class FakeAgentTest {
         TraceExporter exporter = TraceExporter.builder().url(old.url()).build()) {
       TraceExporterException e =
           assertThrows(
-              TraceExporterException.class, () -> exporter.fetchAgentInfo(Duration.ofSeconds(2)));
+              TraceExporterException.class, () -> exporter.fetchAgentInfo(Duration.ofSeconds(10)));
       assertEquals(404, e.httpStatus());
     }
   }

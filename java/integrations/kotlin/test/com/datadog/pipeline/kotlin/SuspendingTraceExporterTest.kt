@@ -57,14 +57,14 @@ class SuspendingTraceExporterTest {
 
     @Test
     fun whoIsCancelledDoesNotWait() = runBlocking {
-        agent.delay(Duration.ofSeconds(3))
+        agent.delay(Duration.ofSeconds(30))
         traceExporter { url(agent.url()) }.use { exporter ->
             val start = System.nanoTime()
             assertNull(withTimeoutOrNull(50) { exporter.send(ONE) })
             val job = launch { exporter.send(ONE) }
             job.cancel()
             job.join()
-            assertTrue(System.nanoTime() - start < 2_000_000_000)
+            assertTrue(System.nanoTime() - start < 20_000_000_000)
             agent.heal()
         }
     }
@@ -73,7 +73,7 @@ class SuspendingTraceExporterTest {
     fun whatWasOfferedIsFlushed() = runBlocking {
         traceExporter { url(agent.url()) }.use { exporter ->
             assertTrue(exporter.offer(ONE))
-            assertTrue(exporter.flush(Duration.ofSeconds(5)).delivered())
+            assertTrue(exporter.flush(Duration.ofSeconds(20)).delivered())
         }
         agent.assertTraces().hasSize(1)
         Unit

@@ -33,7 +33,7 @@ class LogListenersTest {
     try (TraceExporter exporter =
         TraceExporter.builder()
             .url(agent.url())
-            .sendBudget(Duration.ofMillis(500))
+            .sendBudget(Duration.ofSeconds(10))
             .logListener(listener)
             .build()) {
       agent.failWith(400);
