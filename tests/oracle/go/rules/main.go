@@ -3,11 +3,11 @@
 package main
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/json"
-	"os"
 	"unicode/utf8"
+
+	"oracle/lines"
 
 	"github.com/DataDog/datadog-agent/pkg/obfuscate"
 	"github.com/DataDog/datadog-agent/pkg/trace/traceutil/normalize"
@@ -109,21 +109,16 @@ func answer(q question) map[string]any {
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 64<<20)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	enc := json.NewEncoder(out)
-	for lines.Scan() {
+	write, flush := lines.Answers()
+	defer flush()
+	lines.Each(func(line []byte) {
 		var q question
 		a := map[string]any{}
-		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+		if err := json.Unmarshal(line, &q); err != nil {
 			a["error"] = err.Error()
 		} else {
 			a = answer(q)
 		}
-		if err := enc.Encode(a); err != nil {
-			panic(err)
-		}
-	}
+		write(a)
+	})
 }

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -14,8 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"time"
+
+	"oracle/lines"
 
 	"github.com/DataDog/datadog-agent/comp/trace/compression/impl-gzip"
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
@@ -25,20 +25,7 @@ import (
 	"github.com/DataDog/datadog-go/v5/statsd"
 )
 
-type span struct {
-	Service  string             `json:"service"`
-	Name     string             `json:"name"`
-	Resource string             `json:"resource"`
-	TraceID  uint64             `json:"trace_id"`
-	SpanID   uint64             `json:"span_id"`
-	ParentID uint64             `json:"parent_id"`
-	Start    int64              `json:"start"`
-	Duration int64              `json:"duration"`
-	Error    int32              `json:"error"`
-	Meta     map[string]string  `json:"meta"`
-	Metrics  map[string]float64 `json:"metrics"`
-	Type     string             `json:"type"`
-}
+type span = lines.Span[float64]
 
 type question struct {
 	Kind   string          `json:"kind"`
@@ -47,12 +34,6 @@ type question struct {
 		Preset string `json:"preset"`
 	} `json:"config"`
 	spans []span
-}
-
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
 }
 
 // What the samplers and the top-level computation add is not the rules' business.
@@ -87,11 +68,11 @@ func ask(preset string, questions []*question) map[uint64]*pb.TraceChunk {
 			return
 		}
 		plain, err := gzip.NewReader(r.Body)
-		check(err)
+		lines.Check(err)
 		body, err := io.ReadAll(plain)
-		check(err)
+		lines.Check(err)
 		var payload pb.AgentPayload
-		check(payload.UnmarshalVT(body))
+		lines.Check(payload.UnmarshalVT(body))
 		for _, tp := range payload.TracerPayloads {
 			for _, c := range tp.Chunks {
 				if len(c.Spans) > 0 {
@@ -102,7 +83,7 @@ func ask(preset string, questions []*question) map[uint64]*pb.TraceChunk {
 	}))
 	defer sink.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	check(err)
+	lines.Check(err)
 	port := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
 
@@ -150,14 +131,14 @@ func ask(preset string, questions []*question) map[uint64]*pb.TraceChunk {
 			traces = append(traces, trace)
 		}
 		body, err := traces.MarshalMsg(nil)
-		check(err)
+		lines.Check(err)
 		r, err := http.NewRequest(http.MethodPut, base+"/v0.4/traces", bytes.NewReader(body))
-		check(err)
+		lines.Check(err)
 		r.Header.Set("Content-Type", "application/msgpack")
 		r.Header.Set("Datadog-Meta-Lang", "java")
 		r.Header.Set("X-Datadog-Trace-Count", fmt.Sprint(len(traces)))
 		answer, err := http.DefaultClient.Do(r)
-		check(err)
+		lines.Check(err)
 		if answer.StatusCode != http.StatusOK {
 			panic(answer.Status)
 		}
@@ -169,29 +150,26 @@ func ask(preset string, questions []*question) map[uint64]*pb.TraceChunk {
 }
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 64<<20)
 	var all []*question
 	presets := map[string][]*question{}
-	for lines.Scan() {
+	lines.Each(func(line []byte) {
 		q := &question{}
-		check(json.Unmarshal(lines.Bytes(), q))
+		lines.Check(json.Unmarshal(line, q))
 		if q.Kind == "chunk" {
-			check(json.Unmarshal(q.Input, &q.spans))
+			lines.Check(json.Unmarshal(q.Input, &q.spans))
 		} else {
 			q.spans = make([]span, 1)
-			check(json.Unmarshal(q.Input, &q.spans[0]))
+			lines.Check(json.Unmarshal(q.Input, &q.spans[0]))
 		}
 		all = append(all, q)
 		presets[q.Config.Preset] = append(presets[q.Config.Preset], q)
-	}
+	})
 	arrived := map[string]map[uint64]*pb.TraceChunk{}
 	for preset, questions := range presets {
 		arrived[preset] = ask(preset, questions)
 	}
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	enc := json.NewEncoder(out)
+	write, flush := lines.Answers()
+	defer flush()
 	for _, q := range all {
 		var output any
 		if len(q.spans) > 0 {
@@ -212,6 +190,6 @@ func main() {
 				}
 			}
 		}
-		check(enc.Encode(map[string]any{"output": output}))
+		write(map[string]any{"output": output})
 	}
 }

@@ -4,13 +4,13 @@
 package main
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/json"
-	"os"
 	"sort"
 	"strconv"
 	"time"
+
+	"oracle/lines"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/DataDog/datadog-agent/pkg/trace/config"
@@ -19,20 +19,7 @@ import (
 	"github.com/DataDog/datadog-agent/pkg/trace/traceutil/normalize"
 )
 
-type span struct {
-	Service  string            `json:"service"`
-	Name     string            `json:"name"`
-	Resource string            `json:"resource"`
-	TraceID  uint64            `json:"trace_id"`
-	SpanID   uint64            `json:"span_id"`
-	ParentID uint64            `json:"parent_id"`
-	Start    int64             `json:"start"`
-	Duration int64             `json:"duration"`
-	Error    int32             `json:"error"`
-	Meta     map[string]string `json:"meta"`
-	Metrics  map[string]any    `json:"metrics"`
-	Type     string            `json:"type"`
-}
+type span = lines.Span[any]
 
 type question struct {
 	Input  []span `json:"input"`
@@ -42,17 +29,11 @@ type question struct {
 	} `json:"config"`
 }
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 func (q *question) traces() (pb.Traces, error) {
 	var traces pb.Traces
 	if q.Base64 != "" {
 		payload, err := base64.StdEncoding.DecodeString(q.Base64)
-		check(err)
+		lines.Check(err)
 		_, err = traces.UnmarshalMsg(payload)
 		return traces, err
 	}
@@ -65,7 +46,7 @@ func (q *question) traces() (pb.Traces, error) {
 				metrics[key] = v
 			case string: // JSON has no infinite numbers
 				f, err := strconv.ParseFloat(v, 64)
-				check(err)
+				lines.Check(err)
 				metrics[key] = f
 			}
 		}
@@ -151,16 +132,12 @@ func shown(start uint64, g *pb.ClientGroupedStats) map[string]any {
 }
 
 func main() {
-	in := bufio.NewScanner(os.Stdin)
-	in.Buffer(nil, 64<<20)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	enc := json.NewEncoder(out)
+	write, flush := lines.Answers()
+	defer flush()
 	agents := config.New().PeerTagsCache().Keys
-	for in.Scan() {
+	lines.Each(func(line []byte) {
 		q := &question{}
-		check(json.Unmarshal(in.Bytes(), q))
-		check(enc.Encode(q.answer(agents)))
-	}
-	check(in.Err())
+		lines.Check(json.Unmarshal(line, q))
+		write(q.answer(agents))
+	})
 }
