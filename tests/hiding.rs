@@ -153,6 +153,20 @@ fn what_the_agent_shows_by_accident_is_hidden() {
     }
 }
 
+/// Dollars that may pair otherwise than they seem refuse a statement. The second reading of backslashes must not take it
+/// then: its quotes would be inside out, and literals stand where names are.
+#[test]
+fn a_refusal_for_dollars_is_final() {
+    for sql in [
+        r"SELECT 'it\'s' FROM t WHERE x IN ('@b', $a b$it\'s$a b$, '$1')",
+        r"SELECT X'it\'s', $$a$$ FROM t WHERE x IN ('@b', $a b$it\'s$a b$), ('$1', 5)",
+    ] {
+        let mut out = Vec::new();
+        let result = SqlObfuscator::new(SqlConfig::default()).obfuscate(sql.as_bytes(), "", &mut out);
+        assert!(result.is_err() && out.is_empty(), "{}", String::from_utf8_lossy(&out));
+    }
+}
+
 #[test]
 fn dollars_that_open_nothing_do_not_make_it_slow() {
     let names: String = (0..60_000).map(|i| format!("$x{i}, ")).collect();

@@ -492,6 +492,8 @@ impl Scanner<'_, '_> {
         let is_tag = tag.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80);
         self.at = dollar_quoted_end(self.src, self.at, self.name, None).ok_or_else(Refused::default)?;
         if !is_tag && memchr::memchr(b'$', &self.src[self.at..]).is_some() {
+            // Final: read with backslashes the other way the statement might pass, its quotes inside out.
+            self.saw_backslash = false;
             return Err(Refused::default());
         }
         self.grouping.literal()
