@@ -153,8 +153,8 @@ fn what_the_agent_shows_by_accident_is_hidden() {
     }
 }
 
-/// Dollars that may pair otherwise than they seem refuse a statement. The second reading of backslashes must not take it
-/// then: its quotes would be inside out, and literals stand where names are.
+/// Dollars that may pair otherwise than they seem refuse a statement. The second reading of backslashes must not take
+/// it then: its quotes would be inside out, and literals stand where names are.
 #[test]
 fn a_refusal_for_dollars_is_final() {
     for sql in [
