@@ -93,6 +93,17 @@ fn what_compiled_patterns_take_has_a_limit() {
 }
 
 #[test]
+fn a_pattern_has_its_limit_already_while_it_is_read() {
+    // Three bytes name 650 ranges; what is repeated no time at all is never compiled.
+    for long in [r"\pL", r"\pL{0}", r"[^\pL\p{Greek}]{0}", "(?i:k){0}", "(?:){0}"] {
+        let error = regexes::check(&long.repeat(500_000)).unwrap_err();
+        assert!(error.contains("once compiled"), "{long}: {error}");
+    }
+    // A class may name one set as often as it likes: it stays one set.
+    assert!(Pattern::new(&format!("[{}]", r"\pL".repeat(1_000))).unwrap().is_match("é".as_bytes()));
+}
+
+#[test]
 fn deep_nesting_is_compiled_on_the_stack_of_an_errand() {
     let small = std::thread::Builder::new().stack_size(256 << 10).spawn(|| {
         for (open, close) in [("(", ")"), ("(", ")*"), ("(?:b|", ")+?"), ("(?i:b", "c){1,2}")] {

@@ -97,7 +97,15 @@ fn ready(mut set: Set, negated: bool, fold: bool) -> Set {
 /// What one character matches.
 pub(super) fn folded(c: char) -> Set {
     let mut set = Set::single(c);
-    set.fold();
+    // Of ASCII only k and s are alike to others: the Kelvin sign, the long s.
+    match c {
+        'A'..='Z' | 'a'..='z' if !matches!(c, 'K' | 'k' | 'S' | 's') => {
+            set.add(u32::from(c) ^ 0x20, u32::from(c) ^ 0x20);
+            set.tidy();
+        }
+        c if c.is_ascii() && !c.is_ascii_alphabetic() => {}
+        _ => set.fold(),
+    }
     set
 }
 
