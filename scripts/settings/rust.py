@@ -212,7 +212,7 @@ def config(settings):
 use super::check::{{self, choose, given, size}};
 use super::{{AgentUrl, FilterRules, InputFormat, OnMalformed, OutputFormat, Overflow, Peer, ProxyUrl, RawConfig, StatsLimits, StatsdUrl, shown}};
 use crate::error::Error;
-use serde_json::{{Value, json}};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -334,7 +334,7 @@ def was_set(s):
 
 def row(s):
     if s.shown:
-        return f"json!({s.shown})"
+        return f"shown::value(&{s.shown})"
     group, _, member = s.path.partition(".")
     path = f"self.{s.path}"
     if group in OPTIONAL_GROUPS:
@@ -350,7 +350,7 @@ def row(s):
             optional = config_type(s).startswith("Option") or group in OPTIONAL_GROUPS
             return f"shown::millis({path if optional else f'Some({path})'})"
         case "choice":
-            return f'json!(self.raw.{s.snake}.as_deref().unwrap_or("{s.default}"))'
+            return f'shown::value(&self.raw.{s.snake}.as_deref().unwrap_or("{s.default}"))'
         case "headers":
             return f"shown::headers(&self.raw.{s.snake})"
         case "variables":
@@ -358,18 +358,18 @@ def row(s):
         case "json":
             return f"shown::obfuscation(self.raw.{s.snake}.as_deref())"
         case "limits":
-            return f"json!({path}.map(StatsLimits::values))"
+            return f"shown::value(&{path}.map(StatsLimits::values))"
         case "directory":
             return f"shown::directory(self.raw.{s.snake}.as_ref())"
         case "destinations":
             return f"shown::peers(&{path})"
         case "url":
-            return f"json!({path}.to_string())"
+            return f"shown::value(&{path}.to_string())"
         case "statsd-url" | "proxy-url":
-            return f"json!({path}.as_ref().map(ToString::to_string))"
+            return f"shown::value(&{path}.as_ref().map(ToString::to_string))"
         case "certificate":
             return f"shown::certificate(self.raw.{s.snake}.as_ref())"
-    return f"json!({path})"
+    return f"shown::value(&{path})"
 
 
 SETTER_TYPES = {"flag": "bool", "count": "u32", "bytes": "u64", "duration": "Duration"}
