@@ -48,7 +48,7 @@ const FIXED: [&str; 18] = [
 ];
 
 /// What no destination knows: its connections and what it has said of itself may stay.
-const NOT_OF_DESTINATIONS: [&str; 21] = [
+const NOT_OF_DESTINATIONS: [&str; 20] = [
     "service",
     "env",
     "version",
@@ -67,7 +67,6 @@ const NOT_OF_DESTINATIONS: [&str; 21] = [
     "obfuscationEnvironment",
     "computeTopLevel",
     "clientComputedTopLevel",
-    "clientComputedStats",
     "dropP0",
     "sendBudget",
 ];

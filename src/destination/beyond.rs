@@ -8,8 +8,8 @@ use crate::destination::agent::response::{is_web_page, words};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Compression, Config};
 use crate::transport::exchange::Answer;
-use crate::transport::fault;
 use crate::transport::http::{Delivered, Http, Post};
+use crate::transport::{TlsReport, fault};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -190,6 +190,14 @@ impl Endpoint {
 
     pub(super) fn pause(&self, time: Duration) -> bool {
         self.http().pause(time)
+    }
+
+    pub(super) fn tls(&self) -> Option<TlsReport> {
+        self.http().tls()
+    }
+
+    pub(super) fn retire(&self) {
+        self.http().retire();
     }
 
     pub(super) fn close(&self) {

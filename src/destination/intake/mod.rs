@@ -7,6 +7,7 @@ use crate::account::Verdict;
 use crate::error::Error;
 use crate::format;
 use crate::settings::{Compression, Config, FilterRules, IntakePeer, Peer, StatsForm};
+use crate::transport::TlsReport;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, HeaderValue};
@@ -153,6 +154,15 @@ impl Destination for Intake {
 
     fn pause(&self, time: Duration) -> bool {
         self.spans.pause(time)
+    }
+
+    fn tls(&self) -> Option<TlsReport> {
+        self.spans.tls()
+    }
+
+    fn retire(&self) {
+        self.spans.retire();
+        self.stats.retire();
     }
 
     fn close(&self) {

@@ -9,6 +9,7 @@ use crate::account::Verdict;
 use crate::error::{Error, ErrorKind};
 use crate::format::otlp::{self, Options};
 use crate::settings::{Compression, Config, FilterRules, OtlpEncoding, OtlpPeer, Peer, StatsForm};
+use crate::transport::TlsReport;
 use crate::transport::http::Delivered;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -213,6 +214,17 @@ impl Destination for Otlp {
 
     fn pause(&self, time: Duration) -> bool {
         self.traces.pause(time)
+    }
+
+    fn tls(&self) -> Option<TlsReport> {
+        self.traces.tls()
+    }
+
+    fn retire(&self) {
+        self.traces.retire();
+        if let Some(metrics) = &self.metrics {
+            metrics.retire();
+        }
     }
 
     fn close(&self) {
