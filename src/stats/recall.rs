@@ -26,7 +26,8 @@ const TRIAL: u32 = 4096;
 /// and if it is not, so many are let pass until the next trial.
 const PAUSE: u32 = 16 * TRIAL;
 
-/// A value of a span: where it stands (with [`crate::trace::SIDE`], in the arena's side buffer), its length, and whose it is.
+/// A value of a span: where it stands (with [`crate::trace::SIDE`], in the arena's side buffer), its length, and whose
+/// it is.
 #[derive(Clone, Copy, Debug, Default)]
 struct Piece {
     at: u32,
