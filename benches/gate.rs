@@ -21,6 +21,7 @@ use data_pipeline::format::{from_v1, from_v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{CreditCards, ObfuscationConfig, Obfuscator, TextKind};
 use data_pipeline::rewrite::Rewriter;
+use data_pipeline::settings::OtherFormat;
 use data_pipeline::stats::Sketch;
 use data_pipeline::trace::{Arena, Interest, OnMalformed, Payload as Scanned, Slot};
 use ours::{Engine, Rules, Stats, obfuscator};
@@ -34,7 +35,7 @@ type Work = Box<dyn FnMut()>;
 /// Makes the row's work, and says how many items a call has.
 type Make = fn(&Path) -> (Work, usize);
 
-const ROWS: [(&str, Make); 22] = [
+const ROWS: [(&str, Make); 25] = [
     ("scan", |f| scan(f, &FIVE)),
     ("scan_no_keys", |f| scan(f, &[])),
     ("v04_forward", |f| engine(f, "web_100x10", Engine::forward(), |e, b| e.run_forward(b).len())),
@@ -42,6 +43,9 @@ const ROWS: [(&str, Make); 22] = [
     ("v04_stages_p0", |f| engine(f, "web_100x10_p0", Engine::stages(), |e, b| e.run_stages(b).len())),
     ("v04_to_v05", |f| engine(f, "web_100x10", Engine::to_v05(), |e, b| e.run_to_v05(b).len())),
     ("v04_to_v1", |f| engine(f, "web_100x10", Engine::to_v1(), |e, b| e.run_to_v1(b).len())),
+    ("v04_to_otlp_proto", |f| other(f, OtherFormat::OtlpProto)),
+    ("v04_to_otlp_json", |f| other(f, OtherFormat::OtlpJson)),
+    ("v04_to_intake", |f| other(f, OtherFormat::Intake)),
     ("v05_to_v05", v05_to_v05),
     ("v05_to_v04", v05_to_v04),
     ("v1_to_v04", v1_to_v04),
@@ -96,6 +100,10 @@ fn read(folder: &Path, name: &str) -> &'static [u8] {
 fn spans_of(bytes: &[u8]) -> usize {
     let mut arena = Arena::new();
     Scanned::scan(bytes, &mut arena, &Interest::none(), OnMalformed::Fail).unwrap().spans().len()
+}
+
+fn other(folder: &Path, format: OtherFormat) -> (Work, usize) {
+    engine(folder, "web_100x10", Engine::to(format), |e, b| e.run_to_other(b).len())
 }
 
 fn scan(folder: &Path, slots: &[Slot]) -> (Work, usize) {

@@ -124,8 +124,8 @@ pub use health::{LogLine, Severity};
 // Its settings, and what their values are.
 pub use settings::{
     AgentDestination, BadValues, Builder, Compression, Config, Destination, FilterRules, InputFormat,
-    IntakeDestination, LogDestination, LogTarget, Metadata, OnMalformed, OtlpDestination, OtlpEncoding,
-    OutputChoice, OutputFormat, Overflow, RawConfig, Secret, StatsLimits, Writer,
+    IntakeDestination, LogDestination, LogTarget, Metadata, OnMalformed, OtherFormat, OtlpDestination,
+    OtlpEncoding, OutputChoice, OutputFormat, Overflow, RawConfig, Secret, StatsLimits, Writer,
 };
 
 // What became of payloads.

@@ -1,5 +1,5 @@
 //! In steady state nothing is allocated a payload: scan, v0.4 forward, stages with v0.4 out, normalization
-//! and obfuscation with v0.4 out, and every pair of the formats v0.4, v0.5 and v1.
+//! and obfuscation with v0.4 out, every pair of the formats v0.4, v0.5 and v1, and OTLP, the intake and log lines.
 //!
 //! Excepted: native span links and events on their way to v0.5 (JSON) and v1, and text
 //! that is not UTF-8 where a format demands it, and URLs with letters beyond ASCII.
@@ -15,11 +15,11 @@ mod alloc;
 mod msgpack;
 
 use data_pipeline::convert::{Conversion, convert};
-use data_pipeline::format::{from_v1, from_v05, v1, v04, v05};
+use data_pipeline::format::{Encoder, from_v1, from_v05, other, v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter};
-use data_pipeline::settings::{Metadata, OutputFormat};
+use data_pipeline::settings::{Metadata, OtherFormat, OutputFormat};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Scanner, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };
@@ -42,6 +42,7 @@ struct Bench {
     memory: Memory,
     from_v05: from_v05::Decoder,
     from_v1: from_v1::Decoder,
+    others: Vec<(OtherFormat, Box<dyn Encoder>)>,
 }
 
 /// What is done to a v0.4 payload, or to its v0.4 form.
@@ -53,9 +54,21 @@ enum Way {
     Rewritten,
     ToV05,
     ToV1,
+    To(OtherFormat),
 }
 
-const WAYS: [Way; 6] = [Way::Scan, Way::Forward, Way::Stages, Way::Rewritten, Way::ToV05, Way::ToV1];
+const WAYS: [Way; 10] = [
+    Way::Scan,
+    Way::Forward,
+    Way::Stages,
+    Way::Rewritten,
+    Way::ToV05,
+    Way::ToV1,
+    Way::To(OtherFormat::OtlpProto),
+    Way::To(OtherFormat::OtlpJson),
+    Way::To(OtherFormat::Intake),
+    Way::To(OtherFormat::Log),
+];
 
 /// The format of what comes in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +102,7 @@ impl Bench {
             metadata: Metadata { language: "java".into(), runtime_id: "r".into(), ..Metadata::default() },
             from_v05: from_v05::Decoder::default(),
             from_v1: from_v1::Decoder::default(),
+            others: OtherFormat::NAMES.map(|(_, format)| (format, other(format).encoder())).into(),
         }
     }
 
@@ -115,6 +129,7 @@ impl Bench {
         self.v04.begin();
         self.v05.begin();
         self.v1.begin();
+        self.others.iter_mut().for_each(|(_, encoder)| encoder.begin(&self.metadata));
         let mut scanner = Scanner::new(bytes, OnMalformed::Repair).unwrap();
         while !scanner.is_done() {
             scanner.fill(&mut self.arena, &self.interest, 256).unwrap();
@@ -137,6 +152,11 @@ impl Bench {
                     TopLevel { mark: true }.apply(&mut payload);
                     if way == Way::ToV05 { self.v05.add(&payload) } else { self.v1.add(&payload) }
                 }
+                Way::To(format) => {
+                    TopLevel { mark: true }.apply(&mut payload);
+                    let (_, encoder) = self.others.iter_mut().find(|(known, _)| *known == format).unwrap();
+                    encoder.add(&mut payload);
+                }
             }
         }
         match way {
@@ -144,6 +164,10 @@ impl Bench {
             Way::Forward | Way::Stages | Way::Rewritten => self.v04.finish().len(),
             Way::ToV05 => self.v05.finish().len(),
             Way::ToV1 => self.v1.finish(bytes, &self.metadata).len(),
+            Way::To(format) => {
+                let (_, encoder) = self.others.iter_mut().find(|(known, _)| *known == format).unwrap();
+                encoder.finish(bytes, &self.metadata).unwrap().len()
+            }
         }
     }
 }

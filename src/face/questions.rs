@@ -40,10 +40,12 @@ pub(crate) fn answer(e: &TraceExporter, question: i32, limit: Duration) -> Resul
     })
 }
 
-/// What can be asked of an exporter that is closed: the last lines of its log, its state, explain and stats.
-pub(crate) fn last_answers(e: &TraceExporter) -> [String; 4] {
+/// What can be asked of an exporter that is closed: the last lines of its log, its state, explain and stats, and traces
+/// as lines where the host writes them.
+pub(crate) fn last_answers(e: &TraceExporter) -> [String; 5] {
     let stats = e.stats().unwrap_or_default().to_json();
-    [lines(&e.take_log_lines()), state(&e.state()), e.explain(), stats]
+    let traces = String::from_utf8_lossy(&e.take_lines()).into_owned();
+    [lines(&e.take_log_lines()), state(&e.state()), e.explain(), stats, traces]
 }
 
 fn agents(info: &Info) -> String {

@@ -50,9 +50,24 @@ impl Maps {
             suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len);
             p = number(buf, at + len).1;
         }
-        if suspicious || span.meta_struct.at != 0 {
+        if span.meta_struct.at != 0 {
+            suspicious |= self.struct_repeats(buf, span);
+        }
+        if suspicious {
             self.losers = keys::losers(buf, span, &[]);
         }
+    }
+
+    #[cold]
+    fn struct_repeats(&mut self, buf: &[u8], span: &Span) -> bool {
+        let map = keys::meta_struct(buf, span);
+        let (mut p, mut suspicious) = (map.first as usize, false);
+        for _ in 0..map.len {
+            let (at, len) = string_at(buf, p);
+            suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len);
+            p = reader::skip(buf, at + len).unwrap_or(buf.len());
+        }
+        suspicious
     }
 
     fn counts(&self, at: usize) -> bool {

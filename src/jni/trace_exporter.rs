@@ -125,7 +125,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
 }
 
 /// Closes within `millis`: the first number says whether all sends were done, the account follows. What can still be
-/// asked afterwards is put into `left`, if it is not null: the last lines of the log, state, explain and stats.
+/// asked afterwards is put into `left`, if it is not null: the last lines of the log, state, explain, stats
+/// and traces as lines where the host writes them.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
     env: EnvUnowned<'l>,

@@ -3,8 +3,10 @@
 use libdd_ddsketch::DDSketch;
 use libdd_trace_protobuf::pb;
 use libdd_trace_stats::span_concentrator::{SpanConcentrator, default_stats_eligible_span_kinds};
+use libdd_trace_utils::agentless_encoder;
 use libdd_trace_utils::msgpack_decoder;
 use libdd_trace_utils::msgpack_encoder;
+use libdd_trace_utils::otlp_encoder::{self, OtlpResourceInfo};
 use libdd_trace_utils::span::span_pool::PooledChunks;
 use libdd_trace_utils::span::trace_utils::{compute_top_level_span, drop_chunks};
 use libdd_trace_utils::span::v04::SpanSlice;
@@ -35,6 +37,18 @@ pub fn encode_v05(traces: &Traces<'_>) -> Vec<u8> {
 
 pub fn encode_v1(traces: &Traces<'_>, room: usize) -> Vec<u8> {
     msgpack_encoder::v1::to_vec_with_capacity_from_v04(traces, room as u32, &TracerMetadata::default())
+}
+
+pub fn otlp(traces: &Traces<'_>, json: bool) -> Vec<u8> {
+    let request = otlp_encoder::map_traces_to_otlp(traces, &OtlpResourceInfo::default(), false);
+    match json {
+        true => otlp_encoder::encode_otlp_json(&request).expect("libdd writes OTLP JSON"),
+        false => otlp_encoder::encode_otlp_protobuf(&request),
+    }
+}
+
+pub fn intake(traces: &Traces<'_>) -> Vec<u8> {
+    agentless_encoder::encode_payload(traces, &TracerMetadata::default(), false).expect("libdd writes JSON")
 }
 
 pub fn v1_to_v04(bytes: &[u8], room: usize) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! `bench`: measures our crate beside the reference's crates and writes `build/bench/parts/<group>.json`.
 //!
 //! usage: `bench [--payloads DIR] [--out DIR] [--rounds N] [--only ROW] [GROUP...]`, groups: main wire
-//! dialogue flat stats real obfuscation bindings; none = all.
+//! dialogue flat stats real obfuscation bindings beyond; none = all.
 //! `scripts/bench.sh` calls it and joins the parts (other programs add theirs) to `build/bench/results.json`.
 //! How a figure comes about: `measure.rs`. Which rows there are: `rows/`. The opponents: `libdd.rs`.
 
@@ -25,7 +25,7 @@ use payloads::Payloads;
 
 type Group = (&'static str, fn(&mut Bench, &Payloads));
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("main", |bench, payloads| {
         rows::walk::run(bench, payloads);
         rows::send::run(bench, payloads);
@@ -37,6 +37,7 @@ const GROUPS: [Group; 8] = [
     ("real", rows::real::run),
     ("obfuscation", rows::obfuscation::run),
     ("bindings", rows::bindings::run),
+    ("beyond", rows::beyond::run),
 ];
 
 fn main() -> ExitCode {

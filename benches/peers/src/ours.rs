@@ -1,12 +1,12 @@
 //! Our side, put together by the public API as the exporter does it: everything that one payload leaves behind is kept
 //! for the next.
 
-use data_pipeline::format::{v1, v04, v05};
+use data_pipeline::format::{Encoder, v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::quantize_peer_addresses;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter, each_span};
-use data_pipeline::settings::Metadata;
+use data_pipeline::settings::{Metadata, OtherFormat};
 use data_pipeline::stats::{self, Clock, Concentrator, Pending, STATS_SLOTS, StatsLimits};
 use data_pipeline::trace::{
     Arena, FilterRules, Filters, Interest, OnMalformed, P0_SLOTS, Payload, Scanner, SpanAccess,
@@ -29,9 +29,16 @@ pub struct Engine {
     filters: Filters,
     rewriter: Option<Rewriter>,
     memory: Memory,
+    other: Option<Box<dyn Encoder>>,
 }
 
 impl Engine {
+    /// A format for a peer that is no agent.
+    pub fn to(format: OtherFormat) -> Self {
+        let other = Some(data_pipeline::format::other(format).encoder());
+        Self { interest: Interest::none(), other, ..Self::default() }
+    }
+
     /// Scan, checks, pass through: the output is the input.
     pub fn forward() -> Self {
         Self::default()
@@ -92,6 +99,13 @@ impl Engine {
         self.v05.begin();
         batches(bytes, &mut self.arena, &self.interest, |payload| self.v05.add(payload));
         self.v05.finish()
+    }
+
+    pub fn run_to_other(&mut self, bytes: &[u8]) -> &[u8] {
+        let encoder = self.other.as_mut().expect("an engine for another format");
+        encoder.begin(&self.metadata);
+        batches(bytes, &mut self.arena, &self.interest, |payload| encoder.add(payload));
+        encoder.finish(bytes, &self.metadata).expect("there is memory")
     }
 
     pub fn run_to_v1(&mut self, bytes: &[u8]) -> &[u8] {

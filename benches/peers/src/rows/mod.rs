@@ -1,5 +1,6 @@
 //! The rows, one file a group of the rules.
 
+pub mod beyond;
 pub mod bindings;
 pub mod dialogue;
 pub mod flat;

@@ -2,6 +2,7 @@ package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
 import com.datadog.pipeline.internal.Settings;
+import java.io.OutputStream;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.time.Duration;
@@ -40,6 +41,9 @@ abstract class BuilderBase {
    * own.
    */
   private String lastRefusal = "";
+
+  /** Where log lines go that the host writes itself, or null. */
+  LineStream stream;
 
   /** For tests: as if this were why there is no library. */
   TraceExporterException missing;
@@ -144,9 +148,15 @@ abstract class BuilderBase {
    * @throws IllegalArgumentException if one of its options cannot work
    */
   public Builder destination(Destination destination) {
-    List<Object> all = Collections.singletonList(notNull("destination", destination).value());
-    byLibrary("destination", all);
-    return put("destination", all);
+    return destinations(destination);
+  }
+
+  private static LineStream streamOf(Destination destination) {
+    OutputStream out =
+        destination instanceof Destination.Log
+            ? ((Destination.Log) destination).target().stream()
+            : null;
+    return out == null ? null : new LineStream(out);
   }
 
   /**
@@ -161,6 +171,10 @@ abstract class BuilderBase {
       all.add(notNull("destination", next).value());
     }
     byLibrary("destination", all);
+    stream = streamOf(first);
+    for (Destination next : then) {
+      stream = stream == null ? streamOf(next) : stream;
+    }
     return put("destination", all);
   }
 

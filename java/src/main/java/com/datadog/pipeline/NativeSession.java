@@ -34,14 +34,16 @@ final class NativeSession implements Session {
   private static final int EXPLAIN = 3;
   private static final int STATE = 4;
   private static final int LINES = 5;
+  private static final int TRACES = 6;
 
   /** What {@code nativeClose} leaves behind, in the order of its array. */
-  private static final int LAST = 4;
+  private static final int LAST = 5;
 
   private static final int LAST_LINES = 0;
   private static final int LAST_STATE = 1;
   private static final int LAST_EXPLAIN = 2;
   private static final int LAST_STATS = 3;
+  private static final int LAST_TRACES = 4;
 
   /** No send returns this one. */
   private static final AgentResponse NEVER =
@@ -54,6 +56,7 @@ final class NativeSession implements Session {
   private final Reaper.Entry entry;
   private final LogListener listener;
   private final Executor executor;
+  private final LineStream stream;
   private final Object closing = new Object();
   private Companions companions;
   private CloseResult closed;
@@ -61,7 +64,12 @@ final class NativeSession implements Session {
   private volatile AgentResponse last;
 
   NativeSession(
-      TraceExporter owner, Map<String, Object> settings, LogListener listener, Executor executor) {
+      TraceExporter owner,
+      Map<String, Object> settings,
+      LogListener listener,
+      Executor executor,
+      LineStream stream) {
+    this.stream = stream;
     this.owner = owner;
     Library.need();
     REAPER.reap(FORGOTTEN);
@@ -404,6 +412,10 @@ final class NativeSession implements Session {
         long[] report = TraceExporter.nativeClose(handle, Payload.millis(limit), last);
         lines = last[LAST_LINES];
         last[LAST_LINES] = null;
+        if (stream != null) {
+          stream.write((byte[]) last[LAST_TRACES], companions);
+        }
+        last[LAST_TRACES] = null;
         left = last;
         closed = new CloseResult(report[0] != 0, new Metrics(report, 1));
         REAPER.forget(entry);
@@ -416,8 +428,22 @@ final class NativeSession implements Session {
     return result;
   }
 
-  /** Gives the listener what the native side has for it. Without a listener that is one test. */
+  /**
+   * Gives the listener what the native side has for it, and the caller's stream its lines. Without
+   * them that is two tests.
+   */
   private void tell() {
+    if (stream != null) {
+      try {
+        byte[] lines = TraceExporter.nativeAsk(handle, TRACES, 0);
+        if (lines != null && lines.length > 0) {
+          stream.write(lines, companions);
+        }
+      } catch (IllegalStateException closed) {
+        // Whoever closes writes the rest.
+        return;
+      }
+    }
     if (listener != null) {
       try {
         if (TraceExporter.nativeHasLines(handle)) {

@@ -68,7 +68,7 @@ public final class TraceExporter implements AutoCloseable {
         builder.missing != null ? builder.missing : Library.UNAVAILABLE;
     WithoutLibrary mode = builder.withoutLibrary();
     if (missing == null || mode == WithoutLibrary.FAIL) {
-      return new NativeSession(this, settings, listener, executor);
+      return new NativeSession(this, settings, listener, executor, builder.stream);
     }
     Map<String, Object> shown = builder.explained();
     return mode == WithoutLibrary.NOOP
