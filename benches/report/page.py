@@ -25,6 +25,7 @@ PLOTS = [
         "Read and passed on, and the whole way with stats and the p0 drop.",
     ),
     ("obfuscation", "Native: obfuscation and normalization", "Nanoseconds an item, on the corpora of the generator."),
+    ("allocations", "Native: allocations a span", "Of a call in steady state, over its spans; ours is none."),
     (
         "size_of_payload",
         "Cost a span by size of the payload",
@@ -90,7 +91,7 @@ def blocks(results, there):
             yield "plot", (f"{file}.svg", title)
     yield "h2", "Rows against peers and floors"
     yield "table", (
-        ["row", "payload", "ours", "unit", "against", "theirs", "ratio", "allocations a call"],
+        ["row", "payload", "ours", "unit", "against", "theirs", "ratio", "allocations a call", "theirs"],
         [
             [
                 r["name"],
@@ -100,7 +101,8 @@ def blocks(results, there):
                 views.name(r["opponent_name"]),
                 views.figure(r["opponent"]),
                 views.figure(r["ratio"]),
-                "–" if r.get("allocations") is None else str(r["allocations"]),
+                views.figure(r.get("allocations")),
+                views.figure(r.get("opponent_allocations")),
             ]
             for r in sorted(
                 results["rows"], key=lambda r: (r["name"], r.get("payload") or "", r.get("opponent_name") or "")

@@ -127,6 +127,19 @@ def obfuscation(results, ax):
     return bool(series)
 
 
+def allocations(results, ax):
+    found = {
+        row["name"]: (row["allocations"], row["opponent_allocations"])
+        for row in results["rows"]
+        if row.get("payload") == "web_100x10" and row.get("opponent_name") == "libdd" and "opponent_allocations" in row
+    }
+    if found:
+        # The payload has 1,000 spans.
+        series = {who: [pair[i] / 1000 for pair in found.values()] for i, who in enumerate(("ours", "libdd"))}
+        bars(ax, list(found), series, "allocations a span")
+    return bool(found)
+
+
 def lines(results, ax, row, key, unit, floor=True, band=None):
     found = views.view(results, row)
     names = list(dict.fromkeys(w for w, _ in found))
@@ -263,6 +276,7 @@ def storm(results, ax):
 
 DRAW = {
     "stages": stages,
+    "allocations": allocations,
     "real": real,
     "obfuscation": obfuscation,
     "size_of_payload": size_of_payload,

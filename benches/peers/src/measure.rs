@@ -137,6 +137,7 @@ impl Bench {
         let allocations = case.ours.as_mut().map(|work| alloc::allocations(work));
         let working_memory =
             case.cold.as_mut().map(|work| alloc::peak_bytes(work) as f64 / case.payload.bytes.len() as f64);
+        let theirs: Vec<_> = case.opponents.iter_mut().map(|(_, work)| alloc::allocations(work)).collect();
         let ours_there = case.ours.is_some();
         let times_walk = ours_there.then(|| median(&mut times_walk));
         let opponents: Vec<_> = case
@@ -152,8 +153,9 @@ impl Bench {
             allocations,
             if opponents.is_empty() { vec![(None, None)] } else { opponents },
         );
-        for pending in &mut self.pending[first..] {
+        for (i, pending) in self.pending[first..].iter_mut().enumerate() {
             pending.row.working_memory = working_memory;
+            pending.row.opponent_allocations = theirs.get(i).copied();
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// Allocations of one call in steady state.
     pub allocations: Option<u64>,
+    /// Those of the opponent.
+    pub opponent_allocations: Option<u64>,
     /// Median of the paired ratios ours / walk; the same as `ours` / `ours` of the row `walk`.
     pub times_walk: Option<f64>,
     pub bytes_an_item: Option<f64>,
@@ -30,6 +32,9 @@ impl Row {
             "opponent_name": self.opponent_name, "opponent": self.opponent.map(round),
             "ratio": self.ratio.map(round), "allocations": self.allocations,
         });
+        if let Some(theirs) = self.opponent_allocations {
+            entry["opponent_allocations"] = json!(theirs);
+        }
         if let Some(times) = self.times_walk {
             entry["times_walk"] = json!(round(times));
         }
