@@ -20,6 +20,11 @@ pub fn decode_v04(bytes: &[u8]) -> Traces<'_> {
     msgpack_decoder::v04::from_slice(bytes).expect("libdd reads v0.4").0
 }
 
+/// Whether the reference takes such a body at all.
+pub fn reads_v04(bytes: &[u8]) -> bool {
+    msgpack_decoder::v04::from_slice(bytes).is_ok()
+}
+
 pub fn decode_v05(bytes: &[u8]) -> Traces<'_> {
     msgpack_decoder::v05::from_slice(bytes).expect("libdd reads v0.5").0
 }

@@ -68,28 +68,58 @@ impl Payloads {
 }
 
 impl Payload {
+    /// The chunks that `good` likes, each asked as a payload of one, as a payload of the same name.
+    pub fn only(self, good: impl Fn(&[u8]) -> bool) -> Payload {
+        let head = head_of(&self.bytes);
+        let (mut at, mut traces, mut spans) = (head, 0, 0);
+        let mut body = Vec::with_capacity(self.bytes.len());
+        for _ in 0..self.traces {
+            let length = walk(&self.bytes[at..]).expect("the whole payload walks");
+            let chunk = &self.bytes[at..at + length];
+            at += length;
+            if good(&[&[0x91], chunk].concat()) {
+                body.extend_from_slice(chunk);
+                (traces, spans) = (traces + 1, spans + items_of(chunk));
+            }
+        }
+        let mut bytes = vec![0xdd];
+        bytes.extend((traces as u32).to_be_bytes());
+        bytes.extend(body);
+        Payload { name: self.name, bytes, spans, traces }
+    }
+
     /// The first `traces` chunks as a payload of their own.
     pub fn first(&self, traces: usize) -> Payload {
         assert!(traces <= self.traces);
-        let head = match self.bytes[0] {
-            0x90..=0x9f => 1,
-            0xdc => 3,
-            _ => 5,
-        };
+        let head = head_of(&self.bytes);
         let mut at = head;
         let mut spans = 0;
         for _ in 0..traces {
             let chunk = &self.bytes[at..];
-            spans += match chunk[0] {
-                b @ 0x90..=0x9f => usize::from(b & 15),
-                0xdc => usize::from(u16::from_be_bytes([chunk[1], chunk[2]])),
-                _ => u32::from_be_bytes([chunk[1], chunk[2], chunk[3], chunk[4]]) as usize,
-            };
+            spans += items_of(chunk);
             at += walk(chunk).expect("the whole payload walks");
         }
         let mut bytes = vec![0xdd];
         bytes.extend((traces as u32).to_be_bytes());
         bytes.extend(&self.bytes[head..at]);
         Payload { name: format!("web_{traces}x{}", spans / traces.max(1)), bytes, spans, traces }
+    }
+}
+
+/// Bytes of an array's head.
+fn head_of(array: &[u8]) -> usize {
+    match array[0] {
+        0x90..=0x9f => 1,
+        0xdc => 3,
+        _ => 5,
+    }
+}
+
+/// How many elements an array has.
+fn items_of(array: &[u8]) -> usize {
+    match array[0] {
+        b @ 0x90..=0x9f => usize::from(b & 15),
+        0xdc => usize::from(u16::from_be_bytes([array[1], array[2]])),
+        _ => u32::from_be_bytes([array[1], array[2], array[3], array[4]]) as usize,
     }
 }
