@@ -16,8 +16,11 @@ if [ "$down" -gt 60 ]; then
   set -- "$@" "ours with a spool=$losses ours-spool build/losses-spool"
 fi
 set -- "$@" "libdd=$losses libdd"
+# Both of its HTTP clients lie in build/otel; this is its default.
+sender=-Dio.opentelemetry.sdk.common.export.HttpSenderProvider=
+sender=${sender}io.opentelemetry.exporter.sender.okhttp.internal.OkHttpHttpSenderProvider
 if [ -d build/otel ] || mvn -q -f benches/otel dependency:copy-dependencies -DoutputDirectory="$PWD/build/otel" 2> /dev/null; then
-  set -- "$@" "OpenTelemetry Java=java -cp 'build/otel/*' benches/otel/Losses.java"
+  set -- "$@" "OpenTelemetry Java=java $sender -cp 'build/otel/*' benches/otel/Losses.java"
 else
   echo "losses: OpenTelemetry's exporter could not be fetched; it is left out"
 fi
