@@ -1,7 +1,7 @@
 //! A span as one JSON object with the names of v0.4, for the intake and for log lines: what both have in common is
 //! written here, what differs is theirs.
 
-use super::keys::{self, Seen};
+use super::keys::{self, Losers, Seen};
 use super::numbers::{Number, number};
 use super::out::Out;
 use super::parts::{self, Value};
@@ -14,7 +14,7 @@ use crate::trace::{Span, flag};
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     seen: Seen,
-    losers: Vec<u32>,
+    losers: Losers,
 }
 
 /// What a format writes beside the entries of a map, and which of them the span says itself.
@@ -54,7 +54,7 @@ impl Maps {
             suspicious |= self.struct_repeats(buf, span);
         }
         if suspicious {
-            self.losers = keys::losers(buf, span, &[]);
+            self.losers.find(buf, span, std::iter::empty());
         }
     }
 
@@ -71,7 +71,7 @@ impl Maps {
     }
 
     fn counts(&self, at: usize) -> bool {
-        self.losers.is_empty() || self.losers.binary_search(&(at as u32)).is_err()
+        self.losers.is_empty() || !self.losers.has(at)
     }
 
     /// The texts, and behind them `extras` that the span does not say itself. Gives whether anything was written.
@@ -183,7 +183,7 @@ impl Maps {
 
     /// Bytes of memory held.
     pub(super) fn capacity_bytes(&self) -> usize {
-        size_of::<Seen>() + self.losers.capacity() * 4
+        size_of::<Seen>() + self.losers.capacity_bytes()
     }
 }
 

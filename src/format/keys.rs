@@ -5,7 +5,6 @@ use super::string_at;
 use crate::msgpack::{reader, text};
 use crate::trace::{MapView, Span};
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// Hashes of the keys of one span. A slot counts only with the span's stamp, so that nothing has to be cleared.
 #[derive(Debug)]
@@ -84,31 +83,64 @@ pub(super) fn word(buf: &[u8], at: usize, len: usize) -> u64 {
     }
 }
 
-/// Where the keys stand whose entries do not count, since the same key comes again. `own`: keys that we write
-/// ourselves, which count.
-#[cold]
-pub(super) fn losers(buf: &[u8], span: &Span, own: &[&'static str]) -> Vec<u32> {
-    let mut maps = [span.meta, span.metrics, meta_struct(buf, span)];
-    maps.sort_by_key(|map| map.at);
-    let (mut known, mut losers) = (HashMap::new(), Vec::new());
-    for map in maps {
-        let mut p = map.first as usize;
-        for _ in 0..map.len {
-            let (at, len) = string_at(buf, p);
-            let bytes = buf.get(at..at + len).unwrap_or(&[]);
-            // As it goes out: two that differ only in bytes that are no text are one.
-            let key = if std::str::from_utf8(bytes).is_ok() {
-                Cow::Borrowed(bytes)
-            } else {
-                Cow::Owned(text::repaired(bytes))
-            };
-            losers.extend(known.insert(key, at as u32));
-            p = reader::skip(buf, at + len).unwrap_or(buf.len());
-        }
+/// Where the keys stand whose entries do not count, since the same key comes again; keeps its memory for the next span.
+#[derive(Debug, Default)]
+pub(super) struct Losers {
+    /// Keys of the span by text, and those that are alike in the order of the wire.
+    keys: Vec<(u32, u32)>,
+    places: Vec<u32>,
+}
+
+impl Losers {
+    /// None.
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
     }
-    losers.extend(own.iter().filter_map(|key| known.get(key.as_bytes())));
-    losers.sort_unstable();
-    losers
+
+    /// Whether the entry whose key stands there does not count.
+    pub(super) fn has(&self, at: usize) -> bool {
+        self.places.binary_search(&(at as u32)).is_ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Finds those of a span. `own`: keys that we write ourselves, which count.
+    #[cold]
+    pub(super) fn find<'o>(&mut self, buf: &[u8], span: &Span, own: impl Iterator<Item = &'o str> + Clone) {
+        self.keys.clear();
+        self.places.clear();
+        for map in [span.meta, span.metrics, meta_struct(buf, span)] {
+            let mut p = map.first as usize;
+            for _ in 0..map.len {
+                let (at, len) = string_at(buf, p);
+                self.keys.push((at as u32, len as u32));
+                p = reader::skip(buf, at + len).unwrap_or(buf.len());
+            }
+        }
+        let text = |key: &(u32, u32)| as_it_goes_out(buf, key.0 as usize, key.1 as usize);
+        self.keys.sort_unstable_by(|a, b| text(a).cmp(&text(b)).then(a.0.cmp(&b.0)));
+        for (i, key) in self.keys.iter().enumerate() {
+            let this = text(key);
+            let again = self.keys.get(i + 1).is_some_and(|next| text(next) == this);
+            if again || own.clone().any(|own| own.as_bytes() == &*this) {
+                self.places.push(key.0);
+            }
+        }
+        self.places.sort_unstable();
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.keys.capacity() * 8 + self.places.capacity() * 4
+    }
+}
+
+/// A key as text: two that differ only in bytes that are no text are one.
+fn as_it_goes_out(buf: &[u8], at: usize, len: usize) -> Cow<'_, [u8]> {
+    let bytes = buf.get(at..at + len).unwrap_or(&[]);
+    if std::str::from_utf8(bytes).is_ok() { Cow::Borrowed(bytes) } else { Cow::Owned(text::repaired(bytes)) }
 }
 
 /// The view of `meta_struct`, which the scan does not make.

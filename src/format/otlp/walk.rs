@@ -4,7 +4,7 @@
 //! upper half of the trace id) is put into the spans that were written before: neither encoding cares about the
 //! order of fields.
 
-use super::super::keys::{self, Seen};
+use super::super::keys::{self, Losers, Seen};
 use super::super::numbers::{Number, number, number_of};
 use super::super::parts::{self, Event, Link};
 use super::super::source::Source;
@@ -122,6 +122,7 @@ pub(super) struct Encoder<S> {
     options: Arc<Options>,
     sink: S,
     seen: Seen,
+    losers: Losers,
     /// Places of the upper half of the trace id in spans that were written before it was known.
     open: Vec<usize>,
     service: Vec<u8>,
@@ -176,6 +177,7 @@ impl<S: Sink> Encoder<S> {
             options,
             sink: S::default(),
             seen: Seen::default(),
+            losers: Losers::default(),
             open: Vec::new(),
             service: Vec::new(),
             chunks: 0,
@@ -232,8 +234,10 @@ impl<S: Sink> Encoder<S> {
         let mut said = self.attributes(buf, span, None);
         if said.suspicious {
             self.sink.restart();
-            let own: Vec<&'static str> = self.own(buf, span).map(|(own, _)| own.key()).collect();
-            said = self.attributes(buf, span, Some(&keys::losers(buf, span, &own)));
+            let mut losers = std::mem::take(&mut self.losers);
+            losers.find(buf, span, self.own(buf, span).map(|(own, _)| own.key()));
+            said = self.attributes(buf, span, Some(&losers));
+            self.losers = losers;
         }
         let kind = match said.kind {
             0 => kind_of_type(Source::of(buf, span.kind).bytes()),
@@ -268,7 +272,11 @@ impl<S: Sink> Encoder<S> {
 
     /// Our own attributes of a span, with their values.
     #[inline(always)]
-    fn own<'b>(&self, buf: &'b [u8], span: &Span) -> impl Iterator<Item = (Own, Source<'b>)> + use<'b, S> {
+    fn own<'b>(
+        &self,
+        buf: &'b [u8],
+        span: &Span,
+    ) -> impl Iterator<Item = (Own, Source<'b>)> + Clone + use<'b, S> {
         let values = [span.service, span.name, span.kind, span.resource].map(|text| Source::of(buf, text));
         let same = values[0].bytes() == self.service;
         let on = !self.options.open_telemetry_semantics;
@@ -279,7 +287,7 @@ impl<S: Sink> Encoder<S> {
     /// Tells all attributes of a span. Without `losers` it only looks whether a key may have come twice, and says
     /// so; with them it leaves out what they name.
     #[inline(always)]
-    fn attributes(&mut self, buf: &[u8], span: &Span, losers: Option<&[u32]>) -> Said {
+    fn attributes(&mut self, buf: &[u8], span: &Span, losers: Option<&Losers>) -> Said {
         let mut said = Said::default();
         let mut left = self.options.max_attributes.unwrap_or(u32::MAX);
         let semantics = self.options.open_telemetry_semantics;
@@ -305,7 +313,7 @@ impl<S: Sink> Encoder<S> {
             let word = keys::word(buf, at, len);
             match losers {
                 None => said.suspicious |= self.seen.repeats(word, buf, at, len),
-                Some(losers) if losers.binary_search(&(at as u32)).is_ok() => continue,
+                Some(losers) if losers.has(at) => continue,
                 Some(_) => {}
             }
             let key = Source::new(buf, at, len);
@@ -350,7 +358,7 @@ impl<S: Sink> Encoder<S> {
             p = end;
             match losers {
                 None => said.suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len),
-                Some(losers) if losers.binary_search(&(at as u32)).is_ok() => continue,
+                Some(losers) if losers.has(at) => continue,
                 Some(_) => {}
             }
             let key = Source::new(buf, at, len);
@@ -388,7 +396,7 @@ impl<S: Sink> Encoder<S> {
         &mut self,
         buf: &[u8],
         span: &Span,
-        losers: Option<&[u32]>,
+        losers: Option<&Losers>,
         (mut left, said): (u32, &mut Said),
     ) {
         let map = keys::meta_struct(buf, span);
@@ -399,7 +407,7 @@ impl<S: Sink> Encoder<S> {
             p = reader::skip(buf, at + len).unwrap_or(buf.len());
             match losers {
                 None => said.suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len),
-                Some(losers) if losers.binary_search(&(at as u32)).is_ok() => continue,
+                Some(losers) if losers.has(at) => continue,
                 Some(_) => {}
             }
             if left == 0 {
@@ -440,7 +448,10 @@ impl<S: Sink> super::super::Encoder for Encoder<S> {
     }
 
     fn capacity_bytes(&self) -> usize {
-        self.sink.capacity_bytes() + self.open.capacity() * size_of::<usize>() + size_of::<Seen>()
+        self.sink.capacity_bytes()
+            + self.open.capacity() * size_of::<usize>()
+            + self.losers.capacity_bytes()
+            + size_of::<Seen>()
     }
 }
 
