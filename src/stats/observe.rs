@@ -185,7 +185,11 @@ impl Rules {
             }
             for spans in payload.chunk_spans(chunk).chunks(SPANS_AT_ONCE) {
                 for span in spans {
-                    self.span(payload.bytes, payload.arena, span, pending, recalls);
+                    if recalls {
+                        self.span::<true>(payload.bytes, payload.arena, span, pending);
+                    } else {
+                        self.span::<false>(payload.bytes, payload.arena, span, pending);
+                    }
                 }
                 if let Some(concentrator) = early.filter(|_| pending.is_much()) {
                     concentrator.commit(pending);
@@ -194,8 +198,8 @@ impl Rules {
         }
     }
 
-    #[inline]
-    fn span(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending, recalls: bool) {
+    #[inline(always)]
+    fn span<const RECALLS: bool>(&self, bytes: &[u8], arena: &Arena, span: &Span, pending: &mut Pending) {
         let top_level = span.flags & flag::IS_TOP_LEVEL != 0
             || span.present & MARKS != 0 && is_marked(bytes, arena, span);
         let kind = Kind::of(slot_place(bytes, arena, span, Slot::SpanKind));
@@ -225,7 +229,7 @@ impl Rules {
             error: span.error != 0,
             top_level,
         };
-        let described = recalls && pending.recall.is_on();
+        let described = RECALLS && pending.recall.is_on();
         if described {
             let known = if arena.side.is_empty() {
                 self.known_key::<false>(bytes, arena, span, kind, pending)
@@ -238,7 +242,11 @@ impl Rules {
                 return;
             }
         }
-        let range = self.key(bytes, arena, span, kind, pending);
+        let range = if RECALLS {
+            self.key_apart(bytes, arena, span, kind, pending)
+        } else {
+            self.key(bytes, arena, span, kind, pending)
+        };
         let key = pending.keys.written().get(range.clone()).unwrap_or(&[]);
         record.hash = self.seed.hash(key);
         (record.key_at, record.key_len) = (range.start as u32, range.len() as u32);
@@ -295,7 +303,21 @@ impl Rules {
         }
     }
 
-    #[inline]
+    /// The same, where it is rare.
+    #[inline(never)]
+    fn key_apart(
+        &self,
+        bytes: &[u8],
+        arena: &Arena,
+        span: &Span,
+        kind: Kind<'_>,
+        pending: &mut Pending,
+    ) -> std::ops::Range<usize> {
+        self.key(bytes, arena, span, kind, pending)
+    }
+
+    /// Writes the key of a span.
+    #[inline(always)]
     fn key(
         &self,
         bytes: &[u8],

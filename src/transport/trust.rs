@@ -29,6 +29,7 @@ mod known {
 
     static KNOWN: Mutex<Option<(Arc<RootCertStore>, Report)>> = Mutex::new(None);
 
+    #[cfg_attr(not(feature = "jni"), allow(dead_code))]
     pub(super) fn hand_over(mut list: &[u8], took: Duration) -> Result<Report, Error> {
         let mut report = Report { bytes: list.len(), took, ..Report::default() };
         let mut store = RootCertStore::empty();
@@ -78,6 +79,8 @@ pub(super) use known::store;
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` if a length does not fit.
+// Of all hosts only a JVM has some to hand over.
+#[cfg_attr(not(feature = "jni"), allow(dead_code))]
 pub(crate) fn hand_over(list: &[u8], took: Duration) -> Result<Report, Error> {
     #[cfg(feature = "tls")]
     return known::hand_over(list, took);
