@@ -6,6 +6,7 @@
 //! natural JSON types. Attributes are sorted by key.
 
 use crate::msgpack::reader::{self, Bad};
+use crate::trace::sort::heap_sort;
 use std::fmt::Write;
 
 /// Links of the array at `p`.
@@ -149,7 +150,7 @@ fn sorted_map<W: Write>(
     }
     let key = |at: u32| reader::text(buf, at as usize).map_or(&[][..], |(key, _)| key);
     // Of a key that comes twice the last one counts.
-    all.sort_unstable_by_key(|(at, value)| (key(*at), std::cmp::Reverse(*value)));
+    heap_sort(&mut all, |a, b| key(a.0).cmp(key(b.0)).then(b.1.cmp(&a.1)).is_lt());
     all.dedup_by_key(|(at, _)| key(*at));
     all.retain(|(_, value)| buf.get(*value as usize) != Some(&0xc0));
     if all.is_empty() {

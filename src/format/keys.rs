@@ -3,6 +3,7 @@
 
 use super::string_at;
 use crate::msgpack::{reader, text};
+use crate::trace::sort::heap_sort;
 use crate::trace::{MapView, Span};
 use std::borrow::Cow;
 
@@ -120,7 +121,7 @@ impl Losers {
             }
         }
         let text = |key: &(u32, u32)| as_it_goes_out(buf, key.0 as usize, key.1 as usize);
-        self.keys.sort_unstable_by(|a, b| text(a).cmp(&text(b)).then(a.0.cmp(&b.0)));
+        heap_sort(&mut self.keys, |a, b| text(a).cmp(&text(b)).then(a.0.cmp(&b.0)).is_lt());
         for (i, key) in self.keys.iter().enumerate() {
             let this = text(key);
             let again = self.keys.get(i + 1).is_some_and(|next| text(next) == this);
@@ -128,7 +129,7 @@ impl Losers {
                 self.places.push(key.0);
             }
         }
-        self.places.sort_unstable();
+        heap_sort(&mut self.places, |a, b| a < b);
     }
 
     /// Bytes of memory held.

@@ -3,6 +3,7 @@
 
 use super::span::Normalizer;
 use crate::account::normalization::{Counts, Reason, Refusal};
+use crate::trace::sort::heap_sort;
 use crate::trace::{SpanAccess, Tag};
 
 /// What a chunk carries beside its spans.
@@ -84,7 +85,7 @@ pub(crate) fn duplicate_ids(ids: &mut [u64]) -> u64 {
     if ids.len() <= 32 && ids.iter().all(new) {
         return 0;
     }
-    ids.sort_unstable();
+    heap_sort(ids, |a, b| a < b);
     ids.windows(2).filter(|w| w[0] == w[1]).count() as u64
 }
 
@@ -95,7 +96,7 @@ pub fn root<S: SpanAccess>(spans: &[S]) -> Option<usize> {
         return Some(root);
     }
     let mut ids: Vec<u64> = spans.iter().map(S::span_id).collect();
-    ids.sort_unstable();
+    heap_sort(&mut ids, |a, b| a < b);
     spans.iter().position(|s| ids.binary_search(&s.parent_id()).is_err()).or(spans.len().checked_sub(1))
 }
 

@@ -3,6 +3,7 @@
 use super::bucket::Group;
 use super::key::Text;
 use super::sketch::Sketch;
+use crate::trace::sort::heap_sort;
 use hashbrown::HashMap;
 use serde::Serialize;
 
@@ -57,8 +58,8 @@ pub(crate) fn rows<'g>(groups: impl Iterator<Item = &'g Group>) -> Vec<Row> {
             }
         })
         .collect();
-    rows.sort_unstable_by(|a, b| {
-        b.hits.cmp(&a.hits).then_with(|| (&a.service, &a.resource).cmp(&(&b.service, &b.resource)))
+    heap_sort(&mut rows, |a, b| {
+        b.hits.cmp(&a.hits).then_with(|| (&a.service, &a.resource).cmp(&(&b.service, &b.resource))).is_lt()
     });
     rows
 }

@@ -27,6 +27,7 @@ mod keys;
 mod malformed;
 mod sampling;
 mod scan;
+pub(crate) mod sort;
 mod spliced;
 mod spliced_lists;
 mod spliced_maps;

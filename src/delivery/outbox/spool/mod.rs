@@ -21,6 +21,7 @@ mod tests;
 pub(crate) use record::{Meta, Record};
 
 use crate::account::Counts;
+use crate::trace::sort::heap_sort;
 use crate::transport::retry;
 use directory::Directory;
 use record::{HEAD, SEGMENT_HEAD};
@@ -186,7 +187,7 @@ impl Spool {
         let files = directory.files().map_err(|e| format!("it cannot be read: {e}"))?;
         let mut found: Vec<(u64, u64)> =
             files.into_iter().filter_map(|(name, size)| Some((segment::seq_of(&name)?, size))).collect();
-        found.sort_unstable();
+        heap_sort(&mut found, |a, b| a < b);
         let mut bytes = [0; 24];
         let n = segment::read_at(&position, &mut bytes, 0).unwrap_or(0);
         let (first, from) = record::read_position(bytes.get(..n).unwrap_or(&[])).unwrap_or((0, START));
