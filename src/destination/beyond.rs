@@ -2,7 +2,7 @@
 //! What they mean to one kind of peer, it says itself.
 
 use super::learned::Learned;
-use super::{Asked, Limit};
+use super::{Asked, Limit, Reply, Request, was_taken};
 use crate::account::{Later, Verdict};
 use crate::destination::agent::response::{is_web_page, words};
 use crate::error::{Error, ErrorKind};
@@ -33,14 +33,14 @@ pub(super) struct Endpoint {
 }
 
 /// One body for it.
-pub(super) struct Body<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) budget: Duration,
-    pub(super) knob: &'static str,
+struct Body<'a> {
+    bytes: &'a [u8],
+    budget: Duration,
+    knob: &'static str,
     /// Whether the peer may get it twice.
-    pub(super) may_repeat: bool,
+    may_repeat: bool,
     /// What an answer asks for, by its status.
-    pub(super) advice: &'a dyn Fn(u16) -> String,
+    advice: &'a dyn Fn(u16) -> String,
 }
 
 impl Endpoint {
@@ -80,11 +80,46 @@ impl Endpoint {
         &self.address
     }
 
+    /// Sends traces. `advice` says what an answer asks for, by its status; `more` adds headers of this body; `reply`
+    /// reads what the peer says of a body that it took.
+    pub(super) fn send(
+        &self,
+        request: &Request<'_>,
+        advice: &dyn Fn(u16) -> String,
+        more: impl Fn(&mut HeaderMap),
+        reply: impl FnOnce(&Delivered) -> Reply,
+    ) -> Verdict<Reply> {
+        let (bytes, budget, knob) = (request.body, request.budget, request.knob);
+        match self.post(&Body { bytes, budget, knob, may_repeat: true, advice }, more) {
+            Ok(delivered) => {
+                self.learned.accepted(bytes.len());
+                Verdict::Sent(reply(&delivered))
+            }
+            Err(error) if was_taken(&error) => Verdict::Sent(Reply::unread(error)),
+            Err(error) => self.verdict(error, bytes.len()),
+        }
+    }
+
+    /// Sends stats, once: sending again must not count spans twice.
+    pub(super) fn send_stats(
+        &self,
+        bytes: &[u8],
+        budget: Duration,
+        advice: &dyn Fn(u16) -> String,
+    ) -> Verdict<()> {
+        match self.post(&Body { bytes, budget, knob: "sendBudget", may_repeat: false, advice }, |_| {}) {
+            Ok(_) => Verdict::Sent(()),
+            Err(error) if was_taken(&error) => Verdict::Sent(()),
+            Err(error) if error.possibly_arrived() || !may_come_later(&error) => Verdict::Lost(error),
+            Err(error) => Verdict::Later(Later::whole(error)),
+        }
+    }
+
     /// Posts a body, again and again within its time where that can help; `more` adds headers of this one.
     ///
     /// # Errors
     /// What the last attempt ran into. A success that is a web page is none.
-    pub(super) fn post(&self, body: &Body<'_>, more: impl Fn(&mut HeaderMap)) -> Result<Delivered, Error> {
+    fn post(&self, body: &Body<'_>, more: impl Fn(&mut HeaderMap)) -> Result<Delivered, Error> {
         let post = Post {
             method: &Method::POST,
             uri: &self.uri,
@@ -143,23 +178,14 @@ impl Endpoint {
     }
 
     /// What a failed send of traces means.
-    pub(super) fn verdict<T>(&self, error: Error, size: usize) -> Verdict<T> {
+    fn verdict<T>(&self, error: Error, size: usize) -> Verdict<T> {
         if error.kind() == ErrorKind::PayloadTooLarge {
             self.learned.refused(size, Instant::now());
             Verdict::TooLarge(error)
-        } else if error.is_temporary() || error.kind() == ErrorKind::Closed {
+        } else if may_come_later(&error) {
             Verdict::Later(Later::whole(error))
         } else {
             Verdict::Lost(error)
-        }
-    }
-
-    /// What a failed send of stats means: sending again must not count spans twice.
-    pub(super) fn stats_verdict(error: Error) -> Verdict<()> {
-        if error.possibly_arrived() || !(error.is_temporary() || error.kind() == ErrorKind::Closed) {
-            Verdict::Lost(error)
-        } else {
-            Verdict::Later(Later::whole(error))
         }
     }
 
@@ -238,4 +264,9 @@ pub(super) fn insert_own<'h>(headers: &mut HeaderMap, own: impl Iterator<Item = 
             }
         }
     }
+}
+
+/// Whether what failed may arrive later.
+fn may_come_later(error: &Error) -> bool {
+    error.is_temporary() || error.kind() == ErrorKind::Closed
 }

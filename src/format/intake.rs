@@ -102,16 +102,7 @@ impl Encoder {
         } else {
             out.truncate(start);
         }
-        if super::holds_entries(buf, span.links.at) {
-            out.bytes(b",\"span_links\":[");
-            json_span::links(out, buf, span, true);
-            out.byte(b']');
-        }
-        if super::holds_entries(buf, span.events.at) {
-            out.bytes(b",\"span_events\":[");
-            json_span::events(out, buf, span);
-            out.byte(b']');
-        }
+        json_span::lists(out, buf, span, true);
     }
 }
 

@@ -211,8 +211,22 @@ fn add(out: &mut Out, extras: &[Extra<'_>], own: u32) {
     }
 }
 
+/// `span_links` and `span_events` behind other fields, where there are some; `hex` as for [`links`].
+pub(super) fn lists(out: &mut Out, buf: &[u8], span: &Span, hex: bool) {
+    if super::holds_entries(buf, span.links.at) {
+        out.bytes(b",\"span_links\":[");
+        links(out, buf, span, hex);
+        out.byte(b']');
+    }
+    if super::holds_entries(buf, span.events.at) {
+        out.bytes(b",\"span_events\":[");
+        events(out, buf, span);
+        out.byte(b']');
+    }
+}
+
 /// Links of the span, as objects; `hex`: ids in hex digits, the trace id whole, else numbers as in v0.4.
-pub(super) fn links(out: &mut Out, buf: &[u8], span: &Span, hex: bool) {
+fn links(out: &mut Out, buf: &[u8], span: &Span, hex: bool) {
     for at in parts::elements(buf, span.links.at as usize) {
         let link = parts::link(buf, at);
         out.room(256);
@@ -257,7 +271,7 @@ pub(super) fn links(out: &mut Out, buf: &[u8], span: &Span, hex: bool) {
 }
 
 /// Events of the span, as objects with typed attributes, the shape of v0.4.
-pub(super) fn events(out: &mut Out, buf: &[u8], span: &Span) {
+fn events(out: &mut Out, buf: &[u8], span: &Span) {
     for at in parts::elements(buf, span.events.at as usize) {
         let event = parts::event(buf, at);
         out.room(256);

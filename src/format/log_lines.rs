@@ -114,16 +114,7 @@ impl Encoder {
         } else {
             out.truncate(before);
         }
-        if super::holds_entries(buf, span.links.at) {
-            out.bytes(b",\"span_links\":[");
-            json_span::links(out, buf, span, false);
-            out.byte(b']');
-        }
-        if super::holds_entries(buf, span.events.at) {
-            out.bytes(b",\"span_events\":[");
-            json_span::events(out, buf, span);
-            out.byte(b']');
-        }
+        json_span::lists(out, buf, span, false);
         self.lost.meta_structs += u64::from(super::holds_entries(buf, span.meta_struct.at));
         out.byte(b'}');
     }

@@ -1,7 +1,7 @@
 //! Datadog's intake for traces and stats, without an agent. What is known of it is what Datadog's own tracers and test
 //! agent do: none of it is documented.
 
-use super::beyond::{Body, Endpoint, insert, insert_own};
+use super::beyond::{Endpoint, insert, insert_own};
 use super::{Asked, Destination, Offer, Reply, Request, StatsOffer};
 use crate::account::Verdict;
 use crate::error::Error;
@@ -109,27 +109,18 @@ impl Destination for Intake {
     }
 
     fn send(&self, request: &Request<'_>) -> Verdict<Reply> {
-        let body = Body {
-            bytes: request.body,
-            budget: request.budget,
-            knob: request.knob,
-            may_repeat: true,
-            advice: &|status| self.advice(status),
-        };
-        let sent = self.spans.post(&body, |headers| {
-            headers.insert("x-datadog-trace-count", HeaderValue::from(request.traces));
-        });
-        match sent {
-            Ok(delivered) => {
-                self.spans.learned.accepted(request.body.len());
+        let traces = request.traces;
+        self.spans.send(
+            request,
+            &|status| self.advice(status),
+            |headers| drop(headers.insert("x-datadog-trace-count", HeaderValue::from(traces))),
+            |delivered| {
                 let (status, empty) = (delivered.answer.status(), Arc::clone(&self.empty));
                 let mut reply = Reply::without_words(status, delivered.attempts, empty);
                 reply.possibly_duplicated = delivered.possibly_duplicated;
-                Verdict::Sent(reply)
-            }
-            Err(error) if super::was_taken(&error) => Verdict::Sent(Reply::unread(error)),
-            Err(error) => self.spans.verdict(error, request.body.len()),
-        }
+                reply
+            },
+        )
     }
 
     fn format_refused(&self, _: &Offer) {}
@@ -139,13 +130,7 @@ impl Destination for Intake {
     }
 
     fn send_stats(&self, body: &[u8], _: Option<u32>, budget: Duration) -> Verdict<()> {
-        let advice = |status| self.advice(status);
-        let body = Body { bytes: body, budget, knob: "sendBudget", may_repeat: false, advice: &advice };
-        match self.stats.post(&body, |_| {}) {
-            Ok(_) => Verdict::Sent(()),
-            Err(error) if super::was_taken(&error) => Verdict::Sent(()),
-            Err(error) => Endpoint::stats_verdict(error),
-        }
+        self.stats.send_stats(body, budget, &|status| self.advice(status))
     }
 
     fn ask(&self, limit: Duration) -> Asked {

@@ -3,7 +3,7 @@
 
 mod answer;
 
-use super::beyond::{Body, Endpoint, insert, insert_own};
+use super::beyond::{Endpoint, insert, insert_own};
 use super::{Asked, Destination, Offer, Reply, Request, StatsOffer};
 use crate::account::Verdict;
 use crate::error::{Error, ErrorKind};
@@ -167,26 +167,16 @@ impl Destination for Otlp {
     }
 
     fn send(&self, request: &Request<'_>) -> Verdict<Reply> {
-        let body = Body {
-            bytes: request.body,
-            budget: request.budget,
-            knob: request.knob,
-            may_repeat: true,
-            advice: &|status| self.advice(status),
-        };
-        let sent = self.traces.post(&body, |headers| {
-            if request.computed_stats {
-                headers.insert("datadog-client-computed-stats", HeaderValue::from_static("yes"));
-            }
-        });
-        match sent {
-            Ok(delivered) => {
-                self.traces.learned.accepted(request.body.len());
-                Verdict::Sent(self.reply(&delivered))
-            }
-            Err(error) if super::was_taken(&error) => Verdict::Sent(Reply::unread(error)),
-            Err(error) => self.traces.verdict(error, request.body.len()),
-        }
+        self.traces.send(
+            request,
+            &|status| self.advice(status),
+            |headers| {
+                if request.computed_stats {
+                    headers.insert("datadog-client-computed-stats", HeaderValue::from_static("yes"));
+                }
+            },
+            |delivered| self.reply(delivered),
+        )
     }
 
     fn format_refused(&self, _: &Offer) {}
@@ -199,13 +189,7 @@ impl Destination for Otlp {
         let Some(metrics) = &self.metrics else {
             return Verdict::Lost(Error::new(ErrorKind::Internal, "no address of metrics is known"));
         };
-        let advice = |status| self.advice(status);
-        let body = Body { bytes: body, budget, knob: "sendBudget", may_repeat: false, advice: &advice };
-        match metrics.post(&body, |_| {}) {
-            Ok(_) => Verdict::Sent(()),
-            Err(error) if super::was_taken(&error) => Verdict::Sent(()),
-            Err(error) => Endpoint::stats_verdict(error),
-        }
+        metrics.send_stats(body, budget, &|status| self.advice(status))
     }
 
     fn ask(&self, limit: Duration) -> Asked {
