@@ -29,7 +29,8 @@ reads them, and a variable that is empty counts as absent. Setters have the last
 - `destination`: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, with `…_PROTOCOL` (`http/protobuf`,
   `http/json`), `…_HEADERS`, `…_COMPRESSION`, `…_TIMEOUT` (`sendTimeout`), `…_CERTIFICATE` (`caFile`), `…_CLIENT_CERTIFICATE` and
   `…_CLIENT_KEY`; those of traces come first. They count where none of the variables above names an agent, or where
-  `OTEL_TRACES_EXPORTER` is `otlp`; where it is something else, they do not.
+  `OTEL_TRACES_EXPORTER` is `otlp`; where it is something else, they do not. `agentFromEnvironment` (Java) never takes them: the
+  exporter for OpenTelemetry, which may run beside OpenTelemetry's own, reads the environment by it.
 - Settings with a variable in the tables above are taken from it as it stands there; `DD_TRACE_AGENT_TIMEOUT` is in seconds.
 - `computeStats` with buckets of 10 s, if `DD_TRACE_STATS_COMPUTATION_ENABLED` is `true` or `1`.
 - `obfuscationEnvironment`: these variables say how to obfuscate but do not switch it on.

@@ -255,6 +255,8 @@ abstract class BuilderBase {
    *       DD_TRACE_AGENT_PORT}, one of which may be missing, and the latter may be {@code
    *       tcp://host:port} as Kubernetes sets it; else the socket {@code
    *       /var/run/datadog/apm.socket} if it is there
+   *   <li>{@code destination}: {@code OTEL_EXPORTER_OTLP_*}, where none of these names an agent or
+   *       {@code OTEL_TRACES_EXPORTER} is {@code otlp}; {@link #agentFromEnvironment} leaves it out
    *   <li>the settings that name a variable of their own, {@code service} for instance
    *   <li>{@code computeStats} with buckets of 10 s, if {@code DD_TRACE_STATS_COMPUTATION_ENABLED}
    *       is {@code true} or {@code 1}; it gives way to a setter that it does not go together with
@@ -280,15 +282,30 @@ abstract class BuilderBase {
    */
   public Builder fromEnvironment(BadValues badValues) {
     notNull("badValues", badValues);
-    Map<String, String> variables;
+    Environment.take(self(), environment(), Paths.get(Environment.SOCKET), badValues);
+    return self();
+  }
+
+  /**
+   * As {@link #fromEnvironment(BadValues)}, for a host that sends to an agent and nowhere else: it
+   * takes no destination from {@code OTEL_*} variables, which are there for OpenTelemetry's own
+   * exporters.
+   *
+   * @throws IllegalArgumentException as {@link #fromEnvironment(BadValues)}
+   */
+  public Builder agentFromEnvironment(BadValues badValues) {
+    notNull("badValues", badValues);
+    Environment.takeForAgent(self(), environment(), Paths.get(Environment.SOCKET), badValues);
+    return self();
+  }
+
+  private static Map<String, String> environment() {
     try {
-      variables = System.getenv();
+      return System.getenv();
     } catch (SecurityException e) {
       // A host that hides its environment has none for us.
-      variables = Collections.emptyMap();
+      return Collections.emptyMap();
     }
-    Environment.take(self(), variables, Paths.get(Environment.SOCKET), badValues);
-    return self();
   }
 
   /** Settings taken from the environment, each with where it comes from. Unmodifiable. */

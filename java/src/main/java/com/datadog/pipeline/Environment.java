@@ -52,9 +52,20 @@ final class Environment {
     if (!environment.otlp()) {
       environment.url(socket);
     }
-    to.takeVariables(environment);
-    environment.stats();
-    environment.obfuscation();
+    environment.others();
+  }
+
+  /** As {@link #take}, but OpenTelemetry's variables are somebody else's: the peer is an agent. */
+  static void takeForAgent(Builder to, Map<String, String> from, Path socket, BadValues bad) {
+    Environment environment = new Environment(to, from, bad);
+    environment.url(socket);
+    environment.others();
+  }
+
+  private void others() {
+    to.takeVariables(this);
+    stats();
+    obfuscation();
   }
 
   /**

@@ -59,6 +59,27 @@ class EnvironmentTest {
   }
 
   @Test
+  void whoSendsToAnAgentTakesNoDestinationOfOpenTelemetry() {
+    String[] otlp = {
+      "OTEL_TRACES_EXPORTER", "otlp,datadog",
+      "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318",
+      "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc",
+      "OTEL_EXPORTER_OTLP_TIMEOUT", "soon",
+      "OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file",
+      "DD_SERVICE", "shop",
+    };
+    Builder builder = TraceExporter.builder();
+    Path none = folder.resolve("none");
+    Environment.takeForAgent(builder, variables(otlp), none, BadValues.FAIL);
+    assertEquals("{service=DD_SERVICE}", builder.takenFromEnvironment().toString());
+    Map<String, String> named = variables(otlp);
+    named.put("DD_AGENT_HOST", "agent");
+    Environment.takeForAgent(builder, named, none, BadValues.FAIL);
+    assertEquals("http://agent:8126", builder.settings.get("url"));
+    assertEquals(null, builder.settings.get("destination"));
+  }
+
+  @Test
   void everyVariableIsTakenAndNamed() {
     Builder builder =
         take(

@@ -1,5 +1,6 @@
 package com.datadog.pipeline.opentelemetry;
 
+import com.datadog.pipeline.BadValues;
 import com.datadog.pipeline.Builder;
 import com.datadog.pipeline.InputFormat;
 import com.datadog.pipeline.OutputFormat;
@@ -87,7 +88,8 @@ public final class DatadogSpanExporterBuilder {
         Resource.getDefault().getAttribute(AttributeKey.stringKey("telemetry.sdk.version"));
     builder.tracerVersion("otlp-" + (sdk == null ? "" : sdk));
     if (!hasEndpoint) {
-      builder.fromEnvironment();
+      // OTEL_EXPORTER_OTLP_* speak to OpenTelemetry's own exporter, which may run beside this one.
+      builder.agentFromEnvironment(BadValues.FAIL);
     }
     return new DatadogSpanExporter(builder.build(), timeout, new ExporterMetrics(meters));
   }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.datadog.pipeline.testkit.Answer;
 import com.datadog.pipeline.testkit.FakeAgent;
@@ -11,9 +12,11 @@ import com.datadog.pipeline.testkit.Request;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.Tracer;
 import io.opentelemetry.sdk.autoconfigure.AutoConfiguredOpenTelemetrySdk;
+import io.opentelemetry.sdk.autoconfigure.spi.internal.DefaultConfigProperties;
 import io.opentelemetry.sdk.common.CompletableResultCode;
 import io.opentelemetry.sdk.testing.trace.TestSpanData;
 import io.opentelemetry.sdk.trace.data.SpanData;
+import io.opentelemetry.sdk.trace.export.SpanExporter;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -151,6 +154,20 @@ class ExporterTest {
     assertEquals("shop", arrived.get("service"));
     assertEquals("work", arrived.get("resource"));
     assertEquals(span.getSpanContext().getTraceId().substring(0, 16), tid(arrived));
+  }
+
+  @Test
+  void variablesOfOpenTelemetrysOwnExporterDoNotSayWhereSpansGo() {
+    String collector = System.getenv("OTEL_EXPORTER_OTLP_ENDPOINT");
+    assumeTrue(collector != null, "the build sets it");
+    Map<String, String> properties = new HashMap<>();
+    properties.put("otel.traces.exporter", "datadog");
+    SpanExporter made =
+        new DatadogSpanExporterProvider()
+            .createExporter(DefaultConfigProperties.createFromMap(properties));
+    String all = ((DatadogSpanExporter) made).traceExporter().explain();
+    made.shutdown().join(LIMIT_S, TimeUnit.SECONDS);
+    assertFalse(all.contains("collector.invalid") || all.contains("/v1/traces"), all);
   }
 
   @SuppressWarnings("unchecked")
