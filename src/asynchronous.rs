@@ -11,7 +11,7 @@ use crate::delivery::outbox::parcel::Completion;
 use crate::delivery::outbox::queue::{Offer, QueueStatus};
 use crate::delivery::stats::Turn;
 use crate::error::Error;
-use crate::exporter::{AgentResponse, DroppedP0, TraceExporter};
+use crate::exporter::{AgentResponse, SendOptions, TraceExporter};
 use crate::settings::MAX_DURATION;
 use parking_lot::{Condvar, Mutex};
 use std::convert::Infallible;
@@ -148,28 +148,28 @@ impl TraceExporter {
     /// Why it was not taken: `QUEUE_FULL`, `EVICTED` (worth less than all that waits), `CLOSED`. It is
     /// counted as dropped.
     pub fn offer(&self, payload: &[u8]) -> Result<(), Error> {
-        self.offer_with(payload, DroppedP0::default())
+        self.offer_with(payload, SendOptions::default())
     }
 
-    /// As [`TraceExporter::offer`], with what the tracer has dropped itself.
+    /// As [`TraceExporter::offer`], with what the tracer says beside the payload.
     ///
     /// # Errors
     /// As [`TraceExporter::offer`].
-    pub fn offer_with(&self, payload: &[u8], dropped: DroppedP0) -> Result<(), Error> {
-        self.enqueue(payload, dropped, None)
+    pub fn offer_with(&self, payload: &[u8], options: impl Into<SendOptions>) -> Result<(), Error> {
+        self.enqueue(payload, options.into(), None)
     }
 
     /// Queues one payload; the answer comes later. Small payloads that are merged share one answer, with the counts of
     /// their request.
     pub fn send_async(&self, payload: &[u8]) -> PendingResponse {
-        self.send_async_with(payload, DroppedP0::default())
+        self.send_async_with(payload, SendOptions::default())
     }
 
-    /// As [`TraceExporter::send_async`], with what the tracer has dropped itself.
-    pub fn send_async_with(&self, payload: &[u8], dropped: DroppedP0) -> PendingResponse {
+    /// As [`TraceExporter::send_async`], with what the tracer says beside the payload.
+    pub fn send_async_with(&self, payload: &[u8], options: impl Into<SendOptions>) -> PendingResponse {
         let (pending, completion) = PendingResponse::new();
         // If it is not taken the completion has heard why.
-        let _ = self.enqueue(payload, dropped, Some(completion));
+        let _ = self.enqueue(payload, options.into(), Some(completion));
         pending
     }
 
@@ -182,11 +182,11 @@ impl TraceExporter {
     pub(crate) fn send_by_ticket<E>(
         &self,
         size: usize,
-        dropped: DroppedP0,
+        options: SendOptions,
         done: Completion,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.tickets.send(&self.dispatcher, size, dropped, done, fill)
+        self.tickets.send(&self.dispatcher, size, options, done, fill)
     }
 
     /// As [`TraceExporter::send`], for callers that await the answer instead of blocking their thread: same
@@ -197,7 +197,7 @@ impl TraceExporter {
             to.copy_from_slice(payload);
             Ok::<(), Infallible>(())
         };
-        match self.send_by_ticket(payload.len(), DroppedP0::default(), completion, copy) {
+        match self.send_by_ticket(payload.len(), SendOptions::default(), completion, copy) {
             Ok(()) => pending,
             Err(never) => match never {},
         }
@@ -207,11 +207,11 @@ impl TraceExporter {
     pub(crate) fn enqueue(
         &self,
         payload: &[u8],
-        dropped: DroppedP0,
+        options: SendOptions,
         done: Option<Completion>,
     ) -> Result<(), Error> {
         let head = payload.get(..5).unwrap_or(payload);
-        let offer = Offer { size: payload.len(), head, dropped, done };
+        let offer = Offer { size: payload.len(), head, options, done };
         let copy = |to: &mut [u8]| {
             to.copy_from_slice(payload);
             Ok::<(), Infallible>(())

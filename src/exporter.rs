@@ -6,7 +6,7 @@ use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::outbox::tickets::Tickets;
 use crate::delivery::presence::{AgentState, Condition};
-pub use crate::delivery::response::{AgentResponse, DroppedP0, LeftOut};
+pub use crate::delivery::response::{AgentResponse, DroppedP0, LeftOut, SendOptions};
 use crate::delivery::sends::Sends;
 use crate::delivery::stats::Turn;
 use crate::delivery::watch::Watch;
@@ -172,20 +172,21 @@ impl TraceExporter {
     /// what the connection or the agent said. The payload's traces are dropped then and counted with the
     /// reason.
     pub fn send(&self, payload: &[u8]) -> Result<AgentResponse, Error> {
-        self.send_with(payload, DroppedP0::default())
+        self.send_with(payload, SendOptions::default())
     }
 
-    /// As [`TraceExporter::send`], with what the tracer has dropped itself.
+    /// As [`TraceExporter::send`], with what the tracer says beside the payload: [`SendOptions`], or only what it has
+    /// dropped itself.
     ///
     /// # Errors
     /// As [`TraceExporter::send`].
-    pub fn send_with(&self, payload: &[u8], dropped: DroppedP0) -> Result<AgentResponse, Error> {
+    pub fn send_with(&self, payload: &[u8], options: impl Into<SendOptions>) -> Result<AgentResponse, Error> {
         let _running = match self.sends.begin(self.config().send_budget) {
             Ok(running) => running,
             Err(error) => return Err(self.dispatcher.refuse(payload, error)),
         };
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
-        let result = self.dispatcher.process(&mut workspace, payload, dropped);
+        let result = self.dispatcher.process(&mut workspace, payload, options.into());
         workspace.trim();
         let mut kept = self.workspaces.lock();
         if kept.len() < KEPT_WORKSPACES {

@@ -118,7 +118,7 @@ pub use asynchronous::{FlushReport, PendingResponse};
 pub use delivery::outbox::queue::QueueStatus;
 pub use delivery::presence::{AgentState, Condition};
 pub use error::{Error, ErrorKind};
-pub use exporter::{AgentResponse, CloseReport, DroppedP0, LeftOut, TraceExporter};
+pub use exporter::{AgentResponse, CloseReport, DroppedP0, LeftOut, SendOptions, TraceExporter};
 pub use health::{LogLine, Severity};
 
 // Its settings, and what their values are.

@@ -10,7 +10,7 @@ mod support;
 use data_pipeline::account::{Counts, DropReason};
 use data_pipeline::settings::OutputFormat;
 use data_pipeline::trace::OnMalformed;
-use data_pipeline::{DroppedP0, ErrorKind, TraceExporter};
+use data_pipeline::{DroppedP0, ErrorKind, SendOptions, TraceExporter};
 use msgpack::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -66,6 +66,32 @@ fn headers_are_those_that_were_given() {
     ] {
         assert_eq!(got.header(name), Some(value), "{name}");
     }
+}
+
+#[test]
+fn what_the_tracer_says_of_one_payload_is_said_of_that_one_alone() {
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    let exporter = TraceExporter::builder().url(&agent.url).senders(1).build().unwrap();
+    let counted = SendOptions { client_computed_stats: true, ..SendOptions::default() };
+    let both = SendOptions { dropped: DroppedP0 { traces: 1, spans: 2 }, ..counted };
+    let span = payload([good_span()]);
+    exporter.send_with(&span, counted).unwrap();
+    exporter.send(&span).unwrap();
+    // In the queue, too: what differs does not travel together.
+    exporter.offer_with(&span, both).unwrap();
+    exporter.offer(&span).unwrap();
+    exporter.offer(&span).unwrap();
+    assert!(exporter.flush(Duration::from_secs(20)).complete);
+    exporter.send_async_with(&span, both).wait(Duration::from_secs(20)).unwrap().unwrap();
+    let mut traces = [0, 0];
+    for request in agent.requests().iter().filter(|r| r.head.contains("/traces ")) {
+        let said = request.header("datadog-client-computed-stats") == Some("true");
+        traces[usize::from(said)] += request.header("x-datadog-trace-count").unwrap().parse::<u64>().unwrap();
+        let dropped = request.header("datadog-client-dropped-p0-spans");
+        assert!(dropped.is_none() || said && dropped == Some("2"));
+    }
+    assert_eq!(traces, [3, 3]);
+    closed_account(&exporter);
 }
 
 #[test]

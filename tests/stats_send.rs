@@ -8,7 +8,7 @@ mod msgpack;
 mod support;
 
 use data_pipeline::trace::OnMalformed;
-use data_pipeline::{Builder, DroppedP0, ErrorKind, TraceExporter};
+use data_pipeline::{Builder, DroppedP0, ErrorKind, SendOptions, TraceExporter};
 use msgpack::*;
 use rmpv::Value;
 use std::time::{Duration, Instant};
@@ -117,6 +117,23 @@ fn p0_traces_are_counted_and_dropped_and_both_sides_of_the_agent_know() {
     assert_eq!(posts[0].header("content-type"), Some("application/msgpack"));
     let report = exporter.stats().unwrap();
     assert_eq!((report.counted, report.sent, report.lost, report.waiting), (3, 3, 0, 0));
+}
+
+#[test]
+fn spans_that_the_tracer_has_counted_are_not_counted_again() {
+    let agent = capable([]);
+    let exporter = exporter(&agent, |b| b);
+    let counted = SendOptions { client_computed_stats: true, ..SendOptions::default() };
+    let kept = array([trace(1.0, "GET /tracer", 0)]);
+    exporter.send_with(&kept, counted).unwrap();
+    exporter.offer_with(&kept, counted).unwrap();
+    assert!(exporter.flush(20 * SECOND).complete);
+    exporter.send(&array([trace(1.0, "GET /here", 0)])).unwrap();
+    for request in agent.requests().iter().filter(|r| r.head.contains("/traces ")) {
+        assert_eq!(request.header("datadog-client-computed-stats"), Some("true"));
+    }
+    assert!(exporter.close().complete);
+    assert_eq!(hits(&stats_posts(&agent)), [("GET /here".to_owned(), 1)].into());
 }
 
 #[test]

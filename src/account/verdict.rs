@@ -81,7 +81,7 @@ impl Later {
 /// What a payload that is tried again has behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// Stats have counted its spans.
+    /// Stats have counted its spans, or the tracer has.
     pub counted: bool,
     /// All stages have seen it: it is v0.4 whatever came in, and only an encoder is to come.
     pub staged: bool,

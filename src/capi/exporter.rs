@@ -9,7 +9,7 @@ use super::pipeline::{Answer, Tickets};
 use super::runtime::Runtime;
 use super::{fork, log};
 use crate::error::{Error, ErrorKind};
-use crate::exporter::{AgentResponse, DroppedP0, TraceExporter as Ours};
+use crate::exporter::{AgentResponse, SendOptions, TraceExporter as Ours};
 use crate::settings::{Config, RawConfig};
 use parking_lot::{Condvar, Mutex};
 use std::convert::Infallible;
@@ -241,7 +241,7 @@ fn send_and_watch(held: &Arc<Held>, payload: &[u8], token: &Token) -> Result<Age
         to.copy_from_slice(payload);
         Ok::<(), Infallible>(())
     };
-    match held.exporter.send_by_ticket(payload.len(), DroppedP0::default(), done, copy) {
+    match held.exporter.send_by_ticket(payload.len(), SendOptions::default(), done, copy) {
         Ok(()) => {}
         Err(never) => match never {},
     }

@@ -378,7 +378,7 @@ pub extern "C" fn dp_exporter_send_async(
         let done = Box::new(move |result| tickets.complete(ticket, result));
         let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
         // If it is not taken its ticket has heard why.
-        let _ = held.exporter.enqueue(payload, dropped, Some(done));
+        let _ = held.exporter.enqueue(payload, dropped.into(), Some(done));
         Ok(())
     })
 }

@@ -15,7 +15,7 @@ use super::life::Life;
 use super::live::Live;
 use super::outbox::queue::{self, Queue};
 use super::presence::Admitted;
-use super::response::{AgentResponse, DroppedP0, LeftOut};
+use super::response::{AgentResponse, DroppedP0, LeftOut, SendOptions};
 use super::target::{Grounds, Target, Targets};
 use super::tasks::Tasks;
 use super::watch::Watch;
@@ -74,7 +74,7 @@ pub(super) struct Run {
     pub(super) budget: Duration,
     pub(super) knob: &'static str,
     pub(super) dropped: DroppedP0,
-    /// The payload's spans were counted, so the peer must not count them.
+    /// The payload's spans were counted, here or by the tracer, so nobody must count them again.
     pub(super) counted: bool,
     /// It comes from the queue; this is what it has behind it.
     pub(super) queued: Option<Past>,
@@ -112,9 +112,9 @@ impl Dispatcher {
         &self,
         ws: &mut Workspace,
         payload: &[u8],
-        dropped: DroppedP0,
+        options: SendOptions,
     ) -> Result<AgentResponse, Error> {
-        self.process_since(self.clock.now(), ws, payload, dropped)
+        self.process_since(self.clock.now(), ws, payload, options)
     }
 
     /// As [`Dispatcher::process`], for a send that began earlier.
@@ -123,7 +123,7 @@ impl Dispatcher {
         started: Instant,
         ws: &mut Workspace,
         payload: &[u8],
-        dropped: DroppedP0,
+        options: SendOptions,
     ) -> Result<AgentResponse, Error> {
         let budget = self.live().config.send_budget;
         let run = &mut Run {
@@ -131,8 +131,8 @@ impl Dispatcher {
             end: started + budget,
             budget,
             knob: "sendBudget",
-            dropped,
-            counted: false,
+            dropped: options.dropped,
+            counted: options.client_computed_stats,
             queued: None,
             clock: self.clock.clone(),
             turns: 0,
@@ -207,7 +207,7 @@ impl Dispatcher {
         let plan = if past.staged {
             other = way.plan.only_encoding();
             &other
-        } else if past.counted || run.counted {
+        } else if way.plan.stats.is_some() && (past.counted || run.counted) {
             other = way.plan.without_stats();
             &other
         } else {

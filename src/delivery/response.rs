@@ -5,6 +5,23 @@ use crate::account::{Counts, Outcome};
 use crate::destination::Reply;
 use std::sync::Arc;
 
+/// What a tracer says beside one payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// What the tracer has dropped itself.
+    pub dropped: DroppedP0,
+    /// The tracer has computed stats of this payload's spans: they are not counted here, and the agent is told, as with
+    /// the setting of this name, which says it of every payload. The attribute of OTLP and the intake that says the
+    /// same follows the setting.
+    pub client_computed_stats: bool,
+}
+
+impl From<DroppedP0> for SendOptions {
+    fn from(dropped: DroppedP0) -> Self {
+        Self { dropped, ..Self::default() }
+    }
+}
+
 /// What the agent answered, and what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentResponse {

@@ -2,10 +2,10 @@
 
 use super::boundary::{Failure, enter};
 use super::java;
-use super::trace_exporter::{answer, direct, dropped, exporter, within};
+use super::trace_exporter::{answer, direct, exporter, options, within};
 use crate::delivery::outbox::queue::Offer;
 use crate::error::{Error, ErrorKind};
-use crate::exporter::DroppedP0;
+use crate::exporter::SendOptions;
 use crate::face::exporters::{Exporter, bounds};
 use crate::face::{numbers, tickets};
 use crate::settings::RawConfig;
@@ -27,6 +27,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
     length: jint,
     dropped_traces: jlong,
     dropped_spans: jlong,
+    computed_stats: jboolean,
     ticket: jlong,
 ) -> jint {
     enter(env, &class, |env| {
@@ -43,7 +44,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
         let copy = |to: &mut [u8]| {
             payload.get_region(env, offset as jint, java::as_bytes_mut(to)).map_err(Failure::from)
         };
-        offer(&e, head, length, dropped(dropped_traces, dropped_spans), ticket, copy)
+        offer(&e, head, length, options(dropped_traces, dropped_spans, computed_stats), ticket, copy)
     })
 }
 
@@ -58,6 +59,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect
     length: jint,
     dropped_traces: jlong,
     dropped_spans: jlong,
+    computed_stats: jboolean,
     ticket: jlong,
 ) -> jint {
     enter(env, &class, |env| {
@@ -68,7 +70,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect
             to.copy_from_slice(bytes);
             Ok(())
         };
-        offer(&e, head, bytes.len(), dropped(dropped_traces, dropped_spans), ticket, copy)
+        offer(&e, head, bytes.len(), options(dropped_traces, dropped_spans, computed_stats), ticket, copy)
     })
 }
 
@@ -76,16 +78,16 @@ fn offer(
     e: &Arc<Exporter>,
     head: &[u8],
     size: usize,
-    dropped: DroppedP0,
+    options: SendOptions,
     ticket: jlong,
     copy: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
 ) -> Result<jint, Failure> {
     if ticket < 0 {
-        e.exporter.send_by_ticket(size, dropped, tickets::completion(e, ticket), copy)?;
+        e.exporter.send_by_ticket(size, options, tickets::completion(e, ticket), copy)?;
         return Ok(0);
     }
     let done = (ticket != 0).then(|| tickets::completion(e, ticket));
-    let offer = Offer { size, head, dropped, done };
+    let offer = Offer { size, head, options, done };
     match e.exporter.dispatcher.offer(offer, copy)? {
         Ok(()) => Ok(0),
         // Whoever holds a ticket hears of it by that.

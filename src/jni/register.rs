@@ -33,17 +33,17 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         native!("nativeCreate", "([B)J", natives::Java_com_datadog_pipeline_TraceExporter_nativeCreate),
         native!(
             "nativeSend",
-            "(J[BIIJJLjava/lang/Object;J)Ljava/lang/Object;",
+            "(J[BIIJJZLjava/lang/Object;J)Ljava/lang/Object;",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeSend
         ),
         native!(
             "nativeSendDirect",
-            "(JLjava/nio/ByteBuffer;IIJJLjava/lang/Object;J)Ljava/lang/Object;",
+            "(JLjava/nio/ByteBuffer;IIJJZLjava/lang/Object;J)Ljava/lang/Object;",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeSendDirect
         ),
         native!(
             "nativeSendPieces",
-            "(J[Ljava/lang/Object;[IJJLjava/lang/Object;J)Ljava/lang/Object;",
+            "(J[Ljava/lang/Object;[IJJZLjava/lang/Object;J)Ljava/lang/Object;",
             natives::Java_com_datadog_pipeline_TraceExporter_nativeSendPieces
         ),
         native!(
@@ -68,12 +68,12 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
         ),
         native!(
             "nativeOffer",
-            "(J[BIIJJJ)I",
+            "(J[BIIJJZJ)I",
             asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeOffer
         ),
         native!(
             "nativeOfferDirect",
-            "(JLjava/nio/ByteBuffer;IIJJJ)I",
+            "(JLjava/nio/ByteBuffer;IIJJZJ)I",
             asynchronous::Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect
         ),
         native!(

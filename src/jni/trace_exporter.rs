@@ -3,7 +3,7 @@
 use super::boundary::{Failure, enter};
 use super::java::{self, Argument, Piece};
 use crate::error::Error;
-use crate::exporter::{AgentResponse, DroppedP0};
+use crate::exporter::{AgentResponse, DroppedP0, SendOptions};
 use crate::face::exporters::{self, Exporter, News, bounds, grow};
 use crate::face::{numbers, questions};
 use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
@@ -48,6 +48,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
     length: jint,
     dropped_traces: jlong,
     dropped_spans: jlong,
+    computed_stats: jboolean,
     last: JObject<'l>,
     last_id: jlong,
 ) -> JObject<'l> {
@@ -63,7 +64,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
             }
             let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
             payload.get_region(env, offset as jint, java::as_bytes_mut(bytes))?;
-            let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
+            let result = e.exporter.send_with(bytes, options(dropped_traces, dropped_spans, computed_stats));
             answer(&e, env, &class, result, last, last_id)
         })
     })
@@ -80,13 +81,14 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendDirect<
     length: jint,
     dropped_traces: jlong,
     dropped_spans: jlong,
+    computed_stats: jboolean,
     last: JObject<'l>,
     last_id: jlong,
 ) -> JObject<'l> {
     enter(env, &class, |env| {
         let e = exporter(handle)?;
         let bytes = direct(env, &payload, position, length)?;
-        let result = e.exporter.send_with(bytes, dropped(dropped_traces, dropped_spans));
+        let result = e.exporter.send_with(bytes, options(dropped_traces, dropped_spans, computed_stats));
         answer(&e, env, &class, result, last, last_id)
     })
 }
@@ -101,6 +103,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
     parts: JIntArray<'l>,
     dropped_traces: jlong,
     dropped_spans: jlong,
+    computed_stats: jboolean,
     last: JObject<'l>,
     last_id: jlong,
 ) -> JObject<'l> {
@@ -118,7 +121,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
                 // A frame of its own: a payload may have more pieces than a native may have local references.
                 env.with_local_frame(8, |env| append(env, &pieces, i, (offset, length), buffer))?;
             }
-            let result = e.exporter.send_with(buffer, dropped(dropped_traces, dropped_spans));
+            let result = e.exporter.send_with(buffer, options(dropped_traces, dropped_spans, computed_stats));
             answer(&e, env, &class, result, last, last_id)
         })
     })
@@ -248,8 +251,11 @@ pub(super) fn answer<'l>(
     unsafe { java::call_static(env, class, (jni_str!("newResponse"), signature), &arguments) }
 }
 
-pub(super) fn dropped(traces: jlong, spans: jlong) -> DroppedP0 {
-    DroppedP0 { traces: u64::try_from(traces).unwrap_or(0), spans: u64::try_from(spans).unwrap_or(0) }
+/// What the tracer says beside a payload.
+pub(super) fn options(traces: jlong, spans: jlong, computed_stats: jboolean) -> SendOptions {
+    let count = |n: jlong| u64::try_from(n).unwrap_or(0);
+    let dropped = DroppedP0 { traces: count(traces), spans: count(spans) };
+    SendOptions { dropped, client_computed_stats: computed_stats }
 }
 
 /// Appends one piece of a payload.

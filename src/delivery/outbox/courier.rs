@@ -44,7 +44,7 @@ impl Dispatcher {
     /// An empty payload is read at once: it says and counts what `send` does.
     #[cold]
     fn offer_nothing(&self, offer: Offer<'_>) -> Result<(), Error> {
-        let result = self.process(&mut Workspace::default(), &[], offer.dropped);
+        let result = self.process(&mut Workspace::default(), &[], offer.options);
         if let Some(done) = offer.done {
             done(result.clone());
         }

@@ -14,7 +14,8 @@ use super::line::Gone;
 use super::parcel::{Completion, First, Parcel};
 use super::rules::{Admission, Mode, Rules};
 use super::spool::{Changes, Held, Meta, PushError, Record, Spool};
-use crate::account::{Account, Counts, DropReason, DroppedP0, Effort, Fate, Outcome, Past};
+use crate::account::{Account, Counts, DropReason, Effort, Fate, Outcome, Past};
+use crate::delivery::response::SendOptions;
 use crate::error::{Error, ErrorKind};
 use crate::format::{SCANNED, declared_traces};
 use crate::msgpack::reader;
@@ -88,7 +89,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) size: usize,
     /// The first bytes of the payload, five if it has them: the number of traces.
     pub(crate) head: &'a [u8],
-    pub(crate) dropped: DroppedP0,
+    pub(crate) options: SendOptions,
     pub(crate) done: Option<Completion>,
 }
 
@@ -155,7 +156,7 @@ impl Queue {
                 return Ok(offering);
             }
         };
-        let record = self.record(payload, offer.dropped);
+        let record = self.record(payload, offer.options);
         let mut parcel = Parcel::new(record, Instant::now(), 0, offer.done);
         if self.settings.overflow == Overflow::Shed && self.is_crowded(size) {
             parcel.read_worth();
@@ -165,10 +166,11 @@ impl Queue {
     }
 
     /// A payload as it waits.
-    fn record(&self, payload: Vec<u8>, dropped: DroppedP0) -> Record {
+    fn record(&self, payload: Vec<u8>, options: SendOptions) -> Record {
         let traces = declared_traces(self.format, &payload);
         let counts = Counts { traces, spans: 0, bytes: payload.len() as u64 };
-        Record { payload, meta: Meta { counts, dropped, past: Past::default() } }
+        let past = Past { counted: options.client_computed_stats, ..Past::default() };
+        Record { payload, meta: Meta { counts, dropped: options.dropped, past } }
     }
 
     /// Reserves room; `None`: on disk.
@@ -248,7 +250,7 @@ impl Queue {
             return Ok(offering);
         };
         fill(&mut payload)?;
-        let record = self.record(payload, offer.dropped);
+        let record = self.record(payload, offer.options);
         let counts = record.meta.counts;
         self.account.enqueue(counts);
         match self.to_disk(&record) {
@@ -369,7 +371,7 @@ impl Queue {
         let mut counts = self.declared_by_head(&offer);
         if let Some(mut payload) = copy {
             fill(&mut payload)?;
-            let record = self.record(payload, offer.dropped);
+            let record = self.record(payload, offer.options);
             counts = record.meta.counts;
             offering.first = offering.first.or_else(|| by_name.then(|| record.into()));
         }

@@ -9,9 +9,9 @@
 use super::parcel::{Completion, defect};
 use super::queue::{closed, no_memory, sized};
 use super::rules::IDLE;
-use crate::account::DroppedP0;
 use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
+use crate::delivery::response::SendOptions;
 use crate::error::{Error, ErrorKind};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -44,7 +44,7 @@ struct State {
 
 struct Ticket {
     payload: Vec<u8>,
-    dropped: DroppedP0,
+    options: SendOptions,
     asked: Instant,
     done: Completion,
 }
@@ -58,7 +58,7 @@ impl Tickets {
         self: &Arc<Self>,
         dispatcher: &Arc<Dispatcher>,
         size: usize,
-        dropped: DroppedP0,
+        options: SendOptions,
         done: Completion,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -75,7 +75,7 @@ impl Tickets {
             return Ok(());
         }
         state.bytes += payload.len();
-        state.waiting.push_back(Ticket { payload, dropped, asked, done });
+        state.waiting.push_back(Ticket { payload, options, asked, done });
         self.bring_senders(state, dispatcher);
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Tickets {
             let result = match weak.upgrade() {
                 None => Err(closed()),
                 Some(dispatcher) => catch_unwind(AssertUnwindSafe(|| {
-                    dispatcher.process_since(ticket.asked, &mut ws, &ticket.payload, ticket.dropped)
+                    dispatcher.process_since(ticket.asked, &mut ws, &ticket.payload, ticket.options)
                 }))
                 .unwrap_or_else(|_| {
                     dispatcher.tell_of_defect(&ticket.payload);

@@ -117,25 +117,27 @@ final class NativeSession implements Session {
   }
 
   @Override
-  public AgentResponse send(byte[] payload, int offset, int length, long traces, long spans) {
+  public AgentResponse send(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     if (Jvm.onVirtualThread()) {
-      return await(sendAsync(waiting(), payload, offset, length, traces, spans));
+      return await(sendAsync(waiting(), payload, offset, length, traces, spans, computed));
     }
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     try {
       return keep(
           before,
-          TraceExporter.nativeSend(handle, payload, offset, length, traces, spans, before, id));
+          TraceExporter.nativeSend(
+              handle, payload, offset, length, traces, spans, computed, before, id));
     } finally {
       tell();
     }
   }
 
   @Override
-  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans) {
+  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     if (Jvm.onVirtualThread()) {
-      return await(sendAsyncDirect(waiting(), payload, traces, spans));
+      return await(sendAsyncDirect(waiting(), payload, traces, spans, computed));
     }
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
@@ -145,19 +147,22 @@ final class NativeSession implements Session {
       return keep(
           before,
           TraceExporter.nativeSendDirect(
-              handle, payload, position, length, traces, spans, before, id));
+              handle, payload, position, length, traces, spans, computed, before, id));
     } finally {
       tell();
     }
   }
 
   @Override
-  public AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans) {
+  public AgentResponse sendPieces(
+      Object[] pieces, int[] parts, long traces, long spans, boolean computed) {
     AgentResponse before = last;
     long id = before == null ? 0 : before.id;
     try {
       return keep(
-          before, TraceExporter.nativeSendPieces(handle, pieces, parts, traces, spans, before, id));
+          before,
+          TraceExporter.nativeSendPieces(
+              handle, pieces, parts, traces, spans, computed, before, id));
     } finally {
       tell();
     }
@@ -175,9 +180,11 @@ final class NativeSession implements Session {
   }
 
   @Override
-  public boolean offer(byte[] payload, int offset, int length, long traces, long spans) {
+  public boolean offer(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     try {
-      int code = TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, 0);
+      int code =
+          TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, computed, 0);
       return taken(code);
     } finally {
       tell();
@@ -186,12 +193,13 @@ final class NativeSession implements Session {
   }
 
   @Override
-  public boolean offerDirect(ByteBuffer payload, long traces, long spans) {
+  public boolean offerDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     int position = payload.position();
     int length = payload.remaining();
     try {
       int code =
-          TraceExporter.nativeOfferDirect(handle, payload, position, length, traces, spans, 0);
+          TraceExporter.nativeOfferDirect(
+              handle, payload, position, length, traces, spans, computed, 0);
       return taken(code);
     } finally {
       tell();
@@ -224,15 +232,23 @@ final class NativeSession implements Session {
 
   @Override
   public CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long traces, long spans) {
-    return sendAsync(COMPLETIONS.expect(this, executor), payload, offset, length, traces, spans);
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
+    return sendAsync(
+        COMPLETIONS.expect(this, executor), payload, offset, length, traces, spans, computed);
   }
 
   private Completions.Pending sendAsync(
-      Completions.Pending future, byte[] payload, int offset, int length, long traces, long spans) {
+      Completions.Pending future,
+      byte[] payload,
+      int offset,
+      int length,
+      long traces,
+      long spans,
+      boolean computed) {
     boolean queued = false;
     try {
-      TraceExporter.nativeOffer(handle, payload, offset, length, traces, spans, future.ticket);
+      TraceExporter.nativeOffer(
+          handle, payload, offset, length, traces, spans, computed, future.ticket);
       queued = true;
     } finally {
       if (!queued) {
@@ -245,18 +261,18 @@ final class NativeSession implements Session {
 
   @Override
   public CompletableFuture<AgentResponse> sendAsyncDirect(
-      ByteBuffer payload, long traces, long spans) {
-    return sendAsyncDirect(COMPLETIONS.expect(this, executor), payload, traces, spans);
+      ByteBuffer payload, long traces, long spans, boolean computed) {
+    return sendAsyncDirect(COMPLETIONS.expect(this, executor), payload, traces, spans, computed);
   }
 
   private Completions.Pending sendAsyncDirect(
-      Completions.Pending future, ByteBuffer payload, long traces, long spans) {
+      Completions.Pending future, ByteBuffer payload, long traces, long spans, boolean computed) {
     int position = payload.position();
     int length = payload.remaining();
     boolean queued = false;
     try {
       TraceExporter.nativeOfferDirect(
-          handle, payload, position, length, traces, spans, future.ticket);
+          handle, payload, position, length, traces, spans, computed, future.ticket);
       queued = true;
     } finally {
       if (!queued) {

@@ -62,46 +62,49 @@ final class NoopSession implements Session {
   }
 
   @Override
-  public AgentResponse send(byte[] payload, int offset, int length, long traces, long spans) {
+  public AgentResponse send(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     drop(payload, offset, length);
     return NOTHING;
   }
 
   @Override
-  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans) {
+  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     drop(payload);
     return NOTHING;
   }
 
   @Override
-  public AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans) {
+  public AgentResponse sendPieces(
+      Object[] pieces, int[] parts, long traces, long spans, boolean computed) {
     byte[] whole = Payload.whole(pieces, parts);
     drop(whole, 0, whole.length);
     return NOTHING;
   }
 
   @Override
-  public boolean offer(byte[] payload, int offset, int length, long traces, long spans) {
+  public boolean offer(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     drop(payload, offset, length);
     return false;
   }
 
   @Override
-  public boolean offerDirect(ByteBuffer payload, long traces, long spans) {
+  public boolean offerDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     drop(payload);
     return false;
   }
 
   @Override
   public CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long traces, long spans) {
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     drop(payload, offset, length);
     return CompletableFuture.completedFuture(NOTHING);
   }
 
   @Override
   public CompletableFuture<AgentResponse> sendAsyncDirect(
-      ByteBuffer payload, long traces, long spans) {
+      ByteBuffer payload, long traces, long spans, boolean computed) {
     drop(payload);
     return CompletableFuture.completedFuture(NOTHING);
   }

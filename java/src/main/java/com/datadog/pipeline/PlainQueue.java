@@ -107,13 +107,14 @@ final class PlainQueue implements Runnable {
   }
 
   /** Takes a copy. Without a future, false says that there is no room. */
-  boolean offer(byte[] payload, int offset, int length, long[] p0, Completions.Pending future) {
+  boolean offer(
+      byte[] payload, int offset, int length, SendOptions options, Completions.Pending future) {
     requireOpen();
     byte[] copy = new byte[length];
     System.arraycopy(payload, offset, copy, 0, length);
     PlainSender.Load load;
     try {
-      load = new PlainSender.Load(copy, 0, length, p0[0], p0[1]);
+      load = new PlainSender.Load(copy, 0, length, options);
     } catch (Failure e) {
       settle(future, sender.unreadable(copy, 0, length, e));
       return true;
@@ -293,12 +294,15 @@ final class PlainQueue implements Runnable {
     return null;
   }
 
+  /** What travels together: within the limit, and the tracer says the same of its stats. */
   private List<Parcel> batch() {
     List<Parcel> batch = new ArrayList<>();
     long bytes = 0;
+    boolean computed = waiting.peek().load.options.clientComputedStats;
     for (Parcel p = waiting.peek(); p != null; p = waiting.peek()) {
       bytes += p.load.length;
-      if (!batch.isEmpty() && bytes > settings.batchBytes()) {
+      boolean fits = bytes <= settings.batchBytes();
+      if (!batch.isEmpty() && !(fits && p.load.options.clientComputedStats == computed)) {
         break;
       }
       batch.add(waiting.poll());
@@ -362,11 +366,13 @@ final class PlainQueue implements Runnable {
       sums[0] += load.counts.traces();
       sums[1] += load.counts.spans();
       sums[2] += load.counts.bytes();
-      sums[3] += load.droppedTraces;
-      sums[4] += load.droppedSpans;
+      sums[3] += load.options.droppedP0Traces;
+      sums[4] += load.options.droppedP0Spans;
     }
     Metrics.Counts counts = new Metrics.Counts(sums[0], sums[1], sums[2]);
-    return new PlainSender.Load(bytes.toByteArray(), counts, sums[3], sums[4]);
+    boolean computed = batch.get(0).load.options.clientComputedStats;
+    SendOptions options = SendOptions.of(sums[3], sums[4], computed);
+    return new PlainSender.Load(bytes.toByteArray(), counts, options);
   }
 
   private boolean isSuspended() {

@@ -54,31 +54,26 @@ final class PlainSender {
     final int offset;
     final int length;
     final Metrics.Counts counts;
-    final long droppedTraces;
-    final long droppedSpans;
+    final SendOptions options;
 
-    Load(byte[] bytes, int offset, int length, long droppedTraces, long droppedSpans)
-        throws Failure {
+    Load(byte[] bytes, int offset, int length, SendOptions options) throws Failure {
       this.traces = Traces.read(bytes, offset, length);
       this.bytes = bytes;
       this.offset = offset;
       this.length = length;
       int count = traces.count();
       this.counts = new Metrics.Counts(count, traces.spans(0, count), length);
-      this.droppedTraces = droppedTraces;
-      this.droppedSpans = droppedSpans;
+      this.options = options;
     }
 
     /** Several in one: they count as what they were. */
-    Load(byte[] bytes, Metrics.Counts counts, long droppedTraces, long droppedSpans)
-        throws Failure {
+    Load(byte[] bytes, Metrics.Counts counts, SendOptions options) throws Failure {
       this.traces = Traces.read(bytes, 0, bytes.length);
       this.bytes = bytes;
       this.offset = 0;
       this.length = bytes.length;
       this.counts = counts;
-      this.droppedTraces = droppedTraces;
-      this.droppedSpans = droppedSpans;
+      this.options = options;
     }
   }
 
@@ -100,11 +95,11 @@ final class PlainSender {
   }
 
   /** Sends on the caller's thread. The payload has not entered the account. */
-  AgentResponse send(byte[] bytes, int offset, int length, long traces, long spans) {
+  AgentResponse send(byte[] bytes, int offset, int length, SendOptions options) {
     long start = System.nanoTime();
     Load load;
     try {
-      load = new Load(bytes, offset, length, traces, spans);
+      load = new Load(bytes, offset, length, options);
     } catch (Failure e) {
       throw unreadable(bytes, offset, length, e);
     }
@@ -154,7 +149,7 @@ final class PlainSender {
   /** Delivers what has entered the account, and books what becomes of it. */
   AgentResponse deliver(Load load, Client.Budget budget, long start, Keeper keeper) throws Failure {
     int count = load.traces.count();
-    if (count == 0 && load.droppedTraces == 0 && load.droppedSpans == 0) {
+    if (count == 0 && load.options.droppedP0Traces == 0 && load.options.droppedP0Spans == 0) {
       account.sent(load.counts, 0, 0, false);
       return respond(new AgentResponse(1, null, 0, new byte[0], null, null, false, 0, 0, 0, null));
     }
@@ -260,11 +255,20 @@ final class PlainSender {
   private String headersOf(Load load, int traces, boolean first) {
     StringBuilder lines = new StringBuilder(headers);
     lines.append("x-datadog-trace-count: ").append(traces).append("\r\n");
-    if (first && load.droppedTraces > 0) {
-      lines.append("datadog-client-dropped-p0-traces: ").append(load.droppedTraces).append("\r\n");
+    if (first && load.options.droppedP0Traces > 0) {
+      lines
+          .append("datadog-client-dropped-p0-traces: ")
+          .append(load.options.droppedP0Traces)
+          .append("\r\n");
     }
-    if (first && load.droppedSpans > 0) {
-      lines.append("datadog-client-dropped-p0-spans: ").append(load.droppedSpans).append("\r\n");
+    if (first && load.options.droppedP0Spans > 0) {
+      lines
+          .append("datadog-client-dropped-p0-spans: ")
+          .append(load.options.droppedP0Spans)
+          .append("\r\n");
+    }
+    if (load.options.clientComputedStats && !settings.clientComputedStats()) {
+      lines.append(PlainSettings.COMPUTED_STATS);
     }
     return lines.toString();
   }

@@ -101,19 +101,20 @@ final class PlainSession implements Session {
   }
 
   @Override
-  public AgentResponse send(byte[] payload, int offset, int length, long traces, long spans) {
+  public AgentResponse send(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     Payload.within(payload, offset, length);
     if (Jvm.onVirtualThread()) {
       Completions.Pending future = COMPLETIONS.expectSend(this);
       try {
-        return async(future, payload, offset, length, traces, spans).await();
+        return async(future, payload, offset, length, traces, spans, computed).await();
       } finally {
         tell();
       }
     }
     queue.enter();
     try {
-      return sender.send(payload, offset, length, traces, spans);
+      return sender.send(payload, offset, length, SendOptions.of(traces, spans, computed));
     } finally {
       queue.leave();
       tell();
@@ -121,50 +122,58 @@ final class PlainSession implements Session {
   }
 
   @Override
-  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans) {
+  public AgentResponse sendDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     byte[] copy = Payload.copy(payload);
-    return send(copy, 0, copy.length, traces, spans);
+    return send(copy, 0, copy.length, traces, spans, computed);
   }
 
   @Override
-  public AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans) {
+  public AgentResponse sendPieces(
+      Object[] pieces, int[] parts, long traces, long spans, boolean computed) {
     byte[] whole = Payload.whole(pieces, parts);
-    return send(whole, 0, whole.length, traces, spans);
+    return send(whole, 0, whole.length, traces, spans, computed);
   }
 
   @Override
-  public boolean offer(byte[] payload, int offset, int length, long traces, long spans) {
+  public boolean offer(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     Payload.within(payload, offset, length);
     try {
-      return queue.offer(payload, offset, length, new long[] {traces, spans}, null);
+      return queue.offer(payload, offset, length, SendOptions.of(traces, spans, computed), null);
     } finally {
       tell();
     }
   }
 
   @Override
-  public boolean offerDirect(ByteBuffer payload, long traces, long spans) {
+  public boolean offerDirect(ByteBuffer payload, long traces, long spans, boolean computed) {
     byte[] copy = Payload.copy(payload);
-    return offer(copy, 0, copy.length, traces, spans);
+    return offer(copy, 0, copy.length, traces, spans, computed);
   }
 
   @Override
   public CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long traces, long spans) {
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed) {
     Payload.within(payload, offset, length);
     Completions.Pending future = COMPLETIONS.expect(this, executor);
     try {
-      return async(future, payload, offset, length, traces, spans);
+      return async(future, payload, offset, length, traces, spans, computed);
     } finally {
       tell();
     }
   }
 
   private Completions.Pending async(
-      Completions.Pending future, byte[] payload, int offset, int length, long traces, long spans) {
+      Completions.Pending future,
+      byte[] payload,
+      int offset,
+      int length,
+      long traces,
+      long spans,
+      boolean computed) {
     boolean queued = false;
     try {
-      queue.offer(payload, offset, length, new long[] {traces, spans}, future);
+      queue.offer(payload, offset, length, SendOptions.of(traces, spans, computed), future);
       queued = true;
     } finally {
       if (!queued) {
@@ -176,9 +185,9 @@ final class PlainSession implements Session {
 
   @Override
   public CompletableFuture<AgentResponse> sendAsyncDirect(
-      ByteBuffer payload, long traces, long spans) {
+      ByteBuffer payload, long traces, long spans, boolean computed) {
     byte[] copy = Payload.copy(payload);
-    return sendAsync(copy, 0, copy.length, traces, spans);
+    return sendAsync(copy, 0, copy.length, traces, spans, computed);
   }
 
   /** A future is settled before its ticket is told; this is asked of none. */

@@ -15,6 +15,8 @@ import java.util.Map;
  * it refuses. Defaults are those of {@code src/settings/table.toml}. Immutable and thread-safe.
  */
 final class PlainSettings {
+  static final String COMPUTED_STATS = "datadog-client-computed-stats: true\r\n";
+
   /** What such an exporter never does, for people. */
   static final List<String> LACKS =
       Collections.unmodifiableList(
@@ -244,11 +246,16 @@ final class PlainSettings {
     return lines.toString();
   }
 
+  /** Whether the tracer computes stats of every payload. */
+  boolean clientComputedStats() {
+    return flag("clientComputedStats", false);
+  }
+
   /** The lines that every request with traces has. */
   String traceHeaders() {
     String lines = "content-type: application/msgpack\r\ndatadog-send-real-http-status: 1\r\n";
-    if (flag("clientComputedStats", false)) {
-      lines += "datadog-client-computed-stats: true\r\n";
+    if (clientComputedStats()) {
+      lines += COMPUTED_STATS;
     }
     if (flag("clientComputedTopLevel", false)) {
       lines += "datadog-client-computed-top-level: true\r\n";

@@ -15,21 +15,23 @@ interface Session {
   /** Once, before anybody else knows the session. */
   void accompaniedBy(@Nullable JmxBean bean, @Nullable Thread hook);
 
-  AgentResponse send(byte[] payload, int offset, int length, long traces, long spans);
+  AgentResponse send(
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed);
 
-  AgentResponse sendDirect(ByteBuffer payload, long traces, long spans);
+  AgentResponse sendDirect(ByteBuffer payload, long traces, long spans, boolean computed);
 
   /** Arrays and direct buffers, with offset and length of each, as {@link Payload} makes them. */
-  AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans);
+  AgentResponse sendPieces(Object[] pieces, int[] parts, long traces, long spans, boolean computed);
 
-  boolean offer(byte[] payload, int offset, int length, long traces, long spans);
+  boolean offer(byte[] payload, int offset, int length, long traces, long spans, boolean computed);
 
-  boolean offerDirect(ByteBuffer payload, long traces, long spans);
+  boolean offerDirect(ByteBuffer payload, long traces, long spans, boolean computed);
 
   CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long traces, long spans);
+      byte[] payload, int offset, int length, long traces, long spans, boolean computed);
 
-  CompletableFuture<AgentResponse> sendAsyncDirect(ByteBuffer payload, long traces, long spans);
+  CompletableFuture<AgentResponse> sendAsyncDirect(
+      ByteBuffer payload, long traces, long spans, boolean computed);
 
   FlushResult flush(Duration limit, boolean suspend);
 

@@ -1,7 +1,6 @@
 package com.datadog.pipeline;
 
 import com.datadog.pipeline.internal.AgentUrl;
-import com.datadog.pipeline.internal.Jvm;
 import com.datadog.pipeline.internal.NativeLibrary;
 import com.datadog.pipeline.internal.Settings;
 import java.nio.ByteBuffer;
@@ -10,7 +9,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -30,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  * and does not cut the send short. {@code offer} and {@code sendAsync} put the payload into a
  * bounded queue and return at once.
  */
-public final class TraceExporter implements AutoCloseable {
+public final class TraceExporter extends Sending implements AutoCloseable {
   /** The version of this JAR; the native library must have the same. */
   static final String VERSION = "0.1.0";
 
@@ -76,6 +74,11 @@ public final class TraceExporter implements AutoCloseable {
         : new PlainSession(settings, shown, missing, listener, executor);
   }
 
+  @Override
+  Session session() {
+    return session;
+  }
+
   /** A builder with no setting made. */
   public static Builder builder() {
     return new Builder();
@@ -117,198 +120,6 @@ public final class TraceExporter implements AutoCloseable {
    */
   public static Map<String, String> libraryInfo() {
     return Library.info();
-  }
-
-  /**
-   * Sends one payload.
-   *
-   * @param payload msgpack v0.4; must not be changed before the call returns
-   * @return what the agent answered; the same object as last time while nothing differs
-   * @throws TraceExporterException if the payload cannot be read or delivered; its traces are
-   *     dropped and counted; {@code CLOSED} if {@code close} has cut the send off
-   * @throws IllegalArgumentException if the payload is null
-   * @throws IllegalStateException if the exporter was closed before
-   */
-  public AgentResponse send(byte[] payload) {
-    return send(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
-  }
-
-  /**
-   * As {@link #send(byte[])}, a part of an array.
-   *
-   * @throws IllegalArgumentException if the part does not lie within the array
-   */
-  public AgentResponse send(byte[] payload, int offset, int length) {
-    return send(payload, offset, length, 0, 0);
-  }
-
-  /**
-   * As {@link #send(byte[], int, int)}, with what the tracer has dropped itself.
-   *
-   * @param droppedP0Traces traces of priority 0 and below that the tracer did not hand over
-   * @param droppedP0Spans their spans
-   */
-  public AgentResponse send(
-      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    Payload.notNull("payload", payload);
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    return session.send(payload, offset, length, traces, spans);
-  }
-
-  /**
-   * Sends what lies between position and limit of a buffer. A direct buffer is read in place; a
-   * heap buffer costs one copy. Position and limit stay as they are.
-   *
-   * @throws TraceExporterException as {@link #send(byte[])}
-   */
-  public AgentResponse send(ByteBuffer payload) {
-    return send(payload, 0, 0);
-  }
-
-  /** As {@link #send(ByteBuffer)}, with what the tracer has dropped itself. */
-  public AgentResponse send(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    if (Payload.notNull("payload", payload).isDirect()) {
-      return session.sendDirect(payload, traces, spans);
-    }
-    int length = payload.remaining();
-    return session.send(Payload.array(payload), Payload.offset(payload), length, traces, spans);
-  }
-
-  /** Sends one payload that lies in pieces, for instance a header and a body. */
-  public AgentResponse send(ByteBuffer[] payload) {
-    return send(payload, 0, 0);
-  }
-
-  /** As {@link #send(ByteBuffer[])}, with what the tracer has dropped itself. */
-  public AgentResponse send(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
-    if (Jvm.onVirtualThread()) {
-      byte[] whole = Payload.whole(payload);
-      return send(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
-    }
-    Object[] pieces = Payload.pieces(payload);
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    return session.sendPieces(pieces, Payload.parts(payload), traces, spans);
-  }
-
-  /**
-   * Queues one payload and returns at once; it is sent by a native thread. Nobody waits for the
-   * answer. What is not taken is counted as dropped. Makes no garbage.
-   *
-   * <p>With {@link Overflow#BLOCK} it waits for room; an interrupt of the calling thread is kept
-   * for it and does not cut that short.
-   *
-   * @param payload msgpack v0.4; it is copied before the call returns
-   * @return whether it was taken; if not, the queue is full
-   * @throws IllegalStateException if the exporter is closed
-   */
-  public boolean offer(byte[] payload) {
-    return offer(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
-  }
-
-  /**
-   * As {@link #offer(byte[])}, a part of an array.
-   *
-   * @throws IllegalArgumentException if the part does not lie within the array
-   */
-  public boolean offer(byte[] payload, int offset, int length) {
-    return offer(payload, offset, length, 0, 0);
-  }
-
-  /** As {@link #offer(byte[], int, int)}, with what the tracer has dropped itself. */
-  public boolean offer(
-      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    Payload.notNull("payload", payload);
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    return session.offer(payload, offset, length, traces, spans);
-  }
-
-  /** As {@link #offer(byte[])}, what lies between position and limit of a buffer. */
-  public boolean offer(ByteBuffer payload) {
-    return offer(payload, 0, 0);
-  }
-
-  /** As {@link #offer(ByteBuffer)}, with what the tracer has dropped itself. */
-  public boolean offer(ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    if (Payload.notNull("payload", payload).isDirect()) {
-      return session.offerDirect(payload, traces, spans);
-    }
-    int length = payload.remaining();
-    return session.offer(Payload.array(payload), Payload.offset(payload), length, traces, spans);
-  }
-
-  /** As {@link #offer(byte[])}, one payload that lies in pieces. */
-  public boolean offer(ByteBuffer[] payload) {
-    return offer(payload, 0, 0);
-  }
-
-  /** As {@link #offer(ByteBuffer[])}, with what the tracer has dropped itself. */
-  public boolean offer(ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
-    byte[] whole = Payload.whole(payload);
-    return offer(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
-  }
-
-  /**
-   * Queues one payload; the answer comes later. The future completes on a daemon thread of this
-   * library; a continuation that blocks there delays no other future, as long as fewer than 256 do.
-   * It fails with a {@link TraceExporterException} as {@link #send(byte[])} does, and with {@code
-   * QUEUE_FULL}, {@code EVICTED} or {@code CLOSED}. Cancelling it does not take the payload back.
-   * Small payloads that travel together share one answer, with the counts of their request.
-   *
-   * @param payload msgpack v0.4; it is copied before the call returns
-   * @throws IllegalStateException if the exporter is closed
-   */
-  public CompletableFuture<AgentResponse> sendAsync(byte[] payload) {
-    return sendAsync(payload, 0, Payload.notNull("payload", payload).length, 0, 0);
-  }
-
-  /** As {@link #sendAsync(byte[])}, a part of an array. */
-  public CompletableFuture<AgentResponse> sendAsync(byte[] payload, int offset, int length) {
-    return sendAsync(payload, offset, length, 0, 0);
-  }
-
-  /** As {@link #sendAsync(byte[], int, int)}, with what the tracer has dropped itself. */
-  public CompletableFuture<AgentResponse> sendAsync(
-      byte[] payload, int offset, int length, long droppedP0Traces, long droppedP0Spans) {
-    Payload.notNull("payload", payload);
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    return session.sendAsync(payload, offset, length, traces, spans);
-  }
-
-  /** As {@link #sendAsync(byte[])}, what lies between position and limit of a buffer. */
-  public CompletableFuture<AgentResponse> sendAsync(ByteBuffer payload) {
-    return sendAsync(payload, 0, 0);
-  }
-
-  /** As {@link #sendAsync(ByteBuffer)}, with what the tracer has dropped itself. */
-  public CompletableFuture<AgentResponse> sendAsync(
-      ByteBuffer payload, long droppedP0Traces, long droppedP0Spans) {
-    long traces = Payload.count("droppedP0Traces", droppedP0Traces);
-    long spans = Payload.count("droppedP0Spans", droppedP0Spans);
-    if (Payload.notNull("payload", payload).isDirect()) {
-      return session.sendAsyncDirect(payload, traces, spans);
-    }
-    byte[] array = Payload.array(payload);
-    return session.sendAsync(array, Payload.offset(payload), payload.remaining(), traces, spans);
-  }
-
-  /** As {@link #sendAsync(byte[])}, one payload that lies in pieces. */
-  public CompletableFuture<AgentResponse> sendAsync(ByteBuffer[] payload) {
-    return sendAsync(payload, 0, 0);
-  }
-
-  /** As {@link #sendAsync(ByteBuffer[])}, with what the tracer has dropped itself. */
-  public CompletableFuture<AgentResponse> sendAsync(
-      ByteBuffer[] payload, long droppedP0Traces, long droppedP0Spans) {
-    byte[] whole = Payload.whole(payload);
-    return sendAsync(whole, 0, whole.length, droppedP0Traces, droppedP0Spans);
   }
 
   /**
@@ -523,6 +334,7 @@ public final class TraceExporter implements AutoCloseable {
       int length,
       long droppedTraces,
       long droppedSpans,
+      boolean computedStats,
       Object last,
       long lastId);
 
@@ -533,6 +345,7 @@ public final class TraceExporter implements AutoCloseable {
       int length,
       long droppedTraces,
       long droppedSpans,
+      boolean computedStats,
       Object last,
       long lastId);
 
@@ -542,6 +355,7 @@ public final class TraceExporter implements AutoCloseable {
       int[] parts,
       long droppedTraces,
       long droppedSpans,
+      boolean computedStats,
       Object last,
       long lastId);
 
@@ -552,6 +366,7 @@ public final class TraceExporter implements AutoCloseable {
       int length,
       long droppedTraces,
       long droppedSpans,
+      boolean computedStats,
       long ticket);
 
   static native int nativeOfferDirect(
@@ -561,6 +376,7 @@ public final class TraceExporter implements AutoCloseable {
       int length,
       long droppedTraces,
       long droppedSpans,
+      boolean computedStats,
       long ticket);
 
   static native long nativeAwaitCompletion(long millis);

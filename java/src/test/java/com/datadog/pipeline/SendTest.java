@@ -21,6 +21,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -165,6 +166,47 @@ class SendTest {
       assertEquals("3", agent.traceRequests().get(0).header("Datadog-Client-Dropped-P0-Traces"));
       assertEquals("17", agent.traceRequests().get(0).header("Datadog-Client-Dropped-P0-Spans"));
     }
+  }
+
+  @Test
+  void whatTheTracerSaysOfOnePayloadIsSaidOfThatOneAlone() throws Exception {
+    SendOptions said = SendOptions.none().clientComputedStats(true).droppedP0(3, 17);
+    ByteBuffer direct = ByteBuffer.allocateDirect(ONE.length);
+    direct.put(ONE).flip();
+    ByteBuffer heap = ByteBuffer.wrap(ONE);
+    ByteBuffer[] pieces = {ByteBuffer.wrap(ONE, 0, 3), ByteBuffer.wrap(ONE, 3, ONE.length - 3)};
+    Duration limit = Duration.ofSeconds(20);
+    try (TraceExporter exporter = builder().build()) {
+      exporter.send(ONE, 0, ONE.length, said);
+      exporter.send(direct, said);
+      exporter.send(heap, said);
+      exporter.send(pieces, said);
+      assertTrue(exporter.offer(ONE, 0, ONE.length, said) && exporter.offer(direct, said));
+      assertTrue(exporter.offer(heap, said) && exporter.offer(pieces, said));
+      exporter.sendAsync(ONE, 0, ONE.length, said).get(20, TimeUnit.SECONDS);
+      exporter.sendAsync(direct, said).get(20, TimeUnit.SECONDS);
+      exporter.sendAsync(heap, said).get(20, TimeUnit.SECONDS);
+      exporter.sendAsync(pieces, said).get(20, TimeUnit.SECONDS);
+      assertTrue(exporter.flush(limit).complete());
+      exporter.send(ONE);
+      assertTrue(exporter.offer(ONE));
+      assertTrue(exporter.flush(limit).complete());
+    }
+    int alone = 0;
+    int told = 0;
+    for (Request r : agent.traceRequests()) {
+      if ("true".equals(r.header("Datadog-Client-Computed-Stats"))) {
+        told += Integer.parseInt(r.header("X-Datadog-Trace-Count"));
+        assertEquals(0, Integer.parseInt(r.header("Datadog-Client-Dropped-P0-Traces")) % 3);
+        assertEquals(0, Integer.parseInt(r.header("Datadog-Client-Dropped-P0-Spans")) % 17);
+      } else {
+        alone++;
+        assertEquals(null, r.header("Datadog-Client-Dropped-P0-Spans"));
+      }
+    }
+    assertEquals(12, told);
+    assertEquals(2, alone);
+    assertThrows(IllegalArgumentException.class, () -> said.droppedP0(-1, 0));
   }
 
   @Test
