@@ -1,54 +1,103 @@
 #!/usr/bin/env python3
 """The real Java tracer with and without the bridge: does every span arrive exactly once?
 
-usage: clients.py BRIDGE.jar TRACER.jar APP-CLASSES [--java COMMAND] [--case NAME]...
-A recording agent stands in for the real one; it counts spans of v0.4 and v0.5 bodies by their ids and tells by a header
-whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Needs msgpack (build/venv). Prints one line a case.
+usage: clients.py BRIDGE.jar TRACER.jar APP-CLASSPATH [--java COMMAND] [--case NAME]... [--faults JAR] [--stats] [--jobs N]
+A recording agent stands in for the real one; it counts spans of v0.4, v0.5 and v1 bodies by their ids and tells by a header
+whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Needs build/venv. Prints one line a case.
+--faults: a copy of the bridge whose methods fail on request. --stats: native stats against the tracer's own, group by group.
 """
-import argparse, collections, hashlib, http.server, json, os, re, shlex, socketserver, subprocess, sys, threading, time
+import argparse, collections, concurrent.futures, hashlib, http.server, json, os, re, shlex, shutil, socket, socketserver
+import subprocess, sys, tempfile, threading, time
 
 import msgpack
 
-INFO = {"version": "7.85.0", "endpoints": ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v0.6/stats", "/info",
-                                           "/telemetry/proxy/"],
+INFO = {"version": "7.85.0", "endpoints": ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v1.0/traces", "/v0.6/stats",
+                                           "/info", "/telemetry/proxy/"],
         "client_drop_p0s": True, "config": {"max_request_bytes": 26214400, "statsd_port": 8125},
-        "peer_tags": [], "span_kinds_stats_computed": ["server", "client", "producer", "consumer"]}
+        "peer_tags": ["db.name", "db.system", "net.peer.name", "out.host", "peer.hostname", "peer.service", "server.address"],
+        "span_kinds_stats_computed": ["server", "client", "producer", "consumer"]}
+STATE = hashlib.sha256(json.dumps(INFO).encode()).hexdigest()
 REQUESTS = 25
+CONTAINER = "0123456789abcdef" * 4
+# Where the bridge fails in turn; what comes first is only called until the exporter is there.
+STEPS = ["headers", "header", "build", "config", "exporter", "rates", "endpoint", "url", "wantsStats", "computesStats", "traces",
+         "droppedTraces", "droppedSpans", "write", "succeeded", "count", "discover"]
+# Header names in which the requests may differ: how each library speaks HTTP, and what README lists.
+OWN_HEADERS = {"accept-encoding", "connection", "user-agent", "content-length", "x-datadog-trace-count", "transfer-encoding",
+               "datadog-client-computed-stats", "datadog-client-dropped-p0-traces", "datadog-client-dropped-p0-spans",
+               "datadog-send-real-http-status", "datadog-rates-payload-version", "host", "expect"}
 
 
 class Recorder:
-    def __init__(self):
+    def __init__(self, rate=1.0):
         self.lock = threading.Lock()
         self.ids = collections.Counter()
-        self.senders = collections.Counter()
+        self.names = collections.Counter()
+        self.senders = []
         self.dropped = 0
-        self.stats_hits = 0
         self.headers = []
-        self.rate = 1.0
+        self.rate = rate
         self.agent_rates = set()
+        self.groups = collections.defaultdict(lambda: [0, 0])
+        self.left_to_agent = collections.defaultdict(lambda: [0, 0])
+        self.paths = collections.Counter()
+
+    def span(self, trace, span, name, meta, metrics, error, resource, counted):
+        self.ids[(trace, span)] += 1
+        self.names[name] += 1
+        if metrics.get("_dd.agent_psr") is not None:
+            self.agent_rates.add(round(metrics["_dd.agent_psr"], 3))
+        kinds = INFO["span_kinds_stats_computed"]
+        if not counted and (metrics.get("_dd.top_level") or metrics.get("_dd.measured") or meta.get("span.kind") in kinds):
+            hits = self.left_to_agent[(name, resource)]
+            hits[0] += 1
+            hits[1] += error
 
     def traces(self, headers, body, path):
-        unpacked = msgpack.unpackb(body, raw=False, strict_map_key=False, unicode_errors="replace")
+        lower = {k.lower(): v for k, v in headers.items()}
         with self.lock:
-            ours = "datadog-send-real-http-status" in {k.lower() for k in headers.keys()}
-            self.senders["bridge" if ours else "tracer"] += 1
-            self.dropped += int(headers.get("Datadog-Client-Dropped-P0-Spans") or 0)
-            self.headers.append((ours, path, dict(headers)))
-            if path == "/v0.5/traces":
-                for chunk in unpacked[1]:
-                    for span in chunk:
-                        self.ids[(span[3], span[4])] += 1
-            else:
-                for chunk in unpacked:
-                    for span in chunk:
-                        self.ids[(span["trace_id"], span["span_id"])] += 1
-                        rate = (span.get("metrics") or {}).get("_dd.agent_psr")
-                        if rate is not None:
-                            self.agent_rates.add(round(rate, 3))
+            ours = "datadog-send-real-http-status" in lower
+            self.senders.append("bridge" if ours else "tracer")
+            self.dropped += int(lower.get("datadog-client-dropped-p0-spans") or 0)
+            self.headers.append((ours, path, lower))
+            self.paths[path] += 1
+            counted = (lower.get("datadog-client-computed-stats") or "") not in ("", "false", "0")
+            for chunk in decode(path, body):
+                for s in chunk:
+                    self.span(s["trace_id"], s["span_id"], s["name"], s.get("meta") or {}, s.get("metrics") or {},
+                              s.get("error") or 0, s.get("resource"), counted)
+
+    def stats(self, body):
+        with self.lock:
+            for bucket in msgpack.unpackb(body, raw=False, strict_map_key=False).get("Stats") or []:
+                for group in bucket.get("Stats") or []:
+                    counts = {"Hits", "Errors", "Duration", "TopLevelHits", "OkSummary", "ErrorSummary"}
+                    key = tuple(sorted((k, flat(v)) for k, v in group.items() if k not in counts and v not in (None, "", [], 0, False)))
+                    self.groups[key][0] += group.get("Hits") or 0
+                    self.groups[key][1] += group.get("Errors") or 0
+
+
+def flat(value):
+    return tuple(sorted(value)) if isinstance(value, list) else value
+
+
+def decode(path, body):
+    if path == "/v0.5/traces":
+        strings, chunks = msgpack.unpackb(body, raw=False, strict_map_key=False, unicode_errors="replace")
+        text = lambda m: {strings[k]: strings[v] for k, v in m.items()}
+        return [[{"name": strings[s[1]], "resource": strings[s[2]], "trace_id": s[3], "span_id": s[4], "error": s[8],
+                  "meta": text(s[9]), "metrics": {strings[k]: v for k, v in s[10].items()}} for s in c] for c in chunks]
+    if path in ("/v1.0/traces", "/v1/traces"):
+        from ddapm_test_agent.trace import decode_v1
+        return decode_v1(body)
+    return msgpack.unpackb(body, raw=False, strict_map_key=False, unicode_errors="replace")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def address_string(self):
+        return "client"  # a Unix socket has no address
 
     def body(self):
         if (self.headers.get("transfer-encoding") or "").lower() == "chunked":
@@ -71,15 +120,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             recorder.traces(self.headers, body, self.path)
             text = json.dumps({"rate_by_service": {"service:,env:": 1.0, "service:bridge-app,env:spike": recorder.rate}}).encode()
         elif self.path == "/v0.6/stats":
-            stats = msgpack.unpackb(body, raw=False, strict_map_key=False)
-            with recorder.lock:
-                for bucket in stats.get("Stats") or []:
-                    for group in bucket.get("Stats") or []:
-                        recorder.stats_hits += group.get("Hits") or 0
+            recorder.stats(body)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
-        self.send_header("Datadog-Agent-State", hashlib.sha256(json.dumps(INFO).encode()).hexdigest())
+        self.send_header("Datadog-Agent-State", STATE)
         self.end_headers()
         self.wfile.write(text)
 
@@ -93,17 +138,197 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def handle_error(self, *_):
+        pass  # a client that went away
 
-def agent(port=0):
-    server = Server(("127.0.0.1", port), Handler)
-    server.recorder = Recorder()
+
+class UnixServer(Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", 0
+
+
+def agent(recorder, at=0):
+    server = UnixServer(at, Handler) if isinstance(at, str) else Server(("127.0.0.1", at), Handler)
+    server.recorder = recorder
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
-def run(java, arguments, env, limit=120):
-    done = subprocess.run(java + arguments, capture_output=True, text=True, timeout=limit, env={**os.environ, **env})
-    return done.returncode, done.stdout + done.stderr
+class Case:
+    """One run of the application."""
+
+    def __init__(self, name, agents, more=(), env=None, sender=None, requests=REQUESTS, end=1500, rate=1.0, **special):
+        self.name, self.agents, self.more, self.env, self.sender = name, agents, list(more), env or {}, sender
+        self.requests, self.end, self.rate, self.special = requests, end, rate, special
+
+
+def cases(bridge, tracer, faulty, version, java_version):
+    before = [f"-javaagent:{bridge}", f"-javaagent:{tracer}"]
+    behind = before[::-1]
+    alone = [f"-javaagent:{tracer}"]
+    yield Case("stock", alone, sender="tracer")
+    yield Case("bridge first", before, sender="bridge")
+    yield Case("bridge behind", behind, sender="bridge")
+    if version >= (1, 45):  # older ones know no extensions
+        yield Case("extension", alone, env={"DD_TRACE_EXTENSIONS_PATH": bridge}, sender="bridge")
+    yield Case("Unix socket", before, sender="bridge", unix=True)
+    yield Case("protocol 0.5", before, ["-Ddd.trace.agent.protocol.version=0.5"], sender="bridge", path="/v0.5/traces")
+    if version >= (1, 60):  # older ones know no v1
+        yield Case("protocol 1", before, ["-Ddd.trace.agent.protocol.version=1.0"], sender="bridge", path="/v1.0/traces")
+    yield Case("checked JNI", before, ["-Xcheck:jni"], sender="bridge")
+    yield Case("rates", before, sender="bridge", rate=0.37)
+    yield Case("native stats", before, ["-Ddata-pipeline.stats=native"], sender="bridge", counted=True)
+    yield Case("containers' headers", before, sender="bridge", container=True)
+    yield Case("library missing", before, ["-Dcom.datadog.pipeline.native.path=/nowhere"], sender="tracer", said=True)
+    if java_version >= 24:
+        yield Case("native access denied", before, ["--illegal-native-access=deny"], sender="tracer", said=True)
+    if faulty:
+        broken = [f"-javaagent:{faulty}", f"-javaagent:{tracer}"]
+        yield Case("every call fails", broken, ["-Dbridge.faults=send"], sender="tracer", said=True)
+        steps = ["-Dbridge.faults=" + ",".join(STEPS)]
+        yield Case("each step fails once", broken, steps, requests=180, said=True)
+    yield Case("exits at once", before, end=0)
+    yield Case("agent killed and restarted", before, sender="bridge", requests=120, end=4000, outage=(9, 4))
+
+
+def run_case(case, options, java):
+    recorder = Recorder(case.rate)
+    folder = tempfile.mkdtemp()
+    server = agent(recorder, os.path.join(folder, "apm.socket") if case.special.get("unix") else 0)
+    where = server.server_address
+    url = f"unix://{where}" if isinstance(where, str) else f"http://127.0.0.1:{where[1]}"
+    settings = ["-Ddd.service.name=bridge-app", "-Ddd.env=spike", "-Ddd.instrumentation.telemetry.enabled=false",
+                "-Ddd.profiling.enabled=false", "-Ddd.appsec.enabled=false", "-Ddd.remote_config.enabled=false",
+                "-Ddd.trace.startup.logs=false", f"-Ddd.trace.agent.url={url}"]
+    # A slow machine needs more time before the tracer's instrumentation is in place.
+    app = ["-cp", options.app, "App", str(case.requests), "120", os.environ.get("START_MS", "6000"), str(case.end)]
+    command = java + case.agents + settings + case.more + app
+    if case.special.get("container"):
+        fake = os.path.join(folder, "cgroup")
+        with open(fake, "w") as out:
+            out.write(f"0::/docker/{CONTAINER}\n")
+        command = ["unshare", "-m", "sh", "-c", f"mount --bind {fake} /proc/$$/cgroup && exec \"$@\"", "sh"] + command
+    restarted, again = None, []
+    if case.special.get("outage"):
+        after, pause = case.special["outage"]
+
+        def outage():
+            time.sleep(after)
+            server.shutdown()
+            server.server_close()
+            time.sleep(pause)
+            again.append(agent(recorder, where[1]))
+        restarted = threading.Thread(target=outage, daemon=True)
+        restarted.start()
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DD_", "OTEL_"))}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, env={**env, **case.env})
+        code, said = done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        code, said = "hangs", ""
+    if restarted:
+        restarted.join()
+    time.sleep(0.3)
+    for one in [server] + again:
+        threading.Thread(target=one.shutdown, daemon=True).start()
+    shutil.rmtree(folder, ignore_errors=True)
+    return code, said, recorder
+
+
+def judge(case, code, said, r, stock):
+    """What is wrong with a run; nothing if all is well."""
+    wrong = []
+    if code != 0:
+        wrong.append(f"exit {code}")
+    twice = sum(n - 1 for n in r.ids.values())
+    if twice:
+        wrong.append(f"{twice} spans twice")
+    if case.name != "rates":  # the tracer drops some, and says how many
+        for name in ("http.request", "h2.query"):
+            if r.names[name] < case.requests:
+                wrong.append(f"{case.requests - r.names[name]} of {name} are missing")
+    elif 0.37 not in r.agent_rates or not r.dropped:
+        wrong.append(f"the sampler heard {sorted(r.agent_rates)}")
+    if case.sender and case.sender not in r.senders:
+        wrong.append(f"nothing came from the {case.sender}")
+    if case.sender == "tracer" and "bridge" in r.senders:
+        wrong.append("the bridge has sent")
+    if case.sender == "bridge" and "bridge" in r.senders and "tracer" in r.senders[r.senders.index("bridge"):]:
+        wrong.append("the tracer's sender was used although the library was there")
+    if case.name == "each step fails once" and len(set(r.senders)) < 2:
+        wrong.append("only one of both has sent")
+    if re.search(r"Uncaught exception|FATAL", said):
+        wrong.append("an exception left the bridge")
+    if [line for line in said.splitlines() if "WARNING" in line and "JNI" in line and "pipeline" in line]:
+        wrong.append("a warning of checked JNI")
+    if case.end > 0 and "sender thread alive true" not in said:
+        wrong.append("the tracer's sender thread is dead")
+    lines = said.count("[data-pipeline-bridge]")
+    if bool(case.special.get("said")) != (lines > 0) or lines > 1:
+        wrong.append(f"the bridge has said {lines} lines")
+    if case.special.get("path") and case.special["path"] not in r.paths:
+        wrong.append(f"bodies went to {dict(r.paths)}")
+    sent = [h for ours, _, h in r.headers if ours]
+    if case.special.get("container") and not (sent and all(CONTAINER in h.get("datadog-container-id", "") for h in sent)):
+        wrong.append("no container's id: " + str(sorted(sent[0]) if sent else None))
+    if case.special.get("counted"):
+        counted = sum(h for h, _ in r.groups.values()) + sum(h for h, _ in r.left_to_agent.values())
+        if counted < len(r.ids):
+            wrong.append(f"{counted} of {len(r.ids)} spans are in stats")
+    if case.name == "bridge first" and stock and sent:
+        theirs = [h for ours, _, h in stock.headers if not ours][-1]
+        other = {k for k in set(theirs) ^ set(sent[-1]) if k not in OWN_HEADERS}
+        other |= {k for k in set(theirs) & set(sent[-1]) if theirs[k] != sent[-1][k] and k not in OWN_HEADERS}
+        if other:
+            wrong.append(f"headers differ: {sorted(other)}")
+    return wrong
+
+
+def compare(options, java, bridge, tracer):
+    """Native stats against the tracer's own, group by group."""
+    before = [f"-javaagent:{bridge}", f"-javaagent:{tracer}"]
+    runs = [Case("the tracer's own", [f"-javaagent:{tracer}"], requests=60),
+            Case("native", before, ["-Ddata-pipeline.stats=native"], requests=60)]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        (code_t, said_t, own), (code_n, said_n, native) = pool.map(lambda case: run_case(case, options, java), runs)
+    failed = code_t != 0 or code_n != 0
+    for name, r in (("the tracer's own", own), ("native", native)):
+        sums = [sum(v[i] for v in r.groups.values()) for i in (0, 1)]
+        left = sum(h for h, _ in r.left_to_agent.values())
+        print(f"stats, {name}: {sums[0]} hits, {sums[1]} errors in {len(r.groups)} groups; {left} spans left to the agent "
+              f"(sent before the library was there); {len(r.ids)} spans received, {dict(collections.Counter(r.senders))}")
+    totals = {}
+    for name, r in (("own", own), ("native", native)):
+        for key, (hits, errors) in r.groups.items():
+            fields = dict(key)
+            at = totals.setdefault((fields["Name"], fields["Resource"]), {"own": [0, 0], "native": [0, 0]})[name]
+            at[0] += hits
+            at[1] += errors
+        for (span, resource), (hits, errors) in r.left_to_agent.items():
+            if name == "native":
+                at = totals.setdefault((span, resource), {"own": [0, 0], "native": [0, 0]})[name]
+                at[0] += hits
+                at[1] += errors
+    fields_of = lambda r: {(dict(k)["Name"], dict(k)["Resource"]): k for k in r.groups}
+    theirs, ours = fields_of(own), fields_of(native)
+    odd = collections.Counter()
+    for key, sums in sorted(totals.items()):
+        same = sums["own"] == sums["native"]
+        failed |= not same
+        print(f"  {key[0]} {key[1]!r}: hits {sums['own'][0]} and {sums['native'][0]}, errors {sums['own'][1]} and "
+              f"{sums['native'][1]}{'' if same else '   FAULT'}")
+        if key in theirs and key in ours:
+            for field, value in sorted(set(theirs[key]) ^ set(ours[key]), key=str):
+                odd[("only the tracer's own" if (field, value) in theirs[key] else "only native", field, str(value))] += 1
+    for (who, field, value), groups in sorted(odd.items()):
+        print(f"  {who}: {field} = {value} ({groups} groups)")
+    if failed:
+        print("    " + "\n    ".join((said_t + said_n).strip().splitlines()[-20:]))
+    print("stats: " + ("FAULT" if failed else "same hits and errors by name and resource"))
+    return failed
 
 
 def main():
@@ -113,85 +338,35 @@ def main():
     parser.add_argument("app")
     parser.add_argument("--java", default="java")
     parser.add_argument("--case", action="append")
+    parser.add_argument("--faults")
+    parser.add_argument("--stats", action="store_true")
+    parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
     java = shlex.split(options.java)
     bridge, tracer = os.path.abspath(options.bridge), os.path.abspath(options.tracer)
-    settings = ["-Ddd.service.name=bridge-app", "-Ddd.env=spike", "-Ddd.instrumentation.telemetry.enabled=false",
-                "-Ddd.profiling.enabled=false", "-Ddd.appsec.enabled=false", "-Ddd.remote_config.enabled=false",
-                "-Ddd.trace.startup.logs=false"]
-    before = [f"-javaagent:{bridge}", f"-javaagent:{tracer}"]
-    behind = [f"-javaagent:{tracer}", f"-javaagent:{bridge}"]
-    app = ["-cp", options.app, "App", str(REQUESTS), "120", "6000", "1500"]
-    # name, agents, more properties, environment, who must have sent after the first payload
-    cases = [
-        ("stock", [f"-javaagent:{tracer}"], [], {}, "tracer"),
-        ("bridge first", before, [], {}, "bridge"),
-        ("bridge behind", behind, [], {}, "bridge"),
-        ("extension", [f"-javaagent:{tracer}"], [], {"DD_TRACE_EXTENSIONS_PATH": bridge}, "bridge"),
-        ("protocol 0.5", before, ["-Ddd.trace.agent.protocol.version=0.5"], {}, "bridge"),
-        ("checked JNI", before, ["-Xcheck:jni"], {}, "bridge"),
-        ("library missing", before, ["-Dcom.datadog.pipeline.native.path=/nowhere"], {}, "tracer"),
-        ("exits at once", before, [], {}, None),
-        ("agent away", before, [], {}, "bridge"),
-        ("rates", before, [], {}, "bridge"),
-    ]
-    failed = 0
-    for name, agents, more, env, sender in cases:
-        if options.case and name not in options.case:
-            continue
-        server = agent()
-        port = server.server_address[1]
-        words = list(app)
-        # With a rate of 1 the tracer drops nothing, and every span can be counted.
-        server.recorder.rate = 0.37 if name == "rates" else 1.0
-        if name == "exits at once":
-            words[-1:] = ["0"]
-        restart = None
-        if name == "agent away":
-            words[-3:] = ["400", "6000", "4000"]
-            recorder = server.recorder
-
-            def outage():
-                time.sleep(10)
-                server.shutdown()
-                server.server_close()
-                time.sleep(4)
-                again = agent(port)
-                again.recorder = recorder
-                holder.append(again)
-            holder = []
-            restart = threading.Thread(target=outage, daemon=True)
-            restart.start()
-        command = agents + settings + more + [f"-Ddd.trace.agent.url=http://127.0.0.1:{port}"] + words
-        try:
-            code, said = run(java, command, env)
-        except subprocess.TimeoutExpired:
-            code, said = "hangs", ""
-        if restart:
-            restart.join()
-        time.sleep(0.3)
-        r = server.recorder
-        spans, twice = len(r.ids), sum(n > 1 for n in r.ids.values())
-        missing = 0 if name == "rates" else REQUESTS - spans
-        warned = [line for line in said.splitlines() if "WARNING" in line and "JNI" in line and "pipeline" in line]
-        processor = re.search(r"Uncaught exception", said)
-        ok = code == 0 and missing <= 0 and twice == 0 and not warned and not processor
-        if sender == "bridge":
-            ok = ok and r.senders["bridge"] > 0
-        if name == "rates":
-            ok = ok and 0.37 in r.agent_rates
-        if sender == "tracer":
-            ok = ok and r.senders["bridge"] == 0
-        print(f"{name}: exit {code}, {spans} of {REQUESTS} spans, {r.dropped} dropped by sampling, {twice} twice, "
-              f"{dict(r.senders)}, stats hits {r.stats_hits}{'' if ok else '   FAULT'}", flush=True)
-        if not ok or os.environ.get("SHOW"):
-            print("    " + "\n    ".join(said.strip().splitlines()[-30:]))
-        failed += not ok
-        try:
-            server.shutdown()
-        except OSError:
-            pass
-    print("clients: " + ("failed" if failed else "all well"))
+    if options.stats:
+        return 1 if compare(options, java, bridge, tracer) else 0
+    version = tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.\d+\.jar$", tracer).groups())
+    said = subprocess.run(java + ["-version"], capture_output=True, text=True).stderr
+    java_version = int(re.search(r'"(?:1\.)?(\d+)', said).group(1))
+    faulty = os.path.abspath(options.faults) if options.faults else None
+    chosen = [c for c in cases(bridge, tracer, faulty, version, java_version) if not options.case or c.name in options.case]
+    failed, stock = 0, None
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for case, (code, said, r) in zip(chosen, pool.map(lambda case: run_case(case, options, java), chosen)):
+            if case.name == "stock":
+                stock = r
+            if case.special.get("container") and "unshare" in said and code != 0:
+                print(f"{case.name}: SKIPPED, no rights for a mount of its own", flush=True)
+                continue
+            wrong = judge(case, code, said, r, stock)
+            stats = sum(h for h, _ in r.groups.values())
+            print(f"{case.name}: {len(r.ids)} spans, {r.dropped} dropped by sampling, "
+                  f"{dict(collections.Counter(r.senders))}, stats hits {stats}{''.join('   FAULT: ' + w for w in wrong)}", flush=True)
+            if wrong or os.environ.get("SHOW"):
+                print("    " + "\n    ".join(said.strip().splitlines()[-30:]))
+            failed += bool(wrong)
+    print("clients: " + (f"{failed} of {len(chosen)} cases failed" if failed else f"all well, {len(chosen)} cases"))
     return 1 if failed else 0
 
 

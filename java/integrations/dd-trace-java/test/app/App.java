@@ -3,11 +3,17 @@ import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
 import java.net.URL;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.concurrent.Executors;
 
 /**
- * A small application for the tracer: a server that calls itself. usage: App REQUESTS PAUSE_MS
- * START_MS END_MS
+ * A small application for the tracer: a server that calls itself and asks a database; every fifth
+ * answer is an error. usage: App REQUESTS PAUSE_MS START_MS END_MS, with H2 on the class path
  */
 public final class App {
   private App() {}
@@ -17,13 +23,20 @@ public final class App {
     long pause = Long.parseLong(arguments[1]);
     long start = Long.parseLong(arguments[2]);
     long end = Long.parseLong(arguments[3]);
+    Connection database = DriverManager.getConnection("jdbc:h2:mem:shop");
+    try (Statement statement = database.createStatement()) {
+      statement.execute("CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(40))");
+      statement.execute("INSERT INTO items VALUES (1, 'one'), (2, 'two'), (3, 'three')");
+    }
     HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
     server.setExecutor(Executors.newFixedThreadPool(4));
     server.createContext(
         "/",
         exchange -> {
-          byte[] body = "hello".getBytes("UTF-8");
-          exchange.sendResponseHeaders(200, body.length);
+          String path = exchange.getRequestURI().getPath();
+          int id = Integer.parseInt(path.substring(path.lastIndexOf('/') + 1));
+          byte[] body = name(database, id % 3 + 1).getBytes("UTF-8");
+          exchange.sendResponseHeaders(id % 5 == 4 ? 404 : 200, body.length);
           exchange.getResponseBody().write(body);
           exchange.close();
         });
@@ -34,10 +47,12 @@ public final class App {
     for (int i = 0; i < requests; i++) {
       URL url = new URL("http://127.0.0.1:" + server.getAddress().getPort() + "/request/" + i);
       HttpURLConnection connection = (HttpURLConnection) url.openConnection();
-      try (InputStream in = connection.getInputStream()) {
+      int status = connection.getResponseCode();
+      try (InputStream in =
+          status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
         while (in.read() >= 0) {}
       }
-      answered += connection.getResponseCode() == 200 ? 1 : 0;
+      answered += status == (i % 5 == 4 ? 404 : 200) ? 1 : 0;
       Thread.sleep(pause);
     }
     Thread.sleep(end);
@@ -48,5 +63,17 @@ public final class App {
       }
     }
     System.exit(answered == requests ? 0 : 1);
+  }
+
+  private static synchronized String name(Connection database, int id) {
+    try (PreparedStatement query =
+        database.prepareStatement("SELECT name FROM items WHERE id = ?")) {
+      query.setInt(1, id);
+      try (ResultSet row = query.executeQuery()) {
+        return row.next() ? row.getString(1) : "none";
+      }
+    } catch (SQLException e) {
+      return e.toString();
+    }
   }
 }

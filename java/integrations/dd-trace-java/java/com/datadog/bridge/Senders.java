@@ -4,6 +4,7 @@ import com.datadog.pipeline.AgentResponse;
 import com.datadog.pipeline.Builder;
 import com.datadog.pipeline.InputFormat;
 import com.datadog.pipeline.OutputFormat;
+import com.datadog.pipeline.SendOptions;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import java.lang.ref.WeakReference;
@@ -15,9 +16,9 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * One exporter for each way in which the tracer sends: its agent, the format of its bodies, whether
- * it computes stats itself. The tracer sends from one thread; calls are made one after another all
- * the same.
+ * One exporter for each way in which the tracer sends: its agent, and the format of its bodies.
+ * What it says of a payload, its stats among that, goes with the payload. The tracer sends from one
+ * thread; calls are made one after another all the same.
  */
 final class Senders {
   /** How long a blocked agent may hold the tracer's only sender thread. */
@@ -35,6 +36,13 @@ final class Senders {
   private boolean ratesGiven;
   private volatile boolean shuttingDown;
 
+  /** The way that the last payload went, so that finding it again costs nothing. */
+  private String lastBase;
+
+  private String lastEndpoint;
+  private TraceExporter lastExporter;
+
+  /** Null: the tracer shall send it itself. */
   synchronized Object send(Object api, Object payload) throws ReflectiveOperationException {
     if (known.get() != api) {
       if (tracer == null || tracer.api != api.getClass()) {
@@ -42,40 +50,38 @@ final class Senders {
       }
       known = new WeakReference<>(api);
       ratesGiven = false;
-    }
-    String endpoint = tracer.endpoint(api);
-    InputFormat format = format(endpoint);
-    String base = tracer.url(api);
-    if (format == null || base.startsWith("https")) {
-      return null;
+      lastExporter = null;
     }
     boolean ours = Bridge.isNativeStats() && !tracer.wantsStats(api);
-    boolean theirs = !ours && tracer.computesStats(api);
-    TraceExporter exporter = exporter(api, base, format, ours, theirs);
+    TraceExporter exporter = exporter(api, tracer.url(api), tracer.endpoint(api), ours);
+    if (exporter == null) {
+      return null;
+    }
     try {
       tracer.write(payload, pieces);
-      int traces = tracer.traces(payload);
-      int bytes = pieces.bytes();
-      ByteBuffer[] body = pieces.pieces();
-      long droppedTraces = tracer.droppedTraces(payload);
-      long droppedSpans = tracer.droppedSpans(payload);
-      Object answer;
-      try {
-        AgentResponse response = exporter.send(body, droppedTraces, droppedSpans);
-        tell(api, base + endpoint, response);
-        answer =
-            tracer.succeeded(api, traces, bytes, Math.max(200, response.status()), response.body());
-      } catch (TraceExporterException e) {
-        answer = instead(api, exporter, e, traces, bytes, droppedTraces, droppedSpans);
-      }
-      if (shuttingDown) {
-        flush(exporter);
-      }
-      tracer.discover(api);
-      return answer;
+      SendOptions said =
+          SendOptions.none()
+              .droppedP0(tracer.droppedTraces(payload), tracer.droppedSpans(payload))
+              .clientComputedStats(!ours && tracer.computesStats(api));
+      return deliver(api, exporter, tracer.traces(payload), said);
     } finally {
       pieces.giveBack();
     }
+  }
+
+  private Object deliver(Object api, TraceExporter exporter, int traces, SendOptions said)
+      throws ReflectiveOperationException {
+    int bytes = pieces.bytes();
+    AgentResponse response;
+    try {
+      response = exporter.send(pieces.pieces(), said);
+    } catch (TraceExporterException e) {
+      return instead(api, exporter, e, traces, bytes, said);
+    }
+    // It has arrived: whatever fails from here on, the tracer must not send it once more.
+    tell(api, response);
+    int status = Math.max(200, response.status());
+    return accepted(api, exporter, traces, bytes, status, response.body());
   }
 
   /** What the agent did not take now may wait in the queue; what it refused is refused. */
@@ -85,8 +91,7 @@ final class Senders {
       TraceExporterException e,
       int traces,
       int bytes,
-      long droppedTraces,
-      long droppedSpans)
+      SendOptions said)
       throws ReflectiveOperationException {
     switch (e.code()) {
       case CONNECTION_REFUSED:
@@ -109,13 +114,13 @@ final class Senders {
       default:
         return null;
     }
-    if (offer(exporter, bytes, droppedTraces, droppedSpans)) {
-      return tracer.succeeded(api, traces, bytes, 202, "");
+    if (!offer(exporter, bytes, said)) {
+      return null;
     }
-    return null;
+    return accepted(api, exporter, traces, bytes, 202, "");
   }
 
-  private boolean offer(TraceExporter exporter, int bytes, long droppedTraces, long droppedSpans) {
+  private boolean offer(TraceExporter exporter, int bytes, SendOptions said) {
     byte[] whole = new byte[bytes];
     int at = 0;
     for (ByteBuffer piece : pieces.pieces()) {
@@ -124,22 +129,41 @@ final class Senders {
       from.get(whole, at, n);
       at += n;
     }
-    return exporter.offer(whole, 0, bytes, droppedTraces, droppedSpans);
+    return exporter.offer(whole, 0, bytes, said);
   }
 
-  /** Sampling rates go to the sampler when they change. */
-  private void tell(Object api, String url, AgentResponse response)
-      throws ReflectiveOperationException {
+  /** The tracer's response for a payload that is in our hands or the agent's. Never throws. */
+  private Object accepted(
+      Object api, TraceExporter exporter, int traces, int bytes, int status, String body) {
+    Object answer = tracer.accepted;
+    try {
+      answer = tracer.succeeded(api, traces, bytes, status, body);
+      if (shuttingDown) {
+        flush(exporter);
+      }
+      tracer.discover(api);
+    } catch (Throwable e) {
+      Bridge.say("the tracer could not be told everything: " + e);
+    }
+    return answer;
+  }
+
+  /** Sampling rates go to the sampler when they change. Never throws. */
+  private void tell(Object api, AgentResponse response) {
     if (ratesGiven && !response.ratesChanged()) {
       return;
     }
-    Map<String, Double> rates = response.rates();
-    if (rates.isEmpty()) {
-      return;
+    try {
+      Map<String, Double> rates = response.rates();
+      if (!rates.isEmpty()) {
+        Map<String, Number> numbers = new HashMap<>(rates);
+        tracer.rates(
+            api, lastBase + lastEndpoint, Collections.singletonMap("rate_by_service", numbers));
+        ratesGiven = true;
+      }
+    } catch (Throwable e) {
+      Bridge.say("the agent's sampling rates did not reach the tracer: " + e);
     }
-    ratesGiven = true;
-    Map<String, Number> numbers = new HashMap<>(rates);
-    tracer.rates(api, url, Collections.singletonMap("rate_by_service", numbers));
   }
 
   /** The format of bodies for an endpoint, null if the bridge leaves it to the tracer. */
@@ -160,13 +184,20 @@ final class Senders {
     }
   }
 
-  private TraceExporter exporter(
-      Object api, String base, InputFormat format, boolean ours, boolean theirs)
+  /** Null if this way is left to the tracer. */
+  private TraceExporter exporter(Object api, String base, String endpoint, boolean ours)
       throws ReflectiveOperationException {
-    String key = base + ' ' + format + ' ' + ours + ' ' + theirs;
+    if (lastExporter != null && base.equals(lastBase) && lastEndpoint.equals(endpoint)) {
+      return lastExporter;
+    }
+    InputFormat format = format(endpoint);
+    if (format == null || base.startsWith("https")) {
+      return null;
+    }
+    String key = base + ' ' + format + ' ' + ours;
     TraceExporter exporter = exporters.get(key);
     if (exporter == null) {
-      exporter = build(api, base, format, ours, theirs);
+      exporter = build(api, base, format, ours);
       exporters.put(key, exporter);
       if (ours) {
         // The first payload is counted too, so what the agent offers must be known before.
@@ -177,11 +208,13 @@ final class Senders {
         }
       }
     }
+    lastBase = base;
+    lastEndpoint = endpoint;
+    lastExporter = exporter;
     return exporter;
   }
 
-  private TraceExporter build(
-      Object api, String base, InputFormat format, boolean ours, boolean theirs)
+  private TraceExporter build(Object api, String base, InputFormat format, boolean ours)
       throws ReflectiveOperationException {
     Builder builder = TraceExporter.builder();
     Object socket = tracer.config("getAgentUnixDomainSocket");
@@ -202,7 +235,6 @@ final class Senders {
       builder.computeStats(BUCKET);
       service(builder, "getServiceName", "getEnv", "getVersion");
     } else {
-      builder.clientComputedStats(theirs);
       builder.discovery(false);
     }
     for (String[] pair : tracer.headers(api)) {

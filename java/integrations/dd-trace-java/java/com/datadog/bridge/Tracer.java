@@ -13,6 +13,10 @@ import java.util.Map;
  */
 final class Tracer {
   final Class<?> api;
+
+  /** A response that says that all is well, and nothing else. */
+  final Object accepted;
+
   private final Field listeners;
   private final Field discovery;
   private final Field url;
@@ -61,6 +65,7 @@ final class Tracer {
     writeTo = method(payload, "writeTo", WritableByteChannel.class);
     success = method(response, "success", int.class, String.class);
     failed = method(response, "failed", int.class);
+    accepted = success.invoke(null, 200, "");
     Class<?> features = discovery.getType();
     traceEndpoint = method(features, "getTraceEndpoint");
     supportsMetrics = method(features, "supportsMetrics");
