@@ -27,6 +27,7 @@ if [ -d build/bench/shared ]; then
 fi
 scripts/bench.sh "$@"
 scripts/bench_java.sh
+scripts/bench_clients.sh
 python3 scripts/bench_join.py build/bench
 if [ -f $shared/check_bench.py ]; then
   # Some bounds belong to work that is not done yet: what falls short is printed, and is no failure of the measurement.

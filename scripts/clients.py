@@ -1,31 +1,34 @@
 #!/usr/bin/env python3
 """The real Java tracer with and without the bridge: does every span arrive exactly once?
 
-usage: clients.py BRIDGE.jar TRACER.jar APP-CLASSPATH [--java COMMAND] [--case NAME]... [--faults JAR] [--stats] [--jobs N]
-A recording agent stands in for the real one; it counts spans of v0.4, v0.5 and v1 bodies by their ids and tells by a header
-whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Needs build/venv. Prints one line a case.
---faults: a copy of the bridge whose methods fail on request. --stats: native stats against the tracer's own, group by group.
+usage: clients.py BRIDGE.jar TRACER.jar APP-CLASSPATH [--java COMMAND] [--case NAME]... [--faults JAR] [--stats]
+                  [--jobs N]
+A recording agent stands in for the real one; it counts spans of v0.4, v0.5 and v1 bodies by their ids and tells by a
+header whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Needs build/venv. Prints one line a case.
+--faults: a copy of the bridge whose methods fail on request. --stats: native stats against the tracer's own.
 """
-import argparse, collections, concurrent.futures, hashlib, http.server, json, os, re, shlex, shutil, socket, socketserver
-import subprocess, sys, tempfile, threading, time
+import argparse, collections, concurrent.futures, hashlib, http.server, json, os, re, shlex, shutil
+import socket, socketserver, subprocess, sys, tempfile, threading, time
 
 import msgpack
 
-INFO = {"version": "7.85.0", "endpoints": ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v1.0/traces", "/v0.6/stats",
-                                           "/info", "/telemetry/proxy/"],
+INFO = {"version": "7.85.0", "endpoints": ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v1.0/traces",
+                                           "/v0.6/stats", "/info", "/telemetry/proxy/"],
         "client_drop_p0s": True, "config": {"max_request_bytes": 26214400, "statsd_port": 8125},
-        "peer_tags": ["db.name", "db.system", "net.peer.name", "out.host", "peer.hostname", "peer.service", "server.address"],
+        "peer_tags": ["db.name", "db.system", "net.peer.name", "out.host", "peer.hostname", "peer.service",
+                      "server.address"],
         "span_kinds_stats_computed": ["server", "client", "producer", "consumer"]}
 STATE = hashlib.sha256(json.dumps(INFO).encode()).hexdigest()
 REQUESTS = 25
 CONTAINER = "0123456789abcdef" * 4
 # Where the bridge fails in turn; what comes first is only called until the exporter is there.
-STEPS = ["headers", "header", "build", "config", "exporter", "rates", "endpoint", "url", "wantsStats", "computesStats", "traces",
-         "droppedTraces", "droppedSpans", "write", "succeeded", "count", "discover"]
+STEPS = ["headers", "header", "build", "config", "exporter", "rates", "endpoint", "url", "wantsStats", "computesStats",
+         "traces", "droppedTraces", "droppedSpans", "write", "succeeded", "count", "discover"]
 # Header names in which the requests may differ: how each library speaks HTTP, and what README lists.
-OWN_HEADERS = {"accept-encoding", "connection", "user-agent", "content-length", "x-datadog-trace-count", "transfer-encoding",
-               "datadog-client-computed-stats", "datadog-client-dropped-p0-traces", "datadog-client-dropped-p0-spans",
-               "datadog-send-real-http-status", "datadog-rates-payload-version", "host", "expect"}
+OWN_HEADERS = {"accept-encoding", "connection", "user-agent", "content-length", "x-datadog-trace-count",
+               "transfer-encoding", "datadog-client-computed-stats", "datadog-client-dropped-p0-traces",
+               "datadog-client-dropped-p0-spans", "datadog-send-real-http-status", "datadog-rates-payload-version",
+               "host", "expect"}
 
 
 class Recorder:
@@ -48,7 +51,8 @@ class Recorder:
         if metrics.get("_dd.agent_psr") is not None:
             self.agent_rates.add(round(metrics["_dd.agent_psr"], 3))
         kinds = INFO["span_kinds_stats_computed"]
-        if not counted and (metrics.get("_dd.top_level") or metrics.get("_dd.measured") or meta.get("span.kind") in kinds):
+        counts = metrics.get("_dd.top_level") or metrics.get("_dd.measured") or meta.get("span.kind") in kinds
+        if not counted and counts:
             hits = self.left_to_agent[(name, resource)]
             hits[0] += 1
             hits[1] += error
@@ -72,7 +76,8 @@ class Recorder:
             for bucket in msgpack.unpackb(body, raw=False, strict_map_key=False).get("Stats") or []:
                 for group in bucket.get("Stats") or []:
                     counts = {"Hits", "Errors", "Duration", "TopLevelHits", "OkSummary", "ErrorSummary"}
-                    key = tuple(sorted((k, flat(v)) for k, v in group.items() if k not in counts and v not in (None, "", [], 0, False)))
+                    fields = ((k, flat(v)) for k, v in group.items() if k not in counts)
+                    key = tuple(sorted((k, v) for k, v in fields if v not in (None, "", (), 0, False)))
                     self.groups[key][0] += group.get("Hits") or 0
                     self.groups[key][1] += group.get("Errors") or 0
 
@@ -118,7 +123,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = json.dumps(INFO).encode()
         elif self.path.endswith("/traces"):
             recorder.traces(self.headers, body, self.path)
-            text = json.dumps({"rate_by_service": {"service:,env:": 1.0, "service:bridge-app,env:spike": recorder.rate}}).encode()
+            rates = {"service:,env:": 1.0, "service:bridge-app,env:spike": recorder.rate}
+            text = json.dumps({"rate_by_service": rates}).encode()
         elif self.path == "/v0.6/stats":
             recorder.stats(body)
         self.send_response(status)
@@ -177,7 +183,8 @@ def cases(bridge, tracer, faulty, version, java_version):
     yield Case("Unix socket", before, sender="bridge", unix=True)
     yield Case("protocol 0.5", before, ["-Ddd.trace.agent.protocol.version=0.5"], sender="bridge", path="/v0.5/traces")
     if version >= (1, 60):  # older ones know no v1
-        yield Case("protocol 1", before, ["-Ddd.trace.agent.protocol.version=1.0"], sender="bridge", path="/v1.0/traces")
+        wants_v1 = ["-Ddd.trace.agent.protocol.version=1.0"]
+        yield Case("protocol 1", before, wants_v1, sender="bridge", path="/v1.0/traces")
     yield Case("checked JNI", before, ["-Xcheck:jni"], sender="bridge")
     yield Case("rates", before, sender="bridge", rate=0.37)
     yield Case("native stats", before, ["-Ddata-pipeline.stats=native"], sender="bridge", counted=True)
@@ -272,7 +279,8 @@ def judge(case, code, said, r, stock):
     if case.special.get("path") and case.special["path"] not in r.paths:
         wrong.append(f"bodies went to {dict(r.paths)}")
     sent = [h for ours, _, h in r.headers if ours]
-    if case.special.get("container") and not (sent and all(CONTAINER in h.get("datadog-container-id", "") for h in sent)):
+    told = sent and all(CONTAINER in h.get("datadog-container-id", "") for h in sent)
+    if case.special.get("container") and not told:
         wrong.append("no container's id: " + str(sorted(sent[0]) if sent else None))
     if case.special.get("counted"):
         counted = sum(h for h, _ in r.groups.values()) + sum(h for h, _ in r.left_to_agent.values())
@@ -298,8 +306,9 @@ def compare(options, java, bridge, tracer):
     for name, r in (("the tracer's own", own), ("native", native)):
         sums = [sum(v[i] for v in r.groups.values()) for i in (0, 1)]
         left = sum(h for h, _ in r.left_to_agent.values())
-        print(f"stats, {name}: {sums[0]} hits, {sums[1]} errors in {len(r.groups)} groups; {left} spans left to the agent "
-              f"(sent before the library was there); {len(r.ids)} spans received, {dict(collections.Counter(r.senders))}")
+        print(f"stats, {name}: {sums[0]} hits, {sums[1]} errors in {len(r.groups)} groups; {left} spans left to the "
+              f"agent (sent before the library was there); {len(r.ids)} spans received, "
+              f"{dict(collections.Counter(r.senders))}")
     totals = {}
     for name, r in (("own", own), ("native", native)):
         for key, (hits, errors) in r.groups.items():
@@ -322,7 +331,8 @@ def compare(options, java, bridge, tracer):
               f"{sums['native'][1]}{'' if same else '   FAULT'}")
         if key in theirs and key in ours:
             for field, value in sorted(set(theirs[key]) ^ set(ours[key]), key=str):
-                odd[("only the tracer's own" if (field, value) in theirs[key] else "only native", field, str(value))] += 1
+                who = "only the tracer's own" if (field, value) in theirs[key] else "only native"
+                odd[(who, field, str(value))] += 1
     for (who, field, value), groups in sorted(odd.items()):
         print(f"  {who}: {field} = {value} ({groups} groups)")
     if failed:
@@ -350,7 +360,8 @@ def main():
     said = subprocess.run(java + ["-version"], capture_output=True, text=True).stderr
     java_version = int(re.search(r'"(?:1\.)?(\d+)', said).group(1))
     faulty = os.path.abspath(options.faults) if options.faults else None
-    chosen = [c for c in cases(bridge, tracer, faulty, version, java_version) if not options.case or c.name in options.case]
+    every = cases(bridge, tracer, faulty, version, java_version)
+    chosen = [c for c in every if not options.case or c.name in options.case]
     failed, stock = 0, None
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for case, (code, said, r) in zip(chosen, pool.map(lambda case: run_case(case, options, java), chosen)):
@@ -362,7 +373,8 @@ def main():
             wrong = judge(case, code, said, r, stock)
             stats = sum(h for h, _ in r.groups.values())
             print(f"{case.name}: {len(r.ids)} spans, {r.dropped} dropped by sampling, "
-                  f"{dict(collections.Counter(r.senders))}, stats hits {stats}{''.join('   FAULT: ' + w for w in wrong)}", flush=True)
+                  f"{dict(collections.Counter(r.senders))}, stats hits {stats}"
+                  f"{''.join('   FAULT: ' + w for w in wrong)}", flush=True)
             if wrong or os.environ.get("SHOW"):
                 print("    " + "\n    ".join(said.strip().splitlines()[-30:]))
             failed += bool(wrong)

@@ -35,20 +35,29 @@ fetch() { # GROUP:NAME:VERSION
   name=${1#*:}
   [ -f "$dir/${name/:/-}.jar" ] || mvn -q dependency:copy "-Dartifact=$1" "-DoutputDirectory=$dir" > /dev/null 2>&1
 }
-fetch com.h2database:h2:2.1.214 || { echo "clients: SKIPPED, H2 could not be fetched"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
+if ! fetch com.h2database:h2:2.1.214; then
+  echo "clients: SKIPPED, H2 could not be fetched"
+  echo "0 passed, 0 failed, 1 skipped"
+  exit 0
+fi
 
 # A copy of the bridge whose methods fail on request: each begins with a question to Faults.
 faulty=$dir/faulty.jar
+steps='send|endpoint|url|wantsStats|computesStats|traces|droppedTraces|droppedSpans|write|succeeded|count|rates|headers'
+steps="$steps|config|discover|exporter|build|header"
+begins="^  ((synchronized|private|private static) )?([A-Za-z][][A-Za-z<>]*) ($steps)\\("
 if [ ! -f $faulty ] || [ "$bridge" -nt $faulty ]; then
   rm -rf $dir/faulty && mkdir -p $dir/faulty/src $dir/faulty/classes
   for class in Senders Tracer; do
-    sed -E 's/com\.datadog\.pipeline\./com.datadog.bridge.pipeline./; s/^  ((synchronized|private|private static) )?([A-Za-z][][A-Za-z<>]*) (send|endpoint|url|wantsStats|computesStats|traces|droppedTraces|droppedSpans|write|succeeded|count|rates|headers|config|discover|exporter|build|header)\(/  \/* \4 *\/&/' \
+    sed -E "s/com\.datadog\.pipeline\./com.datadog.bridge.pipeline./; s/$begins/  \/* \4 *\/&/" \
       "$source/java/com/datadog/bridge/$class.java" |
-      awk '/^  \/\* [a-zA-Z]+ \*\// { step = $2 } { print } step && /\{$/ { print "    Faults.at(\"" step "\");"; step = "" }' \
-        > "$dir/faulty/src/$class.java"
+      awk '/^  \/\* [a-zA-Z]+ \*\// { step = $2 }
+        { print }
+        step && /\{$/ { print "    Faults.at(\"" step "\");"; step = "" }' > "$dir/faulty/src/$class.java"
   done
   cp "$bridge" $faulty.new
-  javac --release 8 -Xlint:-options -cp "$bridge" -d $dir/faulty/classes $dir/faulty/src/*.java $source/test/faults/Faults.java &&
+  javac --release 8 -Xlint:-options -cp "$bridge" -d $dir/faulty/classes $dir/faulty/src/*.java \
+    $source/test/faults/Faults.java &&
     (cd $dir/faulty/classes && jar uf ../../faulty.jar.new com) && mv $faulty.new $faulty || exit 1
 fi
 
@@ -63,8 +72,9 @@ for tracer in "${tracers[@]}"; do
   [ -n "$jvms" ] || { jvms="8 11 17 21 25"; [ "$tracer" = 1.68.1 ] || jvms="8 17 25"; }
   for jvm in $jvms; do
     echo "== tracer $tracer on Java $jvm"
-    if build/venv/bin/python scripts/clients.py "$bridge" "$dir/dd-java-agent-$tracer.jar" "$dir/app:$dir/h2-2.1.214.jar" \
-      --java "build/jvms/$jvm/bin/java" --faults $faulty ${options[@]+"${options[@]}"}; then
+    if build/venv/bin/python scripts/clients.py "$bridge" "$dir/dd-java-agent-$tracer.jar" \
+      "$dir/app:$dir/h2-2.1.214.jar" --java "build/jvms/$jvm/bin/java" --faults $faulty \
+      ${options[@]+"${options[@]}"}; then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))

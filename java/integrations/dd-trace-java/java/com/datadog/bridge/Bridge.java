@@ -19,7 +19,13 @@ public final class Bridge {
   private static final AtomicBoolean STARTED = new AtomicBoolean();
   private static final AtomicBoolean SAID = new AtomicBoolean();
   private static volatile boolean ready;
-  private static final Senders SENDERS = new Senders();
+
+  /** Apart, so that premain need not wait for what sending needs. */
+  private static final class Sending {
+    static final Senders ALL = new Senders();
+
+    private Sending() {}
+  }
 
   private Bridge() {}
 
@@ -37,7 +43,7 @@ public final class Bridge {
     Transformer transformer = new Transformer();
     instrumentation.addTransformer(transformer, true);
     for (Class<?> loaded : instrumentation.getAllLoadedClasses()) {
-      if (loaded.getName().replace('.', '/').endsWith(Transformer.SENDER)) {
+      if (loaded.getName().endsWith(Transformer.SENDER_CLASS)) {
         try {
           instrumentation.retransformClasses(loaded);
         } catch (Throwable e) {
@@ -45,7 +51,14 @@ public final class Bridge {
         }
       }
     }
-    Thread loading = new Thread(() -> load(jar), "dp-bridge-load");
+    // Not a lambda: the first one of a JVM takes it some 15 ms, which premain shall not.
+    Thread loading =
+        new Thread("dp-bridge-load") {
+          @Override
+          public void run() {
+            load(jar);
+          }
+        };
     loading.setDaemon(true);
     loading.start();
   }
@@ -59,7 +72,8 @@ public final class Bridge {
       TraceExporter.libraryFrom(Paths.get(jar));
       if (TraceExporter.isAvailable()) {
         ready = true;
-        Runtime.getRuntime().addShutdownHook(new Thread(SENDERS::shutDown, "dp-bridge-shutdown"));
+        Runtime.getRuntime()
+            .addShutdownHook(new Thread(Sending.ALL::shutDown, "dp-bridge-shutdown"));
       } else {
         say("not active, the tracer sends itself: " + TraceExporter.unavailabilityCause());
       }
@@ -78,7 +92,7 @@ public final class Bridge {
       return null;
     }
     try {
-      return SENDERS.send(api, payload);
+      return Sending.ALL.send(api, payload);
     } catch (Throwable e) {
       say("a payload goes out by the tracer's own sender: " + e);
       return null;

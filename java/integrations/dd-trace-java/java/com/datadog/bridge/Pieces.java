@@ -9,9 +9,11 @@ import java.util.Arrays;
  * were, so that the tracer can still send the payload itself. Not thread-safe.
  */
 final class Pieces implements WritableByteChannel {
-  private ByteBuffer[] sources = new ByteBuffer[4];
-  private int[] positions = new int[4];
-  private ByteBuffer[] copies = new ByteBuffer[4];
+  /** The tracer writes a head and a body. */
+  private ByteBuffer[] sources = new ByteBuffer[2];
+
+  private int[] positions = new int[2];
+  private ByteBuffer[] copies = new ByteBuffer[2];
   private int count;
 
   @Override
@@ -29,9 +31,9 @@ final class Pieces implements WritableByteChannel {
     return written;
   }
 
-  /** What was written. */
+  /** What was written; ends with {@link #giveBack}. */
   ByteBuffer[] pieces() {
-    return Arrays.copyOf(copies, count);
+    return count == copies.length ? copies : Arrays.copyOf(copies, count);
   }
 
   int bytes() {

@@ -14,6 +14,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * One exporter for each way in which the tracer sends: its agent, and the format of its bodies.
@@ -27,7 +28,10 @@ final class Senders {
   /** How long the first payload waits for what the agent offers, when stats are computed here. */
   private static final Duration AGENT = Duration.ofSeconds(2);
 
+  private static final int BEAN_ATTEMPTS = 3;
+  private static final Duration PAUSE = Duration.ofMillis(100);
   private static final Duration BUCKET = Duration.ofSeconds(10);
+  private static final SendOptions COUNTED = SendOptions.none().clientComputedStats(true);
 
   private final Map<String, TraceExporter> exporters = new HashMap<>();
   private final Pieces pieces = new Pieces();
@@ -40,6 +44,8 @@ final class Senders {
   private String lastBase;
 
   private String lastEndpoint;
+  private AgentResponse lastResponse;
+  private String lastBody;
   private TraceExporter lastExporter;
 
   /** Null: the tracer shall send it itself. */
@@ -59,10 +65,13 @@ final class Senders {
     }
     try {
       tracer.write(payload, pieces);
-      SendOptions said =
-          SendOptions.none()
-              .droppedP0(tracer.droppedTraces(payload), tracer.droppedSpans(payload))
-              .clientComputedStats(!ours && tracer.computesStats(api));
+      boolean counted = !ours && tracer.computesStats(api);
+      SendOptions said = counted ? COUNTED : SendOptions.none();
+      long droppedTraces = tracer.droppedTraces(payload);
+      long droppedSpans = tracer.droppedSpans(payload);
+      if (droppedTraces != 0 || droppedSpans != 0) {
+        said = said.droppedP0(droppedTraces, droppedSpans);
+      }
       return deliver(api, exporter, tracer.traces(payload), said);
     } finally {
       pieces.giveBack();
@@ -81,7 +90,11 @@ final class Senders {
     // It has arrived: whatever fails from here on, the tracer must not send it once more.
     tell(api, response);
     int status = Math.max(200, response.status());
-    return accepted(api, exporter, traces, bytes, status, response.body());
+    if (response != lastResponse) {
+      lastResponse = response;
+      lastBody = response.body();
+    }
+    return accepted(api, exporter, traces, bytes, status, lastBody);
   }
 
   /** What the agent did not take now may wait in the queue; what it refused is refused. */
@@ -240,8 +253,26 @@ final class Senders {
     for (String[] pair : tracer.headers(api)) {
       header(builder, pair[0], pair[1]);
     }
-    builder.jmx(true);
-    return builder.build();
+    return withBean(builder);
+  }
+
+  /**
+   * The server of beans may be in the making on another thread, and then it fails; without a bean
+   * everything else works.
+   */
+  private static TraceExporter withBean(Builder builder) {
+    TraceExporterException why = null;
+    for (int i = 0; i < BEAN_ATTEMPTS; i++) {
+      try {
+        return builder.jmx(true).build();
+      } catch (TraceExporterException e) {
+        why = e;
+        LockSupport.parkNanos(PAUSE.toNanos());
+      }
+    }
+    TraceExporter exporter = builder.jmx(false).build();
+    Bridge.say("sends, but its numbers are not in JMX: " + why.getMessage());
+    return exporter;
   }
 
   private void service(Builder builder, String service, String env, String version) {

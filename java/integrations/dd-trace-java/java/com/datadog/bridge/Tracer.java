@@ -14,6 +14,22 @@ import java.util.Map;
 final class Tracer {
   final Class<?> api;
 
+  /** Arguments are kept, since calls come one after another. */
+  private static final Object[] NONE = {};
+
+  private final Object[] one = new Object[1];
+  private final Object[] two = new Object[2];
+
+  /** Whether the tracer's log is to have a line for every send. */
+  private final boolean logsEverySend;
+
+  /** The tracer's log says when sends succeed again; until then that is all it wants to know. */
+  private boolean logKnows;
+
+  private int lastStatus;
+  private String lastBody;
+  private Object lastResponse;
+
   /** A response that says that all is well, and nothing else. */
   final Object accepted;
 
@@ -24,6 +40,7 @@ final class Tracer {
   private final Field metricsEnabled;
   private final Field totalTraces;
   private final Field receivedTraces;
+  private final Field sentTraces;
   private final Method countSuccess;
   private final Method countFailure;
   private final Method traceCount;
@@ -57,6 +74,8 @@ final class Tracer {
     metricsEnabled = field(api, "nativeMetricsEnabled", "metricsEnabled");
     totalTraces = field(api, "totalTraces");
     receivedTraces = field(api, "receivedTraces");
+    sentTraces = field(api, "sentTraces");
+    logsEverySend = Boolean.TRUE.equals(config("isDebugEnabled"));
     countSuccess = method(api, "countAndLogSuccessfulSend", int.class, int.class);
     countFailure = named(api, "countAndLogFailedSend", 4);
     traceCount = method(payload, "traceCount");
@@ -132,17 +151,17 @@ final class Tracer {
    */
   String endpoint(Object sender) throws ReflectiveOperationException {
     Object features = discovery.get(sender);
-    String endpoint = (String) traceEndpoint.invoke(features);
+    String endpoint = (String) traceEndpoint.invoke(features, NONE);
     if (endpoint == null) {
-      discoverIfOutdated.invoke(features);
-      endpoint = (String) traceEndpoint.invoke(features);
+      discoverIfOutdated.invoke(features, NONE);
+      endpoint = (String) traceEndpoint.invoke(features, NONE);
     }
     return endpoint;
   }
 
   /** The tracer limits how often that asks. */
   void discover(Object sender) throws ReflectiveOperationException {
-    discoverIfOutdated.invoke(discovery.get(sender));
+    discoverIfOutdated.invoke(discovery.get(sender), NONE);
   }
 
   /** Whether the tracer is able to compute stats itself. */
@@ -152,36 +171,50 @@ final class Tracer {
 
   /** Whether the tracer computes stats itself, now. */
   boolean computesStats(Object sender) throws ReflectiveOperationException {
-    return wantsStats(sender) && (Boolean) supportsMetrics.invoke(discovery.get(sender));
+    return wantsStats(sender) && (Boolean) supportsMetrics.invoke(discovery.get(sender), NONE);
   }
 
   int traces(Object payload) throws ReflectiveOperationException {
-    return (Integer) traceCount.invoke(payload);
+    return (Integer) traceCount.invoke(payload, NONE);
   }
 
   long droppedTraces(Object payload) throws ReflectiveOperationException {
-    return (Long) droppedTraces.invoke(payload);
+    return (Long) droppedTraces.invoke(payload, NONE);
   }
 
   long droppedSpans(Object payload) throws ReflectiveOperationException {
-    return (Long) droppedSpans.invoke(payload);
+    return (Long) droppedSpans.invoke(payload, NONE);
   }
 
   void write(Object payload, WritableByteChannel to) throws ReflectiveOperationException {
-    writeTo.invoke(payload, to);
+    one[0] = to;
+    writeTo.invoke(payload, one);
   }
 
   /** Tells the tracer's own counters, and makes its response. */
   Object succeeded(Object sender, int traces, int bytes, int status, String body)
       throws ReflectiveOperationException {
     count(sender, traces);
-    countSuccess.invoke(sender, traces, bytes);
-    return success.invoke(null, status, body);
+    if (logKnows && !logsEverySend) {
+      sentTraces.setLong(sender, sentTraces.getLong(sender) + traces);
+    } else {
+      countSuccess.invoke(sender, traces, bytes);
+      logKnows = true;
+    }
+    if (lastResponse == null || status != lastStatus || !body.equals(lastBody)) {
+      two[0] = status;
+      two[1] = body;
+      lastResponse = success.invoke(null, two);
+      lastStatus = status;
+      lastBody = body;
+    }
+    return lastResponse;
   }
 
   Object failed(Object sender, int traces, int bytes, int status)
       throws ReflectiveOperationException {
     count(sender, traces);
+    logKnows = false;
     countFailure.invoke(sender, traces, bytes, null, null);
     return failed.invoke(null, status);
   }

@@ -8,6 +8,9 @@ final class Transformer implements ClassFileTransformer {
   /** The tracer is relocated differently in its artifacts; the end of the name is the same. */
   static final String SENDER = "/common/writer/ddagent/DDAgentApi";
 
+  /** As a class says its name. */
+  static final String SENDER_CLASS = SENDER.replace('/', '.');
+
   @Override
   public byte[] transform(
       ClassLoader loader, String name, Class<?> known, ProtectionDomain domain, byte[] classFile) {

@@ -27,10 +27,15 @@ final class Payload {
   static Object[] pieces(ByteBuffer[] payload) {
     Object[] pieces = new Object[notNull("payload", payload).length];
     for (int i = 0; i < payload.length; i++) {
-      ByteBuffer piece = notNull("payload[" + i + "]", payload[i]);
+      ByteBuffer piece = piece(payload, i);
       pieces[i] = piece.isDirect() ? piece : array(piece);
     }
     return pieces;
+  }
+
+  /** The name of a piece is only made where it is told. */
+  private static ByteBuffer piece(ByteBuffer[] payload, int i) {
+    return payload[i] != null ? payload[i] : notNull("payload[" + i + "]", payload[i]);
   }
 
   /** Offset and length of each piece. */
@@ -48,7 +53,7 @@ final class Payload {
   static byte[] whole(ByteBuffer[] payload) {
     long size = 0;
     for (int i = 0; i < notNull("payload", payload).length; i++) {
-      size += notNull("payload[" + i + "]", payload[i]).remaining();
+      size += piece(payload, i).remaining();
     }
     if (size > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException("payload: " + size + " bytes are more than 2 GiB");

@@ -1,0 +1,148 @@
+import datadog.communication.ddagent.DDAgentFeaturesDiscovery;
+import datadog.communication.http.OkHttpUtils;
+import datadog.metrics.api.Monitoring;
+import datadog.okhttp3.HttpUrl;
+import datadog.okhttp3.OkHttpClient;
+import datadog.trace.agent.common.writer.Payload;
+import datadog.trace.agent.common.writer.RemoteApi;
+import datadog.trace.agent.common.writer.ddagent.DDAgentApi;
+import datadog.trace.agent.common.writer.ddagent.TraceMapperV0_4;
+import datadog.trace.api.ProtocolVersion;
+import java.lang.management.ManagementFactory;
+import java.lang.reflect.Field;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * {@code DDAgentApi.sendSerializedTraces} of the published tracer, with the bridge and without, in
+ * turn on one object: rows {@code bridge_N} and {@code bridge_heap_1000}. The sides take turns in
+ * short slices; a row has the median of the ratios.
+ *
+ * <p>usage: java -javaagent:data-pipeline-bridge.jar … BridgeBench PORT FOLDER NAME ROUNDS
+ * [SOCKET], with the tracer's classes on the class path
+ */
+public final class BridgeBench {
+  private static final com.sun.management.ThreadMXBean THREADS =
+      (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+  private final DDAgentApi api;
+  private final Field ready;
+
+  private BridgeBench(String port, String socket) throws Exception {
+    HttpUrl at = HttpUrl.get(socket == null ? "http://127.0.0.1:" + port : "http://localhost:8126");
+    OkHttpClient client =
+        socket == null
+            ? OkHttpUtils.buildHttpClient(at, 10_000)
+            : OkHttpUtils.buildHttpClient(true, socket, null, 10_000);
+    DDAgentFeaturesDiscovery discovery =
+        new DDAgentFeaturesDiscovery(
+            client, Monitoring.DISABLED, at, ProtocolVersion.V0_4, true, false);
+    discovery.discover();
+    api = new DDAgentApi(client, at, discovery, Monitoring.DISABLED, true);
+    ready = Class.forName("com.datadog.bridge.Bridge", true, null).getDeclaredField("ready");
+    ready.setAccessible(true);
+    for (int i = 0; !ready.getBoolean(null); i++) {
+      if (i == 200) {
+        throw new IllegalStateException("the bridge is not there");
+      }
+      Thread.sleep(50);
+    }
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    String socket = arguments.length > 4 ? arguments[4] : null;
+    if (socket != null) {
+      System.setProperty("dd.trace.agent.url", "unix://" + socket);
+    }
+    BridgeBench bench = new BridgeBench(arguments[0], socket);
+    int rounds = Integer.parseInt(arguments[3]);
+    for (int spans : new int[] {1, 100, 1000}) {
+      bench.row(Path.of(arguments[1], "spans_" + spans + ".msgpack"), spans, arguments[2], rounds);
+    }
+    System.exit(0);
+  }
+
+  private void row(Path file, int spans, String payload, int rounds) throws Exception {
+    byte[] bytes = Files.readAllBytes(file);
+    // The tracer's payload writes the head of the array itself.
+    int head = (bytes[0] & 0xff) == 0xdc ? 3 : (bytes[0] & 0xff) == 0xdd ? 5 : 1;
+    ByteBuffer body = ByteBuffer.wrap(bytes, head, bytes.length - head).slice();
+    int traces = Math.max(1, spans / 10);
+    slice(true, body, traces, 400);
+    slice(false, body, traces, spans == 1 ? 100 : 20);
+    int ours = spans == 1 ? 60 : 30;
+    int theirs = spans == 1 ? 8 : 4;
+    double[] us = new double[rounds];
+    double[] stock = new double[rounds];
+    double[] ratios = new double[rounds];
+    for (int i = 0; i < rounds; i++) {
+      boolean first = i % 2 == 0;
+      us[i] = first ? slice(true, body, traces, ours) : 0;
+      stock[i] = slice(false, body, traces, theirs);
+      us[i] = first ? us[i] : slice(true, body, traces, ours);
+      ratios[i] = stock[i] / us[i];
+    }
+    Rows.print(
+        "bridge_" + spans,
+        payload,
+        "us",
+        Rows.median(us),
+        "stock",
+        Rows.median(stock),
+        Rows.median(ratios));
+    if (spans == 1000) {
+      Rows.print(
+          "bridge_heap_1000",
+          payload,
+          "bytes",
+          heap(true, body, traces),
+          "stock",
+          heap(false, body, traces));
+    }
+  }
+
+  /** Microseconds a send: the median of the slice, since a preempted one says nothing. */
+  private double slice(boolean bridged, ByteBuffer body, int traces, int calls) throws Exception {
+    ready.setBoolean(null, bridged);
+    double[] each = new double[calls];
+    for (int i = 0; i < calls; i++) {
+      Payload payload = payload(body, traces);
+      long start = System.nanoTime();
+      send(payload);
+      each[i] = (System.nanoTime() - start) / 1e3;
+    }
+    return Rows.median(each);
+  }
+
+  private static Payload payload(ByteBuffer body, int traces) {
+    return new TraceMapperV0_4().newPayload().withBody(traces, body.duplicate());
+  }
+
+  private void send(Payload payload) {
+    RemoteApi.Response response = api.sendSerializedTraces(payload);
+    if (!response.success()) {
+      throw new IllegalStateException("refused: " + response.status() + " " + response.exception());
+    }
+  }
+
+  /** Bytes that the tracer's thread allocates for a send; the payload is made before. */
+  private double heap(boolean bridged, ByteBuffer body, int traces) throws Exception {
+    ready.setBoolean(null, bridged);
+    int calls = 200;
+    double[] rounds = new double[9];
+    for (int round = 0; round < rounds.length; round++) {
+      Payload[] payloads = new Payload[calls];
+      for (int i = 0; i < calls; i++) {
+        payloads[i] = payload(body, traces);
+      }
+      long id = Thread.currentThread().getId();
+      long before = THREADS.getThreadAllocatedBytes(id);
+      for (Payload payload : payloads) {
+        send(payload);
+      }
+      rounds[round] = (THREADS.getThreadAllocatedBytes(id) - before) / (double) calls;
+    }
+    return Rows.median(rounds);
+  }
+}
