@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures and writes build/bench/results.json.
 # usage: scripts/bench.sh [--big] [--theirs] [--rounds N] [GROUP...]
-# groups: main wire dialogue flat stats real obfuscation bindings sizes; none = all
+# groups: main wire dialogue flat stats real obfuscation bindings beyond sizes; none = all
 # --theirs: the opponents built as their own release profile says, for size; they are then called libdd_s.
 # Generates the payloads (benches/gen_payloads.py), builds benches/peers (the first time some minutes: the reference's
 # crates with fat LTO), runs it, and joins build/bench/parts/*.json. Other programs (the Java benchmarks) put their rows

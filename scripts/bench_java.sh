@@ -5,14 +5,17 @@ set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh gradle
 mkdir -p build
-# Sizes are those of the bare library, without TLS and compression.
-gradle --no-daemon -q -PcargoFeatures= jar benchClasses > build/bench-gradle.log 2>&1 || { cat build/bench-gradle.log; exit 1; }
-# The opponents get the same compiler settings as the library in the JAR, in a directory of their own: an rlib beside the
-# library would replace it by one without link-time optimisation.
-cargo build --release --quiet --example java_bench_peer --target-dir build/bench/target
+quietly() { "$@" > build/bench-gradle.log 2>&1 || { cat build/bench-gradle.log; exit 1; }; }
 version=$(sed -n 's/^version=//p' gradle.properties)
 jar=build/libs/data-pipeline-$version.jar
 mkdir -p build/bench/parts
+# The sizes of what ships; then the bare library, without TLS and compression, which all other rows are about.
+quietly gradle --no-daemon -q jar
+python3 scripts/bench_sizes.py "$jar" _full build/bench/parts/full.json
+quietly gradle --no-daemon -q -PcargoFeatures= jar benchClasses
+# The opponents get the same compiler settings as the library in the JAR, in a directory of their own: an rlib beside the
+# library would replace it by one without link-time optimisation.
+cargo build --release --quiet --example java_bench_peer --target-dir build/bench/target
 pin="" measured="" others=""
 cores=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)
 if [ "$cores" -gt 1 ] && taskset -c $((cores - 1)) true 2> /dev/null; then

@@ -10,6 +10,8 @@ fail() { echo "lint: $*"; bad=1; }
 cargo fmt --check > /dev/null || fail "rustfmt: run cargo fmt"
 cargo clippy --quiet --all-targets -- -D warnings || fail "clippy"
 cargo clippy --quiet --lib --no-default-features --features capi -- -D warnings || fail "clippy for C"
+# What only some features use must not be a warning for those who build without them.
+cargo clippy --quiet --lib --no-default-features --features tls -- -D warnings || fail "clippy with TLS alone"
 
 # Everything that is made from the table of settings.
 python3 scripts/settings --check || fail "settings"

@@ -32,6 +32,10 @@ impl Compressed {
 #[derive(Debug, Default)]
 struct Work {
     out: Vec<u8>,
+    #[cfg_attr(
+        not(any(feature = "gzip", feature = "zstd")),
+        expect(dead_code, reason = "nothing compresses")
+    )]
     state: State,
 }
 

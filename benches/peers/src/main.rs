@@ -37,7 +37,10 @@ const GROUPS: [Group; 9] = [
     ("real", rows::real::run),
     ("obfuscation", rows::obfuscation::run),
     ("bindings", rows::bindings::run),
-    ("beyond", rows::beyond::run),
+    ("beyond", |bench, payloads| {
+        rows::beyond::run(bench, payloads);
+        rows::tls::run(bench, payloads);
+    }),
 ];
 
 fn main() -> ExitCode {

@@ -3,6 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{\"rate_by_service\":{}}\n";
@@ -13,22 +16,41 @@ const INFO: &str =
 
 /// Starts the sink and gives its base URL. Its threads end with the process.
 pub fn start() -> std::io::Result<String> {
+    listen("http", serve)
+}
+
+/// The same behind TLS.
+pub fn start_tls(config: ServerConfig) -> std::io::Result<String> {
+    let config = Arc::new(config);
+    listen("https", move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+        serve(StreamOwned::new(connection, stream))
+    })
+}
+
+fn listen<R>(
+    scheme: &str,
+    serve: impl Fn(TcpStream) -> R + Clone + Send + 'static,
+) -> std::io::Result<String> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let url = format!("{scheme}://{}", listener.local_addr()?);
     std::thread::spawn(move || {
         crate::pin::to_others();
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream));
+            let serve = serve.clone();
+            std::thread::spawn(move || {
+                crate::pin::to_others();
+                if stream.set_nodelay(true).is_ok() {
+                    serve(stream);
+                }
+            });
         }
     });
     Ok(url)
 }
 
 /// Serves one connection until the peer closes it or sends what is no request.
-fn serve(stream: TcpStream) -> Option<()> {
-    crate::pin::to_others();
-    stream.set_nodelay(true).ok()?;
-    let mut answers = stream.try_clone().ok()?;
+fn serve(stream: impl Read + Write) -> Option<()> {
     let mut requests = BufReader::with_capacity(256 * 1024, stream);
     let mut line = String::new();
     loop {
@@ -52,9 +74,10 @@ fn serve(stream: TcpStream) -> Option<()> {
         std::io::copy(&mut (&mut requests).take(length), &mut std::io::sink()).ok()?;
         if asks == Some(true) {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{INFO}", INFO.len());
-            answers.write_all(head.as_bytes()).ok()?;
+            requests.get_mut().write_all(head.as_bytes()).ok()?;
         } else {
-            answers.write_all(ANSWER).ok()?;
+            requests.get_mut().write_all(ANSWER).ok()?;
         }
+        requests.get_mut().flush().ok()?;
     }
 }

@@ -93,7 +93,12 @@ mod c {
             ok(ddog_tracer_trace_chunks_begin_chunk(chunks, trace.len()));
             for span in trace {
                 let fields = Fields {
-                    texts: [slice(&span.service), slice(&span.name), slice(&span.resource), slice(&span.r#type)],
+                    texts: [
+                        slice(&span.service),
+                        slice(&span.name),
+                        slice(&span.resource),
+                        slice(&span.r#type),
+                    ],
                     ids: [span.trace_id as u64, (span.trace_id >> 64) as u64, span.span_id, span.parent_id],
                     times: [span.start, span.duration],
                     error: span.error,

@@ -8,5 +8,6 @@ pub mod obfuscation;
 pub mod real;
 pub mod send;
 pub mod stats;
+pub mod tls;
 pub mod walk;
 pub mod wire;
