@@ -36,6 +36,7 @@ class Recorder:
         self.lock = threading.Lock()
         self.ids = collections.Counter()
         self.names = collections.Counter()
+        self.resources = collections.Counter()
         self.senders = []
         self.dropped = 0
         self.headers = []
@@ -48,6 +49,7 @@ class Recorder:
     def span(self, trace, span, name, meta, metrics, error, resource, counted):
         self.ids[(trace, span)] += 1
         self.names[name] += 1
+        self.resources[resource] += 1
         if metrics.get("_dd.agent_psr") is not None:
             self.agent_rates.add(round(metrics["_dd.agent_psr"], 3))
         kinds = INFO["span_kinds_stats_computed"]
@@ -188,7 +190,8 @@ def cases(bridge, tracer, faulty, version, java_version):
     yield Case("checked JNI", before, ["-Xcheck:jni"], sender="bridge")
     yield Case("rates", before, sender="bridge", rate=0.37)
     yield Case("native stats", before, ["-Ddata-pipeline.stats=native"], sender="bridge", counted=True)
-    yield Case("containers' headers", before, sender="bridge", container=True)
+    # With its own look at containers Java 25 ends by a signal where the cgroup file names what is not there.
+    yield Case("containers' headers", before, ["-XX:-UseContainerSupport"], sender="bridge", container=True)
     yield Case("library missing", before, ["-Dcom.datadog.pipeline.native.path=/nowhere"], sender="tracer", said=True)
     if java_version >= 24:
         yield Case("native access denied", before, ["--illegal-native-access=deny"], sender="tracer", said=True)
@@ -273,6 +276,8 @@ def judge(case, code, said, r, stock):
         wrong.append("a warning of checked JNI")
     if case.end > 0 and "sender thread alive true" not in said:
         wrong.append("the tracer's sender thread is dead")
+    if case.sender == "bridge" and not re.search(r"^bean .* has sent [1-9]", said, re.M):
+        wrong.append("no bean in JMX has sent anything")
     lines = said.count("[data-pipeline-bridge]")
     if bool(case.special.get("said")) != (lines > 0) or lines > 1:
         wrong.append(f"the bridge has said {lines} lines")
@@ -293,6 +298,19 @@ def judge(case, code, said, r, stock):
         if other:
             wrong.append(f"headers differ: {sorted(other)}")
     return wrong
+
+
+def doctor(java, bridge, tracer):
+    """The doctor says yes to this tracer, no to a JAR that is none, and no without the library."""
+    wrong = []
+    for words, code, text in (([tracer], 0, "the bridge would work"), ([bridge], 1, "does not fit"),
+                              ([tracer], 1, "library: does not work")):
+        missing = ["-Dcom.datadog.pipeline.native.path=/nowhere"] if text.startswith("library") else []
+        done = subprocess.run([*java, *missing, "-jar", bridge, "doctor", *words], capture_output=True, text=True)
+        if done.returncode != code or text not in done.stdout or done.stderr:
+            wrong.append(f"exit {done.returncode}: {done.stdout}{done.stderr}")
+    print("doctor: " + ("all well" if not wrong else "FAULT: " + "; ".join(wrong)), flush=True)
+    return bool(wrong)
 
 
 def compare(options, java, bridge, tracer):
@@ -363,6 +381,8 @@ def main():
     every = cases(bridge, tracer, faulty, version, java_version)
     chosen = [c for c in every if not options.case or c.name in options.case]
     failed, stock = 0, None
+    if not options.case:
+        failed += doctor(java, bridge, tracer)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for case, (code, said, r) in zip(chosen, pool.map(lambda case: run_case(case, options, java), chosen)):
             if case.name == "stock":
@@ -378,7 +398,7 @@ def main():
             if wrong or os.environ.get("SHOW"):
                 print("    " + "\n    ".join(said.strip().splitlines()[-30:]))
             failed += bool(wrong)
-    print("clients: " + (f"{failed} of {len(chosen)} cases failed" if failed else f"all well, {len(chosen)} cases"))
+    print("clients: " + (f"{failed} cases failed" if failed else f"all well, {len(chosen)} cases"))
     return 1 if failed else 0
 
 

@@ -1,5 +1,6 @@
 import com.sun.net.httpserver.HttpServer;
 import java.io.InputStream;
+import java.lang.management.ManagementFactory;
 import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
 import java.net.URL;
@@ -10,6 +11,8 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.concurrent.Executors;
+import javax.management.MBeanServer;
+import javax.management.ObjectName;
 
 /**
  * A small application for the tracer: a server that calls itself and asks a database; every fifth
@@ -60,6 +63,13 @@ public final class App {
     for (Thread thread : Thread.getAllStackTraces().keySet()) {
       if (thread.getName().equals("dd-trace-processor")) {
         System.out.println("sender thread alive " + thread.isAlive());
+      }
+    }
+    if (end > 0) {
+      MBeanServer beans = ManagementFactory.getPlatformMBeanServer();
+      ObjectName all = new ObjectName("com.datadog.bridge.pipeline:type=TraceExporter,*");
+      for (ObjectName bean : beans.queryNames(all, null)) {
+        System.out.println("bean " + bean + " has sent " + beans.getAttribute(bean, "SentTraces"));
       }
     }
     System.exit(answered == requests ? 0 : 1);

@@ -6,12 +6,44 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.util.Enumeration;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 
 /** Says whether the bridge would work with this JVM, and with a tracer's JAR. */
 final class BridgeDoctor {
+  /** What {@link Tracer} looks up by name: the end of a class's name, then of its members. */
+  private static final String[][] NAMES = {
+    {
+      Transformer.SENDER,
+      Patch.METHOD,
+      "responseListeners",
+      "featuresDiscovery",
+      "agentUrl",
+      "headers",
+      "nativeMetricsEnabled|metricsEnabled"
+    },
+    {
+      "/common/writer/RemoteApi",
+      "totalTraces",
+      "receivedTraces",
+      "sentTraces",
+      "countAndLogSuccessfulSend",
+      "countAndLogFailedSend"
+    },
+    {"/common/writer/RemoteApi$Response", "success", "failed"},
+    {"/common/writer/RemoteResponseListener", "onResponse"},
+    {"/common/writer/Payload", "traceCount", "droppedTraces", "droppedSpans", "writeTo"},
+    {
+      "/communication/ddagent/DDAgentFeaturesDiscovery",
+      "getTraceEndpoint",
+      "supportsMetrics",
+      "discoverIfOutdated"
+    },
+    {"/communication/http/OkHttpUtils", "prepareRequest"},
+  };
+
   private static final String USAGE =
       "usage: java -jar data-pipeline-bridge.jar doctor [dd-java-agent.jar]";
 
@@ -22,6 +54,12 @@ final class BridgeDoctor {
       out.println(USAGE);
       return 2;
     }
+    out.println(
+        "java: "
+            + System.getProperty("java.version")
+            + " ("
+            + System.getProperty("java.vm.name")
+            + ")");
     boolean library = TraceExporter.isAvailable();
     out.println(
         library
@@ -48,22 +86,57 @@ final class BridgeDoctor {
 
   private static String look(File jar) throws IOException {
     try (JarFile file = new JarFile(jar)) {
-      for (Enumeration<JarEntry> all = file.entries(); all.hasMoreElements(); ) {
-        JarEntry entry = all.nextElement();
-        String name = entry.getName();
-        int dot = name.lastIndexOf('.');
-        if (dot < 0 || !name.substring(0, dot).endsWith(Transformer.SENDER)) {
-          continue;
+      StringBuilder missing = new StringBuilder();
+      String sender = null;
+      for (String[] names : NAMES) {
+        JarEntry entry = entry(file, names[0]);
+        if (entry == null) {
+          return "does not fit: it has no class that ends with " + names[0];
         }
+        byte[] classFile;
         try (InputStream in = file.getInputStream(entry)) {
-          Patch.apply(all(in));
-          return "fits: " + name;
-        } catch (Patch.Misfit e) {
-          return "does not fit: " + name + ": " + e.getMessage();
+          classFile = all(in);
+        }
+        if (names[0].equals(Transformer.SENDER)) {
+          sender = entry.getName();
+          Patch.apply(classFile);
+        }
+        for (int i = 1; i < names.length; i++) {
+          if (!hasOneOf(classFile, names[i])) {
+            missing.append(missing.length() == 0 ? "" : ", ").append(entry.getName());
+            missing.append('.').append(names[i]);
+          }
+        }
+      }
+      return missing.length() == 0 ? "fits: " + sender : "does not fit: it lacks " + missing;
+    } catch (Patch.Misfit e) {
+      return "does not fit: its sender is not what is known: " + e.getMessage();
+    }
+  }
+
+  private static JarEntry entry(JarFile file, String end) {
+    for (Enumeration<JarEntry> all = file.entries(); all.hasMoreElements(); ) {
+      JarEntry entry = all.nextElement();
+      String name = entry.getName();
+      int dot = name.lastIndexOf('.');
+      if (dot >= 0 && name.substring(dot).startsWith(".class")) {
+        if (('/' + name.substring(0, dot)).endsWith(end)) {
+          return entry;
         }
       }
     }
-    return "does not fit: it has no class that ends with " + Transformer.SENDER;
+    return null;
+  }
+
+  /** Whether a class file has one of these texts among its constants. */
+  private static boolean hasOneOf(byte[] classFile, String names) {
+    String file = new String(classFile, StandardCharsets.ISO_8859_1);
+    for (String name : names.split("\\|")) {
+      if (file.contains("\1\0" + (char) name.length() + name)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static byte[] all(InputStream in) throws IOException {
