@@ -176,6 +176,13 @@ impl Error {
         self
     }
 
+    /// The same error in other words.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.message = message;
+        self
+    }
+
     /// The same error with more said at its end.
     #[must_use]
     pub fn note(mut self, more: &str) -> Self {

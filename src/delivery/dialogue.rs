@@ -36,7 +36,7 @@ impl Dispatcher {
         let target = self.targets.first();
         match self.ask(&target, limit) {
             Asked::Heard { .. } => Ok(target.destination.info()),
-            Asked::Nothing(error) | Asked::Failed(error) => Err(error),
+            Asked::Nothing(error) | Asked::Tried { error, .. } | Asked::Failed(error) => Err(error),
         }
     }
 
@@ -48,12 +48,18 @@ impl Dispatcher {
         if asked.error().is_some_and(|error| error.kind() == ErrorKind::Closed) {
             return asked;
         }
-        if let Asked::Heard { changed: true, .. } = &asked {
+        if let Asked::Tried { error, changed: true } = &asked {
+            self.say(Severity::Info, error.message().to_owned());
+        }
+        if asked.is_news() {
             // Takes as long as the peer's filters need, so no lock is held but the one of making ways.
             let before = target.way();
             let way = self.renew_way(target);
             for why in way.unusable.iter().filter(|why| !before.unusable.contains(why)) {
-                self.say(Severity::Warning, format!("of the agent's trace filters, {why}"));
+                self.say(
+                    Severity::Warning,
+                    format!("of the trace filters of {}, {why}", target.destination.address()),
+                );
             }
             self.arrange_stats(true);
         }
@@ -76,7 +82,8 @@ impl Dispatcher {
         if !target.discovery.is_known() {
             self.call_for(&target, self.clock.now());
         }
-        Ok(if target.discovery.wait(limit)? { target.destination.info() } else { None })
+        let heard = target.discovery.wait(limit, target.destination.address())?;
+        Ok(if heard { target.destination.info() } else { None })
     }
 
     /// Has a destination asked at `at`, or earlier if that is arranged already.
@@ -105,22 +112,25 @@ impl Dispatcher {
         }
     }
 
-    /// The peer has refused the format of `way`. Gives the way to take instead.
-    pub(super) fn format_refused(&self, target: &Target, way: &Arc<Way>) -> Arc<Way> {
+    /// The peer has refused the format of `way`, or its endpoint, with `refusal`. Gives the way to take instead.
+    pub(super) fn format_refused(&self, target: &Target, way: &Arc<Way>, refusal: &Error) -> Arc<Way> {
         // What the peer offers is not what was thought.
         if self.config.discovery {
             self.call_for(target, self.clock.now() + Duration::from_secs(1));
         }
         let current = target.way();
-        if current.offer.format != way.offer.format {
+        if current.offer.endpoint != way.offer.endpoint {
             // Another send has found out before.
             return current;
         }
         target.destination.format_refused(&way.offer);
         let instead = self.renew_way(target);
         let text = format!(
-            "the agent answered 404 to {}; {} is used instead (knob: `outputFormat`)",
-            way.offer.endpoint, instead.offer.endpoint
+            "{} answered {} to {}; {} is used instead (knob: `outputFormat`)",
+            target.destination.address(),
+            refusal.status().unwrap_or_default(),
+            way.offer.endpoint,
+            instead.offer.endpoint
         );
         self.say(Severity::Info, text);
         instead
@@ -167,8 +177,8 @@ impl Dispatcher {
             let asked = target.destination.ask(limit);
             if let Some(at) = target.presence.probed(asked.error()) {
                 self.arrange(Task::Probe, at);
-            } else if let Asked::Heard { changed, .. } = asked {
-                if changed {
+            } else if asked.is_news() || matches!(asked, Asked::Heard { .. }) {
+                if asked.is_news() {
                     self.renew_way(&target);
                 }
                 // Whatever it missed while the peer was away.

@@ -110,7 +110,7 @@ impl Discovery {
                 now + REFRESH
             }
             // A peer that has nothing to say will have nothing in a second either.
-            Asked::Nothing(error) => {
+            Asked::Nothing(error) | Asked::Tried { error, .. } => {
                 state.without = true;
                 state.last_error = Some(error.clone());
                 state.failures = state.failures.saturating_add(1);
@@ -160,13 +160,13 @@ impl Discovery {
     }
 
     /// Waits until the peer is known. `Ok(false)`: it answered, but has nothing to say.
-    pub(crate) fn wait(&self, limit: Duration) -> Result<bool, Error> {
+    pub(crate) fn wait(&self, limit: Duration, address: &str) -> Result<bool, Error> {
         let end = self.clock.now() + limit;
         let mut state = self.state.lock();
         state.waiting += 1;
         let mut timed_out = false;
         let result = loop {
-            if let Some(answer) = state.answer(timed_out.then_some(limit)) {
+            if let Some(answer) = state.answer(timed_out.then_some(limit), address) {
                 break answer;
             }
             timed_out = self.changed.wait_until(&mut state, end).timed_out();
@@ -190,9 +190,9 @@ impl State {
     }
 
     /// What somebody who waits is told; `None`: he waits on. `over`: he has waited for so long and will not any more.
-    fn answer(&self, over: Option<Duration>) -> Option<Result<bool, Error>> {
+    fn answer(&self, over: Option<Duration>, address: &str) -> Option<Result<bool, Error>> {
         if self.closed {
-            let text = "the exporter was closed while it waited for the agent";
+            let text = format!("the exporter was closed while it waited for {address}");
             return Some(Err(Error::new(ErrorKind::Closed, text)));
         }
         if self.known.is_some() || self.without {
@@ -200,7 +200,7 @@ impl State {
         }
         over.map(|limit| {
             let why = self.last_error.as_ref().map_or("it has not answered yet", |e| e.message());
-            let text = format!("the agent did not answer within {} ms: {why}", limit.as_millis());
+            let text = format!("{address} did not answer within {} ms: {why}", limit.as_millis());
             Err(Error::new(ErrorKind::TimedOut, text))
         })
     }
@@ -299,18 +299,22 @@ mod tests {
     fn a_wait_ends_with_an_answer_an_absence_the_limit_or_a_close() {
         let (d, _) = standing();
         let limit = Duration::from_secs(9);
-        let answer = |over| d.state.lock().answer(over);
+        let answer = |over| d.state.lock().answer(over, "http://h:1");
         assert!(answer(None).is_none());
         d.record(&failed());
         assert!(answer(None).is_none(), "a failure is no answer");
         let e = answer(Some(limit)).unwrap().unwrap_err();
         assert_eq!(e.kind(), ErrorKind::TimedOut);
-        assert!(e.message().contains("nobody listens") && e.message().contains("9000 ms"), "{e}");
+        assert!(
+            e.message().contains("nobody listens")
+                && e.message().contains("http://h:1 did not answer within 9000 ms"),
+            "{e}"
+        );
         d.record(&nothing());
-        assert!(!d.wait(limit).unwrap());
+        assert!(!d.wait(limit, "a").unwrap());
         d.record(&heard("1"));
-        assert!(d.wait(Duration::ZERO).unwrap());
+        assert!(d.wait(Duration::ZERO, "a").unwrap());
         d.close();
-        assert_eq!(d.wait(limit).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(d.wait(limit, "a").unwrap_err().kind(), ErrorKind::Closed);
     }
 }

@@ -306,10 +306,8 @@ impl Dispatcher {
     ) -> Verdict<Reply> {
         if body.len() > limit {
             // As if the peer had said so, but without asking it.
-            return Verdict::TooLarge(Error::new(
-                ErrorKind::PayloadTooLarge,
-                "the payload is larger than the agent takes",
-            ));
+            let text = format!("the payload is larger than {} takes", target.destination.address());
+            return Verdict::TooLarge(Error::new(ErrorKind::PayloadTooLarge, text));
         }
         let live = self.live();
         let verdict = target.destination.send(&Request {

@@ -8,7 +8,6 @@ use super::booking::{Bytes, Loss};
 use super::dispatch::{Dispatcher, Run, Toward};
 use super::response::{AgentResponse, DroppedP0, LeftOut};
 use super::target::Target;
-use super::way::Way;
 use crate::account::{Counts, Effort, Entry, Fate, Later, Outcome, Past, Verdict};
 use crate::convert::Workspace;
 use crate::destination::split::{self, Piece};
@@ -50,7 +49,7 @@ impl Dispatcher {
         let is_too_large = refusal.kind() == ErrorKind::PayloadTooLarge;
         let mut refusals = u32::from(is_too_large && refusal.attempts() > 0);
         if !is_too_large {
-            way = self.format_refused(target, &way);
+            way = self.format_refused(target, &way, &refusal);
         }
         let plan = match run.queued {
             Some(Past { staged: true, .. }) => way.plan.only_encoding().for_splitting(),
@@ -69,7 +68,7 @@ impl Dispatcher {
         let pieces = split::pieces(body);
         if pieces.len() < 2 && refusals > 0 {
             // The peer has refused this very trace; there is nothing to take away from it.
-            let error = self.name_the_offender(&way, refusal, body);
+            let error = self.name_the_offender((target, &way), refusal, body);
             let (size, traces) = (body.len(), pieces.len() as u64);
             let loss = Loss { error, outcome: &outcome, of: Bytes::V04(body), size, traces };
             return Verdict::Lost(self.lose(target, entry, run, loss));
@@ -107,7 +106,7 @@ impl Dispatcher {
                 }
                 Verdict::OtherFormat(error) => {
                     sum.asked(&mut entry, &error);
-                    way = self.format_refused(target, &way);
+                    way = self.format_refused(target, &way, &error);
                     parts.push_front(part);
                     continue;
                 }
@@ -117,7 +116,13 @@ impl Dispatcher {
                         sum.asked(&mut entry, &error);
                         target.destination.forget_refusals();
                         let left = pieces.get(part.start..).unwrap_or(&[]);
-                        let error = refuses_everything(refusals, size, left.len(), &error, self.clock.now());
+                        let error = refuses_everything(
+                            target,
+                            (refusals, size),
+                            left.len(),
+                            &error,
+                            self.clock.now(),
+                        );
                         let later = self.keep_rest(run, (body, left), dropped, &error);
                         return self.end(target, entry, run, (body, left), error, later, sum);
                     }
@@ -127,7 +132,7 @@ impl Dispatcher {
                         parts.push_front(first);
                         continue;
                     }
-                    self.name_the_offender(&way, error, &out)
+                    self.name_the_offender((target, &way), error, &out)
                 }
                 Verdict::Later(later) if run.queued.is_some() => {
                     sum.asked(&mut entry, &later.error);
@@ -247,19 +252,19 @@ impl Dispatcher {
         PartVerdict { verdict, size, lost_in_conversion }
     }
 
-    fn name_the_offender(&self, way: &Way, error: Error, body: &[u8]) -> Error {
-        let bytes = way.offer.max_bytes;
+    fn name_the_offender(&self, (target, way): Toward<'_>, error: Error, body: &[u8]) -> Error {
+        let (bytes, address) = (way.offer.max_bytes, target.destination.address());
         let said = match (error.status(), way.offer.limit) {
-            (Some(status), _) => format!("the agent answered {status}"),
-            (None, Limit::Peer) => format!("the agent takes {bytes} bytes (config.max_request_bytes)"),
+            (Some(status), _) => format!("{address} answered {status}"),
+            (None, Limit::Peer) => format!("{address} takes {bytes} bytes (config.max_request_bytes)"),
             (None, Limit::Setting) => format!("a request may have {bytes} bytes (`maxRequestBytes`)"),
-            (None, Limit::Default) => format!("an agent takes {bytes} bytes"),
+            (None, Limit::Default) => format!("{address} takes {bytes} bytes as its kind does"),
         };
         let text = format!(
-            "a trace of {} bytes was dropped, since {said}: {}; knob: apm_config.max_payload_size of the agent, or \
-             fewer spans a trace",
+            "a trace of {} bytes was dropped, since {said}: {}; knob: {}",
             body.len(),
-            describe(body)
+            describe(body),
+            target.destination.size_knob()
         );
         let named = Error::new(ErrorKind::PayloadTooLarge, text).with_attempts(error.attempts());
         error.status().map_or(named.clone(), |status| named.with_status(status))
@@ -267,11 +272,18 @@ impl Dispatcher {
 }
 
 /// A peer that takes nothing however small.
-fn refuses_everything(refusals: u32, size: usize, left: usize, refusal: &Error, now: Instant) -> Error {
+fn refuses_everything(
+    target: &Target,
+    (refusals, size): (u32, usize),
+    left: usize,
+    refusal: &Error,
+    now: Instant,
+) -> Error {
     let text = format!(
-        "{refusals} requests in a row were too large for the agent, the last one of {size} bytes: it refuses \
-         everything, so {left} traces were not tried; the next payload is tried whole again (`url`, \
-         apm_config.max_payload_size of the agent); {}",
+        "{refusals} requests in a row were too large for {}, the last one of {size} bytes: it refuses everything, so \
+         {left} traces were not tried; the next payload is tried whole again (is it the right address? knob: {}); {}",
+        target.destination.address(),
+        target.destination.size_knob(),
         refusal.message()
     );
     let error = Error::new(ErrorKind::PayloadTooLarge, text).with_temporary(true);

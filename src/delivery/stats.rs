@@ -144,8 +144,9 @@ impl Dispatcher {
         let lost = concentrator.displaced_news();
         if lost > 0 {
             let text = format!(
-                "the stats of {lost} spans are lost: the agent takes none, and no more than two full buckets are kept \
-                 (knobs: `computeStats`, `statsLimits`)"
+                "the stats of {lost} spans are lost: {} takes none, and no more than two full buckets are kept \
+                 (knobs: `computeStats`, `statsLimits`)",
+                self.targets.first().destination.address()
             );
             self.say(Severity::Warning, text);
         }

@@ -47,6 +47,11 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
     /// The peer wanted another format than that of `offer`; the next offer has one.
     fn format_refused(&self, offer: &Offer);
 
+    /// What helps, for people, where a single trace is larger than it takes.
+    fn size_knob(&self) -> &'static str {
+        "fewer spans a trace"
+    }
+
     /// Smaller parts were of no use: what refusals have taught is forgotten.
     fn forget_refusals(&self) {}
 
@@ -213,16 +218,28 @@ pub(crate) enum Asked {
     },
     /// It is there, and has nothing to say of itself.
     Nothing(Error),
+    /// Likewise, and trying has found what it takes. `changed`: something else than before.
+    Tried {
+        /// Why nothing was heard, and what was found.
+        error: Error,
+        /// Whether that is news.
+        changed: bool,
+    },
     /// It was not heard of, or not understood.
     Failed(Error),
 }
 
 impl Asked {
+    /// Whether the next offer is another one.
+    pub(crate) fn is_news(&self) -> bool {
+        matches!(self, Self::Heard { changed: true, .. } | Self::Tried { changed: true, .. })
+    }
+
     /// Why nothing was heard.
     pub(crate) fn error(&self) -> Option<&Error> {
         match self {
             Self::Heard { .. } => None,
-            Self::Nothing(error) | Self::Failed(error) => Some(error),
+            Self::Nothing(error) | Self::Tried { error, .. } | Self::Failed(error) => Some(error),
         }
     }
 }

@@ -30,7 +30,9 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
     let way = target.way();
     let state = target.presence.state();
     let learned = target.destination.largest(0, Instant::now());
-    let info = target.destination.info();
+    let known = target.destination.info();
+    let found = known.as_ref().filter(|info| info.is_probed()).and_then(|info| info.fields.endpoints.first());
+    let info = known.as_ref().filter(|info| !info.is_probed());
     object! {
         "version": env!("CARGO_PKG_VERSION"),
         "closed": closed,
@@ -47,11 +49,12 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
                 "known": info.is_some(),
                 "requests": target.discovery.requests(),
                 "absent": target.discovery.is_without(),
+                "found_by_trying": found.map(String::as_str),
                 "last_error": target.discovery.last_error().as_ref().map(|e| failure(e, None)),
-                "version": info.as_ref().map(|i| i.fields.version.as_str()),
-                "state_hash": info.as_ref().map(|i| &*i.state_hash),
-                "container_tags_hash": info.as_ref().and_then(|i| i.container_tags_hash.as_deref()),
-                "raw": info.as_ref().and_then(|i| serde_json::from_str::<Value>(&i.raw).ok()),
+                "version": info.map(|i| i.fields.version.as_str()),
+                "state_hash": info.map(|i| &*i.state_hash),
+                "container_tags_hash": info.and_then(|i| i.container_tags_hash.as_deref()),
+                "raw": info.and_then(|i| serde_json::from_str::<Value>(&i.raw).ok()),
             },
         },
         "destinations": d.targets.all().iter().map(|it| destination(it)).collect::<Value>(),
@@ -146,6 +149,7 @@ fn stats(d: &Dispatcher) -> Value {
         "why": match target.destination.info() {
             _ if stage.is_some() => "the peer takes stats",
             None => "the agent has not said yet whether it takes stats",
+            Some(info) if info.is_probed() => "an agent without /info does not say whether it takes stats",
             Some(info) if info.loses_p0() => "agents before 7.65 lose traces that a client drops",
             Some(_) => "the agent does not offer /v0.6/stats and client_drop_p0s",
         },

@@ -80,10 +80,10 @@ impl Topic {
 
     fn what(self) -> &'static str {
         match self {
-            Self::Delivery => "traces do not reach the agent",
+            Self::Delivery => "traces do not reach their destination",
             Self::Input => "traces cannot be read",
             Self::Repaired => "traces are repaired",
-            Self::Size => "traces are larger than the agent takes",
+            Self::Size => "traces are larger than their destination takes",
             Self::Queue => "the queue is full",
             Self::Closing => "traces were left over when the exporter was closed",
             Self::Defect => "traces are lost by a defect of this library",
@@ -95,7 +95,7 @@ impl Topic {
         match self {
             Self::Delivery => "`url`, `sendTimeout`, `sendBudget`",
             Self::Input | Self::Repaired => "`onMalformed`",
-            Self::Size => "apm_config.max_payload_size of the agent, or fewer spans a trace",
+            Self::Size => "fewer spans a trace, or apm_config.max_payload_size of an agent",
             Self::Queue => "`queueBytes`, `overflow`",
             Self::Closing => "`closeTimeout`",
             Self::Defect => "please report it",

@@ -27,6 +27,8 @@ pub(crate) struct Http {
     connect_timeout: Duration,
     send_timeout: Duration,
     max_idle: usize,
+    /// It is no agent.
+    beyond: bool,
     /// Nobody prefers this peer any more.
     retired: AtomicBool,
     compressor: Option<Compressor>,
@@ -115,6 +117,7 @@ impl Http {
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             max_idle: idle,
+            beyond,
             retired: AtomicBool::new(false),
             compressor,
             #[cfg(feature = "tls")]
@@ -184,16 +187,29 @@ impl Http {
         head_size: usize,
         limit: Duration,
     ) -> Result<Answer, Error> {
+        let exchange = || Exchange { method: Method::GET, uri, headers: headers(), body: &[] };
+        self.once(exchange, head_size, limit)
+    }
+
+    /// Makes one small request; again only where a kept connection turns out dead.
+    ///
+    /// # Errors
+    /// Any transport error. A refusal is an answer.
+    pub(crate) fn once<'a>(
+        &self,
+        exchange: impl Fn() -> Exchange<'a>,
+        head_size: usize,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
         let deadline = Instant::now() + limit;
         let mut stale = 0;
         loop {
             let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size, 0);
-            let exchange = Exchange { method: Method::GET, uri, headers: headers(), body: &[] };
-            match exchange.run(&self.agent, call, &self.address) {
+            match exchange().run(&self.agent, call, &self.address) {
                 Ok(answer) => return Ok(answer),
                 Err(_) if self.is_closed() => return Err(closed()),
                 Err(failure) if failure.stale && stale <= self.max_idle => stale += 1,
-                Err(failure) => return Err(failure.error),
+                Err(failure) => return Err(self.as_theirs(failure.error)),
             }
         }
     }
@@ -266,7 +282,8 @@ impl Http {
                     }
                     tries.attempts += 1;
                     let repeats = repeats(&failure, post.repeats);
-                    (with_status(failure.error, failure.status).with_temporary(repeats), None)
+                    let error = self.as_theirs(with_status(failure.error, failure.status));
+                    (error.with_temporary(repeats), None)
                 }
             };
             let repeat = error.is_temporary() && (post.may_repeat || !tries.possibly_arrived);
@@ -287,6 +304,16 @@ impl Http {
                 }
             }
         }
+    }
+
+    /// What opens connections speaks of the agent and its `url`; of another peer the setting is `destination`.
+    fn as_theirs(&self, error: Error) -> Error {
+        if !self.beyond {
+            return error;
+        }
+        let known = error.message();
+        let told = known.replace("`url`", "`destination`").replace("is the agent running", "is it running");
+        error.with_message(told)
     }
 
     fn call(&self, end: Instant, post: &Post<'_>) -> Call {

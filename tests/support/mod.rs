@@ -136,6 +136,10 @@ struct Shared {
     /// the script.
     info: Mutex<Option<VecDeque<Step>>>,
     info_requests: AtomicUsize,
+    /// Payloads without traces that try an endpoint, unless `/info` takes part in the script.
+    probes: Mutex<Vec<Recorded>>,
+    /// Paths that are answered 404 whatever the script says.
+    lacks: Mutex<Vec<String>>,
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<Vec<Arc<Socket>>>,
     connections: AtomicUsize,
@@ -190,6 +194,8 @@ impl ScriptedAgent {
             script: Mutex::new(script.into_iter().collect()),
             info: Mutex::new(Some(VecDeque::new())),
             info_requests: AtomicUsize::new(0),
+            probes: Mutex::default(),
+            lacks: Mutex::default(),
             requests: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -218,6 +224,16 @@ impl ScriptedAgent {
     /// What `GET /info` is answered from now on; the last step stays.
     pub fn set_info(&self, steps: impl IntoIterator<Item = Step>) {
         *self.shared.info.lock().unwrap() = Some(steps.into_iter().collect());
+    }
+
+    /// These endpoints are answered 404 from now on.
+    pub fn lacks(&self, paths: &[&str]) {
+        *self.shared.lacks.lock().unwrap() = paths.iter().map(|path| (*path).to_owned()).collect();
+    }
+
+    /// The requests that have tried an endpoint.
+    pub fn probes(&self) -> Vec<Recorded> {
+        self.shared.probes.lock().unwrap().clone()
     }
 
     /// Prints `arrived N`, the traces of each request, before it is answered.
@@ -330,6 +346,12 @@ fn accept(shared: &Arc<Shared>, listener: &Socket) {
     }
 }
 
+/// Whether a request carries no traces, to find out what is at its endpoint.
+fn tries(request: &Recorded) -> bool {
+    let is_empty = request.body == [0x92, 0x90, 0x90] || request.body == [0x80];
+    is_empty && request.head.starts_with("PUT ") && request.header("x-datadog-trace-count").is_none()
+}
+
 /// The step for the next `/info`.
 fn next_info(steps: &mut VecDeque<Step>) -> Step {
     match steps.len() {
@@ -393,16 +415,23 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
         let body_end = (head_end + 4 + length).min(input.len());
         let is_info =
             input.starts_with(b"GET ") && find(&input[..head_end.min(200)], b"/info HTTP").is_some();
-        let apart = is_info.then(|| shared.info.lock().unwrap().as_mut().map(next_info)).flatten();
+        let mut apart = is_info.then(|| shared.info.lock().unwrap().as_mut().map(next_info)).flatten();
+        let recorded = Recorded {
+            connection: number,
+            head: String::from_utf8_lossy(&input[..head_end]).into_owned(),
+            body: input[head_end + 4..body_end].to_vec(),
+            first_read,
+        };
+        let path = recorded.head.split(' ').nth(1).unwrap_or("").to_owned();
+        let missing = shared.lacks.lock().unwrap().contains(&path).then(|| say(404, "404 page not found"));
         if apart.is_some() {
             shared.info_requests.fetch_add(1, Ordering::SeqCst);
+        } else if shared.info.lock().unwrap().is_some() && tries(&recorded) {
+            shared.probes.lock().unwrap().push(recorded);
+            apart = missing.or_else(|| Some(Step::Say(ok())));
         } else {
-            shared.requests.lock().unwrap().push(Recorded {
-                connection: number,
-                head: String::from_utf8_lossy(&input[..head_end]).into_owned(),
-                body: input[head_end + 4..body_end].to_vec(),
-                first_read,
-            });
+            apart = missing;
+            shared.requests.lock().unwrap().push(recorded);
             if shared.announces.load(Ordering::SeqCst) {
                 let recorded = shared.requests.lock().unwrap();
                 println!(

@@ -6,10 +6,11 @@
 use super::headers::{Headers, PerSend};
 use super::info::Info;
 use super::peer::detected;
+use super::probe;
 use super::response::{self, Memory, Reply};
 use crate::error::Error;
 use crate::settings::{AgentUrl, Config};
-use crate::transport::exchange::Answer;
+use crate::transport::exchange::{Answer, Exchange};
 use crate::transport::http::{Delivered, Http, Post};
 use crate::transport::{TlsReport, fault, retry};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Uri};
 
 /// Endpoints whose address is put together once.
-const KNOWN_PATHS: [&str; 5] = ["/v0.4/traces", "/v0.5/traces", "/v1.0/traces", "/v0.6/stats", "/info"];
+const KNOWN_PATHS: [&str; 6] =
+    ["/v0.4/traces", "/v0.5/traces", "/v1.0/traces", "/v0.3/traces", "/v0.6/stats", "/info"];
 
 /// One send of traces.
 #[derive(Clone, Debug)]
@@ -120,6 +122,22 @@ impl Client {
         }
         Info::parse(answer.body(), &answer.parts.headers)
             .map_err(|why| fault::answer(&format!("{}{path}", self.address()), &why).with_status(200))
+    }
+
+    /// Sends a payload without traces to an endpoint, once. Gives the status, and what it means as a refusal.
+    ///
+    /// # Errors
+    /// Any transport error.
+    pub(super) fn try_endpoint(&self, path: &str, limit: Duration) -> Result<(u16, Error), Error> {
+        let uri = self.uri(path)?;
+        let exchange = || Exchange {
+            method: Method::PUT,
+            uri: &uri,
+            headers: self.headers.for_trying(),
+            body: probe::body(path),
+        };
+        let answer = self.http.once(exchange, self.headers.size(), limit)?;
+        Ok((answer.status(), self.refusal(&format!("PUT {path}"), &answer)))
     }
 
     /// How TLS has gone, if it is spoken.

@@ -119,6 +119,11 @@ impl Headers {
         headers
     }
 
+    /// The headers of a payload without traces that tries an endpoint. It counts nothing, as that of the Java tracer.
+    pub(super) fn for_trying(&self) -> HeaderMap {
+        self.stats.clone()
+    }
+
     /// The headers of `GET /info`.
     pub(super) fn for_info(&self) -> HeaderMap {
         self.info.clone()

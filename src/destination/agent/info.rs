@@ -175,6 +175,30 @@ impl Info {
         })
     }
 
+    /// What is known of an agent without `/info` that takes traces at `endpoint`.
+    pub(super) fn probed(endpoint: &str) -> Self {
+        let fields = Fields { endpoints: vec![endpoint.to_owned()], ..Fields::default() };
+        let raw = format!("{{\"endpoints\":[\"{endpoint}\"]}}");
+        Self {
+            fields: Arc::new(fields),
+            raw: Arc::from(raw),
+            state_hash: Arc::from(""),
+            container_tags_hash: None,
+        }
+    }
+
+    /// Whether the agent has no `/info`: it was tried which endpoint takes traces, and nothing else is known of it.
+    pub fn is_probed(&self) -> bool {
+        self.state_hash.is_empty()
+    }
+
+    /// Whether it lists endpoints, and none for traces that we know.
+    pub(super) fn lists_no_traces(&self) -> bool {
+        let endpoints = &self.fields.endpoints;
+        let known = ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v1.0/traces"];
+        !endpoints.is_empty() && !endpoints.iter().any(|endpoint| known.contains(&endpoint.as_str()))
+    }
+
     /// Whether the agent lists `endpoint`.
     pub fn offers(&self, endpoint: &str) -> bool {
         self.fields.endpoints.iter().any(|e| e == endpoint)

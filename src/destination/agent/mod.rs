@@ -5,7 +5,7 @@
 //! which owns an HTTP client (ureq) over transports of ours ([`crate::transport`]), the constant header block
 //! ([`headers`]), the policy of trying again ([`crate::transport::retry`]) and the memory of the agent's last
 //! answer ([`response`]). What the agent says of itself is read by [`info`], what follows from it is
-//! [`offer`]; who we run inside of is found by [`entity`].
+//! [`offer`]; an agent that says nothing is tried by [`probe`]; who we run inside of is found by [`entity`].
 
 mod client;
 pub mod entity;
@@ -13,6 +13,7 @@ pub mod headers;
 pub mod info;
 mod offer;
 mod peer;
+mod probe;
 pub mod response;
 pub mod sha256;
 

@@ -1,7 +1,8 @@
-//! What an agent wants of bodies: which format, which size, which work it leaves to us. Follows from the
-//! settings, from its `/info`, and from whether it has refused the format wanted.
+//! What an agent wants of bodies: which format and endpoint, which size, which work it leaves to us. Follows from the
+//! settings, from its `/info` or what trying has found in its place, and from which endpoints it has refused.
 
 use super::Info;
+use super::probe::{Found, V03, V04};
 use crate::destination::{Limit, Offer, StatsOffer};
 use crate::format::{self, Encoding};
 use crate::settings::{Config, Defaults, FilterRules, OutputFormat, StatsForm};
@@ -10,21 +11,61 @@ use std::sync::Arc;
 /// The largest request when the agent does not say what it takes: the real one's own default.
 pub(crate) const DEFAULT_MAX_BYTES: usize = 25 * 1024 * 1024;
 
-/// The offer. `refused`: the agent answered 404 to the format wanted.
-pub(super) fn offer(config: &Config, info: Option<&Info>, refused: bool) -> Offer {
-    let (format, why) = choose(config, info, refused);
-    let said = info.and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
-    let theirs = said.unwrap_or(DEFAULT_MAX_BYTES);
+/// What is known of an agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said<'a> {
+    /// Its `/info`.
+    pub(super) info: Option<&'a Info>,
+    /// What trying has found where `/info` says nothing.
+    pub(super) found: Option<Found>,
+    /// Which endpoints it has refused.
+    pub(super) refused: Refused,
+}
+
+/// How far an agent has refused endpoints: the format wanted, then v0.4, then v0.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Refused {
+    #[default]
+    Nothing,
+    Wanted,
+    V04,
+    /// All of them: this is no agent, or its APM is switched off. v0.4 is as good as any then.
+    All,
+}
+
+impl Refused {
+    /// What is refused when `endpoint` is.
+    pub(super) fn with(endpoint: &str) -> Self {
+        match endpoint {
+            V04 => Self::V04,
+            V03 => Self::All,
+            _ => Self::Wanted,
+        }
+    }
+}
+
+/// The offer.
+pub(super) fn offer(config: &Config, said: Said<'_>) -> Offer {
+    let (format, why) = choose(config, &said);
+    let Said { info, .. } = said;
+    let (endpoint, has_fallback, why) = match format {
+        OutputFormat::V04 => at_v04(&said, why),
+        _ => (format.path(), true, why),
+    };
+    // What is found by trying is older than events as a field of spans.
+    let is_old = endpoint == V03 || said.found.is_some_and(|found| found != Found::Nothing);
+    let told = info.and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
+    let theirs = told.unwrap_or(DEFAULT_MAX_BYTES);
     let (max_bytes, limit) = match config.max_request_bytes {
         Some(ours) if ours < theirs => (ours, Limit::Setting),
-        _ if said.is_some() => (theirs, Limit::Peer),
+        _ if told.is_some() => (theirs, Limit::Peer),
         Some(ours) if ours == theirs => (ours, Limit::Setting),
         _ => (theirs, Limit::Default),
     };
     Offer {
-        has_fallback: format != OutputFormat::V04,
-        endpoint: format.path(),
-        format: encoding(format, info),
+        has_fallback,
+        endpoint,
+        format: encoding(format, info, is_old),
         why,
         max_bytes,
         limit,
@@ -37,16 +78,41 @@ pub(super) fn offer(config: &Config, info: Option<&Info>, refused: bool) -> Offe
 }
 
 /// The encoding. An agent that is known and does not say that it reads native span events of v0.4 gets them as text.
-fn encoding(format: OutputFormat, info: Option<&Info>) -> Encoding {
-    match (format, info) {
-        (OutputFormat::V04, Some(info)) if !info.fields.span_events => format::scanned_without_events(),
+fn encoding(format: OutputFormat, info: Option<&Info>, is_old: bool) -> Encoding {
+    let reads_events = info.map_or(!is_old, |info| info.fields.span_events);
+    match format {
+        OutputFormat::V04 if !reads_events => format::scanned_without_events(),
         _ => format.into(),
     }
 }
 
-fn choose(config: &Config, info: Option<&Info>, refused: bool) -> (OutputFormat, String) {
+/// Where v0.4 goes, whether another endpoint is left if that one refuses it, and why. v0.3 takes the same bytes.
+fn at_v04(said: &Said<'_>, why: String) -> (&'static str, bool, String) {
+    let lists = |endpoint| said.info.map(|info| info.offers(endpoint));
+    let is_listed = lists(V04) == Some(true);
+    let only_v03 = said.found == Some(Found::Endpoint(V03)) || (!is_listed && lists(V03) == Some(true));
+    match said.refused {
+        Refused::V04 => {
+            (V03, true, "the agent has no /v0.4/traces, and /v0.3/traces takes the same".to_owned())
+        }
+        Refused::All => {
+            let why = "the agent takes traces at no endpoint, so that this one is as good as any";
+            (V04, false, why.to_owned())
+        }
+        _ if only_v03 => {
+            (V03, true, "the agent has only /v0.3/traces, which takes what v0.4 does".to_owned())
+        }
+        _ => (V04, !is_listed, why),
+    }
+}
+
+fn choose(config: &Config, said: &Said<'_>) -> (OutputFormat, String) {
     let wanted = config.output_format;
-    let offered = info.map(|i| i.offers(OutputFormat::V1.path()));
+    let refused = said.refused != Refused::Nothing;
+    // What was found by trying is what there is.
+    let found = |format: OutputFormat| said.found.map(|found| found == Found::Endpoint(format.path()));
+    let v1 = OutputFormat::V1;
+    let offered = found(v1).or_else(|| said.info.map(|info| info.offers(v1.path())));
     let v04 = |why: &str| (OutputFormat::V04, why.to_owned());
     match (config.output_auto(), wanted) {
         (true, _) if refused => v04("`outputFormat` is AUTO; the agent lists v1 but answered 404 to it"),
@@ -59,6 +125,9 @@ fn choose(config: &Config, info: Option<&Info>, refused: bool) -> (OutputFormat,
         (false, _) if refused => v04("the agent answered 404 to the format of `outputFormat`"),
         (false, OutputFormat::V1) if offered == Some(false) => {
             v04("`outputFormat` is V1, but the agent does not offer it")
+        }
+        (false, _) if found(wanted) == Some(false) => {
+            v04("the agent does not take the format of `outputFormat`")
         }
         (false, OutputFormat::V1) if offered.is_none() => {
             (wanted, "`outputFormat` is V1; whether the agent offers it is not known".to_owned())
@@ -120,10 +189,48 @@ mod tests {
             ("AUTO", Some(WITHOUT), false, V04),
             ("AUTO", Some(WITH), true, V04),
         ] {
-            let offer = offer(&config(setting), said.map(info).as_ref(), refused);
-            assert_eq!(offer.endpoint, format.path(), "{setting} {said:?} {refused}");
-            assert_eq!(offer.has_fallback, format != V04);
+            let info = said.map(info);
+            let refused = if refused { Refused::Wanted } else { Refused::Nothing };
+            let offer = offer(&config(setting), Said { info: info.as_ref(), refused, ..Said::default() });
+            assert_eq!(offer.endpoint, format.path(), "{setting} {said:?} {refused:?}");
+            // Only of an agent that lists v0.4 is it known that nothing older is needed.
+            assert_eq!(offer.has_fallback, format != V04 || said.is_none());
             assert!(offer.why.contains("outputFormat"), "{}", offer.why);
+        }
+    }
+
+    #[test]
+    fn the_endpoint_follows_what_is_listed_what_trying_has_found_and_what_was_refused() {
+        let only_v03 = r#"{"endpoints":["/v0.3/traces"]}"#;
+        let at = Found::Endpoint;
+        for (setting, listed, found, refused, endpoint, has_fallback) in [
+            ("V04", None, None, Refused::Nothing, V04, true),
+            ("V04", None, Some(at(V04)), Refused::Nothing, V04, true),
+            ("V04", None, Some(at(V03)), Refused::Nothing, V03, true),
+            ("V04", None, Some(Found::Nothing), Refused::Nothing, V04, true),
+            ("V04", None, None, Refused::V04, V03, true),
+            ("V04", None, Some(at(V03)), Refused::All, V04, false),
+            ("V04", Some(only_v03), None, Refused::Nothing, V03, true),
+            ("V04", Some(WITH), None, Refused::Nothing, V04, false),
+            ("V05", None, Some(at("/v0.5/traces")), Refused::Nothing, "/v0.5/traces", true),
+            ("V05", None, Some(at(V04)), Refused::Nothing, V04, true),
+            ("V05", None, Some(at(V03)), Refused::Nothing, V03, true),
+            ("V1", None, Some(at("/v1.0/traces")), Refused::Nothing, "/v1.0/traces", true),
+            ("V1", None, Some(at(V03)), Refused::Nothing, V03, true),
+            ("V1", Some(only_v03), None, Refused::Nothing, V03, true),
+            ("V1", None, None, Refused::All, V04, false),
+            ("AUTO", None, Some(at(V04)), Refused::Nothing, V04, true),
+            ("AUTO", Some(only_v03), None, Refused::Nothing, V03, true),
+        ] {
+            let info = listed.map(info);
+            let offer = offer(&config(setting), Said { info: info.as_ref(), found, refused });
+            let case = format!("{setting} {listed:?} {found:?} {refused:?}: {}", offer.why);
+            assert_eq!((offer.endpoint, offer.has_fallback), (endpoint, has_fallback), "{case}");
+            assert!(offer.stats.is_none() && offer.filters == FilterRules::default(), "{case}");
+            let as_text = endpoint == V03 || matches!(found, Some(Found::Endpoint(_)));
+            if endpoint != "/v0.5/traces" && endpoint != "/v1.0/traces" && listed.is_none() {
+                assert_eq!(offer.format == format::scanned_without_events(), as_text, "{case}");
+            }
         }
     }
 
@@ -131,7 +238,8 @@ mod tests {
     fn the_largest_request_is_the_agents_or_its_default() {
         let limit = |ours: Option<u64>, said: Option<&str>| {
             let config = Config::new(RawConfig { max_request_bytes: ours, ..RawConfig::default() }).unwrap();
-            let offer = offer(&config, said.map(info).as_ref(), false);
+            let info = said.map(info);
+            let offer = offer(&config, Said { info: info.as_ref(), ..Said::default() });
             (offer.max_bytes, offer.limit)
         };
         let says = |n: u64| format!(r#"{{"config":{{"max_request_bytes":{n}}}}}"#);

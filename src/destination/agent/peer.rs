@@ -1,7 +1,9 @@
-//! The agent as a [`Destination`]: what its answers mean, the rules of 404 and 413, and the memory of what it said.
+//! The agent as a [`Destination`]: what its answers mean, the rules of 404 and 413, and the memory of what it said, or
+//! of what trying has found where it says nothing.
 
 use super::client::{Client, TraceRequest};
-use super::offer::offer;
+use super::offer::{Refused, Said, offer};
+use super::probe::{self, Found};
 use super::{Entity, Info, entity};
 use crate::account::{Later, Verdict};
 use crate::destination::learned::Learned;
@@ -29,9 +31,19 @@ pub(crate) struct Agent {
 #[derive(Debug)]
 struct Known {
     info: Option<Info>,
-    /// Its state (`None`: not known then) when it answered 404 to the format wanted.
-    refused_at: Option<Option<Arc<str>>>,
+    /// What trying has found, where `/info` does not say it.
+    found: Option<Found>,
+    refused: Refused,
+    /// Its state (`None`: not known then) when it refused.
+    refused_at: Option<Arc<str>>,
     offer: Arc<Offer>,
+}
+
+impl Known {
+    fn renew_offer(&mut self, config: &Config) {
+        let said = Said { info: self.info.as_ref(), found: self.found, refused: self.refused };
+        self.offer = Arc::new(offer(config, said));
+    }
 }
 
 impl Agent {
@@ -41,7 +53,13 @@ impl Agent {
     /// As [`Client::at`].
     pub(crate) fn new(config: Arc<Config>, url: &AgentUrl) -> Result<Self, Error> {
         let client = Client::at(&config, url)?;
-        let known = Known { info: None, refused_at: None, offer: Arc::new(offer(&config, None, false)) };
+        let known = Known {
+            info: None,
+            found: None,
+            refused: Refused::Nothing,
+            refused_at: None,
+            offer: Arc::new(offer(&config, Said::default())),
+        };
         Ok(Self {
             url: url.clone(),
             address: client.address().into(),
@@ -57,26 +75,50 @@ impl Agent {
         Arc::clone(&self.client.read())
     }
 
-    /// Something new of the agent; whether it is news.
-    fn learn(&self, info: &Info) -> bool {
+    /// Something new of the agent; whether it is news. `found`: what trying has found beside it.
+    fn learn(&self, info: &Info, found: Option<Found>) -> bool {
         let mut known = self.known.lock();
         let same = known.info.as_ref().is_some_and(|known| {
             known.state_hash == info.state_hash && known.container_tags_hash == info.container_tags_hash
         });
-        if same {
+        if same && known.found == found {
             return false;
         }
         // A 404 is forgotten: this may be another agent.
-        if known.refused_at.as_ref().is_some_and(|at| at.as_ref() != Some(&info.state_hash)) {
-            known.refused_at = None;
+        if known.refused_at.as_ref() != Some(&info.state_hash) {
+            known.refused = Refused::Nothing;
         }
-        let new = offer(&self.config, Some(info), known.refused_at.is_some());
-        if new.max_bytes != known.offer.max_bytes {
+        let before = known.offer.max_bytes;
+        (known.info, known.found) = (Some(info.clone()), found);
+        known.renew_offer(&self.config);
+        if before != known.offer.max_bytes {
             self.learned.forget();
         }
-        known.offer = Arc::new(new);
-        known.info = Some(info.clone());
         true
+    }
+
+    /// The agent says nothing, and this was found by trying; whether it is news.
+    fn learn_by_trying(&self, found: Found) -> bool {
+        let mut known = self.known.lock();
+        if known.info.is_some() || known.found == Some(found) {
+            return false;
+        }
+        known.refused = Refused::Nothing;
+        known.found = Some(found);
+        known.renew_offer(&self.config);
+        true
+    }
+
+    /// Tries which endpoint takes traces, where the caller allows questions.
+    fn try_endpoints(&self, client: &Client, end: Instant) -> Result<Option<Found>, Error> {
+        if !self.config.discovery {
+            return Ok(None);
+        }
+        let endpoints = probe::candidates(self.config.output_format, self.config.output_auto());
+        probe::search(endpoints, |endpoint| {
+            client.try_endpoint(endpoint, end.saturating_duration_since(Instant::now()))
+        })
+        .map(Some)
     }
 }
 
@@ -114,7 +156,7 @@ impl Destination for Agent {
             }
             // An answer that began as a success: the agent has taken the payload, only its words are lost.
             Err(error) if super::super::was_taken(&error) => Verdict::Sent(Reply::unread(error)),
-            Err(error) if request.offer.has_fallback && error.status() == Some(404) => {
+            Err(error) if request.offer.has_fallback && error.status().is_some_and(probe::is_elsewhere) => {
                 Verdict::OtherFormat(error)
             }
             Err(error) if error.kind() == ErrorKind::PayloadTooLarge => {
@@ -128,6 +170,10 @@ impl Destination for Agent {
         }
     }
 
+    fn size_knob(&self) -> &'static str {
+        "apm_config.max_payload_size of the agent, or fewer spans a trace"
+    }
+
     fn forget_refusals(&self) {
         self.learned.forget();
     }
@@ -135,9 +181,10 @@ impl Destination for Agent {
     fn format_refused(&self, refused: &Offer) {
         let mut known = self.known.lock();
         // Unless another send has found out before.
-        if known.offer.has_fallback {
-            known.refused_at = Some(refused.state.clone());
-            known.offer = Arc::new(offer(&self.config, known.info.as_ref(), true));
+        if known.offer.endpoint == refused.endpoint && known.offer.has_fallback {
+            known.refused = Refused::with(refused.endpoint);
+            known.refused_at.clone_from(&refused.state);
+            known.renew_offer(&self.config);
         }
     }
 
@@ -157,18 +204,41 @@ impl Destination for Agent {
     }
 
     fn ask(&self, limit: Duration) -> Asked {
-        match self.client().fetch_info(limit) {
+        let end = Instant::now() + limit;
+        let client = self.client();
+        match client.fetch_info(limit) {
             Ok(info) => {
-                let changed = self.learn(&info);
-                Asked::Heard { state: info.state_hash, changed }
+                // One that lists endpoints, and none for traces, has perhaps one that it does not list.
+                let found = if info.lists_no_traces() { self.try_endpoints(&client, end) } else { Ok(None) };
+                match found {
+                    Ok(found) => {
+                        let changed = self.learn(&info, found);
+                        Asked::Heard { state: info.state_hash, changed }
+                    }
+                    Err(error) => Asked::Failed(error),
+                }
             }
-            Err(error) if matches!(error.status(), Some(404 | 405)) => Asked::Nothing(error),
+            // What an agent has said before stands until it says something else.
+            Err(error) if matches!(error.status(), Some(404 | 405)) && self.known.lock().info.is_some() => {
+                Asked::Nothing(error)
+            }
+            Err(error) if matches!(error.status(), Some(404 | 405)) => {
+                match self.try_endpoints(&client, end) {
+                    Ok(None) => Asked::Nothing(error),
+                    Ok(Some(found)) => {
+                        let changed = self.learn_by_trying(found);
+                        Asked::Tried { error: error.note(&format!("; {found}")), changed }
+                    }
+                    Err(error) => Asked::Failed(error),
+                }
+            }
             Err(error) => Asked::Failed(error),
         }
     }
 
     fn info(&self) -> Option<Info> {
-        self.known.lock().info.clone()
+        let known = self.known.lock();
+        known.info.clone().or_else(|| Some(Info::probed(known.found?.endpoint()?)))
     }
 
     fn last_state(&self) -> Option<Arc<str>> {
@@ -227,13 +297,42 @@ mod tests {
             format()
         };
         assert_eq!(refuse(), "/v0.4/traces");
-        assert!(agent.learn(&info(WITH)));
+        assert!(agent.learn(&info(WITH), None));
         assert_eq!(format(), "/v1.0/traces", "it says that it has v1");
         assert_eq!(refuse(), "/v0.4/traces", "it lied");
-        assert!(!agent.learn(&info(WITH)), "and says the same again");
+        assert!(!agent.learn(&info(WITH), None), "and says the same again");
         assert_eq!(format(), "/v0.4/traces");
-        assert!(agent.learn(&info(r#"{"version":"2","endpoints":["/v1.0/traces"]}"#)));
+        assert!(agent.learn(&info(r#"{"version":"2","endpoints":["/v1.0/traces"]}"#), None));
         assert_eq!(format(), "/v1.0/traces");
+    }
+
+    #[test]
+    fn one_endpoint_after_the_other_is_refused_until_something_new_is_known() {
+        let agent =
+            Agent::new(Arc::new(Config::new(RawConfig::default()).unwrap()), &AgentUrl::default()).unwrap();
+        let refuse = || {
+            agent.format_refused(&agent.offer());
+            agent.offer().endpoint
+        };
+        let stale = agent.offer();
+        assert_eq!(refuse(), "/v0.3/traces");
+        agent.format_refused(&stale);
+        assert_eq!(agent.offer().endpoint, "/v0.3/traces", "known already");
+        assert_eq!(refuse(), "/v0.4/traces");
+        assert!(!agent.offer().has_fallback);
+        assert_eq!(refuse(), "/v0.4/traces");
+        assert!(agent.learn_by_trying(Found::Nothing));
+        assert!(agent.offer().has_fallback, "it may be another one");
+        assert!(agent.info().is_none());
+        assert!(agent.learn_by_trying(Found::Endpoint(probe::V03)));
+        assert_eq!(agent.offer().endpoint, "/v0.3/traces");
+        let info = agent.info().unwrap();
+        assert!(info.is_probed() && info.offers("/v0.3/traces") && !info.offers_stats());
+        assert!(!agent.learn_by_trying(Found::Endpoint(probe::V03)));
+        assert!(agent.learn(&self::info(WITH), None));
+        assert_eq!(agent.offer().endpoint, "/v0.4/traces");
+        assert!(!agent.learn_by_trying(Found::Endpoint(probe::V03)), "what it has said stands");
+        assert_eq!(agent.offer().endpoint, "/v0.4/traces");
     }
 
     #[test]
@@ -243,9 +342,9 @@ mod tests {
         let now = Instant::now();
         agent.learned.refused(1000, now);
         assert_eq!(agent.largest(9999, now), 500);
-        agent.learn(&info(r#"{"version":"1"}"#));
+        agent.learn(&info(r#"{"version":"1"}"#), None);
         assert_eq!(agent.largest(9999, now), 500);
-        agent.learn(&info(r#"{"config":{"max_request_bytes":5000}}"#));
+        agent.learn(&info(r#"{"config":{"max_request_bytes":5000}}"#), None);
         assert_eq!(agent.largest(9999, now), usize::MAX);
     }
 }
