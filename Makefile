@@ -67,8 +67,8 @@ clients: ## published Java tracers, unmodified, send through the bridge: every s
 reach: ## the JAR of all platforms on a musl, an arm64 and a Windows JVM, an old glibc, in odd places (after make jar-all)
 	@scripts/reach.sh
 
-faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms
-	@cargo test --quiet --test faults --test hostile -- --nocapture
+faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms; two destinations under kill and restart
+	@cargo test --quiet --test faults --test failover_faults --test hostile -- --nocapture
 
 soak: ## the asynchronous interface for MINUTES (5): an agent that flaps, answers nothing, is away
 	@scripts/soak.sh $${MINUTES:-5}

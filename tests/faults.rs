@@ -8,16 +8,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(unix)]
 
+#[path = "support/agent_process.rs"]
+mod agent_process;
 #[path = "support/msgpack.rs"]
 mod msgpack;
 mod support;
 
+use agent_process::{Agent, address};
 use data_pipeline::account::DropReason::{self, *};
 use data_pipeline::settings::OutputFormat;
 use data_pipeline::{Builder, TraceExporter};
 use msgpack::*;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{Listen, ScriptedAgent, Step, TRANSPORTS, answer, ok, patient, say, socket_path};
@@ -283,87 +284,6 @@ fn play_queued_closing(case: &Case, listen: Listen) -> Row {
     Row { arrived: arrived(&agent), ..row }
 }
 
-/// Another process that is an agent, so that it can be killed and stopped like one.
-struct Agent {
-    child: Child,
-    /// Reads what it prints; gives the traces that arrived.
-    reader: std::thread::JoinHandle<u64>,
-}
-
-const AS_AGENT: &str = "FAULTS_BE_AN_AGENT";
-
-impl Agent {
-    fn start(address: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "an_agent_process", "--nocapture", "--ignored"])
-            .env(AS_AGENT, address)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        let out = child.stdout.take().unwrap();
-        let reader = std::thread::spawn(move || {
-            let mut arrived = 0;
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if let Some(n) = line.strip_prefix("arrived ") {
-                    arrived += n.parse::<u64>().unwrap();
-                } else if line.contains("listening") {
-                    let _ = ready.send(());
-                }
-            }
-            arrived
-        });
-        is_ready.recv_timeout(patient(Duration::from_secs(10))).expect("the agent process listens");
-        Self { child, reader }
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    /// Kills it and says how many traces it had taken.
-    fn kill(mut self) -> u64 {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.reader.join().unwrap()
-    }
-}
-
-/// Not a test: the process that [`Agent`] starts.
-#[test]
-#[ignore = "the agent process of the other tests"]
-fn an_agent_process() {
-    let Ok(address) = std::env::var(AS_AGENT) else { return };
-    let agent = match address.parse::<u16>() {
-        Ok(port) => ScriptedAgent::tcp(port, []),
-        Err(_) => {
-            let _ = std::fs::remove_file(&address);
-            ScriptedAgent::unix(address.into(), [])
-        }
-    };
-    agent.announce();
-    println!("listening");
-    loop {
-        std::thread::sleep(Duration::from_secs(60));
-    }
-}
-
-/// An address that a process of ours may listen on, and its URL.
-fn address(listen: Listen) -> (String, String) {
-    match listen {
-        Listen::Tcp => {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            (port.to_string(), format!("http://127.0.0.1:{port}"))
-        }
-        Listen::Unix => {
-            let path = socket_path().display().to_string();
-            let url = format!("unix://{path}");
-            (path, url)
-        }
-    }
-}
-
 /// 4 threads that together send 2,000 spans a second, one span a payload of 10, for `time`.
 fn load(e: &Arc<TraceExporter>, time: Duration) -> Vec<std::thread::JoinHandle<()>> {
     let payload = Arc::new(array([array((0..10).map(|_| good_span()))]));
@@ -397,7 +317,7 @@ fn absent_then_up(listen: Listen) -> Row {
     let started = Instant::now();
     e.send(&body()).expect("the agent came inside the budget");
     let took = started.elapsed();
-    let arrived = agent.join().unwrap().kill();
+    let arrived = agent.join().unwrap().kill().traces;
     finish("absent at start, up after 5 s", transport(listen), &e, arrived, took)
 }
 
@@ -408,7 +328,7 @@ fn restarted_under_load(listen: Listen) -> Row {
     let started = Instant::now();
     let threads = load(&e, Duration::from_secs(9));
     std::thread::sleep(Duration::from_secs(2));
-    let before = first.kill();
+    let before = first.kill().traces;
     std::thread::sleep(Duration::from_secs(5));
     let second = Agent::start(&address);
     for thread in threads {
@@ -417,7 +337,7 @@ fn restarted_under_load(listen: Listen) -> Row {
     let took = started.elapsed();
     let m = e.metrics();
     assert_eq!(m.dropped_total().traces, 0, "nothing is lost inside the budget: {m:#?}");
-    let arrived = before + second.kill();
+    let arrived = before + second.kill().traces;
     finish("killed under load, down 5 s", transport(listen), &e, arrived, took)
 }
 
@@ -436,7 +356,7 @@ fn restarted_under_offers(listen: Listen) -> Row {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         let at = started.elapsed().as_secs();
         if at < 12 && agent.is_some() && at >= 2 {
-            before = agent.take().map_or(0, Agent::kill);
+            before = agent.take().map_or(0, |agent| agent.kill().traces);
         } else if at >= 12 && agent.is_none() {
             agent = Some(Agent::start(&address));
         }
@@ -446,7 +366,7 @@ fn restarted_under_offers(listen: Listen) -> Row {
     assert!(report.complete, "{report:?}");
     let m = e.metrics();
     assert_eq!((m.dropped_total().traces, m.sent), (0, m.received), "nothing is lost: {m:#?}");
-    let arrived = before + agent.map_or(0, Agent::kill);
+    let arrived = before + agent.map_or(0, |agent| agent.kill().traces);
     finish("queued: killed under load, down 10 s", transport(listen), &e, arrived, took)
 }
 
@@ -465,7 +385,7 @@ fn stopped(listen: Listen) -> Row {
     });
     let took = started.elapsed();
     assert!(result.is_ok(), "{result:?}");
-    let arrived = agent.kill();
+    let arrived = agent.kill().traces;
     finish("stopped for 10 s", transport(listen), &e, arrived, took)
 }
 

@@ -236,7 +236,7 @@ impl ScriptedAgent {
         self.shared.probes.lock().unwrap().clone()
     }
 
-    /// Prints `arrived N`, the traces of each request, before it is answered.
+    /// Prints `arrived N ID…`, the traces of each request and their ids, before it is answered.
     pub fn announce(&self) {
         self.shared.announces.store(true, Ordering::SeqCst);
     }
@@ -346,6 +346,23 @@ fn accept(shared: &Arc<Shared>, listener: &Socket) {
     }
 }
 
+/// The id of each trace in v0.4, JSON of OTLP or JSON of the intake, if its traces have one span each.
+fn trace_ids(body: &[u8]) -> Vec<u64> {
+    if body.starts_with(b"{") {
+        let text = String::from_utf8_lossy(body).replace("\"trace_id\":", "\"traceId\":");
+        let hex = text.split("\"traceId\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+        return hex
+            .map(|hex| u64::from_str_radix(&hex[hex.len().saturating_sub(16)..], 16).unwrap())
+            .collect();
+    }
+    let id = |trace: &rmpv::Value| {
+        let span = trace.as_array()?.first()?.as_map()?;
+        span.iter().find(|(key, _)| key.as_str() == Some("trace_id"))?.1.as_u64()
+    };
+    let traces = rmpv::decode::read_value(&mut &body[..]).ok();
+    traces.and_then(|all| Some(all.as_array()?.iter().filter_map(id).collect())).unwrap_or_default()
+}
+
 /// Whether a request carries no traces, to find out what is at its endpoint.
 fn tries(request: &Recorded) -> bool {
     let is_empty = request.body == [0x92, 0x90, 0x90] || request.body == [0x80];
@@ -431,14 +448,12 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             apart = missing.or_else(|| Some(Step::Say(ok())));
         } else {
             apart = missing;
-            shared.requests.lock().unwrap().push(recorded);
             if shared.announces.load(Ordering::SeqCst) {
-                let recorded = shared.requests.lock().unwrap();
-                println!(
-                    "arrived {}",
-                    recorded.last().unwrap().header("x-datadog-trace-count").unwrap_or("0")
-                );
+                let count = recorded.header("x-datadog-trace-count").unwrap_or("0");
+                let ids: String = trace_ids(&recorded.body).iter().map(|id| format!(" {id}")).collect();
+                println!("arrived {count}{ids}");
             }
+            shared.requests.lock().unwrap().push(recorded);
         }
         input.drain(..body_end);
 
