@@ -1,6 +1,7 @@
 #!/bin/sh
-# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [agent] [stats] [singles] [rules] [regexes]      none = all
+# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [telemetry] [agent] [stats] [singles] [rules] [regexes]      none = all
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones
+#   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
 #   stats  stats of the same payloads by the agent's concentrator and by us, and what a real agent forwards of ours. Needs Go.
@@ -13,7 +14,7 @@
 # The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
 set -eu
 cd "$(dirname "$0")/.."
-asked="${*:-rust agent stats singles rules regexes}"
+asked="${*:-rust telemetry agent stats singles rules regexes}"
 failed=""
 manifest=tests/oracle/Cargo.toml
 target="${CARGO_TARGET_DIR:-tests/oracle/target}"
@@ -22,6 +23,9 @@ for part in $asked; do
   case "$part" in
     rust)
       cargo test --quiet --manifest-path $manifest || failed="$failed rust"
+      ;;
+    telemetry)
+      cargo run --quiet --manifest-path tests/oracle/telemetry/Cargo.toml || failed="$failed telemetry"
       ;;
     agent)
       if ! command -v go > /dev/null; then
@@ -89,7 +93,7 @@ for part in $asked; do
         build/oracle/rules-q build/oracle/rules-rules build/oracle/rules-spans --docs docs/fidelity.md \
         --seed "${ORACLE_SEED:-7}" --share "${ORACLE_SHARE:-100}" || failed="$failed rules"
       ;;
-    *) echo "oracle: no part $part (rust, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
+    *) echo "oracle: no part $part (rust, telemetry, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
   esac
 done
 if [ -n "$failed" ]; then

@@ -16,5 +16,6 @@ exec python3 scripts/with_test_agent.py sh -c '
       echo "$format over ${url%%:*}: $(tail -1 build/test-agent.log)"
     done
   done
-  cargo test --quiet --test test_agent stats -- --nocapture > build/test-agent.log 2>&1 || { cat build/test-agent.log; exit 1; }
-  grep -E "hits|left out" build/test-agent.log || { echo "the test of stats was not run"; exit 1; }'
+  cargo test --quiet --test test_agent -- stats telemetry --nocapture > build/test-agent.log 2>&1 || { cat build/test-agent.log; exit 1; }
+  grep -E "hits|left out" build/test-agent.log || { echo "the test of stats was not run"; exit 1; }
+  grep -E "events of telemetry|left out" build/test-agent.log || { echo "the test of telemetry was not run"; exit 1; }'

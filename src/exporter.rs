@@ -145,7 +145,7 @@ impl TraceExporter {
         first: Arc<dyn Destination>,
         others: Vec<Arc<dyn Destination>>,
     ) -> Result<Self, Error> {
-        let health = Arc::new(Health::new(config.dogstatsd.clone()));
+        let health = Arc::new(Health::new(&config));
         let watch: Arc<dyn Watch> = health.clone();
         for (variable, why) in &config.raw.skipped {
             health.journal.note(Severity::Warning, format!("{variable} is left out: {why}"));
@@ -195,12 +195,14 @@ impl TraceExporter {
         result
     }
 
-    /// What the agent says of itself, as far as it is known.
+    /// What the agent says of itself, as far as it is known; of one without `/info` the endpoint that was found
+    /// ([`Info::is_probed`]).
     pub fn agent_info(&self) -> Option<Info> {
         self.dispatcher.targets.first().destination.info()
     }
 
-    /// Waits until the agent is there and what it offers is known. `None`: an agent answered that has no `/info`.
+    /// Waits until the agent is there and what it offers is known. `None`: an agent answered that has no
+    /// `/info`; [`agent_info`](Self::agent_info) has what was found in its place.
     ///
     /// # Errors
     /// `TIMED_OUT` with the last reason; `CLOSED`.
@@ -321,6 +323,7 @@ impl TraceExporter {
         }
         self.dispatcher.send_stats(Turn::Last, end);
         self.dispatcher.close_queue(DropReason::Closed);
+        self.dispatcher.send_telemetry(end);
         self.dispatcher.shutdown();
         let grace = Instant::now() + INTERRUPT_GRACE;
         if !complete {
@@ -331,6 +334,7 @@ impl TraceExporter {
         queue.wait_batches(Instant::now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
         queue.wait_senders(grace);
         complete &= self.dispatcher.leave_spool();
+        self.dispatcher.say_farewell();
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
     }
@@ -349,6 +353,7 @@ impl Drop for TraceExporter {
             self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
             self.dispatcher.queue.close_disk();
+            self.dispatcher.say_farewell();
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Agents without `/info`: which endpoint takes traces is tried as the Java tracer does, and an agent that has only v0.3
-//! gets the bytes of v0.4 there.
+//! Agents without `/info`: which endpoint takes traces is tried as the Java tracer does, and an agent that has only
+//! v0.3 gets the bytes of v0.4 there.
 
 #![allow(clippy::unwrap_used)]
 

@@ -107,6 +107,41 @@ fn takes_stats_and_has_every_span_once() {
     println!("{hits} hits in stats");
 }
 
+#[test]
+fn takes_telemetry_and_shows_it() {
+    let Ok(url) = std::env::var("TEST_AGENT_URL") else {
+        println!("left out: no TEST_AGENT_URL");
+        return;
+    };
+    let token = "telemetry";
+    get(&url, &format!("/test/session/start?test_session_token={token}"));
+    let minute = std::time::Duration::from_secs(60);
+    let exporter = TraceExporter::builder()
+        .url(&url)
+        .service("shop")
+        .env("prod")
+        .language("java")
+        .language_version("21")
+        .tracer_version("1.0.0")
+        .test_session_token(token)
+        .telemetry(minute)
+        .close_timeout(minute)
+        .build()
+        .unwrap();
+    // One that lists its proxy, and one of which nothing is known yet, are told alike.
+    exporter.await_agent(minute).unwrap();
+    let (_, bytes) = fixtures().into_iter().find(|(name, _)| !refused(name, OutputFormat::V04)).unwrap();
+    let traces = exporter.send(&bytes).unwrap().traces;
+    exporter.close();
+    let text = get(&url, &format!("/test/session/apmtelemetry?test_session_token={token}"));
+    let events: Value = serde_json::from_str(&text).unwrap();
+    let parts: Vec<&Value> = events.as_array().unwrap().iter().collect();
+    let all = serde_json::to_string(&parts).unwrap();
+    assert!(all.contains("generate-metrics") && all.contains("sketches") && all.contains("shop"), "{text}");
+    assert!(all.contains("trace_chunks_sent") && traces > 0, "{text}");
+    println!("{} events of telemetry", parts.len());
+}
+
 /// The agent decoded as many spans as we sent, each of them once.
 fn arrived(url: &str, token: &str, spans: u64) -> Result<(), String> {
     let text = get(url, &format!("/test/session/traces?test_session_token={token}"));

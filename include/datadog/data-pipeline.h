@@ -160,11 +160,11 @@ typedef struct ddog_TraceExporterResponse ddog_TraceExporterResponse;
 // Settings that an exporter is made with. They are copied by `ddog_trace_exporter_new`, and checked there.
 typedef struct ddog_TraceExporterConfig ddog_TraceExporterConfig;
 
-// What an identity for telemetry has. Accepted and checked; this library sends no telemetry.
+// How instrumentation telemetry is sent.
 typedef struct ddog_TelemetryClientConfig {
-  // Milliseconds between two messages.
+  // Milliseconds between two messages, 100 to an hour; what is beyond is the nearest of both, 0 is a minute.
   uint64_t interval;
-  // The process.
+  // The process; empty: the one that the exporter has.
   ddog_CharSlice runtime_id;
   // Whether messages are for debugging.
   bool debug_enabled;
@@ -328,7 +328,7 @@ struct ddog_TraceExporterError *ddog_trace_exporter_config_set_service(struct dd
 struct ddog_TraceExporterError *ddog_trace_exporter_config_enable_health_metrics(struct ddog_TraceExporterConfig *config,
                                                                                  bool is_enabled);
 
-// Accepted and checked; this library sends no telemetry. Null is nothing.
+// Sends instrumentation telemetry. Null, or never called: none is sent.
 struct ddog_TraceExporterError *ddog_trace_exporter_config_enable_telemetry(struct ddog_TraceExporterConfig *config,
                                                                             const struct ddog_TelemetryClientConfig *telemetry_cfg);
 

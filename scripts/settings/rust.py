@@ -26,10 +26,11 @@ GROUPS = {
     "metadata": ("Metadata", "Who sends: goes into headers, stats payloads and converted payloads. Empty means not given."),
     "queue": ("QueueSettings", "Settings of the asynchronous interface."),
     "stats": ("StatsSettings", "How stats are computed."),
+    "telemetry": ("TelemetrySettings", "How instrumentation telemetry is sent."),
     "filters": ("FilterRules", None),
 }
 # The setting without which there is no such group.
-OPTIONAL_GROUPS = {"stats": "computeStats"}
+OPTIONAL_GROUPS = {"stats": "computeStats", "telemetry": "telemetry"}
 
 
 def files(_sections, settings, pairs, headers):
@@ -204,7 +205,8 @@ def config(settings):
         inner = ", ".join(member(s.path.split(".")[1], value(s)) for s in kept if s.group == g)
         made_ = f"{GROUPS[g][0]} {{ {inner} }}"
         if g in OPTIONAL_GROUPS:
-            made_ = f"match raw.{snake(OPTIONAL_GROUPS[g])} {{ None => None, Some(bucket) => Some({made_}) }}"
+            first = next(s.path.split(".")[1] for s in kept if s.name == OPTIONAL_GROUPS[g])
+            made_ = f"match raw.{snake(OPTIONAL_GROUPS[g])} {{ None => None, Some({first}) => Some({made_}) }}"
         values += f"            {g}: {made_},\n"
     rows = "".join(f"            ({s.name!r}, {was_set(s)}, {row(s)}),\n".replace("'", '"', 2) for s in settings)
     return f"""//! Checked settings, and how they are shown.
@@ -343,6 +345,8 @@ def row(s):
             path = f"self.{group}.as_ref().is_some_and(|it| it.{member})"
         elif s.is_list:
             path = f"self.raw.{s.snake}"
+        elif s.type in ("text", "header-text"):
+            path = f"self.{group}.as_ref().map(|it| it.{member}.as_str())"
     match s.type:
         case "text" | "header-text" if s.secret:
             return f"shown::secret(&{path})"

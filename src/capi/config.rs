@@ -17,13 +17,13 @@ pub struct TraceExporterConfig {
     _opaque: (),
 }
 
-/// What an identity for telemetry has. Accepted and checked; this library sends no telemetry.
+/// How instrumentation telemetry is sent.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TelemetryClientConfig {
-    /// Milliseconds between two messages.
+    /// Milliseconds between two messages, 100 to an hour; what is beyond is the nearest of both, 0 is a minute.
     pub interval: u64,
-    /// The process.
+    /// The process; empty: the one that the exporter has.
     pub runtime_id: CharSlice,
     /// Whether messages are for debugging.
     pub debug_enabled: bool,
@@ -34,6 +34,9 @@ pub struct TelemetryClientConfig {
     /// The session of the parent.
     pub parent_session_id: CharSlice,
 }
+
+/// How often tracers send telemetry.
+const DEFAULT_TELEMETRY_MS: u64 = 60_000;
 
 /// How many different groups and values a bucket of stats takes; what is beyond is counted as `tracer_blocked_value`.
 #[repr(C)]
@@ -241,17 +244,35 @@ pub extern "C" fn ddog_trace_exporter_config_enable_health_metrics(
     set(config, |_| Ok(()))
 }
 
-/// Accepted and checked; this library sends no telemetry. Null is nothing.
+/// Sends instrumentation telemetry. Null, or never called: none is sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_trace_exporter_config_enable_telemetry(
     config: *mut TraceExporterConfig,
     telemetry_cfg: *const TelemetryClientConfig,
 ) -> *mut TraceExporterError {
-    set(config, |_| {
-        if let Some(t) = behind(telemetry_cfg) {
-            for slice in [&t.runtime_id, &t.session_id, &t.root_session_id, &t.parent_session_id] {
-                slice.text()?;
-            }
+    set(config, |settings| {
+        let Some(t) = behind(telemetry_cfg) else { return settings.make("telemetry", None) };
+        let texts = [
+            ("telemetrySessionId", &t.session_id),
+            ("telemetryRootSessionId", &t.root_session_id),
+            ("telemetryParentSessionId", &t.parent_session_id),
+        ];
+        // Every text is looked at before one of them is taken.
+        let mut values = Vec::new();
+        for (name, slice) in texts {
+            values.push((name, Some(slice.text()?).filter(|text| !text.is_empty())));
+        }
+        let runtime_id = t.runtime_id.text()?;
+        let has_session = !t.session_id.text()?.is_empty();
+        let interval = if t.interval == 0 { DEFAULT_TELEMETRY_MS } else { t.interval.clamp(100, 3_600_000) };
+        settings.make("telemetry", Some(&format!("{interval} ms")))?;
+        settings.make("telemetryDebug", t.debug_enabled.then_some("true"))?;
+        for (name, value) in values {
+            // As the reference: without a session there is no relation to others.
+            settings.make(name, value.filter(|_| has_session))?;
+        }
+        if !runtime_id.is_empty() {
+            settings.make("runtimeId", Some(runtime_id))?;
         }
         Ok(())
     })

@@ -54,6 +54,7 @@ impl Dispatcher {
             traces,
             bytes: size as u64,
             requests: u64::from(reply.attempts),
+            status: reply.status,
             started: run.started,
         }));
         let known = way.offer.state.as_ref();
@@ -182,6 +183,7 @@ impl Dispatcher {
             traces: loss.traces,
             bytes: loss.size as u64,
             requests: u64::from(error.attempts()),
+            status: error.status().unwrap_or_default(),
             started: run.started,
         };
         self.notify(Event::NotDelivered(body, error, reason));
@@ -212,9 +214,8 @@ impl Dispatcher {
     }
 
     pub(super) fn notify(&self, event: Event<'_>) {
-        if let Some(after) = self.watch.notify(event) {
-            self.arrange(Task::Health, self.clock.now() + after);
-        }
+        let wanted = self.watch.notify(event);
+        self.arrange_watch(wanted);
     }
 
     /// The first trace of a payload, for people: service, resource, spans, bytes.

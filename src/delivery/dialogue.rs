@@ -189,13 +189,6 @@ impl Dispatcher {
         }
     }
 
-    fn send_health(&self) {
-        let after = self.watch.flush(self.statsd_port(), &self.queue.status());
-        if let Some(after) = after {
-            self.arrange(Task::Health, self.clock.now() + after);
-        }
-    }
-
     /// Where the preferred destination takes health metrics, if it says so.
     pub(crate) fn statsd_port(&self) -> Option<u16> {
         self.targets.first().way().offer.statsd_port
@@ -233,6 +226,7 @@ impl Runner for Dispatcher {
             Task::Probe => self.probe_who_is_gone(limit),
             Task::Stats => self.stats_task(),
             Task::Health => self.send_health(),
+            Task::Telemetry => self.telemetry_task(),
         }
     }
 
@@ -246,7 +240,7 @@ impl Runner for Dispatcher {
         match task {
             Task::Ask => self.targets.all().iter().for_each(|target| target.discovery.call_by(at)),
             Task::Probe => self.targets.all().iter().for_each(|target| target.presence.probe_again(at)),
-            Task::Stats | Task::Health => {}
+            Task::Stats | Task::Health | Task::Telemetry => {}
         }
         self.arrange(task, at);
     }

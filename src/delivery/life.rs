@@ -110,7 +110,6 @@ impl Dispatcher {
         if let Some(concentrator) = &self.concentrator {
             self.lose_stats(concentrator);
         }
-        self.watch.flush_last(self.statsd_port());
     }
 
     fn stop_timers(&self) {
@@ -181,9 +180,7 @@ impl Dispatcher {
         self.begin_dialogue();
         self.arrange_stats(false);
         // What was to be told before the snapshot has lost its appointment.
-        if let Some(after) = self.watch.waits() {
-            self.arrange(Task::Health, self.clock.now() + after);
-        }
+        self.arrange_watch(self.watch.waits());
         if self.queue.resume() {
             self.start_senders();
         }

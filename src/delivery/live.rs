@@ -26,7 +26,7 @@ pub(crate) struct Live {
 }
 
 /// What queue, stats and health stand on from the beginning.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 23] = [
     "inputFormat",
     "discovery",
     "closeTimeout",
@@ -43,6 +43,11 @@ const FIXED: [&str; 18] = [
     "statsLimits",
     "statsReplay",
     "dogstatsd",
+    "telemetry",
+    "telemetryDebug",
+    "telemetrySessionId",
+    "telemetryRootSessionId",
+    "telemetryParentSessionId",
     "runtimeId",
     "detectContainer",
 ];

@@ -24,5 +24,6 @@ pub(crate) mod sends;
 pub(crate) mod stats;
 pub(crate) mod target;
 mod tasks;
+mod telemetry;
 pub mod watch;
 pub(crate) mod way;

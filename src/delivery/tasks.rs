@@ -19,9 +19,11 @@ pub(crate) enum Task {
     Health,
     /// Send stats.
     Stats,
+    /// Send telemetry.
+    Telemetry,
 }
 
-pub(crate) const TASKS: [Task; 4] = [Task::Ask, Task::Probe, Task::Health, Task::Stats];
+pub(crate) const TASKS: [Task; 5] = [Task::Ask, Task::Probe, Task::Health, Task::Stats, Task::Telemetry];
 
 /// Who does it.
 pub(crate) trait Runner: Send + Sync + 'static {

@@ -2,11 +2,13 @@
 //! delivery knows only that somebody listens.
 
 use super::outbox::queue::QueueStatus;
-use crate::account::{Counts, DropReason};
+use crate::account::{Counts, DropReason, Metrics, Verdict};
+use crate::destination::TelemetryMessage;
 use crate::error::Error;
+use crate::settings::Metadata;
 use crate::stats::Collapsed;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How serious a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Body {
     pub(crate) traces: u64,
     pub(crate) bytes: u64,
     pub(crate) requests: u64,
+    /// What the peer has answered at last; 0: nothing.
+    pub(crate) status: u16,
     pub(crate) started: Instant,
 }
 
@@ -58,21 +62,40 @@ pub(crate) enum Event<'a> {
     Note(Severity, String),
 }
 
+/// After which time whoever watches is to be called again, if he is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// By [`Watch::flush`].
+    pub(crate) flush: Option<Duration>,
+    /// By [`Watch::telemetry`].
+    pub(crate) telemetry: Option<Duration>,
+}
+
 /// Whoever wants to know. Called on the threads of sends: must not block.
 pub(crate) trait Watch: fmt::Debug + Send + Sync {
-    /// Something happened. `Some`: [`Watch::flush`] is to be called after this time.
-    fn notify(&self, event: Event<'_>) -> Option<Duration>;
+    /// Something happened.
+    fn notify(&self, event: Event<'_>) -> Wanted;
 
     /// Whether the next loss for this reason is told with the name of its first trace. Costs next to nothing.
     fn names(&self, reason: DropReason) -> bool;
 
     /// Sends on what has come together; may block for a moment. `port` is what the peer says of its listener.
     /// Gives when to call again, if that is known now.
-    fn flush(&self, port: Option<u16>, queue: &QueueStatus) -> Option<Duration>;
+    fn flush(&self, port: Option<u16>, queue: &QueueStatus, account: &Metrics) -> Option<Duration>;
 
     /// As [`Watch::flush`] for the last time: blocks for nothing.
-    fn flush_last(&self, port: Option<u16>);
+    fn flush_last(&self, port: Option<u16>, account: &Metrics);
 
-    /// When to call [`Watch::flush`], if something waits for it: for who has lost his appointments.
-    fn waits(&self) -> Option<Duration>;
+    /// The message of telemetry that is due, if there is something to tell. What becomes of it is told by
+    /// [`Watch::told`], before which there is no other.
+    fn telemetry(&self, account: &Metrics, who: &Metadata, at: SystemTime) -> Option<TelemetryMessage>;
+
+    /// What became of the message. Gives when to call [`Watch::telemetry`] again, if that is known now.
+    fn told(&self, verdict: Verdict<()>) -> Option<Duration>;
+
+    /// There is nobody to tell.
+    fn rest(&self);
+
+    /// What waits for a call: for who has lost his appointments.
+    fn waits(&self) -> Wanted;
 }

@@ -2,7 +2,7 @@
 //! What they mean to one kind of peer, it says itself.
 
 use super::learned::Learned;
-use super::{Asked, Limit, Reply, Request, was_taken};
+use super::{Asked, Limit, Reply, Request, TelemetryMessage, was_taken};
 use crate::account::{Later, Verdict};
 use crate::destination::agent::response::{is_web_page, words};
 use crate::error::{Error, ErrorKind};
@@ -107,7 +107,24 @@ impl Endpoint {
         budget: Duration,
         advice: &dyn Fn(u16) -> String,
     ) -> Verdict<()> {
-        match self.post(&Body { bytes, budget, knob: "sendBudget", may_repeat: false, advice }, |_| {}) {
+        self.send_once(&Body { bytes, budget, knob: "sendBudget", may_repeat: false, advice }, |_| {})
+    }
+
+    /// Sends a message of telemetry, once.
+    pub(super) fn send_telemetry(
+        &self,
+        message: &TelemetryMessage,
+        budget: Duration,
+        advice: &dyn Fn(u16) -> String,
+    ) -> Verdict<()> {
+        let body = Body { bytes: &message.body, budget, knob: "telemetry", may_repeat: false, advice };
+        self.send_once(&body, |headers| {
+            message.headers.iter().for_each(|(name, value)| insert(headers, name, value));
+        })
+    }
+
+    fn send_once(&self, body: &Body<'_>, more: impl Fn(&mut HeaderMap)) -> Verdict<()> {
+        match self.post(body, more) {
             Ok(_) => Verdict::Sent(()),
             Err(error) if was_taken(&error) => Verdict::Sent(()),
             Err(error) if error.possibly_arrived() || !may_come_later(&error) => Verdict::Lost(error),

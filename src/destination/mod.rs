@@ -18,7 +18,7 @@ pub(crate) mod split;
 pub use reply::Reply;
 
 use crate::account::{DroppedP0, Verdict};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::format::Encoding;
 use crate::settings::{Config, Defaults, FilterRules, Peer, StatsForm};
 use crate::transport::TlsReport;
@@ -62,6 +62,16 @@ pub(crate) trait Destination: fmt::Debug + Send + Sync {
 
     /// Sends a body of stats. `obfuscation_version`: by which of the agreed rules its resources are obfuscated.
     fn send_stats(&self, body: &[u8], obfuscation_version: Option<u32>, budget: Duration) -> Verdict<()>;
+
+    /// Whether it takes instrumentation telemetry.
+    fn takes_telemetry(&self) -> bool {
+        false
+    }
+
+    /// Sends a message of instrumentation telemetry, once.
+    fn send_telemetry(&self, _: &TelemetryMessage, _: Duration) -> Verdict<()> {
+        Verdict::Lost(Error::new(ErrorKind::Internal, "no telemetry is taken here"))
+    }
 
     /// Whether the peer has something to say of itself, so that it should be asked at start.
     fn is_asked(&self) -> bool {
@@ -204,6 +214,15 @@ pub(crate) struct Request<'a> {
     pub(crate) budget: Duration,
     /// The setting that says so.
     pub(crate) knob: &'static str,
+}
+
+/// A message of instrumentation telemetry.
+#[derive(Clone, Debug)]
+pub(crate) struct TelemetryMessage {
+    /// JSON.
+    pub(crate) body: Vec<u8>,
+    /// Headers that belong to it, beside those of the peer. An empty value is left out.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 /// What asking a peer has brought.

@@ -1,10 +1,11 @@
 //! Health metrics over DogStatsD, by UDP or a Unix datagram socket. Names are those of the reference's
-//! exporter (`datadog.tracer.exporter.*`), plus the latency of a send and the state of the queue. Datagrams
-//! may be lost and are never waited for.
+//! exporter (`datadog.tracer.exporter.*`), plus the latency of a send, the state of the queue, and every loss of traces
+//! and spans by reason, as the account has it. Datagrams may be lost and are never waited for.
 //!
 //! A send appends its lines to a bounded buffer; the exporter's task thread sends what is there every ten
 //! seconds, and `close` sends the rest.
 
+use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::outbox::queue::QueueStatus;
 use crate::delivery::watch::{Body, Event};
 use crate::error::{Error, ErrorKind};
@@ -16,7 +17,7 @@ use parking_lot::Mutex;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long lines wait.
@@ -47,6 +48,10 @@ pub(crate) struct Statsd {
     lost: AtomicU64,
     /// Payloads refused and evicted that were told of.
     told: Mutex<[u64; 2]>,
+    /// Losses by reason that were told of.
+    told_losses: Mutex<[Counts; DropReason::ALL.len()]>,
+    /// There are losses that were not.
+    owes: AtomicBool,
 }
 
 impl Statsd {
@@ -63,6 +68,8 @@ impl Statsd {
             sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             told: Mutex::default(),
+            told_losses: Mutex::default(),
+            owes: AtomicBool::new(false),
         }
     }
 
@@ -86,13 +93,36 @@ impl Statsd {
             }),
             Event::Collapsed(news) => self.collapsed(news),
             Event::SenderStarted => true,
-            Event::Lost { .. } | Event::Repaired(_) | Event::Note(..) => false,
+            // How much it is, the account says when its time has come.
+            Event::Lost { .. } => !self.owes.swap(true, Ordering::Relaxed),
+            Event::Repaired(_) | Event::Note(..) => false,
         }
     }
 
-    /// Whether lines wait.
-    pub(crate) fn has_lines(&self) -> bool {
-        !self.buffer.lock().is_empty()
+    /// Whether something waits to be told.
+    pub(crate) fn waits(&self) -> bool {
+        self.owes.load(Ordering::Relaxed) || !self.buffer.lock().is_empty()
+    }
+
+    /// What was lost since the last time, by reason. Sampling and filters are no loss.
+    pub(crate) fn losses(&self, account: &Metrics) {
+        self.owes.store(false, Ordering::Relaxed);
+        let mut told = self.told_losses.lock();
+        if *told == account.dropped {
+            return;
+        }
+        let before = std::mem::replace(&mut *told, account.dropped);
+        drop(told);
+        self.append(|b| {
+            for ((reason, now), before) in DropReason::ALL.iter().zip(account.dropped).zip(before) {
+                let Counts { traces, spans, .. } = now.minus(before);
+                for (name, n) in [("dropped.traces", traces), ("dropped.spans", spans)] {
+                    if n > 0 {
+                        line(b, name, n, "c", format_args!(",reason:{}", reason.name()));
+                    }
+                }
+            }
+        });
     }
 
     /// Spans of stats lost a part of their key to a limit.
@@ -281,7 +311,6 @@ fn datagrams(text: &str, size: usize) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Counts, DropReason};
 
     #[test]
     fn lines_are_packed_whole_and_none_is_lost() {
@@ -301,7 +330,7 @@ mod tests {
         assert!(statsd.notify(&Event::Read(Counts { traces: 3, spans: 9, bytes: 90 })));
         assert!(!statsd.notify(&Event::Unread));
         let started = Instant::now() - Duration::from_millis(7);
-        let body = Body { traces: 3, bytes: 90, requests: 2, started };
+        let body = Body { traces: 3, bytes: 90, requests: 2, status: 200, started };
         statsd.notify(&Event::Delivered(body));
         let error = Error::new(ErrorKind::HttpStatus, "").with_status(503);
         statsd.notify(&Event::NotDelivered(body, &error, DropReason::Overloaded));
@@ -330,6 +359,37 @@ mod tests {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }
         assert_eq!(statsd.status(Some(port)), (format!("udp://127.0.0.1:{port}"), 14, 0));
+    }
+
+    #[test]
+    fn losses_are_told_by_reason_as_they_rise() {
+        let statsd = Statsd::new(StatsdUrl::parse("udp://127.0.0.1").unwrap());
+        let mut account = Metrics::default();
+        let told = |account: &Metrics| {
+            statsd.losses(account);
+            let text = std::mem::take(&mut *statsd.buffer.lock());
+            text.lines().map(|l| l.replace(PREFIX, "").replace(TAGS, "")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(&account), "");
+        let lost = Event::Lost {
+            reason: DropReason::QueueFull,
+            counts: Counts::default(),
+            why: "",
+            first: &|| None,
+        };
+        assert!(statsd.notify(&lost) && !statsd.notify(&lost) && statsd.waits());
+        account.dropped[DropReason::QueueFull as usize] = Counts { traces: 3, spans: 0, bytes: 9 };
+        account.dropped[DropReason::Refused as usize] = Counts { traces: 1, spans: 7, bytes: 9 };
+        account.sampled_out = Counts { traces: 50, spans: 60, bytes: 70 };
+        assert_eq!(
+            told(&account),
+            "dropped.traces:1|c,reason:refused dropped.spans:7|c,reason:refused \
+             dropped.traces:3|c,reason:queue_full"
+        );
+        assert!(!statsd.waits() && statsd.notify(&lost), "the next one begins anew");
+        account.dropped[DropReason::QueueFull as usize].traces += 2;
+        assert_eq!(told(&account), "dropped.traces:2|c,reason:queue_full");
+        assert_eq!(told(&account), "");
     }
 
     #[test]

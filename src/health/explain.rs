@@ -1,7 +1,7 @@
 //! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never
 //! holds secrets: of headers and session tokens only the names.
 
-use super::Health;
+use super::{Health, fields, object};
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::live::Live;
@@ -13,15 +13,6 @@ use crate::settings::{Config, OutputFormat};
 use crate::transport::{TlsReport, trust};
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// An object with these fields. (`json!` writes out the insertion of each: five times the code.)
-macro_rules! object {
-    ($($name:literal: $value:expr),* $(,)?) => { fields(&mut [$(($name, Value::from($value))),*]) };
-}
-
-fn fields(fields: &mut [(&str, Value)]) -> Value {
-    fields.iter_mut().map(|(name, value)| ((*name).to_owned(), value.take())).collect::<Map<_, _>>().into()
-}
 
 /// Puts it together.
 pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, closed: bool) -> String {
@@ -70,6 +61,7 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         },
         "filters": object! { "active": !way.plan.filters.is_empty(), "unusable": way.unusable.clone() },
         "health_metrics": health_metrics(d, health),
+        "telemetry": telemetry(d, health),
         "queue": queue(d),
         "stats": stats(d),
         "memory_bytes": memory_bytes,
@@ -116,6 +108,20 @@ fn health_metrics(d: &Dispatcher, health: &Health) -> Value {
     let Some(statsd) = &health.statsd else { return Value::Null };
     let (to, sent, lost) = statsd.status(d.statsd_port());
     object! { "to": to, "lines_sent": sent, "lines_lost": lost }
+}
+
+/// Where telemetry goes, messages sent, messages that were not.
+fn telemetry(d: &Dispatcher, health: &Health) -> Value {
+    let Some(telemetry) = &health.telemetry else { return Value::Null };
+    let report = telemetry.report();
+    let targets = d.targets.all();
+    let to = targets.iter().find(|target| target.destination.takes_telemetry());
+    object! {
+        "to": to.map(|target| &**target.destination.address()),
+        "messages_sent": report.sent,
+        "messages_failed": report.failed,
+        "last_error": report.last_error.as_ref().map(|e| failure(e, None)),
+    }
 }
 
 /// How the queue stands, and the spool.

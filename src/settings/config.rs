@@ -89,6 +89,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// How stats are computed.
     pub stats: Option<StatsSettings>,
+    /// How instrumentation telemetry is sent.
+    pub telemetry: Option<TelemetrySettings>,
     /// What the caller handed in.
     pub raw: RawConfig,
 }
@@ -170,6 +172,22 @@ pub struct StatsSettings {
     /// Whether resources of stats are obfuscated here when the agent agrees (`obfuscation_version` 1 of its
     /// `/info`), in its SQL mode.
     pub obfuscate: bool,
+}
+
+/// How instrumentation telemetry is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// How often what was sent and lost goes to Datadog as instrumentation telemetry, by the agent or beside the
+    /// intake.
+    pub interval: Duration,
+    /// Whether telemetry says that it is there to look for faults (header `DD-Telemetry-Debug-Enabled`).
+    pub debug: bool,
+    /// The header `DD-Session-ID` of telemetry.
+    pub session_id: String,
+    /// The header `DD-Root-Session-ID` of telemetry; left out where it is that of the session.
+    pub root_session_id: String,
+    /// The header `DD-Parent-Session-ID` of telemetry; left out where it is that of the session.
+    pub parent_session_id: String,
 }
 
 impl Config {
@@ -258,6 +276,16 @@ impl Config {
                     limits: raw.stats_limits.map_or_else(StatsLimits::default, StatsLimits::from),
                     replay: raw.stats_replay.unwrap_or(false),
                     obfuscate: raw.obfuscate_stats.unwrap_or(true),
+                }),
+            },
+            telemetry: match raw.telemetry {
+                None => None,
+                Some(interval) => Some(TelemetrySettings {
+                    interval,
+                    debug: raw.telemetry_debug.unwrap_or(false),
+                    session_id: given(&raw.telemetry_session_id).unwrap_or_default(),
+                    root_session_id: given(&raw.telemetry_root_session_id).unwrap_or_default(),
+                    parent_session_id: given(&raw.telemetry_parent_session_id).unwrap_or_default(),
                 }),
             },
             raw,
@@ -449,6 +477,31 @@ impl Config {
                 "dogstatsd",
                 self.raw.dogstatsd.is_some(),
                 shown::value(&self.dogstatsd.as_ref().map(ToString::to_string)),
+            ),
+            (
+                "telemetry",
+                self.raw.telemetry.is_some(),
+                shown::millis(self.telemetry.as_ref().map(|it| it.interval)),
+            ),
+            (
+                "telemetryDebug",
+                self.raw.telemetry_debug.is_some(),
+                shown::value(&self.telemetry.as_ref().is_some_and(|it| it.debug)),
+            ),
+            (
+                "telemetrySessionId",
+                self.raw.telemetry_session_id.is_some(),
+                shown::value(&self.telemetry.as_ref().map(|it| it.session_id.as_str())),
+            ),
+            (
+                "telemetryRootSessionId",
+                self.raw.telemetry_root_session_id.is_some(),
+                shown::value(&self.telemetry.as_ref().map(|it| it.root_session_id.as_str())),
+            ),
+            (
+                "telemetryParentSessionId",
+                self.raw.telemetry_parent_session_id.is_some(),
+                shown::value(&self.telemetry.as_ref().map(|it| it.parent_session_id.as_str())),
             ),
         ]
     }

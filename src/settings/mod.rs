@@ -31,7 +31,7 @@ mod statsd_url;
 mod url;
 
 pub use builder::Builder;
-pub use config::{Config, Metadata, QueueSettings, StatsSettings};
+pub use config::{Config, Metadata, QueueSettings, StatsSettings, TelemetrySettings};
 pub use conversion::Conversion;
 pub use destination::{
     AgentDestination, Compression, Destination, IntakeDestination, LogDestination, LogTarget,

@@ -6,10 +6,11 @@ use crate::error::{Error, ErrorKind};
 
 impl RawConfig {
     /// Settings that are about an agent where payloads go to none.
-    fn without_agent(&self) -> [(bool, &'static str, &'static str); 3] {
+    fn without_agent(&self) -> [(bool, &'static str, &'static str); 4] {
         let none =
             |is: fn(&Destination) -> bool| !self.destination.is_empty() && !self.destination.iter().any(is);
         let no_agent = none(|to| matches!(to, Destination::Agent(_)));
+        let no_telemetry = none(|to| matches!(to, Destination::Agent(_) | Destination::Intake(_)));
         let only_lines = none(|to| !matches!(to, Destination::Log(_)));
         [
             (
@@ -26,6 +27,11 @@ impl RawConfig {
                 only_lines && self.compute_stats.is_some(),
                 "computeStats",
                 "computeStats has no effect with log lines: they have no place for stats",
+            ),
+            (
+                no_telemetry && self.telemetry.is_some(),
+                "telemetry",
+                "telemetry has no effect with OTLP and log lines: only an agent and Datadog's intake take it",
             ),
         ]
     }

@@ -75,6 +75,8 @@ pub struct IntakePeer {
     pub url: AgentUrl,
     /// What stands before `/api/v0.2/stats`.
     pub stats_url: AgentUrl,
+    /// What stands before `/api/v2/apmtelemetry`.
+    pub telemetry_url: AgentUrl,
     /// How bodies are compressed.
     pub compression: Compression,
 }
@@ -228,15 +230,19 @@ fn otlp(given: &OtlpDestination) -> Result<OtlpPeer, Fault> {
 fn intake(given: &IntakeDestination) -> Result<IntakePeer, Fault> {
     let site = check_site(given.site.as_deref())?;
     let api_key = check_key(given.api_key.as_ref())?;
-    let (url, stats_url) = match &given.url {
+    let [url, stats_url, telemetry_url] = match &given.url {
         Some(url) => {
             let url = http("destination.url", url)?;
-            (url.clone(), url)
+            [url.clone(), url.clone(), url]
         }
-        None => (https(&intake_host(&site), ""), https(&format!("trace.agent.{site}"), "")),
+        None => [
+            https(&intake_host(&site), ""),
+            https(&format!("trace.agent.{site}"), ""),
+            https(&format!("instrumentation-telemetry-intake.{site}"), ""),
+        ],
     };
     let compression = compression(given.compression.as_deref(), Compression::Zstd)?;
-    Ok(IntakePeer { site, api_key, url, stats_url, compression })
+    Ok(IntakePeer { site, api_key, url, stats_url, telemetry_url, compression })
 }
 
 fn log(given: &LogDestination) -> Result<LogPeer, Fault> {
@@ -359,6 +365,8 @@ mod tests {
             let Ok(Peer::Intake(it)) = peer(Destination::intake(site, "k")) else { panic!("{site}") };
             assert_eq!(it.url.to_string(), format!("https://{host}:443"));
             assert_eq!(it.stats_url.to_string(), format!("https://trace.agent.{}:443", site.to_lowercase()));
+            let telemetry = format!("https://instrumentation-telemetry-intake.{}:443", site.to_lowercase());
+            assert_eq!(it.telemetry_url.to_string(), telemetry);
             assert_eq!(it.compression, Compression::Zstd);
         }
     }

@@ -170,6 +170,18 @@ pub struct RawConfig {
     /// Where health metrics go: `udp://host:port` or `unix:///path` (a datagram socket); without a port the one of
     /// `/info`, else 8125.
     pub dogstatsd: Option<String>,
+    /// How often what was sent and lost goes to Datadog as instrumentation telemetry, by the agent or beside the
+    /// intake.
+    #[serde(serialize_with = "super::check::millis")]
+    pub telemetry: Option<Duration>,
+    /// Whether telemetry says that it is there to look for faults (header `DD-Telemetry-Debug-Enabled`).
+    pub telemetry_debug: Option<bool>,
+    /// The header `DD-Session-ID` of telemetry.
+    pub telemetry_session_id: Option<String>,
+    /// The header `DD-Root-Session-ID` of telemetry; left out where it is that of the session.
+    pub telemetry_root_session_id: Option<String>,
+    /// The header `DD-Parent-Session-ID` of telemetry; left out where it is that of the session.
+    pub telemetry_parent_session_id: Option<String>,
 
     /// Settings that were taken from the environment, each with where it comes from.
     pub origins: Vec<(String, String)>,
@@ -234,11 +246,15 @@ impl RawConfig {
         check::keys("additionalMetricTag", &self.additional_metric_tag, 4)?;
         check::limits("statsLimits", self.stats_limits)?;
         check::statsd_url("dogstatsd", self.dogstatsd.as_deref())?;
+        check::duration("telemetry", self.telemetry, Some(100), 3600000, "100 ms to 60 min")?;
+        check::header_text("telemetrySessionId", self.telemetry_session_id.as_deref())?;
+        check::header_text("telemetryRootSessionId", self.telemetry_root_session_id.as_deref())?;
+        check::header_text("telemetryParentSessionId", self.telemetry_parent_session_id.as_deref())?;
         Ok(())
     }
 
     /// Pairs of settings without effect: whether it is there, the setting, the sentence.
-    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 17] {
+    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 21] {
         [
             (
                 self.url.is_some() && !self.destination.is_empty(),
@@ -325,6 +341,26 @@ impl RawConfig {
                 "obfuscateStats",
                 "obfuscateStats has no effect without computeStats",
             ),
+            (
+                self.telemetry_debug == Some(true) && self.telemetry.is_none(),
+                "telemetryDebug",
+                "telemetryDebug has no effect without telemetry",
+            ),
+            (
+                self.telemetry_session_id.is_some() && self.telemetry.is_none(),
+                "telemetrySessionId",
+                "telemetrySessionId has no effect without telemetry",
+            ),
+            (
+                self.telemetry_root_session_id.is_some() && self.telemetry_session_id.is_none(),
+                "telemetryRootSessionId",
+                "telemetryRootSessionId has no effect without telemetrySessionId",
+            ),
+            (
+                self.telemetry_parent_session_id.is_some() && self.telemetry_session_id.is_none(),
+                "telemetryParentSessionId",
+                "telemetryParentSessionId has no effect without telemetrySessionId",
+            ),
         ]
     }
 
@@ -398,6 +434,11 @@ impl RawConfig {
             "statsReplay" => Slot::Flag(&mut self.stats_replay),
             "obfuscateStats" => Slot::Flag(&mut self.obfuscate_stats),
             "dogstatsd" => Slot::Text(&mut self.dogstatsd),
+            "telemetry" => Slot::Duration(&mut self.telemetry),
+            "telemetryDebug" => Slot::Flag(&mut self.telemetry_debug),
+            "telemetrySessionId" => Slot::Text(&mut self.telemetry_session_id),
+            "telemetryRootSessionId" => Slot::Text(&mut self.telemetry_root_session_id),
+            "telemetryParentSessionId" => Slot::Text(&mut self.telemetry_parent_session_id),
             "origins" => Slot::Pairs(&mut self.origins),
             "skipped" => Slot::Pairs(&mut self.skipped),
             _ => return None,

@@ -479,4 +479,42 @@ impl Builder {
         self.raw.dogstatsd = Some(value.into());
         self.made("dogstatsd")
     }
+
+    /// How often what was sent and lost goes to Datadog as instrumentation telemetry, by the agent or beside the
+    /// intake. Never beside a tracer that sends its own: the service would be counted twice. 60 s is what tracers
+    /// do. 100 ms to 60 min. Default: no telemetry is sent.
+    #[must_use]
+    pub fn telemetry(mut self, value: Duration) -> Self {
+        self.raw.telemetry = Some(value);
+        self.made("telemetry")
+    }
+
+    /// Whether telemetry says that it is there to look for faults (header `DD-Telemetry-Debug-Enabled`). Default:
+    /// false.
+    #[must_use]
+    pub fn telemetry_debug(mut self, value: bool) -> Self {
+        self.raw.telemetry_debug = Some(value);
+        self.made("telemetryDebug")
+    }
+
+    /// The header `DD-Session-ID` of telemetry. Default: none.
+    #[must_use]
+    pub fn telemetry_session_id(mut self, value: impl Into<String>) -> Self {
+        self.raw.telemetry_session_id = Some(value.into());
+        self.made("telemetrySessionId")
+    }
+
+    /// The header `DD-Root-Session-ID` of telemetry; left out where it is that of the session. Default: none.
+    #[must_use]
+    pub fn telemetry_root_session_id(mut self, value: impl Into<String>) -> Self {
+        self.raw.telemetry_root_session_id = Some(value.into());
+        self.made("telemetryRootSessionId")
+    }
+
+    /// The header `DD-Parent-Session-ID` of telemetry; left out where it is that of the session. Default: none.
+    #[must_use]
+    pub fn telemetry_parent_session_id(mut self, value: impl Into<String>) -> Self {
+        self.raw.telemetry_parent_session_id = Some(value.into());
+        self.made("telemetryParentSessionId")
+    }
 }

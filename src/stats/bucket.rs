@@ -23,6 +23,12 @@ impl Collapsed {
     pub const FIELDS: [&'static str; 4] =
         ["resource", "http_endpoint", "peer_tags", "additional_metric_tags"];
 
+    /// Adds what another one has.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.whole_key += other.whole_key;
+        self.fields.iter_mut().zip(other.fields).for_each(|(n, more)| *n += more);
+    }
+
     /// Spans that lost something; one that lost fields and then its whole key counts twice, as in the reference.
     pub fn total(&self) -> u64 {
         self.whole_key + self.fields.iter().sum::<u64>()

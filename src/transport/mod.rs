@@ -16,7 +16,7 @@ pub(crate) mod lookup;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code))]
 mod pipe;
-mod proxy;
+pub(crate) mod proxy;
 pub mod retry;
 mod socket;
 mod tcp;

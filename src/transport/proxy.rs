@@ -142,7 +142,8 @@ fn is_excepted(list: &str, host: &str, port: u16) -> bool {
     })
 }
 
-fn base64(bytes: &[u8], out: &mut String) {
+/// Adds bytes as RFC 4648 says.
+pub(crate) fn base64(bytes: &[u8], out: &mut String) {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for three in bytes.chunks(3) {
         let byte = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));

@@ -94,6 +94,7 @@ impl Dispatcher {
                 traces: counts.traces,
                 bytes: counts.bytes,
                 requests: u64::from(error.attempts()),
+                status: error.status().unwrap_or_default(),
                 started: self.clock.now(),
             };
             self.notify(Event::NotDelivered(body, error, reason));

@@ -8,6 +8,7 @@ use super::info::Info;
 use super::peer::detected;
 use super::probe;
 use super::response::{self, Memory, Reply};
+use crate::destination::TelemetryMessage;
 use crate::error::Error;
 use crate::settings::{AgentUrl, Config};
 use crate::transport::exchange::{Answer, Exchange};
@@ -20,6 +21,9 @@ use ureq::http::{HeaderMap, Method, Uri};
 /// Endpoints whose address is put together once.
 const KNOWN_PATHS: [&str; 6] =
     ["/v0.4/traces", "/v0.5/traces", "/v1.0/traces", "/v0.3/traces", "/v0.6/stats", "/info"];
+
+/// What the agent passes on to Datadog's intake of telemetry.
+pub(super) const TELEMETRY_PROXY: &str = "/telemetry/proxy/";
 
 /// One send of traces.
 #[derive(Clone, Debug)]
@@ -106,6 +110,20 @@ impl Client {
     ) -> Result<Reply, Error> {
         let headers = || self.headers.for_stats(obfuscation_version);
         self.deliver(Method::POST, "/v0.6/stats", headers, body, (budget, "sendBudget"))
+    }
+
+    /// Posts a message of telemetry, which the agent passes on.
+    ///
+    /// # Errors
+    /// As [`Client::post_stats`].
+    pub(super) fn post_telemetry(
+        &self,
+        message: &TelemetryMessage,
+        budget: Duration,
+    ) -> Result<Reply, Error> {
+        let path = format!("{TELEMETRY_PROXY}api/v2/apmtelemetry");
+        let headers = || self.headers.for_telemetry(message);
+        self.deliver(Method::POST, &path, headers, &message.body, (budget, "telemetry"))
     }
 
     /// Reads `/info` once.

@@ -5,6 +5,7 @@
 //! something to count. The caller's own headers come last and win over ours.
 
 use super::entity::Entity;
+use crate::destination::TelemetryMessage;
 use crate::settings::Config;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -122,6 +123,13 @@ impl Headers {
     /// The headers of a payload without traces that tries an endpoint. It counts nothing, as that of the Java tracer.
     pub(super) fn for_trying(&self) -> HeaderMap {
         self.stats.clone()
+    }
+
+    /// The headers of a message of telemetry.
+    pub(super) fn for_telemetry(&self, message: &TelemetryMessage) -> HeaderMap {
+        let mut headers = self.info.clone();
+        message.headers.iter().for_each(|(name, value)| insert(&mut headers, name, value));
+        headers
     }
 
     /// The headers of `GET /info`.

@@ -1,13 +1,13 @@
 //! The agent as a [`Destination`]: what its answers mean, the rules of 404 and 413, and the memory of what it said, or
 //! of what trying has found where it says nothing.
 
-use super::client::{Client, TraceRequest};
+use super::client::{Client, TELEMETRY_PROXY, TraceRequest};
 use super::offer::{Refused, Said, offer};
 use super::probe::{self, Found};
 use super::{Entity, Info, entity};
 use crate::account::{Later, Verdict};
 use crate::destination::learned::Learned;
-use crate::destination::{Asked, Destination, Offer, Reply, Request};
+use crate::destination::{Asked, Destination, Offer, Reply, Request, TelemetryMessage};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config};
 use crate::transport::TlsReport;
@@ -103,7 +103,12 @@ impl Agent {
         if known.info.is_some() || known.found == Some(found) {
             return false;
         }
-        known.refused = Refused::Nothing;
+        // What has refused payloads is believed more than what took an empty one, unless another agent is there now.
+        let is_another = known.found.is_some();
+        let was_in_vain = known.refused == Refused::All && found != Found::Nothing;
+        if is_another || was_in_vain {
+            known.refused = Refused::Nothing;
+        }
         known.found = Some(found);
         known.renew_offer(&self.config);
         true
@@ -156,9 +161,7 @@ impl Destination for Agent {
             }
             // An answer that began as a success: the agent has taken the payload, only its words are lost.
             Err(error) if super::super::was_taken(&error) => Verdict::Sent(Reply::unread(error)),
-            Err(error) if request.offer.has_fallback && error.status().is_some_and(probe::is_elsewhere) => {
-                Verdict::OtherFormat(error)
-            }
+            Err(error) if may_be_elsewhere(request.offer, &error) => Verdict::OtherFormat(error),
             Err(error) if error.kind() == ErrorKind::PayloadTooLarge => {
                 self.learned.refused(request.body.len(), Instant::now());
                 Verdict::TooLarge(error)
@@ -189,14 +192,24 @@ impl Destination for Agent {
     }
 
     fn send_stats(&self, body: &[u8], obfuscation_version: Option<u32>, budget: Duration) -> Verdict<()> {
-        match self.client().post_stats(body, obfuscation_version, budget) {
-            Ok(_) => Verdict::Sent(()),
-            // The agent took it; only its words were lost.
-            Err(error) if super::super::is_success(&error) => Verdict::Sent(()),
-            // Sending again would be in vain, or might count spans twice.
-            Err(error) if error.possibly_arrived() || is_final(&error) => Verdict::Lost(error),
-            Err(error) => Verdict::Later(Later::whole(error)),
+        once(self.client().post_stats(body, obfuscation_version, budget))
+    }
+
+    fn takes_telemetry(&self) -> bool {
+        true
+    }
+
+    fn send_telemetry(&self, message: &TelemetryMessage, budget: Duration) -> Verdict<()> {
+        // An agent that lists what it has says so.
+        let lists_none = self.known.lock().info.as_ref().is_some_and(|info| {
+            let endpoints = &info.fields.endpoints;
+            !endpoints.is_empty() && !endpoints.iter().any(|endpoint| endpoint.starts_with(TELEMETRY_PROXY))
+        });
+        if lists_none {
+            let text = format!("{} lists no {TELEMETRY_PROXY}: it takes no telemetry", self.address);
+            return Verdict::Later(Later::whole(Error::new(ErrorKind::HttpStatus, text).with_status(404)));
         }
+        once(self.client().post_telemetry(message, budget))
     }
 
     fn is_asked(&self) -> bool {
@@ -268,6 +281,26 @@ impl Destination for Agent {
     }
 }
 
+/// Whether a refusal is about the endpoint, and another one is left. Formats other than v0.4 are given up for a 404
+/// only; v0.4 and what is older read the same, so that nothing is lost by trying where it goes.
+fn may_be_elsewhere(offer: &Offer, error: &Error) -> bool {
+    let is_v04 = matches!(offer.endpoint, probe::V04 | probe::V03);
+    let means_it = |status| if is_v04 { probe::is_elsewhere(status) } else { status == 404 };
+    offer.has_fallback && error.status().is_some_and(means_it)
+}
+
+/// What became of a body that must not be counted twice.
+fn once(result: Result<Reply, Error>) -> Verdict<()> {
+    match result {
+        Ok(_) => Verdict::Sent(()),
+        // The agent took it; only its words were lost.
+        Err(error) if super::super::is_success(&error) => Verdict::Sent(()),
+        // Sending again would be in vain, or might count twice.
+        Err(error) if error.possibly_arrived() || is_final(&error) => Verdict::Lost(error),
+        Err(error) => Verdict::Later(Later::whole(error)),
+    }
+}
+
 /// Statuses of stats that stay what they are. An agent that has no such endpoint now, or wants to know who we
 /// are, may get over it.
 fn is_final(error: &Error) -> bool {
@@ -322,9 +355,8 @@ mod tests {
         assert!(!agent.offer().has_fallback);
         assert_eq!(refuse(), "/v0.4/traces");
         assert!(agent.learn_by_trying(Found::Nothing));
-        assert!(agent.offer().has_fallback, "it may be another one");
-        assert!(agent.info().is_none());
-        assert!(agent.learn_by_trying(Found::Endpoint(probe::V03)));
+        assert!(!agent.offer().has_fallback && agent.info().is_none());
+        assert!(agent.learn_by_trying(Found::Endpoint(probe::V03)), "it may be another one");
         assert_eq!(agent.offer().endpoint, "/v0.3/traces");
         let info = agent.info().unwrap();
         assert!(info.is_probed() && info.offers("/v0.3/traces") && !info.offers_stats());

@@ -2,9 +2,9 @@
 //! agent do: none of it is documented.
 
 use super::beyond::{Endpoint, insert, insert_own};
-use super::{Asked, Destination, Offer, Reply, Request, StatsOffer};
+use super::{Asked, Destination, Offer, Reply, Request, StatsOffer, TelemetryMessage};
 use crate::account::Verdict;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::format;
 use crate::settings::{Compression, Config, FilterRules, IntakePeer, Peer, StatsForm};
 use crate::transport::TlsReport;
@@ -16,6 +16,7 @@ use ureq::http::{HeaderMap, HeaderValue};
 const MAX_BYTES: usize = 8 << 20;
 const SPANS: &str = "/api/v2/spans";
 const STATS: &str = "/api/v0.2/stats";
+const TELEMETRY: &str = "/api/v2/apmtelemetry";
 
 /// The intake of one site, for one exporter.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Intake {
     peer: IntakePeer,
     spans: Endpoint,
     stats: Endpoint,
+    /// Only where it is wanted.
+    telemetry: Option<Endpoint>,
     offer: Arc<Offer>,
     empty: Arc<[u8]>,
 }
@@ -37,6 +40,10 @@ impl Intake {
         let msgpack = headers(&config, &peer, "application/msgpack");
         let spans = Endpoint::new(Arc::clone(&config), (&peer.url, SPANS), peer.compression, json)?;
         let stats = Endpoint::new(Arc::clone(&config), (&peer.stats_url, STATS), Compression::None, msgpack)?;
+        let telemetry = config.telemetry.is_some().then(|| {
+            let json = headers(&config, &peer, "application/json");
+            Endpoint::new(Arc::clone(&config), (&peer.telemetry_url, TELEMETRY), Compression::None, json)
+        });
         let (max_bytes, limit) = spans.limit(MAX_BYTES);
         let computed = config.client_computed_stats || config.stats.is_some();
         let offer = Offer {
@@ -52,7 +59,8 @@ impl Intake {
             state: None,
             defaults: Peer::Intake(peer.clone()).defaults(),
         };
-        Ok(Self { peer, spans, stats, offer: Arc::new(offer), empty: Arc::from(&[][..]) })
+        let telemetry = telemetry.transpose()?;
+        Ok(Self { peer, spans, stats, telemetry, offer: Arc::new(offer), empty: Arc::from(&[][..]) })
     }
 
     /// What a status asks for.
@@ -133,6 +141,17 @@ impl Destination for Intake {
         self.stats.send_stats(body, budget, &|status| self.advice(status))
     }
 
+    fn takes_telemetry(&self) -> bool {
+        self.telemetry.is_some()
+    }
+
+    fn send_telemetry(&self, message: &TelemetryMessage, budget: Duration) -> Verdict<()> {
+        match &self.telemetry {
+            Some(endpoint) => endpoint.send_telemetry(message, budget, &|status| self.advice(status)),
+            None => Verdict::Lost(Error::new(ErrorKind::Internal, "telemetry is off")),
+        }
+    }
+
     fn ask(&self, limit: Duration) -> Asked {
         self.spans.ask(limit)
     }
@@ -148,15 +167,18 @@ impl Destination for Intake {
     fn retire(&self) {
         self.spans.retire();
         self.stats.retire();
+        self.telemetry.iter().for_each(Endpoint::retire);
     }
 
     fn close(&self) {
         self.spans.close();
         self.stats.close();
+        self.telemetry.iter().for_each(Endpoint::close);
     }
 
     fn reopen(&self) -> Result<(), Error> {
         self.stats.reopen()?;
+        self.telemetry.iter().try_for_each(Endpoint::reopen)?;
         self.spans.reopen()
     }
 }

@@ -10,8 +10,8 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What an agent says of itself in its {@code /info}. What it does not say is empty, 0 or false.
- * Immutable and thread-safe.
+ * What an agent says of itself in its {@code /info}, or what an exporter has found of one that has
+ * none. What it does not say is empty, 0 or false. Immutable and thread-safe.
  */
 public final class AgentInfo {
   private final @Nullable String containerTagsHash;
@@ -133,6 +133,15 @@ public final class AgentInfo {
   /** The environment that it puts on traces that have none. */
   public String defaultEnv() {
     return text(config(), "default_env");
+  }
+
+  /**
+   * Whether the agent has no {@code /info}: then {@link #endpoints} has the one endpoint for traces
+   * that an empty payload has found, {@link #json} says the same, {@link #stateHash} is empty, and
+   * nothing else is known.
+   */
+  public boolean isProbed() {
+    return stateHash.isEmpty();
   }
 
   /** The JSON as it came. */

@@ -570,6 +570,47 @@ public final class Builder extends BuilderBase {
     return statsdUrl("dogstatsd", url);
   }
 
+  /**
+   * How often what was sent and lost goes to Datadog as instrumentation telemetry, by the agent or
+   * beside the intake. Never beside a tracer that sends its own: the service would be counted
+   * twice. 60 s is what tracers do. Default: no telemetry is sent.
+   *
+   * @param interval 100 ms to 60 min
+   * @throws IllegalArgumentException if it is not
+   */
+  public Builder telemetry(Duration interval) {
+    return duration("telemetry", interval, 100, 3600000, "100 ms to 60 min");
+  }
+
+  /**
+   * Whether telemetry says that it is there to look for faults (header {@code
+   * DD-Telemetry-Debug-Enabled}). Default: false.
+   */
+  public Builder telemetryDebug(boolean value) {
+    return put("telemetryDebug", value);
+  }
+
+  /** The header {@code DD-Session-ID} of telemetry. Default: none. */
+  public Builder telemetrySessionId(String value) {
+    return headerText("telemetrySessionId", value);
+  }
+
+  /**
+   * The header {@code DD-Root-Session-ID} of telemetry; left out where it is that of the session.
+   * Default: none.
+   */
+  public Builder telemetryRootSessionId(String value) {
+    return headerText("telemetryRootSessionId", value);
+  }
+
+  /**
+   * The header {@code DD-Parent-Session-ID} of telemetry; left out where it is that of the session.
+   * Default: none.
+   */
+  public Builder telemetryParentSessionId(String value) {
+    return headerText("telemetryParentSessionId", value);
+  }
+
   /** Settings that one variable says. */
   @Override
   void takeVariables(Environment from) {
@@ -610,6 +651,7 @@ public final class Builder extends BuilderBase {
       case "batchAge":
       case "asyncBudget":
       case "computeStats":
+      case "telemetry":
         return value + " ms";
       default:
         return value;

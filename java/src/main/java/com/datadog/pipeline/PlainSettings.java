@@ -95,7 +95,12 @@ final class PlainSettings {
           "statsLimits",
           "statsReplay",
           "obfuscateStats",
-          "dogstatsd");
+          "dogstatsd",
+          "telemetry",
+          "telemetryDebug",
+          "telemetrySessionId",
+          "telemetryRootSessionId",
+          "telemetryParentSessionId");
 
   private final Map<String, Object> values;
 

@@ -180,8 +180,8 @@ public final class TraceExporter extends Sending implements AutoCloseable {
   }
 
   /**
-   * What the agent says of itself, as far as it is known; null if it is not (yet), or if the agent
-   * has no {@code /info}. Asks nobody.
+   * What the agent says of itself, as far as it is known; null if it is not (yet). Of an agent
+   * without {@code /info} the endpoint that was found ({@link AgentInfo#isProbed}). Asks nobody.
    *
    * @throws IllegalStateException if the exporter is closed
    */
@@ -202,7 +202,8 @@ public final class TraceExporter extends Sending implements AutoCloseable {
   /**
    * Waits until the agent is there and what it offers is known. No other call needs this.
    *
-   * @return what it offers; null if an agent answered that has no {@code /info}
+   * @return what it offers; null if an agent answered that has no {@code /info}: {@link #agentInfo}
+   *     has what was found in its place
    * @throws TraceExporterException {@code TIMED_OUT} with the last reason; {@code CLOSED} if the
    *     exporter is closed meanwhile
    * @throws IllegalStateException if the exporter is closed

@@ -1,5 +1,6 @@
 package com.datadog.pipeline;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -10,11 +11,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.datadog.pipeline.internal.Json;
 import com.datadog.pipeline.testkit.Answer;
 import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -80,8 +83,44 @@ class DialogueTest {
     agent.info(r -> Answer.json(404, "no"));
     try (TraceExporter exporter = builder().build()) {
       assertNull(exporter.awaitAgent(SOON));
-      assertNull(exporter.agentInfo());
+      AgentInfo info = exporter.agentInfo();
+      assertTrue(info.isProbed() && info.stateHash().isEmpty() && info.version().isEmpty());
+      assertEquals(Collections.singletonList("/v0.4/traces"), info.endpoints());
       assertEquals(200, exporter.send(SendTest.ONE).status());
+    }
+    List<Request> probes = agent.requests();
+    probes.removeIf(request -> !request.isProbe());
+    assertEquals(1, probes.size(), probes.toString());
+    assertEquals("PUT /v0.4/traces, 3 bytes", probes.get(0).toString());
+    assertEquals("application/msgpack", probes.get(0).header("Content-Type"));
+  }
+
+  @Test
+  void anAgentWithOnlyV03GetsTheSameBytesThere() {
+    try (FakeAgent old = FakeAgent.builder().onlyV03().start();
+        TraceExporter exporter = TraceExporter.builder().url(old.url()).build()) {
+      assertNull(exporter.awaitAgent(SOON));
+      AgentInfo info = exporter.agentInfo();
+      assertTrue(info.isProbed() && info.offers("/v0.3/traces") && !info.offers("/v0.4/traces"));
+      assertEquals(200, exporter.send(SendTest.ONE).status());
+      Request request = old.traceRequests().get(0);
+      assertEquals("/v0.3/traces", request.path());
+      assertArrayEquals(SendTest.ONE, request.body());
+      Map<?, ?> agent = (Map<?, ?>) ((Map<?, ?>) Json.parse(exporter.explain())).get("agent");
+      assertEquals("/v0.3/traces", ((Map<?, ?>) agent.get("info")).get("found_by_trying"));
+    }
+  }
+
+  @Test
+  void withoutDiscoveryNothingIsProbedAndV03IsFoundByTheSend() {
+    try (FakeAgent old = FakeAgent.builder().onlyV03().start();
+        TraceExporter exporter = TraceExporter.builder().url(old.url()).discovery(false).build()) {
+      assertEquals(2, exporter.send(SendTest.ONE).attempts());
+      assertEquals(1, exporter.send(SendTest.ONE).attempts());
+      List<String> paths = new ArrayList<>();
+      old.requests().forEach(request -> paths.add(request.path()));
+      assertEquals(Arrays.asList("/v0.4/traces", "/v0.3/traces", "/v0.3/traces"), paths);
+      assertNull(exporter.agentInfo());
     }
   }
 

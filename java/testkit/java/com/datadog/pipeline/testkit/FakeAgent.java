@@ -39,6 +39,7 @@ public class FakeAgent implements AutoCloseable {
     private Path socket;
     private Answers info = request -> Answer.json(200, INFO);
     private Answers answers = request -> Answer.RATES;
+    private boolean onlyV03;
 
     private Builder() {}
 
@@ -66,7 +67,16 @@ public class FakeAgent implements AutoCloseable {
       return this;
     }
 
-    /** The answers to everything but {@code /info}. */
+    /**
+     * An agent of the oldest kind: it has {@code /v0.3/traces} and nothing else, and answers 404 to
+     * all that is not for that endpoint, {@code /info} too.
+     */
+    public Builder onlyV03() {
+      this.onlyV03 = true;
+      return withoutInfo();
+    }
+
+    /** The answers to everything but {@code /info} and empty payloads that probe an endpoint. */
     public Builder answers(Answers answers) {
       this.answers = answers;
       return this;
@@ -306,6 +316,12 @@ public class FakeAgent implements AutoCloseable {
     pause();
     if (request.path().endsWith("/info")) {
       return info.to(request);
+    }
+    if (start.onlyV03 && !request.path().endsWith("/v0.3/traces")) {
+      return Answer.json(404, "404 page not found");
+    }
+    if (request.isProbe()) {
+      return Answer.RATES;
     }
     if (request.body().length > limitBytes) {
       return Answer.json(413, "the limit is " + limitBytes + " bytes");

@@ -45,7 +45,18 @@ public final class Request {
 
   /** Whether it carries traces. */
   public boolean isTraces() {
-    return path.endsWith("/traces");
+    return path.endsWith("/traces") && !isProbe();
+  }
+
+  /**
+   * Whether it is an empty payload that only finds out whether its endpoint is there: tracers send
+   * it to agents without {@code /info}, and say no number of traces with it.
+   */
+  public boolean isProbe() {
+    boolean isEmpty =
+        body.length == 3 && body[0] == (byte) 0x92 && body[1] == (byte) 0x90 && body[2] == body[1]
+            || body.length == 1 && body[0] == (byte) 0x80;
+    return isEmpty && path.endsWith("/traces") && header("X-Datadog-Trace-Count") == null;
   }
 
   /** Whether it carries stats. */
