@@ -9,12 +9,18 @@
 //! counted.
 
 use super::Lost;
-use super::json_span::{self, Extra, Maps};
+use super::json_span::{self, Extras, Maps};
+use super::keys::Keys;
 use super::out::Out;
 use super::source::Source;
 use crate::error::Error;
 use crate::settings::Metadata;
 use crate::trace::{ChunkState, Payload, Span, flag};
+
+/// What is written into `meta` unless the span says it.
+static META: Keys<4> = Keys::new([b"env", b"version", b"_dd.hostname", b"_dd.compute_stats"]);
+/// The same for `metrics`.
+static METRICS: Keys<1> = Keys::new([b"_trace_root"]);
 
 /// Puts a body together from the batches of one payload, which must carry no edits.
 #[derive(Debug, Default)]
@@ -38,6 +44,19 @@ impl Encoder {
 
     #[inline(always)]
     fn span(&mut self, buf: &[u8], span: &Span, is_first: bool) {
+        let (start, lost) = (self.out.len(), self.lost);
+        self.maps.begin(buf, span);
+        self.fields(buf, span, is_first);
+        if self.maps.suspects() {
+            self.maps.look(buf, span);
+            self.out.truncate(start);
+            self.lost = lost;
+            self.fields(buf, span, is_first);
+        }
+    }
+
+    #[inline(never)]
+    fn fields(&mut self, buf: &[u8], span: &Span, is_first: bool) {
         let Self { out, maps, .. } = self;
         let tags = (span.meta.len + span.metrics.len) as usize * 28;
         out.room(640 + (span.end - span.at) as usize * 2 + tags.min((span.end - span.at) as usize * 8));
@@ -65,22 +84,15 @@ impl Encoder {
             out.json_text(text(span.kind));
         }
         self.lost.clamped_times += u64::from(span.start < 0);
-        maps.begin(buf, span);
         out.piece(b",\"meta\":{");
-        let first = |json: &'static [u8]| if is_first { json } else { &[] };
-        let extras = [
-            Extra { key: b"env", json: self.env.written() },
-            Extra { key: b"version", json: self.version.written() },
-            Extra { key: b"_dd.hostname", json: if is_first { self.hostname.written() } else { &[] } },
-            Extra {
-                key: b"_dd.compute_stats",
-                json: if self.stats_computed { &[] } else { first(b"\"1\"") },
-            },
-        ];
-        maps.meta(out, buf, span, &extras);
+        let first = |json| if is_first { json } else { &[][..] };
+        let stats: &[u8] = if self.stats_computed { &[] } else { b"\"1\"" };
+        let (env, version) = (self.env.written(), self.version.written());
+        let json = [env, version, first(self.hostname.written()), first(stats)];
+        maps.meta(out, buf, span, &Extras { keys: &META, json });
         out.piece(b"},\"metrics\":{");
         let root: &[u8] = if span.parent_id == 0 { b"1" } else { &[] };
-        let extras = [Extra { key: b"_trace_root", json: root }];
+        let extras = Extras { keys: &METRICS, json: [root] };
         let (_, lost) = maps.metrics(out, buf, span, (&extras, b"_top_level"));
         self.lost.numbers += u64::from(lost);
         out.byte(b'}');

@@ -2,7 +2,7 @@
 
 use super::json;
 use super::out::Out;
-use super::source::{Source, is_plain};
+use super::source::{Source, escape_bits, is_plain};
 
 /// Two hex digits of each byte.
 const HEX: [[u8; 2]; 256] = {
@@ -16,16 +16,67 @@ const HEX: [[u8; 2]; 256] = {
     table
 };
 
-/// Two decimal digits of each number below 100.
-const DECIMAL: [[u8; 2]; 100] = {
-    let mut table = [[0; 2]; 100];
-    let mut i = 0;
-    while i < 100 {
-        table[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
-        i += 1;
+/// Eight decimal digits of a number below 10^8, the first one lowest.
+#[inline(always)]
+fn eight_digits(v: u64) -> u64 {
+    // Two numbers of four digits, then four of two, then eight of one, each division a multiplication in its lane.
+    let fours = (v / 10_000) | ((v % 10_000) << 32);
+    let hundreds = (fours * 5243) >> 19 & 0x7f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (twos * 103) >> 10 & 0x0f_000f_000f_000f;
+    tens | (twos - tens * 10) << 8
+}
+
+/// Where the first byte stands that JSON escapes.
+#[inline(always)]
+fn first_escape(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    for (i, block) in blocks.iter().enumerate() {
+        let bits = escape_bits(block);
+        if bits != 0 {
+            return Some(i * 16 + bits.trailing_zeros() as usize);
+        }
     }
-    table
-};
+    let at = rest.iter().position(|b| !is_plain(*b) && *b < 0x80)?;
+    Some(blocks.len() * 16 + at)
+}
+
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+const EIGHT: u64 = 100_000_000;
+
+/// Writes a number in decimal digits and gives how many it has.
+#[inline(always)]
+pub(super) fn decimal(v: u64, to: &mut [u8; 24]) -> usize {
+    if v < 10 {
+        to[0] = b'0' + v as u8;
+        1
+    } else {
+        long_decimal(v, to)
+    }
+}
+
+#[inline(never)]
+fn long_decimal(v: u64, to: &mut [u8; 24]) -> usize {
+    // The first up to eight digits begin at the first that is not zero; eight more each follow.
+    let (first, more) = match v {
+        0..EIGHT => (v, 0),
+        EIGHT..10_000_000_000_000_000 => (v / EIGHT, 1),
+        _ => (v / (EIGHT * EIGHT), 2),
+    };
+    let digits = eight_digits(first);
+    let missing = (digits.trailing_zeros() / 8).min(7);
+    let word = ((digits | ZEROS) >> (8 * missing)).to_le_bytes();
+    to[..8].copy_from_slice(&word);
+    let mut len = 8 - missing as usize;
+    for behind in (0..more).rev() {
+        let part = if behind == 1 { v / EIGHT % EIGHT } else { v % EIGHT };
+        if let Some(to) = to.get_mut(len..len + 8) {
+            to.copy_from_slice(&(eight_digits(part) | ZEROS).to_le_bytes());
+        }
+        len += 8;
+    }
+    len
+}
 
 impl Out {
     /// A text in quotes; a byte that belongs to no character becomes U+FFFD.
@@ -48,30 +99,36 @@ impl Out {
 
     #[inline(never)]
     fn escaped(&mut self, bytes: &[u8]) {
+        if bytes.is_ascii() {
+            return self.escape(bytes);
+        }
         for chunk in bytes.utf8_chunks() {
-            let mut rest = chunk.valid().as_bytes();
-            while let Some(at) = rest.iter().position(|b| !is_plain(*b) && *b < 0x80) {
-                let (before, from) = rest.split_at(at);
-                self.bytes(before);
-                self.room(16);
-                let Some((b, behind)) = from.split_first() else { break };
-                match b {
-                    b'"' | b'\\' => self.word(u64::from(b'\\') | u64::from(*b) << 8, 2),
-                    b'\n' => self.word(u64::from_le_bytes(*b"\\n\0\0\0\0\0\0"), 2),
-                    b'\r' => self.word(u64::from_le_bytes(*b"\\r\0\0\0\0\0\0"), 2),
-                    b'\t' => self.word(u64::from_le_bytes(*b"\\t\0\0\0\0\0\0"), 2),
-                    _ => {
-                        let [high, low] = HEX[usize::from(*b)];
-                        self.word(u64::from_le_bytes([b'\\', b'u', b'0', b'0', high, low, 0, 0]), 6);
-                    }
-                }
-                rest = behind;
-            }
-            self.bytes(rest);
+            self.escape(chunk.valid().as_bytes());
             for _ in chunk.invalid() {
                 self.bytes("\u{fffd}".as_bytes());
             }
         }
+    }
+
+    /// UTF-8 with what JSON escapes escaped.
+    fn escape(&mut self, mut rest: &[u8]) {
+        while let Some((before, from)) = first_escape(rest).and_then(|at| rest.split_at_checked(at)) {
+            self.bytes(before);
+            self.room(16);
+            let Some((b, behind)) = from.split_first() else { break };
+            match b {
+                b'"' | b'\\' => self.word(u64::from(b'\\') | u64::from(*b) << 8, 2),
+                b'\n' => self.word(u64::from_le_bytes(*b"\\n\0\0\0\0\0\0"), 2),
+                b'\r' => self.word(u64::from_le_bytes(*b"\\r\0\0\0\0\0\0"), 2),
+                b'\t' => self.word(u64::from_le_bytes(*b"\\t\0\0\0\0\0\0"), 2),
+                _ => {
+                    let [high, low] = HEX[usize::from(*b)];
+                    self.word(u64::from_le_bytes([b'\\', b'u', b'0', b'0', high, low, 0, 0]), 6);
+                }
+            }
+            rest = behind;
+        }
+        self.bytes(rest);
     }
 
     /// An id: sixteen hex digits.
@@ -81,26 +138,22 @@ impl Out {
     }
 
     /// A number in decimal digits.
-    pub(super) fn decimal(&mut self, mut v: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut put = |at: usize, two: [u8; 2]| {
-            if let Some(to) = digits.get_mut(at..at + 2) {
-                to.copy_from_slice(&two);
+    #[inline(always)]
+    pub(super) fn decimal(&mut self, v: u64) {
+        match self.window() {
+            Some(to) => {
+                let len = decimal(v, to);
+                self.advance(len);
             }
-        };
-        while v >= 100 {
-            at -= 2;
-            put(at, DECIMAL[(v % 100) as usize]);
-            v /= 100;
+            None => self.late_decimal(v),
         }
-        at -= 2;
-        put(at, DECIMAL[(v % 100) as usize]);
-        at += usize::from(v < 10);
-        self.room(32);
-        for digit in digits.get(at..).unwrap_or(&[]) {
-            self.byte(*digit);
-        }
+    }
+
+    #[cold]
+    fn late_decimal(&mut self, v: u64) {
+        let mut digits = [0; 24];
+        let len = decimal(v, &mut digits);
+        self.bytes(digits.get(..len).unwrap_or(&[]));
     }
 
     /// A signed number in decimal digits.
@@ -204,6 +257,13 @@ mod tests {
             let plain: String = serde_json::from_str(json).unwrap();
             assert_eq!(read, plain + &"x".repeat(50));
         }
+        for odd in ["\"", "\\", "\u{1f}", "\n", "\u{e9}\"", "\u{e9}"] {
+            for place in 0..70 {
+                let text = "y".repeat(place) + odd + &"z".repeat(40) + odd;
+                let json = written(|out| out.json_text(Source::whole(text.as_bytes())));
+                assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            }
+        }
     }
 
     #[test]
@@ -213,6 +273,11 @@ mod tests {
                 assert_eq!(written(|out| out.decimal(v)), v.to_string());
                 assert_eq!(written(|out| out.signed(v as i64)), (v as i64).to_string());
                 assert_eq!(written(|out| out.hex(v)), format!("{v:016x}"));
+            }
+        }
+        for power in (0..20).map(|power| 10u64.pow(power)) {
+            for v in [power - 1, power, power + 1, power / 9 * 7] {
+                assert_eq!(written(|out| out.decimal(v)), v.to_string());
             }
         }
         for v in [0.0, -0.0, 1.0, -7.0, 0.1, 1e15, 9.1e15, 1e21, -2.5e-7, f64::MAX, f64::MIN_POSITIVE] {

@@ -1,73 +1,76 @@
 //! A span as one JSON object with the names of v0.4, for the intake and for log lines: what both have in common is
 //! written here, what differs is theirs.
 
-use super::keys::{self, Losers, Seen};
+use super::json_out::decimal;
+use super::keys::{self, Keys, Losers, Seen, Words};
 use super::numbers::{Number, number};
 use super::out::Out;
+use super::pairs::{NumberPair, Pair};
 use super::parts::{self, Value};
-use super::source::Source;
+use super::source::{self, Source};
 use super::string_at;
 use crate::msgpack::reader;
 use crate::trace::{Span, flag};
 
-/// Writes the maps of spans; keeps its memory for the next.
+/// Writes the maps of spans; keeps its memory for the next. A span is begun, its maps are written, and where a key may
+/// have come twice ([`Maps::suspects`]) it is written once more behind [`Maps::look`], without what does not count.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     seen: Seen,
     losers: Losers,
+    suspicious: bool,
+    /// The losers of this span are known.
+    looked: bool,
 }
 
-/// What a format writes beside the entries of a map, and which of them the span says itself.
+/// What a format writes into a map beside its entries, unless the span says it itself: under each key this JSON; empty
+/// ones are not written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extra<'e> {
-    pub(super) key: &'static [u8],
-    /// As JSON; empty: nothing is written.
-    pub(super) json: &'e [u8],
+pub(super) struct Extras<'e, const N: usize> {
+    pub(super) keys: &'static Keys<N>,
+    pub(super) json: [&'e [u8]; N],
 }
+
+/// Nothing beside the entries.
+pub(super) const NONE: Extras<'_, 0> = Extras { keys: &Keys::new([]), json: [] };
 
 /// A value that JSON cannot say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsayable;
 
 impl Maps {
-    /// Looks whether a key of the span comes twice; [`Maps::meta`] and [`Maps::metrics`] leave out what does not
-    /// count.
+    /// Another span.
     #[inline(always)]
     pub(super) fn begin(&mut self, buf: &[u8], span: &Span) {
         self.losers.clear();
         self.seen.begin();
-        let mut suspicious = false;
-        let mut p = span.meta.first as usize;
-        for _ in 0..span.meta.len {
-            let (at, len) = string_at(buf, p);
-            suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len);
-            let (at, len) = string_at(buf, at + len);
-            p = at + len;
-        }
-        p = span.metrics.first as usize;
-        for _ in 0..span.metrics.len {
-            let (at, len) = string_at(buf, p);
-            suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len);
-            p = number(buf, at + len).1;
-        }
+        (self.suspicious, self.looked) = (false, false);
         if span.meta_struct.at != 0 {
-            suspicious |= self.struct_repeats(buf, span);
-        }
-        if suspicious {
-            self.losers.find(buf, span, std::iter::empty());
+            self.struct_keys(buf, span);
         }
     }
 
     #[cold]
-    fn struct_repeats(&mut self, buf: &[u8], span: &Span) -> bool {
+    fn struct_keys(&mut self, buf: &[u8], span: &Span) {
         let map = keys::meta_struct(buf, span);
-        let (mut p, mut suspicious) = (map.first as usize, false);
+        let mut p = map.first as usize;
         for _ in 0..map.len {
             let (at, len) = string_at(buf, p);
-            suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len);
+            self.suspicious |= self.seen.repeats(Words::at(buf, at, len).hash());
             p = reader::skip(buf, at + len).unwrap_or(buf.len());
         }
-        suspicious
+    }
+
+    /// Whether a key of the span may have come twice, so that it must be written again.
+    pub(super) fn suspects(&self) -> bool {
+        self.suspicious && !self.looked
+    }
+
+    /// Looks which entries of the span do not count.
+    #[cold]
+    pub(super) fn look(&mut self, buf: &[u8], span: &Span) {
+        self.looked = true;
+        self.losers.find(buf, span, std::iter::empty());
     }
 
     fn counts(&self, at: usize) -> bool {
@@ -75,70 +78,120 @@ impl Maps {
     }
 
     /// The texts, and behind them `extras` that the span does not say itself. Gives whether anything was written.
+    ///
+    /// Nearly all entries are short pairs without anything to escape: they go through windows of fixed size.
     #[inline(always)]
-    pub(super) fn meta(&self, out: &mut Out, buf: &[u8], span: &Span, extras: &[Extra<'_>]) -> bool {
+    pub(super) fn meta<const N: usize>(
+        &mut self,
+        out: &mut Out,
+        buf: &[u8],
+        span: &Span,
+        extras: &Extras<'_, N>,
+    ) -> bool {
         let start = out.len();
+        let plain = !self.looked && source::all_plain(buf, span.meta);
         let mut own = 0u32;
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
-            let (at, len) = string_at(buf, p);
-            let (value_at, value_len) = string_at(buf, at + len);
-            p = value_at + value_len;
-            if !self.counts(at) {
-                continue;
+            if !self.looked
+                && let Some(pair) = Pair::at(buf, p)
+                && (plain || pair.is_plain())
+                && let Some(to) = out.window::<104>()
+            {
+                let (key, value) = (pair.key_len(), pair.value_len());
+                let words = pair.words();
+                let hash = words.hash();
+                self.suspicious |= self.seen.repeats(hash);
+                own |= extras.said(words, hash, Source::new(buf, p + 1, key));
+                to[0] = b'"';
+                to[1..33].copy_from_slice(pair.key());
+                to[1 + key..4 + key].copy_from_slice(b"\":\"");
+                to[4 + key..36 + key].copy_from_slice(pair.value());
+                if value > 32 {
+                    to[36 + key..68 + key].copy_from_slice(pair.rest());
+                }
+                to[4 + key + value..6 + key + value].copy_from_slice(b"\",");
+                out.advance(6 + key + value);
+                p += pair.len();
+            } else {
+                let (end, words) = self.text(out, buf, p);
+                if let Some(words) = words {
+                    let (at, len) = string_at(buf, p);
+                    own |= extras.said(words, words.hash(), Source::new(buf, at, len));
+                }
+                p = end;
             }
-            let key = Source::new(buf, at, len);
-            own |= said(extras, key);
-            out.json_text(key);
-            out.byte(b':');
-            out.json_text(Source::new(buf, value_at, value_len));
-            out.byte(b',');
         }
-        add(out, extras, own);
+        extras.add(out, own);
         out.drop_comma();
         out.len() > start
+    }
+
+    /// An entry of any kind; gives where the next one begins, and the words of the key if the entry counts.
+    #[inline(never)]
+    fn text(&mut self, out: &mut Out, buf: &[u8], p: usize) -> (usize, Option<Words>) {
+        let (at, len) = string_at(buf, p);
+        let (value_at, value_len) = string_at(buf, at + len);
+        let words = Words::at(buf, at, len);
+        if self.looked {
+            if !self.counts(at) {
+                return (value_at + value_len, None);
+            }
+        } else {
+            self.suspicious |= self.seen.repeats(words.hash());
+        }
+        out.json_text(Source::new(buf, at, len));
+        out.byte(b':');
+        out.json_text(Source::new(buf, value_at, value_len));
+        out.byte(b',');
+        (value_at + value_len, Some(words))
     }
 
     /// The numbers, and behind them `extras` that the span does not say itself. What is not finite is left out; gives
     /// whether anything was written, and whether something was left out. `plain`: a key whose integers have no `.0`.
     #[inline(always)]
-    pub(super) fn metrics(
-        &self,
+    pub(super) fn metrics<const N: usize>(
+        &mut self,
         out: &mut Out,
         buf: &[u8],
         span: &Span,
-        (extras, plain): (&[Extra<'_>], &[u8]),
+        (extras, plain): (&Extras<'_, N>, &[u8]),
     ) -> (bool, bool) {
         let (start, mut lost, mut own) = (out.len(), false, 0u32);
+        let bare = Words::of(plain);
         let mut p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
-            let (at, len) = string_at(buf, p);
-            let (value, end) = number(buf, at + len);
-            p = end;
-            if !self.counts(at) {
-                continue;
-            }
-            let key = Source::new(buf, at, len);
-            own |= said(extras, key);
-            match value {
-                Number::Double(v) if !v.is_finite() => {
-                    lost = true;
-                    continue;
+            if !self.looked
+                && let Some(pair) = NumberPair::at(buf, p)
+                && pair.is_plain()
+                && let Number::Int(v @ 0..) = pair.value
+                && let Some(to) = out.window::<72>()
+            {
+                let key = pair.key_len();
+                let words = pair.words();
+                let hash = words.hash();
+                self.suspicious |= self.seen.repeats(hash);
+                own |= extras.said(words, hash, Source::new(buf, p + 1, key));
+                to[0] = b'"';
+                to[1..33].copy_from_slice(pair.key());
+                to[1 + key..3 + key].copy_from_slice(b"\":");
+                let digits = to[3 + key..].first_chunk_mut().map_or(0, |to| decimal(v as u64, to));
+                // Keys with equal words that have more than fifteen bytes may differ; this one is shorter.
+                let point = if words == bare { 0 } else { 2 };
+                if let Some(to) = to.get_mut(3 + key + digits..6 + key + digits) {
+                    to.copy_from_slice(if point == 0 { b",  " } else { b".0," });
                 }
-                _ => {}
-            }
-            out.json_text(key);
-            out.byte(b':');
-            match value {
-                Number::Int(v) => {
-                    out.signed(v);
-                    if key.len != plain.len() || key.bytes() != plain {
-                        out.piece(b".0");
-                    }
+                out.advance(4 + key + digits + point);
+                p += pair.len;
+            } else {
+                let (end, words, left_out) = self.number(out, buf, p, bare);
+                lost |= left_out;
+                if let Some(words) = words {
+                    let (at, len) = string_at(buf, p);
+                    own |= extras.said(words, words.hash(), Source::new(buf, at, len));
                 }
-                Number::Double(v) => out.json_number(v),
+                p = end;
             }
-            out.byte(b',');
         }
         if span.flags & flag::ADD_TOP_LEVEL != 0 {
             out.piece(b"\"_top_level\":1");
@@ -147,9 +200,41 @@ impl Maps {
             }
             out.byte(b',');
         }
-        add(out, extras, own);
+        extras.add(out, own);
         out.drop_comma();
         (out.len() > start, lost)
+    }
+
+    /// An entry of any kind; gives where the next one begins, the words of the key if the entry counts, and whether it
+    /// was left out.
+    #[inline(never)]
+    fn number(&mut self, out: &mut Out, buf: &[u8], p: usize, bare: Words) -> (usize, Option<Words>, bool) {
+        let (at, len) = string_at(buf, p);
+        let (value, end) = number(buf, at + len);
+        let words = Words::at(buf, at, len);
+        if self.looked {
+            if !self.counts(at) {
+                return (end, None, false);
+            }
+        } else {
+            self.suspicious |= self.seen.repeats(words.hash());
+        }
+        if matches!(value, Number::Double(v) if !v.is_finite()) {
+            return (end, Some(words), true);
+        }
+        out.json_text(Source::new(buf, at, len));
+        out.byte(b':');
+        match value {
+            Number::Int(v) => {
+                out.signed(v);
+                if words != bare {
+                    out.piece(b".0");
+                }
+            }
+            Number::Double(v) => out.json_number(v),
+        }
+        out.byte(b',');
+        (end, Some(words), false)
     }
 
     /// `meta_struct` as natural JSON. What cannot be said is left out with its key; gives whether anything was
@@ -187,28 +272,30 @@ impl Maps {
     }
 }
 
-/// The bit of the extra that has this key.
-#[inline(always)]
-fn said(extras: &[Extra<'_>], key: Source<'_>) -> u32 {
-    let mut bits = 0;
-    for (i, extra) in extras.iter().enumerate() {
-        if extra.key.len() == key.len && extra.key == key.bytes() {
-            bits |= 1 << i;
+impl<const N: usize> Extras<'_, N> {
+    /// The bit of the one that has this key.
+    #[inline(always)]
+    fn said(&self, words: Words, hash: u64, key: Source<'_>) -> u32 {
+        self.keys.find(words, hash, key).map_or(0, |i| 1 << i)
+    }
+
+    #[inline(always)]
+    fn add(&self, out: &mut Out, own: u32) {
+        for (i, json) in self.json.iter().enumerate() {
+            if own & 1 << i == 0 && !json.is_empty() {
+                add(out, self.keys.text(i), json);
+            }
         }
     }
-    bits
 }
 
-fn add(out: &mut Out, extras: &[Extra<'_>], own: u32) {
-    for (i, extra) in extras.iter().enumerate() {
-        if own & 1 << i == 0 && !extra.json.is_empty() {
-            out.room(64);
-            out.json_text(Source::whole(extra.key));
-            out.byte(b':');
-            out.bytes(extra.json);
-            out.byte(b',');
-        }
-    }
+#[inline(never)]
+fn add(out: &mut Out, key: &[u8], json: &[u8]) {
+    out.room(64);
+    out.json_text(Source::whole(key));
+    out.byte(b':');
+    out.bytes(json);
+    out.byte(b',');
 }
 
 /// `span_links` and `span_events` behind other fields, where there are some; `hex` as for [`links`].

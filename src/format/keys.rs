@@ -1,11 +1,103 @@
-//! Keys that a span has twice, for formats that have each once: in one list (OTLP) or in JSON objects. Nearly no
-//! span has a key twice, so a small set of hashes only raises the suspicion; who is right is found out in the cold.
+//! Keys of spans: those that an encoder knows, and those that a span has twice, for formats that have each once: in one
+//! list (OTLP) or in JSON objects. Nearly no span has a key twice, so a small set of hashes only raises the suspicion;
+//! who is right is found out in the cold.
 
+use super::source::Source;
 use super::string_at;
 use crate::msgpack::{reader, text};
 use crate::trace::sort::heap_sort;
-use crate::trace::{MapView, Span};
+use crate::trace::{MapView, Span, WORD_MASK};
 use std::borrow::Cow;
+
+/// A key as two words: its head (with its length) and its first seven bytes, and its last eight bytes, which of a key
+/// of up to seven are the first word again. Up to fifteen bytes they are all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Words {
+    /// Of a key that stands anywhere.
+    pub(super) const fn of(key: &[u8]) -> Self {
+        let (mut first, mut last, mut i) = ((0xa0 | key.len()) as u64 & 0xff, 0, 0);
+        if key.len() >= 32 {
+            first = 0xff;
+        }
+        while i < 7 && i < key.len() {
+            first |= (key[i] as u64) << (8 * (i + 1));
+            i += 1;
+        }
+        i = 0;
+        while i < 8 && i < key.len() {
+            last |= (key[key.len() - 1 - i] as u64) << (8 * (7 - i));
+            i += 1;
+        }
+        Self { first, last: if key.len() < 8 { first } else { last } }
+    }
+
+    /// Of a key of the payload.
+    #[inline(always)]
+    pub(super) fn at(buf: &[u8], at: usize, len: usize) -> Self {
+        let word = |at: usize| {
+            let bytes = buf.get(at..).and_then(<[u8]>::first_chunk);
+            bytes.map(|bytes| u64::from_le_bytes(*bytes))
+        };
+        let head = if len < 32 { 0xa0 | len as u64 } else { 0xff };
+        match word(at.wrapping_sub(1)) {
+            Some(before) => {
+                let first = (before & !0xff | head) & WORD_MASK[len.min(31)];
+                let last = if len < 8 { None } else { word(at + len - 8) };
+                Self { first, last: last.unwrap_or(first) }
+            }
+            None => Self::of(buf.get(at..at + len).unwrap_or(&[])),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn hash(self) -> u64 {
+        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
+    }
+}
+
+/// A few keys that an encoder looks for among all of a span: one bit of a word says of nearly all others that they are
+/// none of them.
+#[derive(Debug)]
+pub(super) struct Keys<const N: usize> {
+    texts: [&'static [u8]; N],
+    words: [Words; N],
+    filter: u64,
+}
+
+impl<const N: usize> Keys<N> {
+    pub(super) const fn new(texts: [&'static [u8]; N]) -> Self {
+        let (mut words, mut filter, mut i) = ([Words { first: 0, last: 0 }; N], 0, 0);
+        while i < N {
+            words[i] = Words::of(texts[i]);
+            filter |= 1 << (words[i].hash() & 63);
+            i += 1;
+        }
+        Self { texts, words, filter }
+    }
+
+    /// Which of them a key is; `hash` is the one of its words.
+    #[inline(always)]
+    pub(super) fn find(&self, words: Words, hash: u64, key: Source<'_>) -> Option<usize> {
+        let may_be = self.filter >> (hash & 63) & 1 != 0;
+        if may_be { search(&self.words, &self.texts, words, key) } else { None }
+    }
+
+    pub(super) fn text(&self, i: usize) -> &'static [u8] {
+        self.texts.get(i).copied().unwrap_or(&[])
+    }
+}
+
+#[inline(never)]
+fn search(all: &[Words], texts: &[&[u8]], words: Words, key: Source<'_>) -> Option<usize> {
+    let i = all.iter().position(|known| *known == words)?;
+    (key.len < 16 || texts.get(i) == Some(&key.bytes())).then_some(i)
+}
 
 /// Hashes of the keys of one span. A slot counts only with the span's stamp, so that nothing has to be cleared.
 #[derive(Debug)]
@@ -13,16 +105,16 @@ pub(super) struct Seen {
     /// Stamp in the upper half, a part of the hash in the lower one.
     slots: Box<[u32; SLOTS]>,
     stamp: u32,
-    count: usize,
 }
 
 const SLOTS: usize = 2048;
-/// Spans with more keys are looked at in the cold.
-const MOST: usize = 1024;
+/// Where the place of a key and this many behind it are taken, the span has so many keys that it is looked at in the
+/// cold.
+const PROBES: usize = 64;
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { slots: Box::new([0; SLOTS]), stamp: 0, count: 0 }
+        Self { slots: Box::new([0; SLOTS]), stamp: 0 }
     }
 }
 
@@ -30,7 +122,6 @@ impl Seen {
     /// Another span.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
-        self.count = 0;
         self.stamp = self.stamp.wrapping_add(1 << 16);
         if self.stamp == 0 {
             self.slots.fill(0);
@@ -38,49 +129,33 @@ impl Seen {
         }
     }
 
-    /// Whether the key may be there already. `first` is its [`word`].
+    /// Whether the key with this hash of its [`Words`] may be there already.
     #[inline(always)]
-    pub(super) fn repeats(&mut self, first: u64, buf: &[u8], at: usize, len: usize) -> bool {
-        let last = match buf.get((at + len).saturating_sub(8)..at + len) {
-            Some(last) if len > 8 => u64::from_le_bytes(last.try_into().unwrap_or_default()),
-            _ => 0,
-        };
-        let mixed =
-            (first ^ last.rotate_left(29)).wrapping_add(len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = mixed ^ mixed >> 32;
+    pub(super) fn repeats(&mut self, hash: u64) -> bool {
         let entry = self.stamp | (hash >> 11) as u32 & 0xffff;
-        let mut i = (hash >> 48) as usize % SLOTS;
-        self.count += 1;
-        if self.count > MOST {
-            return true;
+        let i = (hash >> 48) as usize % SLOTS;
+        let slot = &mut self.slots[i];
+        if (*slot ^ entry) >> 16 != 0 {
+            *slot = entry;
+            return false;
         }
-        loop {
-            let Some(slot) = self.slots.get_mut(i) else { return true };
+        self.repeats_behind(i, entry)
+    }
+
+    /// The same where the place of the key is taken.
+    #[inline(never)]
+    fn repeats_behind(&mut self, i: usize, entry: u32) -> bool {
+        for i in i..i + PROBES {
+            let slot = &mut self.slots[i % SLOTS];
+            if *slot == entry {
+                return true;
+            }
             if (*slot ^ entry) >> 16 != 0 {
                 *slot = entry;
                 return false;
             }
-            if *slot == entry {
-                return true;
-            }
-            i = (i + 1) % SLOTS;
         }
-    }
-}
-
-/// The first eight bytes of a key, missing ones as zeros.
-#[inline(always)]
-pub(super) fn word(buf: &[u8], at: usize, len: usize) -> u64 {
-    const MASK: [u64; 9] =
-        [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0xff_ffff_ffff_ffff, !0];
-    match buf.get(at..at + 8) {
-        Some(word) => u64::from_le_bytes(word.try_into().unwrap_or_default()) & MASK[len.min(8)],
-        None => {
-            let mut word = [0; 8];
-            let text = buf.get(at..at + len).unwrap_or(&[]);
-            word.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-            u64::from_le_bytes(word)
-        }
+        true
     }
 }
 
@@ -167,12 +242,36 @@ mod tests {
         for round in 0..70_000 {
             seen.begin();
             let some = if round % 1000 == 0 { &keys[..] } else { &keys[..3] };
-            let mut repeats =
-                |key: &str| seen.repeats(word(key.as_bytes(), 0, key.len()), key.as_bytes(), 0, key.len());
+            let mut repeats = |key: &str| seen.repeats(Words::of(key.as_bytes()).hash());
             suspected += some.iter().filter(|key| repeats(key)).count();
             assert!(some.iter().take(3).all(|key| repeats(key)), "{round}");
         }
         // Keys that are alike at both ends may be taken for one; these differ in three places from the end.
         assert!(suspected < 200, "{suspected}");
+    }
+
+    #[test]
+    fn words_are_the_same_wherever_a_key_stands() {
+        for len in 0..70 {
+            let key: Vec<u8> = (0..len).map(|i| b'a' + i % 26).collect();
+            for (before, behind) in [(0, 0), (1, 0), (3, 8), (1, 100)] {
+                let buf = [&vec![0xd9; before][..], &key, &vec![0xff; behind]].concat();
+                assert_eq!(Words::at(&buf, before, key.len()), Words::of(&key), "{len} {before} {behind}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_keys_are_found_and_no_other() {
+        const KNOWN: [&[u8]; 5] = [b"env", b"span.kind", b"_dd.compute_stats", b"_sampling_priority_v1", b""];
+        const KEYS: Keys<5> = Keys::new(KNOWN);
+        let find = |key: &[u8]| KEYS.find(Words::of(key), Words::of(key).hash(), Source::whole(key));
+        for (i, key) in KNOWN.iter().enumerate() {
+            assert_eq!(find(key), Some(i));
+            assert_eq!(KEYS.text(i), *key);
+        }
+        for other in [&b"en"[..], b"span.kine", b"_dd.computX_stats", b"_sampling_Xriority_v1", b"x"] {
+            assert_eq!(find(other), None);
+        }
     }
 }

@@ -52,7 +52,15 @@ impl Encoder {
             self.out.byte(b',');
         }
         let at = self.out.len();
+        self.maps.begin(buf, span);
+        let lost = self.lost;
         self.span(buf, span);
+        if self.maps.suspects() {
+            self.maps.look(buf, span);
+            self.out.truncate(at);
+            self.lost = lost;
+            self.span(buf, span);
+        }
         let len = self.out.len() - at;
         if HEAD.len() + len + TAIL.len() > self.most {
             self.out.truncate(start);
@@ -97,17 +105,16 @@ impl Encoder {
         out.signed(span.start);
         out.piece(b",\"duration\":");
         out.signed(span.duration);
-        maps.begin(buf, span);
         let before = out.len();
         out.piece(b",\"meta\":{");
-        if maps.meta(out, buf, span, &[]) {
+        if maps.meta(out, buf, span, &json_span::NONE) {
             out.byte(b'}');
         } else {
             out.truncate(before);
         }
         let before = out.len();
         out.piece(b",\"metrics\":{");
-        let (some, lost) = maps.metrics(out, buf, span, (&[], b""));
+        let (some, lost) = maps.metrics(out, buf, span, (&json_span::NONE, b""));
         self.lost.numbers += u64::from(lost);
         if some {
             out.byte(b'}');

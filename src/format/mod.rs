@@ -62,6 +62,7 @@ mod log_lines;
 mod numbers;
 pub mod otlp;
 mod out;
+mod pairs;
 mod parts;
 mod source;
 mod strings;

@@ -13,6 +13,15 @@ pub(super) enum Number {
 }
 
 impl Number {
+    /// What OTLP tells: its integers are for what is one, and -0.0 is one there.
+    #[inline(always)]
+    pub(super) fn as_it_is(self) -> Self {
+        match self {
+            Number::Double(0.0) => Number::Int(0),
+            other => other,
+        }
+    }
+
     pub(super) fn as_double(self) -> f64 {
         match self {
             Number::Int(v) => v as f64,
@@ -25,13 +34,25 @@ impl Number {
 /// with the agent.
 #[inline(always)]
 pub(super) fn number(buf: &[u8], p: usize) -> (Number, usize) {
-    match buf.get(p..p + 9) {
-        Some(&[0xcb, ref bytes @ ..]) => {
-            let bytes: [u8; 8] = bytes.try_into().unwrap_or_default();
-            (integral(f64::from_bits(u64::from_be_bytes(bytes))), p + 9)
-        }
-        Some(&[b @ 0..=0x7f, ..]) => (Number::Int(i64::from(b)), p + 1),
-        _ => odd_number(buf, p),
+    match buf.get(p..).and_then(<[u8]>::first_chunk).and_then(usual) {
+        Some((value, width)) => (value, p + width),
+        None => odd_number(buf, p),
+    }
+}
+
+/// The number that these bytes begin with and how many it takes, if it is of a usual kind.
+#[inline(always)]
+pub(super) fn usual(bytes: &[u8; 9]) -> Option<(Number, usize)> {
+    let [marker, bits @ ..] = *bytes;
+    let bits = u64::from_be_bytes(bits);
+    let int = |v: u64, width| Some((Number::Int(v as i64), width));
+    match marker {
+        0..=0x7f => int(u64::from(marker), 1),
+        0xcb => Some((integral(f64::from_bits(bits)), 9)),
+        0xcc => int(bits >> 56, 2),
+        0xcd => int(bits >> 48, 3),
+        0xce => int(bits >> 32, 5),
+        _ => None,
     }
 }
 

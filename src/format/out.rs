@@ -12,7 +12,7 @@ pub(super) struct Out {
 }
 
 /// Every store may touch this many bytes, so `room` adds it.
-const SURPLUS: usize = 32;
+const SURPLUS: usize = 160;
 
 impl Out {
     pub(super) fn clear(&mut self) {
@@ -72,6 +72,20 @@ impl Out {
         if from + len <= self.buf.len() && to + len <= self.buf.len() {
             self.buf.copy_within(from..from + len, to);
         }
+    }
+
+    /// The next `N` bytes, for several stores after one look at the bounds; [`Out::advance`] says how many of them
+    /// count. `N` is at most the surplus; none where nobody has made room.
+    #[inline(always)]
+    pub(super) fn window<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        const { assert!(N <= SURPLUS) }
+        self.buf.get_mut(self.pos..)?.first_chunk_mut()
+    }
+
+    /// So many bytes of the window were written.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, len: usize) {
+        self.pos += len;
     }
 
     /// The first `len` of 16 bytes, in one store.

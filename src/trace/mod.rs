@@ -40,6 +40,7 @@ pub use arena::{Arena, Chunk, ChunkState, Span};
 pub(crate) use describe::{describe, describe_chunk};
 pub use fields::{Attribute, Event, SpanFields, Tags};
 pub use filter::{Filters, NormalizeEnv};
+pub(crate) use keys::WORD_MASK;
 pub use keys::{Interest, Slot};
 
 pub(crate) use malformed::{Fault, Place};

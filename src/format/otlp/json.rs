@@ -2,12 +2,15 @@
 //! base64, enums as numbers, what is zero or empty left out. NaN and infinities are text; a receiver refuses null,
 //! and all of the payload with it.
 
-use super::super::json_out::hex;
+use super::super::json_out::{decimal, hex};
+use super::super::numbers::Number;
 use super::super::out::Out;
+use super::super::pairs::{NumberPair, Pair};
 use super::super::parts::{self, Event, Link, Value};
-use super::super::source::Source;
+use super::super::source::{self, Source};
 use super::SCOPE;
 use super::walk::{Ending, Opening, Own, Sink};
+use crate::trace::MapView;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -68,17 +71,68 @@ impl Sink for Json {
     }
 
     #[inline(always)]
+    fn copies(buf: &[u8], map: MapView) -> bool {
+        source::all_plain(buf, map)
+    }
+
+    #[inline(always)]
+    fn copies_pair(pair: &Pair<'_>) -> bool {
+        pair.is_plain()
+    }
+
+    #[inline(always)]
+    fn copies_key(pair: &NumberPair<'_>) -> bool {
+        pair.is_plain()
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, pair: &Pair<'_>) -> bool {
+        const HEAD: &[u8; 8] = b"{\"key\":\"";
+        const MIDDLE: &[u8; 26] = b"\",\"value\":{\"stringValue\":\"";
+        const END: &[u8; 4] = b"\"}},";
+        let Some(to) = self.out.window::<136>() else { return false };
+        let (key, value) = (pair.key_len(), pair.value_len());
+        to[..8].copy_from_slice(HEAD);
+        to[8..40].copy_from_slice(pair.key());
+        to[8 + key..34 + key].copy_from_slice(MIDDLE);
+        to[34 + key..66 + key].copy_from_slice(pair.value());
+        if value > 32 {
+            to[66 + key..98 + key].copy_from_slice(pair.rest());
+        }
+        to[34 + key + value..38 + key + value].copy_from_slice(END);
+        self.out.advance(38 + key + value);
+        true
+    }
+
+    #[inline(always)]
+    fn number(&mut self, pair: &NumberPair<'_>) -> bool {
+        const HEAD: &[u8; 8] = b"{\"key\":\"";
+        const MIDDLE: &[u8; 23] = b"\",\"value\":{\"intValue\":\"";
+        const END: &[u8; 4] = b"\"}},";
+        let Number::Int(v) = pair.value.as_it_is() else { return false };
+        let (Ok(v), Some(to)) = (u64::try_from(v), self.out.window::<104>()) else { return false };
+        let key = pair.key_len();
+        to[..8].copy_from_slice(HEAD);
+        to[8..40].copy_from_slice(pair.key());
+        to[8 + key..31 + key].copy_from_slice(MIDDLE);
+        let Some(digits) = to[31 + key..].first_chunk_mut() else { return false };
+        let width = decimal(v, digits);
+        let Some(end) = to[31 + key..].get_mut(width..width + 4) else { return false };
+        end.copy_from_slice(END);
+        self.out.advance(35 + key + width);
+        true
+    }
+
+    #[inline(always)]
     fn own_text(&mut self, key: Own, value: Source<'_>) {
         let key = key.key().as_bytes();
         text(&mut self.out, Source::whole(key), value);
     }
 
-    #[inline(always)]
     fn text(&mut self, key: Source<'_>, value: Source<'_>) {
         text(&mut self.out, key, value);
     }
 
-    #[inline(always)]
     fn int(&mut self, key: Source<'_>, value: i64) {
         let out = &mut self.out;
         out.piece(b"{\"key\":");
@@ -88,7 +142,6 @@ impl Sink for Json {
         out.piece(b"\"}},");
     }
 
-    #[inline(always)]
     fn double(&mut self, key: Source<'_>, value: f64) {
         let out = &mut self.out;
         out.piece(b"{\"key\":");

@@ -10,6 +10,7 @@
 //! - the end of a span cannot overflow; NaN and infinities are text in JSON, since null is refused whole.
 
 mod json;
+mod kinds;
 mod protobuf;
 mod walk;
 

@@ -2,12 +2,15 @@
 //! a span reserves two bytes for its own, which nearly every span needs; the heads of the whole go before the spans
 //! at the end. Text is UTF-8: what is ASCII is copied, the rest is looked at and repaired.
 
+use super::super::numbers::Number;
 use super::super::out::Out;
+use super::super::pairs::{NumberPair, Pair};
 use super::super::parts::{self, Event, Link, Value};
-use super::super::source::Source;
+use super::super::source::{self, Source};
 use super::SCOPE;
 use super::walk::{Ending, Opening, Own, Sink};
 use crate::msgpack::text;
+use crate::trace::MapView;
 use std::borrow::Cow;
 
 /// See the module.
@@ -81,6 +84,67 @@ impl Sink for Protobuf {
     }
 
     #[inline(always)]
+    fn copies(buf: &[u8], map: MapView) -> bool {
+        source::all_ascii(buf, map)
+    }
+
+    #[inline(always)]
+    fn copies_pair(pair: &Pair<'_>) -> bool {
+        pair.is_ascii()
+    }
+
+    #[inline(always)]
+    fn copies_key(pair: &NumberPair<'_>) -> bool {
+        pair.is_ascii()
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, pair: &Pair<'_>) -> bool {
+        let Some(to) = self.out.window::<104>() else { return false };
+        let (key, value) = (pair.key_len(), pair.value_len());
+        let (key_head, value_head) = ((key + value + 6) as u32, (value + 2) as u32);
+        let head = |outer: u8, len: u32, inner: usize| {
+            (u32::from(outer) | len << 8 | u32::from(tag(1, BYTES)) << 16 | (inner as u32) << 24)
+                .to_le_bytes()
+        };
+        to[..4].copy_from_slice(&head(tag(9, BYTES), key_head, key));
+        to[4..36].copy_from_slice(pair.key());
+        to[4 + key..8 + key].copy_from_slice(&head(tag(2, BYTES), value_head, value));
+        to[8 + key..40 + key].copy_from_slice(pair.value());
+        if value > 32 {
+            to[40 + key..72 + key].copy_from_slice(pair.rest());
+        }
+        self.out.advance(8 + key + value);
+        true
+    }
+
+    #[inline(always)]
+    fn number(&mut self, pair: &NumberPair<'_>) -> bool {
+        let Some(to) = self.out.window::<64>() else { return false };
+        let key = pair.key_len();
+        // What stands behind the marker of the value, and how long that is.
+        let (marker, bits, width) = match pair.value.as_it_is() {
+            Number::Double(v) => (tag(4, FIXED64), v.to_bits(), 8),
+            Number::Int(v) => {
+                let (bits, width) = short_varint(v as u64);
+                if width > 4 {
+                    return false;
+                }
+                (tag(3, VARINT), bits, width)
+            }
+        };
+        let head = u32::from(tag(9, BYTES)) | ((key + width + 5) as u32) << 8;
+        let head = head | u32::from(tag(1, BYTES)) << 16 | (key as u32) << 24;
+        to[..4].copy_from_slice(&head.to_le_bytes());
+        to[4..36].copy_from_slice(pair.key());
+        let head = u32::from(tag(2, BYTES)) | (width as u32 + 1) << 8 | u32::from(marker) << 16;
+        to[4 + key..8 + key].copy_from_slice(&head.to_le_bytes());
+        to[7 + key..15 + key].copy_from_slice(&bits.to_le_bytes());
+        self.out.advance(7 + key + width);
+        true
+    }
+
+    #[inline(always)]
     fn own_text(&mut self, key: Own, value: Source<'_>) {
         // Tag and length of the attribute, then its key with its head.
         const HEADS: [([u8; 16], usize); 4] = {
@@ -111,7 +175,6 @@ impl Sink for Protobuf {
         }
     }
 
-    #[inline(always)]
     fn text(&mut self, key: Source<'_>, value: Source<'_>) {
         if key.len + value.len < 122 && key.is_ascii() && value.is_ascii() {
             key_head(&mut self.out, key, value.len + 4);
@@ -121,7 +184,6 @@ impl Sink for Protobuf {
         }
     }
 
-    #[inline(always)]
     fn int(&mut self, key: Source<'_>, value: i64) {
         let width = varint_len(value as u64);
         if key.len < 100 && key.is_ascii() {
@@ -137,7 +199,6 @@ impl Sink for Protobuf {
         }
     }
 
-    #[inline(always)]
     fn double(&mut self, key: Source<'_>, value: f64) {
         if key.len < 100 && key.is_ascii() {
             let out = &mut self.out;
@@ -401,15 +462,28 @@ fn bytes_field(out: &mut Out, tag: u8, bytes: &[u8]) {
 
 /// The text as protobuf takes it.
 fn utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => Cow::Borrowed(bytes),
-        Err(_) => Cow::Owned(text::repaired(bytes)),
+    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned(text::repaired(bytes))
     }
 }
 
 #[inline(always)]
 fn varint_len(v: u64) -> usize {
     ((64 - (v | 1).leading_zeros() as usize) * 9 + 64) / 64
+}
+
+/// A number as varint, if it takes up to four bytes, and how many it takes.
+#[inline(always)]
+fn short_varint(v: u64) -> (u64, usize) {
+    if v < 0x80 {
+        return (v, 1);
+    }
+    let width = varint_len(v);
+    let spread = v & 0x7f | (v & 0x3f80) << 1 | (v & 0x1f_c000) << 2 | (v & 0xfe0_0000) << 3;
+    let more = 0x0080_8080u64.checked_shr(8 * (4 - width as u32 % 5)).unwrap_or(0);
+    (spread | more, width)
 }
 
 #[inline(always)]
@@ -432,6 +506,11 @@ mod tests {
                 let mut out = Out::default();
                 varint(&mut out, v);
                 assert_eq!(out.len(), varint_len(v), "{v}");
+                let (bits, width) = short_varint(v);
+                assert_eq!(width, out.len());
+                if width <= 4 {
+                    assert_eq!(bits.to_le_bytes()[..width], *out.written());
+                }
             }
         }
     }

@@ -4,16 +4,18 @@
 //! upper half of the trace id) is put into the spans that were written before: neither encoding cares about the
 //! order of fields.
 
-use super::super::keys::{self, Losers, Seen};
+use super::super::keys::{self, Keys, Losers, Seen, Words};
 use super::super::numbers::{Number, number, number_of};
+use super::super::pairs::{NumberPair, Pair};
 use super::super::parts::{self, Event, Link};
 use super::super::source::Source;
 use super::super::{Lost, string_at};
+use super::kinds::{kind_of_tag, kind_of_type};
 use super::{Options, resource};
 use crate::error::Error;
 use crate::msgpack::reader;
 use crate::settings::Metadata;
-use crate::trace::{Chunk, ChunkState, Payload, Span, flag};
+use crate::trace::{Chunk, ChunkState, MapView, Payload, Span, flag};
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +29,21 @@ pub(super) trait Sink: Default + fmt::Debug + Send {
 
     /// Starts a span; `size` is how many entries it has and how many bytes it took.
     fn open(&mut self, span: &Opening<'_>, size: (usize, usize));
+
+    /// Whether [`Sink::pair`] may copy all texts of this map as they are.
+    fn copies(buf: &[u8], map: MapView) -> bool;
+
+    /// Whether it may copy this one.
+    fn copies_pair(pair: &Pair<'_>) -> bool;
+
+    /// The same for the key of [`Sink::number`].
+    fn copies_key(pair: &NumberPair<'_>) -> bool;
+
+    /// A short text that can be copied as it is. Gives whether there was room: else it was not written.
+    fn pair(&mut self, pair: &Pair<'_>) -> bool;
+
+    /// A number under a short key that can be copied as it is. Gives whether there was room.
+    fn number(&mut self, pair: &NumberPair<'_>) -> bool;
 
     /// A text of the span under a key of our own.
     fn own_text(&mut self, key: Own, value: Source<'_>);
@@ -131,31 +148,39 @@ pub(super) struct Encoder<S> {
     lost: Lost,
 }
 
-const SPAN_KIND: &[u8] = b"span.kind";
-const TRACE_ID_HIGH: &[u8] = b"_dd.p.tid";
-const ERROR_MSG: &[u8] = b"error.msg";
-const ERROR_MESSAGE: &[u8] = b"error.message";
-const TRACE_STATE: &[u8] = b"tracestate";
+/// Keys of `meta` that say something of the span itself, and our own, which count where both are there.
+const KNOWN: Keys<10> = Keys::new([
+    b"span.kind",
+    b"_dd.p.tid",
+    b"error.msg",
+    b"error.message",
+    b"tracestate",
+    b"_dd.sdk.otlp_export",
+    Own::Service.key().as_bytes(),
+    Own::Operation.key().as_bytes(),
+    Own::Type.key().as_bytes(),
+    Own::Resource.key().as_bytes(),
+]);
+const SPAN_KIND: usize = 0;
+const TRACE_ID_HIGH: usize = 1;
+const ERROR_MSG: usize = 2;
+const ERROR_MESSAGE: usize = 3;
+const TRACE_STATE: usize = 4;
 /// The resource says it; on a span it would be told twice.
-const EXPORT: &[u8] = b"_dd.sdk.otlp_export";
+const EXPORT: usize = 5;
+/// The first of our own.
+const OWN: usize = 6;
+
+/// The same for `metrics`.
+const KNOWN_NUMBERS: Keys<5> = Keys::new([
+    PRIORITY,
+    Own::Service.key().as_bytes(),
+    Own::Operation.key().as_bytes(),
+    Own::Type.key().as_bytes(),
+    Own::Resource.key().as_bytes(),
+]);
 const PRIORITY: &[u8] = b"_sampling_priority_v1";
 const TOP_LEVEL: &[u8] = b"_top_level";
-
-const fn first(key: &[u8]) -> u64 {
-    let (mut word, mut i) = (0, 0);
-    while i < 8 && i < key.len() {
-        word |= (key[i] as u64) << (8 * i);
-        i += 1;
-    }
-    word
-}
-
-const FIRST_OF_SPAN_KIND: u64 = first(SPAN_KIND);
-const FIRST_OF_TRACE_ID_HIGH: u64 = first(TRACE_ID_HIGH);
-const FIRST_OF_ERROR_MSG: u64 = first(ERROR_MSG);
-const FIRST_OF_ERROR_MESSAGE: u64 = first(ERROR_MESSAGE);
-const FIRST_OF_TRACE_STATE: u64 = first(TRACE_STATE);
-const FIRST_OF_EXPORT: u64 = first(EXPORT);
 
 /// What the attributes of a span say of the span itself: places of values, 0 for none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,6 +192,10 @@ struct Said {
     high: usize,
     priority: usize,
     dropped: u32,
+    /// How many attributes there is room for.
+    left: u32,
+    /// Those of our own that were told, a bit each.
+    own: u32,
     /// A key may have come twice.
     suspicious: bool,
 }
@@ -235,13 +264,17 @@ impl<S: Sink> Encoder<S> {
         if said.suspicious {
             self.sink.restart();
             let mut losers = std::mem::take(&mut self.losers);
-            losers.find(buf, span, self.own(buf, span).map(|(own, _)| own.key()));
+            let own = Own::ALL.into_iter().filter(|own| said.own >> *own as u32 & 1 != 0);
+            losers.find(buf, span, own.map(Own::key));
             said = self.attributes(buf, span, Some(&losers));
             self.losers = losers;
         }
         let kind = match said.kind {
             0 => kind_of_type(Source::of(buf, span.kind).bytes()),
-            at => kind_of_tag(parts::text(buf, at)),
+            at => {
+                let (at, len) = string_at(buf, at);
+                kind_of_tag(Source::new(buf, at, len).bytes())
+            }
         };
         let text = |at: usize| if at == 0 { &[][..] } else { parts::text(buf, at) };
         let message = if said.error_msg != 0 { said.error_msg } else { said.error_message };
@@ -270,152 +303,201 @@ impl<S: Sink> Encoder<S> {
         }
     }
 
-    /// Our own attributes of a span, with their values.
+    /// Our own attributes of a span, with their values: empty ones are not told.
     #[inline(always)]
-    fn own<'b>(
-        &self,
-        buf: &'b [u8],
-        span: &Span,
-    ) -> impl Iterator<Item = (Own, Source<'b>)> + Clone + use<'b, S> {
-        let values = [span.service, span.name, span.kind, span.resource].map(|text| Source::of(buf, text));
-        let same = values[0].bytes() == self.service;
-        let on = !self.options.open_telemetry_semantics;
-        let all = Own::ALL.into_iter().zip(values);
-        all.filter(move |(own, value)| on && value.len > 0 && !(*own == Own::Service && same))
+    fn own<'b>(&self, buf: &'b [u8], span: &Span) -> [(Own, Source<'b>); 4] {
+        let none = Source::whole(&[]);
+        if self.options.open_telemetry_semantics {
+            return Own::ALL.map(|own| (own, none));
+        }
+        let service = Source::of(buf, span.service);
+        [
+            (Own::Service, if service.bytes() == self.service { none } else { service }),
+            (Own::Operation, Source::of(buf, span.name)),
+            (Own::Type, Source::of(buf, span.kind)),
+            (Own::Resource, Source::of(buf, span.resource)),
+        ]
     }
 
-    /// Tells all attributes of a span. Without `losers` it only looks whether a key may have come twice, and says
-    /// so; with them it leaves out what they name.
-    #[inline(always)]
+    /// Tells all attributes of a span. Without `losers` it also looks whether a key may have come twice, and says so;
+    /// with them it leaves out what they name.
+    ///
+    /// Nearly all entries are short pairs, which are read and written through windows of fixed size where the sink can
+    /// copy them; the others, and all where attributes may have to be left out, are told one by one.
+    #[inline(never)]
     fn attributes(&mut self, buf: &[u8], span: &Span, losers: Option<&Losers>) -> Said {
-        let mut said = Said::default();
-        let mut left = self.options.max_attributes.unwrap_or(u32::MAX);
-        let semantics = self.options.open_telemetry_semantics;
+        let limit = self.options.max_attributes.unwrap_or(u32::MAX);
+        let mut said = Said { left: limit, ..Said::default() };
         self.seen.begin();
         for (own, value) in self.own(buf, span) {
-            if losers.is_none() {
-                let key = own.key().as_bytes();
-                self.seen.repeats(first(key), key, 0, key.len());
+            if value.len > 0 && said.takes() {
+                self.sink.own_text(own, value);
             }
-            if left == 0 {
-                said.dropped += 1;
-                continue;
-            }
-            left -= 1;
-            self.sink.own_text(own, value);
+            said.own |= u32::from(value.len > 0) << own as u32;
         }
+        let entries = u64::from(span.meta.len) + u64::from(span.metrics.len) + 5;
+        let all_fit = limit == u32::MAX || span.meta_struct.at == 0 && entries <= u64::from(limit);
+        let quick = losers.is_none() && all_fit;
+        let copies = quick && S::copies(buf, span.meta);
         let mut p = span.meta.first as usize;
         for _ in 0..span.meta.len {
-            let (at, len) = string_at(buf, p);
-            let (value_at, value_len) = string_at(buf, at + len);
-            let place = at + len;
-            p = value_at + value_len;
-            let word = keys::word(buf, at, len);
-            match losers {
-                None => said.suspicious |= self.seen.repeats(word, buf, at, len),
-                Some(losers) if losers.has(at) => continue,
-                Some(_) => {}
-            }
-            let key = Source::new(buf, at, len);
-            if matches!(len, 9 | 10 | 13 | 19) {
-                match word {
-                    FIRST_OF_SPAN_KIND if key.bytes() == SPAN_KIND => {
-                        said.kind = place;
-                        if semantics {
-                            continue;
-                        }
-                    }
-                    FIRST_OF_TRACE_ID_HIGH if key.bytes() == TRACE_ID_HIGH => said.high = place,
-                    FIRST_OF_ERROR_MSG if key.bytes() == ERROR_MSG => {
-                        said.error_msg = place;
-                        if semantics {
-                            continue;
-                        }
-                    }
-                    FIRST_OF_ERROR_MESSAGE if key.bytes() == ERROR_MESSAGE => {
-                        said.error_message = place;
-                        if semantics {
-                            continue;
-                        }
-                    }
-                    FIRST_OF_TRACE_STATE if key.bytes() == TRACE_STATE => said.state = place,
-                    FIRST_OF_EXPORT if key.bytes() == EXPORT => continue,
-                    _ => {}
+            if quick
+                && let Some(pair) = Pair::at(buf, p)
+                && (copies || S::copies_pair(&pair))
+            {
+                let (words, at) = (pair.words(), p + 1);
+                let hash = words.hash();
+                said.suspicious |= self.seen.repeats(hash);
+                let known = KNOWN.find(words, hash, Source::new(buf, at, pair.key_len()));
+                let end = p + pair.len();
+                if known.is_some_and(|known| self.skips(&mut said, known, at + pair.key_len()))
+                    || self.sink.pair(&pair)
+                {
+                    p = end;
+                    continue;
                 }
+                self.told_text(buf, (at, pair.key_len()), (end - pair.value_len(), pair.value_len()));
+                p = end;
+            } else {
+                p = self.text(buf, p, losers, &mut said);
             }
-            if left == 0 {
-                said.dropped += 1;
-                continue;
-            }
-            left -= 1;
-            self.sink.text(key, Source::new(buf, value_at, value_len));
         }
         p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
-            let (at, len) = string_at(buf, p);
-            let place = at + len;
-            let (value, end) = number(buf, place);
-            p = end;
-            match losers {
-                None => said.suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len),
-                Some(losers) if losers.has(at) => continue,
-                Some(_) => {}
-            }
-            let key = Source::new(buf, at, len);
-            if len == PRIORITY.len() && key.bytes() == PRIORITY {
-                said.priority = place;
-            }
-            if left == 0 {
-                said.dropped += 1;
-                continue;
-            }
-            left -= 1;
-            match value {
-                Number::Int(v) => self.sink.int(key, v),
-                // OTLP's integers are for what is one.
-                Number::Double(0.0) => self.sink.int(key, 0),
-                Number::Double(v) => self.sink.double(key, v),
+            if quick
+                && let Some(pair) = NumberPair::at(buf, p)
+                && S::copies_key(&pair)
+            {
+                let words = pair.words();
+                let hash = words.hash();
+                said.suspicious |= self.seen.repeats(hash);
+                let key = Source::new(buf, p + 1, pair.key_len());
+                if let Some(known) = KNOWN_NUMBERS.find(words, hash, key) {
+                    said.number(known, p + 1 + pair.key_len());
+                }
+                if !self.sink.number(&pair) {
+                    self.told(key, pair.value);
+                }
+                p += pair.len;
+            } else {
+                p = self.odd_number(buf, p, losers, &mut said);
             }
         }
-        if span.flags & flag::ADD_TOP_LEVEL != 0 {
-            if left == 0 {
-                said.dropped += 1;
-            } else {
-                left -= 1;
-                self.sink.int(Source::whole(TOP_LEVEL), 1);
-            }
+        if span.flags & flag::ADD_TOP_LEVEL != 0 && said.takes() {
+            self.sink.int(Source::whole(TOP_LEVEL), 1);
         }
         if span.meta_struct.at != 0 {
-            self.structs(buf, span, losers, (left, &mut said));
+            self.structs(buf, span, losers, &mut said);
         }
         said
     }
 
+    /// An entry of `meta` of any kind; gives where the next one begins.
+    #[inline(never)]
+    fn text(&mut self, buf: &[u8], p: usize, losers: Option<&Losers>, said: &mut Said) -> usize {
+        let (at, len) = string_at(buf, p);
+        let (value_at, value_len) = string_at(buf, at + len);
+        let end = value_at + value_len;
+        let (key, words) = (Source::new(buf, at, len), Words::at(buf, at, len));
+        match losers {
+            None => said.suspicious |= self.seen.repeats(words.hash()),
+            Some(losers) if losers.has(at) => return end,
+            Some(_) => {}
+        }
+        let known = KNOWN.find(words, words.hash(), key);
+        if !known.is_some_and(|known| self.skips(said, known, at + len)) && said.takes() {
+            self.told_text(buf, (at, len), (value_at, value_len));
+        }
+        end
+    }
+
+    #[inline(never)]
+    fn told_text(&mut self, buf: &[u8], key: (usize, usize), value: (usize, usize)) {
+        self.sink.text(Source::new(buf, key.0, key.1), Source::new(buf, value.0, value.1));
+    }
+
+    /// Keeps what a known key says, whose value stands at `place`. Gives whether it is no attribute.
+    fn skips(&self, said: &mut Said, known: usize, place: usize) -> bool {
+        let semantics = self.options.open_telemetry_semantics;
+        match known {
+            SPAN_KIND => said.kind = place,
+            ERROR_MSG => said.error_msg = place,
+            ERROR_MESSAGE => said.error_message = place,
+            TRACE_ID_HIGH => said.high = place,
+            TRACE_STATE => said.state = place,
+            EXPORT => return true,
+            own => said.suspicious |= said.own >> (own - OWN) & 1 != 0,
+        }
+        semantics && matches!(known, SPAN_KIND | ERROR_MSG | ERROR_MESSAGE)
+    }
+
+    /// An entry of `metrics` of any kind; gives where the next one begins.
+    #[inline(never)]
+    fn odd_number(&mut self, buf: &[u8], p: usize, losers: Option<&Losers>, said: &mut Said) -> usize {
+        let (at, len) = string_at(buf, p);
+        let (value, end) = number(buf, at + len);
+        let (key, words) = (Source::new(buf, at, len), Words::at(buf, at, len));
+        match losers {
+            None => said.suspicious |= self.seen.repeats(words.hash()),
+            Some(losers) if losers.has(at) => return end,
+            Some(_) => {}
+        }
+        if let Some(known) = KNOWN_NUMBERS.find(words, words.hash(), key) {
+            said.number(known, at + len);
+        }
+        if said.takes() {
+            self.told(key, value);
+        }
+        end
+    }
+
+    #[inline(never)]
+    fn told(&mut self, key: Source<'_>, value: Number) {
+        match value.as_it_is() {
+            Number::Int(v) => self.sink.int(key, v),
+            Number::Double(v) => self.sink.double(key, v),
+        }
+    }
+
     #[cold]
-    fn structs(
-        &mut self,
-        buf: &[u8],
-        span: &Span,
-        losers: Option<&Losers>,
-        (mut left, said): (u32, &mut Said),
-    ) {
+    fn structs(&mut self, buf: &[u8], span: &Span, losers: Option<&Losers>, said: &mut Said) {
         let map = keys::meta_struct(buf, span);
         let mut p = map.first as usize;
         for _ in 0..map.len {
             let (at, len) = string_at(buf, p);
             let value = parts::text(buf, at + len);
             p = reader::skip(buf, at + len).unwrap_or(buf.len());
+            let (key, words) = (Source::new(buf, at, len), Words::at(buf, at, len));
             match losers {
-                None => said.suspicious |= self.seen.repeats(keys::word(buf, at, len), buf, at, len),
+                None => said.suspicious |= self.seen.repeats(words.hash()),
                 Some(losers) if losers.has(at) => continue,
                 Some(_) => {}
             }
-            if left == 0 {
-                said.dropped += 1;
-                continue;
+            if let Some(known) = KNOWN_NUMBERS.find(words, words.hash(), key).filter(|known| *known > 0) {
+                said.number(known, 0);
             }
-            left -= 1;
-            self.sink.bytes(Source::new(buf, at, len), value);
+            if said.takes() {
+                self.sink.bytes(key, value);
+            }
+        }
+    }
+}
+
+impl Said {
+    /// Whether there is room for another attribute.
+    #[inline(always)]
+    fn takes(&mut self) -> bool {
+        let takes = self.left > 0;
+        self.left -= u32::from(takes);
+        self.dropped += u32::from(!takes);
+        takes
+    }
+
+    /// Keeps what a known key of `metrics` says, whose value stands at `place`.
+    fn number(&mut self, known: usize, place: usize) {
+        match known {
+            0 => self.priority = place,
+            own => self.suspicious |= self.own >> (own - 1) & 1 != 0,
         }
     }
 }
@@ -462,46 +544,12 @@ fn hex(text: &[u8]) -> Option<u64> {
     if is_hex { u64::from_str_radix(text, 16).ok() } else { None }
 }
 
-const UNSPECIFIED: u8 = 0;
-const INTERNAL: u8 = 1;
-const SERVER: u8 = 2;
-const CLIENT: u8 = 3;
-const PRODUCER: u8 = 4;
-const CONSUMER: u8 = 5;
-
-fn kind_of_tag(tag: &[u8]) -> u8 {
-    let is = |name: &[u8]| tag.eq_ignore_ascii_case(name);
-    match tag.len() {
-        6 if is(b"server") => SERVER,
-        6 if is(b"client") => CLIENT,
-        8 if is(b"internal") => INTERNAL,
-        8 if is(b"producer") => PRODUCER,
-        8 if is(b"consumer") => CONSUMER,
-        _ => UNSPECIFIED,
-    }
-}
-
-fn kind_of_type(kind: &[u8]) -> u8 {
-    let is = |name: &[u8]| kind.eq_ignore_ascii_case(name);
-    match kind_of_tag(kind) {
-        UNSPECIFIED if is(b"web") || is(b"http") => SERVER,
-        UNSPECIFIED => INTERNAL,
-        kind => kind,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn kinds_come_from_the_tag_else_from_the_type() {
-        for (tag, kind) in [("SERVER", 2), ("Client", 3), ("internal", 1), ("web", 0), ("", 0)] {
-            assert_eq!(kind_of_tag(tag.as_bytes()), kind, "{tag}");
-        }
-        for (name, kind) in [("web", 2), ("HTTP", 2), ("sql", 1), ("", 1), ("consumer", 5), ("internal", 1)] {
-            assert_eq!(kind_of_type(name.as_bytes()), kind, "{name}");
-        }
+    fn the_upper_half_of_a_trace_id_is_hex_digits() {
         assert_eq!(hex(b"640cfd8d00000000"), Some(0x640c_fd8d_0000_0000));
         for bad in [&b""[..], b"+1", b"xyz", b"11112222333344445"] {
             assert_eq!(hex(bad), None);
