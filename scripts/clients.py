@@ -183,7 +183,9 @@ def cases(bridge, tracer, faulty, version, java_version):
     if version >= (1, 45):  # older ones know no extensions
         yield Case("extension", alone, env={"DD_TRACE_EXTENSIONS_PATH": bridge}, sender="bridge")
     yield Case("Unix socket", before, sender="bridge", unix=True)
-    yield Case("protocol 0.5", before, ["-Ddd.trace.agent.protocol.version=0.5"], sender="bridge", path="/v0.5/traces")
+    # The second is the name that the setting had in older ones.
+    wants_v05 = ["-Ddd.trace.agent.protocol.version=0.5", "-Ddd.trace.agent.v0.5.enabled=true"]
+    yield Case("protocol 0.5", before, wants_v05, sender="bridge", path="/v0.5/traces")
     if version >= (1, 60):  # older ones know no v1
         wants_v1 = ["-Ddd.trace.agent.protocol.version=1.0"]
         yield Case("protocol 1", before, wants_v1, sender="bridge", path="/v1.0/traces")
@@ -260,7 +262,7 @@ def judge(case, code, said, r, stock):
         for name in ("http.request", "h2.query"):
             if r.names[name] < case.requests:
                 wrong.append(f"{case.requests - r.names[name]} of {name} are missing")
-    elif 0.37 not in r.agent_rates or not r.dropped:
+    elif 0.37 not in r.agent_rates or (r.groups and not r.dropped):  # without stats the tracer drops nothing
         wrong.append(f"the sampler heard {sorted(r.agent_rates)}")
     if case.sender and case.sender not in r.senders:
         wrong.append(f"nothing came from the {case.sender}")

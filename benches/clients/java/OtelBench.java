@@ -35,8 +35,6 @@ public final class OtelBench {
   private static final String PROVIDER = "io.opentelemetry.sdk.common.export.HttpSenderProvider";
   private static final com.sun.management.ThreadMXBean THREADS =
       (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
-  private static final com.sun.management.OperatingSystemMXBean SYSTEM =
-      (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
   private final SpanExporter[] exporters;
   private final String url;
@@ -76,17 +74,14 @@ public final class OtelBench {
       export(exporter, spans, count == 1000 ? 150 : 1500);
     }
     double[][] cpu = new double[3][rounds];
-    double[][] whole = new double[3][rounds];
     double[] ratios = new double[rounds];
     for (int round = 0; round < rounds; round++) {
       for (int i = 0; i < 3; i++) {
         // Each is first, last and in between.
         int who = (round + i) % 3;
-        long process = SYSTEM.getProcessCpuTime();
         long before = cpu();
         export(exporters[who], spans, calls);
         cpu[who][round] = (cpu() - before) / 1e3 / calls;
-        whole[who][round] = (SYSTEM.getProcessCpuTime() - process) / 1e3 / calls;
       }
     }
     int better = Rows.median(cpu[1]) <= Rows.median(cpu[2]) ? 1 : 2;
@@ -96,9 +91,6 @@ public final class OtelBench {
     double ours = Rows.median(cpu[0]);
     double theirs = Rows.median(cpu[better]);
     Rows.print("otel_" + count, payload, "us", ours, "otlp", theirs, Rows.median(ratios));
-    // With our native threads and the JVM's own: not a bound, but what a machine pays.
-    double all = Rows.median(whole[0]);
-    Rows.print("otel_process_" + count, payload, "us", all, "otlp", Rows.median(whole[better]));
     if (count == 1000) {
       double bytes = bytes(exporters[0], spans);
       Rows.print("otel_heap_1000", payload, "bytes", heap(0, spans), "otlp", heap(better, spans));

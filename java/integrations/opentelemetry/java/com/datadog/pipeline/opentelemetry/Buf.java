@@ -44,6 +44,10 @@ final class Buf {
     len += count;
   }
 
+  void put(byte[] all) {
+    put(all, 0, all.length);
+  }
+
   /** A head byte and four bytes: array32, map32, uint32. Gives where it stands. */
   int put32(int head, int value) {
     reserve(5);

@@ -17,7 +17,13 @@ import java.util.function.Supplier;
 public final class DatadogSpanExporterBuilder {
   private static final Duration MOST = Duration.ofMinutes(10);
 
-  private final Builder builder = TraceExporter.builder().outputFormat(OutputFormat.V05);
+  /**
+   * What the SDK hangs on a result is short, so it runs on the thread that hears of the answer: a
+   * thread more would cost as much as encoding a hundred spans.
+   */
+  private final Builder builder =
+      TraceExporter.builder().outputFormat(OutputFormat.V05).completionExecutor(Runnable::run);
+
   private Duration timeout = Duration.ofSeconds(10);
   private boolean hasEndpoint;
   private Supplier<MeterProvider> meters = MeterProvider::noop;

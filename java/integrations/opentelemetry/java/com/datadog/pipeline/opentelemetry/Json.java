@@ -9,7 +9,9 @@ import io.opentelemetry.sdk.trace.data.LinkData;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
@@ -20,6 +22,24 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
   private static final char[] HEX = "0123456789abcdef".toCharArray();
   private static final char[] BASE64 =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".toCharArray();
+
+  private static final byte[] TIME = bytes("\"time_unix_nano\":");
+  private static final byte[] NAME = bytes("\"name\":");
+  private static final byte[] SPAN_ID = bytes("\",\"span_id\":\"");
+  private static final byte[] DROPPED = bytes("\"dropped_attributes_count\":");
+  private static final byte[] ATTRIBUTES = bytes("\"attributes\":{");
+  private static final byte[] FIRST_LINK = bytes("{\"trace_id\":\"");
+  private static final byte[] NEXT_LINK = bytes(",{\"trace_id\":\"");
+
+  /** ASCII that stands in a text of JSON as it is; Go escapes what HTML would read. */
+  private static final boolean[] PLAIN = new boolean[128];
+
+  static {
+    Arrays.fill(PLAIN, 0x20, 128, true);
+    for (char c : new char[] {'"', '\\', '<', '>', '&'}) {
+      PLAIN[c] = false;
+    }
+  }
 
   final Buf out = new Buf();
   private boolean first;
@@ -36,13 +56,13 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       out.put('{');
       boolean more = false;
       if (event.getEpochNanos() != 0) {
-        out.ascii("\"time_unix_nano\":");
+        out.put(TIME);
         number(event.getEpochNanos());
         more = true;
       }
       if (!event.getName().isEmpty()) {
         comma(more);
-        out.ascii("\"name\":");
+        out.put(NAME);
         text(event.getName());
         more = true;
       }
@@ -58,9 +78,9 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     out.put('[');
     for (int i = 0; i < links.size(); i++) {
       LinkData link = links.get(i);
-      out.ascii(i > 0 ? ",{\"trace_id\":\"" : "{\"trace_id\":\"");
+      out.put(i > 0 ? NEXT_LINK : FIRST_LINK);
       out.ascii(link.getSpanContext().getTraceId());
-      out.ascii("\",\"span_id\":\"");
+      out.put(SPAN_ID);
       out.ascii(link.getSpanContext().getSpanId());
       out.put('"');
       if (!link.getSpanContext().getTraceState().isEmpty()) {
@@ -74,6 +94,10 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     out.put(']');
   }
 
+  private static byte[] bytes(String s) {
+    return s.getBytes(StandardCharsets.US_ASCII);
+  }
+
   private void comma(boolean more) {
     if (more) {
       out.put(',');
@@ -83,7 +107,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
   private void dropped(int count, boolean more) {
     if (count > 0) {
       comma(more);
-      out.ascii("\"dropped_attributes_count\":");
+      out.put(DROPPED);
       number(count);
     }
   }
@@ -93,7 +117,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       return false;
     }
     comma(more);
-    out.ascii("\"attributes\":{");
+    out.put(ATTRIBUTES);
     first = true;
     asText = text;
     attributes.forEach(this);
@@ -113,6 +137,10 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       value(value);
     } else if (value instanceof String) {
       text((String) value);
+    } else if (value instanceof Long || value instanceof Boolean) {
+      out.put('"');
+      value(value);
+      out.put('"');
     } else {
       text(Values.text(value));
     }
@@ -189,34 +217,62 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       value = -value;
     }
     int digits = 1;
-    for (long rest = value; rest >= 10; rest /= 10) {
+    for (long bound = 10; digits < 19 && value >= bound; bound *= 10) {
       digits++;
     }
     out.reserve(digits);
-    for (int at = out.len + digits - 1; at >= out.len; at--) {
-      out.bytes[at] = (byte) ('0' + value % 10);
-      value /= 10;
+    byte[] bytes = out.bytes;
+    int at = out.len + digits;
+    // Divisions of ints are cheaper; a timestamp takes eight of them for each of a long.
+    while (value > Integer.MAX_VALUE) {
+      long rest = value / 100_000_000;
+      int eight = (int) (value - rest * 100_000_000);
+      for (int i = 0; i < 8; i++) {
+        int next = eight / 10;
+        bytes[--at] = (byte) ('0' + eight - next * 10);
+        eight = next;
+      }
+      value = rest;
+    }
+    for (int small = (int) value; at > out.len; ) {
+      int next = small / 10;
+      bytes[--at] = (byte) ('0' + small - next * 10);
+      small = next;
     }
     out.len += digits;
   }
 
   /** In quotes, escaped as the agent does it. */
   private void text(String s) {
-    out.put('"');
     int n = s.length();
-    int from = 0;
-    for (int i = 0; i < n; i++) {
+    out.reserve(n + 2);
+    byte[] bytes = out.bytes;
+    int at = out.len;
+    bytes[at++] = '"';
+    int i = 0;
+    for (; i < n; i++) {
       char c = s.charAt(i);
-      boolean plain =
-          c >= 0x20
-              && c != '"'
-              && c != '\\'
-              && c != '<'
-              && c != '>'
-              && c != '&'
-              && c != '\u2028'
-              && c != '\u2029';
-      if (plain) {
+      if (c >= 128 || !PLAIN[c]) {
+        break;
+      }
+      bytes[at++] = (byte) c;
+    }
+    if (i == n) {
+      bytes[at++] = '"';
+      out.len = at;
+      return;
+    }
+    out.len = at;
+    rest(s, i);
+    out.put('"');
+  }
+
+  /** What has something to be escaped, or is not ASCII. */
+  private void rest(String s, int from) {
+    int n = s.length();
+    for (int i = from; i < n; i++) {
+      char c = s.charAt(i);
+      if (c < 128 ? PLAIN[c] : c != '\u2028' && c != '\u2029') {
         continue;
       }
       if (i > from) {
@@ -225,12 +281,9 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       from = i + 1;
       escape(c);
     }
-    if (from == 0) {
-      out.raw(s);
-    } else if (from < n) {
+    if (from < n) {
       out.raw(s.substring(from));
     }
-    out.put('"');
   }
 
   private void escape(char c) {
