@@ -20,7 +20,10 @@ final class PlainSender {
   /** What a 413 has taught is forgotten after this: a proxy's need not last. */
   private static final long FORGET_NANOS = 300_000_000_000L;
 
-  private static final String PATH = "/v0.4/traces";
+  private static final String V04 = "/v0.4/traces";
+
+  /** The only endpoint of the oldest agents. It takes the same bytes. */
+  private static final String V03 = "/v0.3/traces";
 
   /** Whether a payload that failed so is kept for another way, and nothing is booked. */
   interface Keeper {
@@ -38,6 +41,7 @@ final class PlainSender {
   private volatile AgentResponse last;
   private volatile long learned = Long.MAX_VALUE;
   private volatile long learnedAt;
+  private volatile String path = V04;
 
   PlainSender(PlainSettings settings) {
     this.settings = settings;
@@ -161,8 +165,10 @@ final class PlainSender {
     int refusals = 0;
     long[] sent = new long[2];
     boolean first = true;
+    boolean turned = false;
     while (!parts.isEmpty()) {
       int[] part = parts.poll();
+      String at = path;
       int traces = part[1] - part[0];
       Metrics.Counts counts =
           parts.isEmpty()
@@ -172,7 +178,7 @@ final class PlainSender {
       ByteBuffer[] body = body(load, part);
       int size = size(body);
       try {
-        reply = client.send(PATH, headersOf(load, traces, first), body, budget);
+        reply = client.send(at, headersOf(load, traces, first), body, budget);
         first = false;
         refusals = 0;
         attempts += reply.attempts;
@@ -186,6 +192,14 @@ final class PlainSender {
       } catch (Failure e) {
         attempts += e.attempts;
         account.asked(e.attempts);
+        if (isElsewhere(e, at)) {
+          path = at.equals(V04) ? V03 : V04;
+          if (!turned) {
+            turned = true;
+            parts.addFirst(part);
+            continue;
+          }
+        }
         if (e.code == ErrorCode.PAYLOAD_TOO_LARGE && ++refusals < REFUSALS && traces > 1) {
           learned = Math.min(learned, size / 2);
           learnedAt = System.nanoTime();
@@ -231,6 +245,13 @@ final class PlainSender {
             sent[1],
             attempts,
             null));
+  }
+
+  /** Whether a refusal is about the endpoint, and the agent does not say that it has it. */
+  private boolean isElsewhere(Failure e, String at) {
+    AgentInfo info = discovery.info();
+    boolean listed = info != null && info.offers(at);
+    return !listed && (e.status == 404 || e.status == 405 || e.status == 415);
   }
 
   private AgentResponse respond(AgentResponse response) {

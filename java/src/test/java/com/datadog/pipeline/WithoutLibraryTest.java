@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.datadog.pipeline.internal.Json;
 import com.datadog.pipeline.testkit.Answer;
 import com.datadog.pipeline.testkit.FakeAgent;
+import com.datadog.pipeline.testkit.Request;
 import java.io.File;
 import java.io.IOException;
 import java.net.URI;
@@ -339,6 +340,35 @@ class WithoutLibraryTest {
   }
 
   /** From Java 16 on; before, the address is refused at once. */
+  @Test
+  void anAgentWithOnlyV03GetsTheSameBytesThere() {
+    try (FakeAgent old = FakeAgent.builder().onlyV03().start();
+        TraceExporter exporter = plain().url(old.url()).build()) {
+      assertEquals(2, exporter.send(SendTest.ONE).attempts());
+      assertEquals(1, exporter.send(SendTest.ONE).attempts());
+      List<Request> requests = old.traceRequests();
+      assertEquals("/v0.4/traces", requests.get(0).path());
+      for (Request request : requests.subList(1, 3)) {
+        assertEquals("/v0.3/traces", request.path());
+        assertArrayEquals(SendTest.ONE, request.body());
+      }
+      assertEquals(2, exporter.metrics().sent().traces());
+    }
+  }
+
+  @Test
+  void anAgentWithoutAnEndpointForTracesIsARefusal() {
+    agent.answer(r -> Answer.json(404, "no"));
+    agent.info(r -> Answer.json(404, "no"));
+    try (TraceExporter exporter = plain().url(agent.url()).build()) {
+      TraceExporterException e =
+          assertThrows(TraceExporterException.class, () -> exporter.send(SendTest.ONE));
+      assertEquals(404, e.httpStatus());
+      assertEquals(2, e.attempts());
+      assertEquals(1, exporter.metrics().dropped().get(DropReason.REFUSED).traces());
+    }
+  }
+
   @Test
   void aUnixSocketIsAnAddressWhereJavaHasThem() throws Exception {
     Path socket = folder.resolve("apm.socket");
