@@ -1,5 +1,5 @@
-//! The lock of one value that C holds by handle. Whoever builds a span takes it some twenty times, and nobody else wants it:
-//! taking it is one atomic exchange, giving it back a plain store, where a lock that wakes others needs two exchanges.
+//! The lock of one value that C holds by handle. Whoever builds a span takes it some twenty times, and nobody else wants
+//! it: taking it is one atomic exchange, giving it back a plain store, where a lock that wakes others needs two exchanges.
 //! Two threads that use one handle at once wait for each other by giving way; what is done under the lock is short.
 //!
 //! A panic with the lock held has left the value as it was then, which is good enough to free it.
@@ -17,7 +17,8 @@ pub(super) struct Lock<T> {
 }
 
 // SAFETY: the value is reached through a guard alone, and `taken` lets one guard be there at a time, whose store on the
-// way out happens before the exchange of the next one. So threads that share the lock only send the value to each other.
+// way out happens before the exchange of the next one. So threads that share the lock only send the value to each
+// other.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 /// The value, as long as it is ours.
