@@ -56,8 +56,12 @@ static void *serve(void *argument) {
       if (n <= 0) goto over;
       have += (size_t)n;
     }
+    // A payload without traces tries the endpoint of an agent without /info. No test asks for it.
+    int is_probe = length <= 3 && strcasestr(buffer, "\r\nx-datadog-trace-count: ") == NULL;
     if (strncmp(buffer, "GET", 3) == 0) {
       if (!answer(peer, 404, "{}")) goto over;
+    } else if (is_probe) {
+      if (!answer(peer, 200, ANSWER)) goto over;
     } else {
       pthread_mutex_lock(&lock);
       int wait = delay_ms, code = status;
