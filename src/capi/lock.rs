@@ -1,6 +1,7 @@
-//! The lock of one value that C holds by handle. Whoever builds a span takes it some twenty times, and nobody else wants
-//! it: taking it is one atomic exchange, giving it back a plain store, where a lock that wakes others needs two exchanges.
-//! Two threads that use one handle at once wait for each other by giving way; what is done under the lock is short.
+//! The lock of one value that C holds by handle. Whoever builds a span takes it some twenty times, and nobody else
+//! wants it: taking it is one atomic exchange, giving it back a plain store, where a lock that wakes others needs
+//! two exchanges. Two threads that use one handle at once wait for each other by giving way; what is done under the
+//! lock is short.
 //!
 //! A panic with the lock held has left the value as it was then, which is good enough to free it.
 
