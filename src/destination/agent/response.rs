@@ -180,8 +180,8 @@ pub(in crate::destination) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> b
 mod tests {
     use super::*;
 
-    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
-        list.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        list.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_str(v).unwrap())).collect()
     }
 
     const RATES: &[u8] = br#"{"rate_by_service":{"service:,env:":1}}"#;
@@ -230,12 +230,9 @@ mod tests {
     #[test]
     fn what_is_too_long_to_be_sent_back_is_not_remembered() {
         let memory = Memory::default();
-        let long: &'static str = Box::leak("v".repeat(5000).into_boxed_str());
-        let reply = memory.reply(
-            200,
-            &headers(&[("datadog-rates-payload-version", long), ("datadog-agent-state", long)]),
-            RATES,
-        );
+        let long = "v".repeat(5000);
+        let headers = headers(&[("datadog-rates-payload-version", &long), ("datadog-agent-state", &long)]);
+        let reply = memory.reply(200, &headers, RATES);
         assert!(reply.rates_changed && reply.agent_state.is_none());
         assert_eq!(memory.rates_version(), "0");
     }
