@@ -72,7 +72,7 @@ for part in $parts; do
     miri)
       if ! nightly; then skip "no nightly Rust"; continue; fi
       if ! component miri || ! component rust-src; then skip "miri and rust-src of the nightly toolchain cannot be had"; continue; fi
-      run lib env MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test --no-default-features \
+      run lib env MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-deterministic-floats" cargo +nightly miri test --no-default-features \
         --target-dir build/sanitize/miri --lib -- msgpack:: trace:: format:: stats::sketch
       ;;
     memcheck)

@@ -155,7 +155,7 @@ mod tests {
     fn every_byte_is_told_in_every_place_of_short_and_long_texts() {
         for len in [1, 7, 8, 15, 16, 17, 31, 32, 33, 48, 100] {
             for room in [0, 64] {
-                for b in 0..=255u8 {
+                for b in (0..=255u8).step_by(if cfg!(miri) { 17 } else { 1 }) {
                     let mut buf = vec![b'a'; 3 + len + room];
                     // What stands around the text has no say.
                     buf[2] = 0xff;
