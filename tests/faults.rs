@@ -201,8 +201,6 @@ fn play(case: &Case, listen: Listen) -> Row {
         let also: &[DropReason] = match want {
             Unreachable => &[Unreachable, TimedOut, Refused],
             TimedOut => &[TimedOut, Unreachable],
-            // The last attempt inside the budget may have had no time for its answer.
-            Overloaded => &[Overloaded, TimedOut],
             _ => &[],
         };
         m.dropped_for(want).traces

@@ -261,7 +261,9 @@ impl Http {
             }
             let exchange =
                 Exchange { method: post.method.clone(), uri: post.uri, headers: headers(), body: post.body };
-            let outcome = exchange.run(&self.agent, self.call(end, &post), &self.address);
+            let call = self.call(end, &post);
+            let cut = self.is_cut_short(&call, &post);
+            let outcome = exchange.run(&self.agent, call, &self.address);
             let (error, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
                     let attempts = tries.attempts + 1;
@@ -296,9 +298,17 @@ impl Http {
                     if self.is_retired() {
                         return Err(tries.give_up(error, false, (post.budget, post.knob)));
                     }
+                    // On a busy machine one sleeps longer than one meant to.
+                    if !self.is_closed() && !retry::is_worth_while(Instant::now(), end) {
+                        return Err(tries.give_up(error, repeat, (post.budget, post.knob)));
+                    }
+                    if error.status().is_some() {
+                        tries.told = Some(error);
+                    }
                 }
                 _ if self.is_closed() => {}
                 _ => {
+                    let error = if cut { tries.last_word(error) } else { error };
                     let error = error.with_retry_at(retry_after.map(|wait| now + wait));
                     return Err(tries.give_up(error, repeat, (post.budget, post.knob)));
                 }
@@ -326,6 +336,12 @@ impl Http {
         let size = post.head_size + post.body.len();
         Call::new(deadline, limit, knob, self.connect_timeout, size, post.body.as_ptr().addr() % PAGE)
     }
+
+    /// Whether the end of the budget leaves an attempt less than half the time that one has otherwise.
+    fn is_cut_short(&self, call: &Call, post: &Post<'_>) -> bool {
+        let left = call.deadline.saturating_duration_since(Instant::now());
+        left < self.send_timeout.min(post.budget) / 2
+    }
 }
 
 /// What happened to one body so far.
@@ -334,6 +350,8 @@ struct Tries {
     attempts: u32,
     stale: usize,
     possibly_arrived: bool,
+    /// What the peer has said last.
+    told: Option<Error>,
     schedule: Option<Schedule>,
 }
 
@@ -341,6 +359,16 @@ impl Tries {
     /// Made when first needed: a body that arrives at once draws no random number.
     fn schedule(&mut self, end: Instant) -> &mut Schedule {
         self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
+    }
+
+    /// That no answer came to an attempt which the budget cut short says little of the peer: what it answered before
+    /// says more.
+    fn last_word(&mut self, error: Error) -> Error {
+        let unheard = error.kind() == ErrorKind::TimedOut && error.status().is_none();
+        match self.told.take() {
+            Some(told) if unheard => told.note("; the last attempt had no time left for an answer"),
+            _ => error,
+        }
     }
 
     /// What could have been tried again was ended by the budget, after the first attempt as after the tenth;

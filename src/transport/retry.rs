@@ -23,6 +23,16 @@ pub fn repeats_status(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599) && !matches!(status, 501 | 505)
 }
 
+/// Whether enough time is left for another attempt.
+pub(crate) fn is_worth_while(now: Instant, end: Instant) -> bool {
+    time_for_another(now, end).is_some()
+}
+
+/// How long one may wait until another attempt; `None` if its time would not suffice.
+fn time_for_another(now: Instant, end: Instant) -> Option<Duration> {
+    end.checked_duration_since(now)?.checked_sub(LEAST_TIME)
+}
+
 /// The waits of one send.
 #[derive(Debug)]
 pub struct Schedule {
@@ -40,7 +50,7 @@ impl Schedule {
     /// How long to wait before the next attempt; `None` if the budget has no room for one, or less than the agent asks
     /// us to stay away.
     pub fn next(&mut self, now: Instant, retry_after: Option<Duration>) -> Option<Duration> {
-        let left = self.end.checked_duration_since(now)?.checked_sub(LEAST_TIME)?;
+        let left = time_for_another(now, self.end)?;
         let ceiling = FIRST_WAIT.saturating_mul(1 << self.waits.min(16)).min(LONGEST_WAIT).min(left);
         self.waits += 1;
         let jittered = ceiling.mul_f64(self.random.fraction());

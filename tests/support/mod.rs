@@ -42,6 +42,8 @@ pub enum Step {
     SayAndCloseLater(Vec<u8>, Duration),
     /// Read the request, answer byte by byte with pauses.
     Dribble(Vec<u8>, Duration),
+    /// The same, but the first bytes come at once.
+    SayAndDribble(Vec<u8>, Vec<u8>, Duration),
     /// Wait, then answer.
     Late(Duration, Vec<u8>),
     /// Answer when the test says so: what happens meanwhile does not depend on how fast the machine is.
@@ -89,6 +91,15 @@ impl Hold {
 pub fn patient(limit: Duration) -> Duration {
     let factor = std::env::var("TEST_SLOWNESS").ok().and_then(|text| text.parse::<u32>().ok());
     limit * factor.unwrap_or(4).max(1)
+}
+
+/// Byte by byte; whether all went out.
+fn dribble(io: &mut impl Write, shared: &Shared, bytes: &[u8], pause: Duration) -> bool {
+    bytes.iter().all(|byte| {
+        let goes_on = !shared.stop.load(Ordering::SeqCst) && io.write_all(&[*byte]).is_ok();
+        std::thread::sleep(pause);
+        goes_on
+    })
 }
 
 /// One request as it came.
@@ -475,11 +486,13 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                 return;
             }
             Step::Dribble(bytes, pause) => {
-                for byte in bytes {
-                    if shared.stop.load(Ordering::SeqCst) || io.write_all(&[byte]).is_err() {
-                        return;
-                    }
-                    std::thread::sleep(pause);
+                if !dribble(&mut io, shared, &bytes, pause) {
+                    return;
+                }
+            }
+            Step::SayAndDribble(first, bytes, pause) => {
+                if io.write_all(&first).is_err() || !dribble(&mut io, shared, &bytes, pause) {
+                    return;
                 }
             }
             Step::Late(pause, bytes) => {

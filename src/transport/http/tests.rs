@@ -84,17 +84,23 @@ fn config(change: impl FnOnce(&mut RawConfig)) -> Config {
 }
 
 fn send(http: &Http, body: &[u8]) -> Result<Delivered, Error> {
+    deliver(http, body, Duration::from_millis(400))
+}
+
+fn deliver(http: &Http, body: &[u8], budget: Duration) -> Result<Delivered, Error> {
     let post = Post {
         method: &Method::POST,
         uri: &http.uri("/x").unwrap(),
         body,
         head_size: 100,
-        budget: Duration::from_millis(400),
+        budget,
         knob: "sendBudget",
         may_repeat: true,
         repeats: retry::repeats_status,
     };
-    http.deliver(post, HeaderMap::new, |_| Error::new(ErrorKind::HttpStatus, "refused"))
+    http.deliver(post, HeaderMap::new, |answer| {
+        Error::new(ErrorKind::HttpStatus, "refused").with_status(answer.status())
+    })
 }
 
 fn url(address: SocketAddr) -> AgentUrl {
@@ -181,4 +187,31 @@ fn a_proxy_that_refuses_or_hangs_is_named_with_the_setting() {
     let peer = AgentUrl::parse("http://peer.example:4318").unwrap();
     let error = send(&Http::beyond(&peer, &config, Compression::None).unwrap(), b"x").err().unwrap();
     assert!(error.message().contains("`proxy`"), "{error}");
+}
+
+/// What an agent says last counts, not that there was no time left to hear it once more.
+#[test]
+fn an_attempt_that_the_budget_cuts_short_has_not_the_last_word() {
+    for (limit, kind) in [(1100, ErrorKind::HttpStatus), (4000, ErrorKind::TimedOut)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let http = Http::new(&url(listener.local_addr().unwrap()), &config(|_| {})).unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            request(&mut first);
+            first.write_all(b"HTTP/1.1 503 No\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // The second one is never answered. On a busy machine it may not even come.
+            request(&mut first);
+            first
+        });
+        let e = deliver(&http, b"body", Duration::from_millis(limit)).err().unwrap();
+        assert_eq!(e.kind(), kind, "{limit}: {e}");
+        assert_eq!(
+            e.message().contains("no time left"),
+            kind == ErrorKind::HttpStatus && e.attempts() > 1,
+            "{e}"
+        );
+        assert!(e.message().contains(&format!("within {limit} ms (`sendBudget`)")), "{e}");
+        http.shutdown();
+        drop(peer.join());
+    }
 }
