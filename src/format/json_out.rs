@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn numbers_ids_and_bytes_read_as_they_were() {
-        for shift in 0..64 {
+        for shift in (0..64).step_by(if cfg!(miri) { 9 } else { 1 }) {
             for v in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift] {
                 assert_eq!(written(|out| out.decimal(v)), v.to_string());
                 assert_eq!(written(|out| out.signed(v as i64)), (v as i64).to_string());

@@ -375,7 +375,7 @@ mod tests {
     fn the_table_agrees_with_the_formula_everywhere() {
         let mut seed = 0x1234_5678_9abc_def1u64;
         let check = |v: u64| assert_eq!(table().bin(v), bin_of(v as f64), "{v}");
-        for shift in 0..64 {
+        for shift in (0..64).step_by(if cfg!(miri) { 9 } else { 1 }) {
             for around in -3i64..=3 {
                 check((1u64 << shift).saturating_add_signed(around).max(1));
             }

@@ -501,7 +501,7 @@ mod tests {
 
     #[test]
     fn varints_have_their_least_width() {
-        for shift in 0..64 {
+        for shift in (0..64).step_by(if cfg!(miri) { 9 } else { 1 }) {
             for v in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift] {
                 let mut out = Out::default();
                 varint(&mut out, v);
@@ -517,7 +517,7 @@ mod tests {
 
     #[test]
     fn a_length_finds_its_place_whatever_its_width() {
-        for len in [0, 1, 127, 128, 16_383, 16_384, 2_097_152] {
+        for len in [0, 1, 127, 128, 16_383, 16_384, if cfg!(miri) { 2 } else { 2_097_152 }] {
             let mut out = Out::default();
             nested(&mut out, 0x0a, |out| out.bytes(&vec![7; len]));
             let mut want = Out::default();
