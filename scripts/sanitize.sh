@@ -67,7 +67,7 @@ for part in $parts; do
     address)
       if ! nightly; then skip "no nightly Rust"; continue; fi
       with="RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=1 cargo +nightly test"
-      each lib formats input malformed stages properties agent_faults faults agent_send rewriting fuzz_regressions losses
+      each lib formats input malformed stages properties agent_faults faults hostile agent_send rewriting fuzz_regressions losses
       ;;
     miri)
       if ! nightly; then skip "no nightly Rust"; continue; fi

@@ -13,6 +13,8 @@ pub(super) struct Out {
 
 /// Every store may touch this many bytes, so `room` adds it.
 const SURPLUS: usize = 160;
+/// A first buffer. Where every byte of it takes its time it is small.
+const LEAST_SIZE: usize = if cfg!(miri) { 64 } else { 4096 };
 
 impl Out {
     pub(super) fn clear(&mut self) {
@@ -146,7 +148,7 @@ impl Out {
         // Large ones by a fourth, so that a first payload does not hold twice what it needs.
         let more = if self.buf.len() < 1 << 20 { self.buf.len() } else { self.buf.len() / 4 };
         let least = self.pos + n + SURPLUS;
-        let size = least.max(self.buf.len() + more).max(4096);
+        let size = least.max(self.buf.len() + more).max(LEAST_SIZE);
         if self.failed || !(self.resize(size) || self.resize(least)) {
             self.failed = true;
         }

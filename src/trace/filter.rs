@@ -320,7 +320,9 @@ mod tests {
     #[test]
     fn the_roots_tags_decide() {
         type Tags<'t> = &'t [(&'t str, &'t str)];
-        let long = "x".repeat(300);
+        let many = if cfg!(miri) { 3 } else { 300 };
+        let long = "x".repeat(many);
+        let (so_many, more) = (format!("a:x{{{many}}}"), format!("a:x{{{}}}", many + 1));
         // reject, reject by regex, require, require by regex; the root's tags; whether the chunk is kept.
         let cases: &[([&str; 4], Tags<'_>, bool)] = &[
             (["", "", "", ""], &[], true),
@@ -338,8 +340,8 @@ mod tests {
             (["b", "", "a:1", ""], &[("b", ""), ("a", "1")], false),
             (["", "a:^1+$", "", ""], &[("a", "111")], false),
             (["", "a:^1+$", "", ""], &[("a", "112")], true),
-            (["", "", "", "a:x{300}"], &[("a", &long)], true),
-            (["", "", "", "a:x{301}"], &[("a", &long)], false),
+            (["", "", "", &so_many], &[("a", &long)], true),
+            (["", "", "", &more], &[("a", &long)], false),
             (["http.status_code", "", "", ""], &[("http.status_code", "200")], false),
             (["http.status_code", "", "", ""], &[("http.status_code", "no number")], true),
             // More rules than one walk over the tags serves.
