@@ -261,9 +261,8 @@ impl Http {
             }
             let exchange =
                 Exchange { method: post.method.clone(), uri: post.uri, headers: headers(), body: post.body };
-            let call = self.call(end, &post);
-            let cut = self.is_cut_short(&call, &post);
-            let outcome = exchange.run(&self.agent, call, &self.address);
+            let began = Instant::now();
+            let outcome = exchange.run(&self.agent, self.call(began, end, &post), &self.address);
             let (error, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
                     let attempts = tries.attempts + 1;
@@ -308,7 +307,8 @@ impl Http {
                 }
                 _ if self.is_closed() => {}
                 _ => {
-                    let error = if cut { tries.last_word(error) } else { error };
+                    let error =
+                        if self.is_cut_short(began, end, &post) { tries.last_word(error) } else { error };
                     let error = error.with_retry_at(retry_after.map(|wait| now + wait));
                     return Err(tries.give_up(error, repeat, (post.budget, post.knob)));
                 }
@@ -326,8 +326,8 @@ impl Http {
         error.with_message(told)
     }
 
-    fn call(&self, end: Instant, post: &Post<'_>) -> Call {
-        let by_timeout = Instant::now() + self.send_timeout;
+    fn call(&self, began: Instant, end: Instant, post: &Post<'_>) -> Call {
+        let by_timeout = began + self.send_timeout;
         let (deadline, limit, knob) = if by_timeout < end {
             (by_timeout, self.send_timeout, "sendTimeout")
         } else {
@@ -337,10 +337,9 @@ impl Http {
         Call::new(deadline, limit, knob, self.connect_timeout, size, post.body.as_ptr().addr() % PAGE)
     }
 
-    /// Whether the end of the budget leaves an attempt less than half the time that one has otherwise.
-    fn is_cut_short(&self, call: &Call, post: &Post<'_>) -> bool {
-        let left = call.deadline.saturating_duration_since(Instant::now());
-        left < self.send_timeout.min(post.budget) / 2
+    /// Whether the end of the budget left an attempt less than half the time that one has otherwise.
+    fn is_cut_short(&self, began: Instant, end: Instant, post: &Post<'_>) -> bool {
+        end.saturating_duration_since(began) < self.send_timeout.min(post.budget) / 2
     }
 }
 
