@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 out=build/natives
 mkdir -p "$out"
 skipped="" built="" refused=""
-export FEATURES=${FEATURES-full}
+export FEATURES=${FEATURES-full,reserve}
 
 say() { printf 'natives: %s\n' "$*"; }
 skip() { say "SKIPPED $1: $2"; skipped="$skipped $1"; }

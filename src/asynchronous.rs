@@ -225,7 +225,7 @@ impl TraceExporter {
     /// Sends what waits now, without waiting for batches to fill, and what lies in the spool, and then the stats of all
     /// buckets. Waits up to `limit`.
     pub fn flush(&self, limit: Duration) -> FlushReport {
-        let end = Instant::now() + limit.min(MAX_DURATION);
+        let end = self.now() + limit.min(MAX_DURATION);
         let before = self.metrics();
         let mark = self.dispatcher.queue.hurry();
         self.dispatcher.start_senders();
@@ -243,9 +243,9 @@ impl TraceExporter {
     ///
     /// What could not be sent in time stays in the queue and is part of the snapshot.
     pub fn suspend(&self, limit: Duration) -> FlushReport {
-        let end = Instant::now() + limit.min(MAX_DURATION);
+        let end = self.now() + limit.min(MAX_DURATION);
         let idle = self.sends.suspend(end) & self.tickets.suspend(end);
-        let report = self.flush(end.saturating_duration_since(Instant::now()));
+        let report = self.flush(end.saturating_duration_since(self.now()));
         self.dispatcher.suspend(end);
         FlushReport { complete: report.complete && idle, pending: self.metrics().queued, ..report }
     }

@@ -14,6 +14,7 @@ use crate::destination::agent::Info;
 use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind};
 use crate::health::{Health, LogLine, Severity, explain};
+use crate::memory;
 use crate::pipeline::Compiled;
 use crate::settings::{BadValues, Builder, Config, MAX_DURATION, Peer, RawConfig, environment};
 use crate::stats::StatsReport;
@@ -151,12 +152,13 @@ impl TraceExporter {
             health.journal.note(Severity::Warning, format!("{variable} is left out: {why}"));
         }
         let dispatcher = Dispatcher::new(config, first, others, watch)?;
+        let clock = dispatcher.clock.clone();
         Ok(Self {
             dispatcher,
             health,
             workspaces: Mutex::new(Vec::new()),
-            sends: Sends::default(),
-            tickets: Arc::default(),
+            sends: Sends::new(clock.clone()),
+            tickets: Arc::new(Tickets::new(clock)),
         })
     }
 
@@ -181,7 +183,12 @@ impl TraceExporter {
     /// # Errors
     /// As [`TraceExporter::send`].
     pub fn send_with(&self, payload: &[u8], options: impl Into<SendOptions>) -> Result<AgentResponse, Error> {
-        let _running = match self.sends.begin(self.config().send_budget) {
+        let begun = if memory::is_short() {
+            Err(Error::out_of_memory("another payload"))
+        } else {
+            self.sends.begin(self.config().send_budget)
+        };
+        let _running = match begun {
             Ok(running) => running,
             Err(error) => return Err(self.dispatcher.refuse(payload, error)),
         };
@@ -228,7 +235,7 @@ impl TraceExporter {
     /// Sends the stats of all buckets now, the current one included. Gives whether all of them arrived within `limit`;
     /// what did not is kept for later, as far as that can be.
     pub fn flush_stats(&self, limit: Duration) -> bool {
-        self.dispatcher.send_stats(Turn::All, Instant::now() + limit.min(MAX_DURATION))
+        self.dispatcher.send_stats(Turn::All, self.now() + limit.min(MAX_DURATION))
     }
 
     /// READY, DEGRADED or DOWN, for health endpoints.
@@ -255,7 +262,7 @@ impl TraceExporter {
     /// Takes the log lines that have come up since the last time: one when trouble begins, a summary every
     /// five minutes, one when it ends. At most the last 64 are kept.
     pub fn take_log_lines(&self) -> Vec<LogLine> {
-        self.health.journal.take(Instant::now())
+        self.health.journal.take(self.now())
     }
 
     /// Takes the lines that the host writes itself ([`LogTarget::Host`](crate::settings::LogTarget)).
@@ -309,7 +316,7 @@ impl TraceExporter {
     /// for no agent that is away: what is queued goes to disk, and what lies there stays for the next
     /// exporter. May be called again.
     pub fn close_within(&self, limit: Duration) -> CloseReport {
-        let end = Instant::now() + limit.min(MAX_DURATION);
+        let end = self.now() + limit.min(MAX_DURATION);
         let queue = &self.dispatcher.queue;
         queue.begin_close();
         self.dispatcher.start_senders();
@@ -325,18 +332,23 @@ impl TraceExporter {
         self.dispatcher.close_queue(DropReason::Closed);
         self.dispatcher.send_telemetry(end);
         self.dispatcher.shutdown();
-        let grace = Instant::now() + INTERRUPT_GRACE;
+        let grace = self.now() + INTERRUPT_GRACE;
         if !complete {
             self.sends.end(grace);
             self.tickets.end(&self.dispatcher, grace);
         }
         // A sender that was interrupted puts what it has on disk, and needs nothing but the processor for that.
-        queue.wait_batches(Instant::now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
+        queue.wait_batches(self.now() + if queue.has_spool() { SPOOL_GRACE } else { INTERRUPT_GRACE });
         queue.wait_senders(grace);
         complete &= self.dispatcher.leave_spool();
         self.dispatcher.say_farewell();
         self.workspaces.lock().clear();
         CloseReport { complete, metrics: self.metrics() }
+    }
+
+    /// Now, by the clock of the pipeline.
+    pub(crate) fn now(&self) -> Instant {
+        self.dispatcher.clock.now()
     }
 
     /// Whether `close` was called.
@@ -349,7 +361,7 @@ impl Drop for TraceExporter {
     /// An exporter that nobody closed ends its dialogue at once.
     fn drop(&mut self) {
         if !self.sends.is_closed() {
-            self.tickets.end(&self.dispatcher, Instant::now());
+            self.tickets.end(&self.dispatcher, self.now());
             self.dispatcher.close_queue(DropReason::Forgotten);
             self.dispatcher.shutdown();
             self.dispatcher.queue.close_disk();

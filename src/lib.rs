@@ -69,6 +69,7 @@ mod health;
 pub mod health;
 #[cfg(feature = "jni")]
 mod jni;
+mod memory;
 #[cfg(not(feature = "parts"))]
 mod msgpack;
 #[cfg(feature = "parts")]

@@ -6,7 +6,7 @@
 //! The thread is there while a duty is registered, and ends with the last. With nothing due it does not wake
 //! up at all.
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
@@ -37,6 +37,17 @@ impl Clock {
             return set.lock().1;
         }
         SystemTime::now()
+    }
+
+    /// Waits for news until then; whether it has come to that.
+    pub(crate) fn wait<T>(&self, news: &Condvar, guard: &mut MutexGuard<'_, T>, until: Instant) -> bool {
+        #[cfg(test)]
+        if self.set.is_some() {
+            // Nobody is woken by a clock that is set.
+            news.wait_for(guard, std::time::Duration::from_millis(1));
+            return self.now() >= until;
+        }
+        news.wait_until(guard, until).timed_out()
     }
 
     /// A clock that stands still until it is told to go on.

@@ -59,7 +59,7 @@ pub(crate) struct Dispatcher {
     pub(super) tasks: Tasks,
     pub(super) timers: Mutex<Timers>,
     pub(super) life: Mutex<Life>,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     pub(super) empty: Arc<[u8]>,
 }
 

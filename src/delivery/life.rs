@@ -46,13 +46,17 @@ impl Dispatcher {
     ) -> Result<Arc<Self>, Error> {
         let compiled = Compiled::new(&config)?;
         let account = Arc::new(Account::default());
-        let queue = Queue::new(config.queue.clone(), Arc::clone(&account), config.input_format)?;
-        let queue = Arc::new(queue);
+        let clock = Clock::default();
+        let queue = Arc::new(Queue::new(
+            config.queue.clone(),
+            Arc::clone(&account),
+            config.input_format,
+            clock.clone(),
+        )?);
         let concentrator = config
             .stats
             .as_ref()
             .map(|s| Arc::new(Concentrator::new(s.bucket, s.limits, StatsClock::of(s.replay))));
-        let clock = Clock::default();
         let metadata = Arc::new(config.metadata.clone());
         let grounds = Grounds {
             config: &config,

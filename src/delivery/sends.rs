@@ -1,12 +1,14 @@
 //! Which sends are running, and whether new ones may start.
 
 use crate::error::{Error, ErrorKind};
+use crate::time::Clock;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The sends of one exporter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sends {
+    clock: Clock,
     state: Mutex<State>,
     idle: Condvar,
 }
@@ -23,6 +25,11 @@ struct State {
 pub(crate) struct Running<'a>(&'a Sends);
 
 impl Sends {
+    /// None runs yet. The clock is that of the pipeline.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default(), idle: Condvar::new() }
+    }
+
     /// A send starts. While sends are suspended it waits up to `limit`.
     ///
     /// # Errors
@@ -30,9 +37,9 @@ impl Sends {
     pub(crate) fn begin(&self, limit: Duration) -> Result<Running<'_>, Error> {
         let mut state = self.state.lock();
         if state.suspended {
-            let end = Instant::now() + limit;
+            let end = self.clock.now() + limit;
             while state.suspended && !state.closed {
-                if self.idle.wait_until(&mut state, end).timed_out() {
+                if self.clock.wait(&self.idle, &mut state, end) {
                     return Err(suspended());
                 }
             }
@@ -67,7 +74,7 @@ impl Sends {
 
     fn wait(&self, mut state: MutexGuard<'_, State>, end: Instant) -> bool {
         while state.running > 0 {
-            if self.idle.wait_until(&mut state, end).timed_out() {
+            if self.clock.wait(&self.idle, &mut state, end) {
                 return state.running == 0;
             }
         }
@@ -95,5 +102,32 @@ impl Drop for Running<'_> {
         if state.running == 0 {
             self.0.idle.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_waits_for_the_end_of_a_suspension_as_long_as_the_clock_says() {
+        let clock = Clock::standing();
+        let sends = Sends::new(clock.clone());
+        assert!(sends.suspend(clock.now()));
+        let hour = Duration::from_secs(3600);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| sends.begin(hour).map(drop).map_err(|e| e.kind()));
+            // Whatever the clock is worth it goes on; the machine may have slept.
+            while !waiting.is_finished() {
+                clock.advance(hour);
+                std::thread::yield_now();
+            }
+            assert_eq!(waiting.join().unwrap(), Err(ErrorKind::TimedOut));
+        });
+        sends.resume();
+        let running = sends.begin(Duration::ZERO).unwrap();
+        assert!(!sends.end(clock.now()), "one runs");
+        drop(running);
+        assert!(sends.end(clock.now()));
     }
 }

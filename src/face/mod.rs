@@ -11,4 +11,6 @@ pub(crate) mod numbers;
 pub(crate) mod panic;
 pub(crate) mod questions;
 pub(crate) mod requests;
+#[cfg(any(feature = "reserve", test))]
+mod reserve;
 pub(crate) mod tickets;

@@ -66,7 +66,11 @@ impl HoldingBuffers {
         let wanted =
             Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT).max(self.held + MIN_OUTPUT) + SLIDE;
         if self.output.len() < wanted {
-            self.output.resize(wanted, 0);
+            // The body leaves in smaller pieces where there is no memory for a large one.
+            let least = self.held + MIN_OUTPUT + SLIDE;
+            let more = |size: usize| size.saturating_sub(self.output.len());
+            let size = if self.output.try_reserve_exact(more(wanted)).is_ok() { wanted } else { least };
+            self.output.resize(size.max(self.output.len()), 0);
         }
         let target = self.output.as_ptr().addr() + self.begin + self.held;
         let distance = (target % PAGE + PAGE - self.source % PAGE) % PAGE;

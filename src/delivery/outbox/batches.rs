@@ -27,10 +27,10 @@ impl Queue {
     /// The next batch; waits until one is due. `None`: the sender shall end. What lies on disk is left there while the
     /// agent is away.
     pub(crate) fn take(&self, is_agent_there: impl Fn() -> bool) -> Option<Batch<'_>> {
-        let idle_since = Instant::now();
+        let idle_since = self.clock.now();
         let mut rules = self.rules.lock();
         loop {
-            let now = Instant::now();
+            let now = self.clock.now();
             match rules.next(&self.settings, now, idle_since) {
                 Next::Take(Origin::Memory) => {
                     let limits = rules.limits(&self.settings, self.is_scanned_format(), now);
@@ -56,7 +56,7 @@ impl Queue {
                 }
                 Next::Wait(until) => {
                     rules.resting += 1;
-                    self.work.wait_until(&mut rules, until);
+                    self.clock.wait(&self.work, &mut rules, until);
                     rules.resting -= 1;
                 }
                 Next::End => {
@@ -147,7 +147,7 @@ impl Queue {
             }
             Origin::Disk => self.back_to_disk(left),
         };
-        rules.tried(failed, Instant::now());
+        rules.tried(failed, self.clock.now());
         rules.came_back(batch.origin, batch.first, std::mem::take(&mut batch.count), batch.room);
         buffers.into_iter().for_each(|buffer| rules.keep_buffer(buffer, &self.settings));
         drop(rules);
@@ -302,6 +302,6 @@ impl Queue {
         let waits = disk.as_ref().is_some_and(|spool| spool.held().waits());
         let mut rules = self.rules.lock();
         rules.disk.holds |= waits;
-        rules.resume(Instant::now())
+        rules.resume(self.clock.now())
     }
 }

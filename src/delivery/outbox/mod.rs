@@ -9,6 +9,8 @@ pub(crate) mod courier;
 mod line;
 pub(crate) mod parcel;
 pub(crate) mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod rules;
 pub(crate) mod spool;
 mod store;

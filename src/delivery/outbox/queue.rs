@@ -18,8 +18,10 @@ use crate::account::{Account, Counts, DropReason, Effort, Fate, Outcome, Past};
 use crate::delivery::response::SendOptions;
 use crate::error::{Error, ErrorKind};
 use crate::format::{SCANNED, declared_traces};
+use crate::memory;
 use crate::msgpack::reader;
 use crate::settings::{InputFormat, Overflow, QueueSettings};
+use crate::time::Clock;
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ const MOST_TROUBLES: usize = 16;
 /// The queue of one exporter.
 pub(crate) struct Queue {
     pub(crate) settings: QueueSettings,
+    pub(super) clock: Clock,
     pub(super) account: Arc<Account>,
     /// What payloads are in.
     format: InputFormat,
@@ -100,6 +103,7 @@ impl Queue {
         settings: QueueSettings,
         account: Arc<Account>,
         format: InputFormat,
+        clock: Clock,
     ) -> Result<Self, Error> {
         let open = |(dir, bytes): &(PathBuf, u64)| {
             Spool::open(dir, *bytes).map_err(|why| {
@@ -113,6 +117,7 @@ impl Queue {
         (rules.disk.there, rules.disk.holds) = (spool.is_some(), held.waits());
         Ok(Self {
             settings,
+            clock,
             account,
             format,
             rules: Mutex::new(rules),
@@ -157,7 +162,7 @@ impl Queue {
             }
         };
         let record = self.record(payload, offer.options);
-        let mut parcel = Parcel::new(record, Instant::now(), 0, offer.done);
+        let mut parcel = Parcel::new(record, self.clock.now(), 0, offer.done);
         if self.settings.overflow == Overflow::Shed && self.is_crowded(size) {
             parcel.read_worth();
         }
@@ -182,9 +187,12 @@ impl Queue {
     ) -> Result<Option<Vec<u8>>, Error> {
         // Whoever waits for an answer does not wait for an agent that may be back tomorrow.
         let can_spool = offer.done.is_none();
+        if memory::is_short() {
+            return Err(no_memory(offer.size));
+        }
         let mut evicted = Vec::new();
         let mut rules = self.rules.lock();
-        let end = Instant::now() + self.settings.block_wait;
+        let end = self.clock.now() + self.settings.block_wait;
         let error = loop {
             match rules.admit(&self.settings, offer.size, can_spool, &mut evicted) {
                 Admission::Room(buffer) => {
@@ -192,7 +200,7 @@ impl Queue {
                     return Ok(Some(buffer));
                 }
                 Admission::Disk => return Ok(None),
-                Admission::Wait if !self.room.wait_until(&mut rules, end).timed_out() => {}
+                Admission::Wait if !self.clock.wait(&self.room, &mut rules, end) => {}
                 Admission::Wait | Admission::Full => break self.full(&rules),
                 Admission::TooLarge => break too_large(offer.size, &self.settings),
                 Admission::Closed => break closed(),
@@ -230,7 +238,7 @@ impl Queue {
                 offering.refused = Some(evicted());
             }
         }
-        let wanted = rules.wanted(&self.settings, was_empty, Instant::now());
+        let wanted = rules.wanted(&self.settings, was_empty, self.clock.now());
         if wanted.wake {
             self.work.notify_one();
         }
@@ -479,7 +487,7 @@ impl Queue {
     pub(super) fn wait(&self, end: Instant, done: impl Fn(&Rules) -> bool) -> bool {
         let mut rules = self.rules.lock();
         while !done(&rules) {
-            if self.settled.wait_until(&mut rules, end).timed_out() {
+            if self.clock.wait(&self.settled, &mut rules, end) {
                 return done(&rules);
             }
         }
@@ -499,11 +507,14 @@ impl Queue {
 
     /// How it stands.
     pub(crate) fn status(&self) -> QueueStatus {
-        let rules = self.rules.lock();
+        let (rules, now) = (self.rules.lock(), self.clock.now());
         QueueStatus {
             payloads: rules.payloads() as u64,
             bytes: rules.bytes() as u64,
-            oldest: rules.line.first().map_or(Duration::ZERO, |p| p.offered.elapsed()),
+            oldest: rules
+                .line
+                .first()
+                .map_or(Duration::ZERO, |first| now.saturating_duration_since(first.offered)),
             refused: rules.refused,
             evicted: rules.evicted,
             senders: rules.senders() as u64,

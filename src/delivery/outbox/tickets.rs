@@ -13,6 +13,8 @@ use crate::convert::Workspace;
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::response::SendOptions;
 use crate::error::{Error, ErrorKind};
+use crate::memory;
+use crate::time::Clock;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,8 +26,9 @@ use std::time::Instant;
 const SENDERS: usize = 64;
 
 /// The tickets of one exporter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tickets {
+    clock: Clock,
     state: Mutex<State>,
     work: Condvar,
     changed: Condvar,
@@ -50,6 +53,11 @@ struct Ticket {
 }
 
 impl Tickets {
+    /// None yet. The clock is that of the pipeline.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default(), work: Condvar::new(), changed: Condvar::new() }
+    }
+
     /// Sends a payload of `size` bytes that `fill` copies. `done` hears what `send` would have given.
     ///
     /// # Errors
@@ -62,8 +70,9 @@ impl Tickets {
         done: Completion,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let asked = Instant::now();
-        let Some(mut payload) = sized(Vec::new(), size) else {
+        let asked = self.clock.now();
+        let room = if memory::is_short() { None } else { sized(Vec::new(), size) };
+        let Some(mut payload) = room else {
             done(Err(dispatcher.refuse_unseen(size, no_memory(size))));
             return Ok(());
         };
@@ -129,7 +138,7 @@ impl Tickets {
 
     /// The next ticket; waits for one. `None`: the sender shall end. It rests when it comes here.
     fn next(&self) -> Option<Ticket> {
-        let idle_since = Instant::now();
+        let idle_since = self.clock.now();
         let mut state = self.state.lock();
         loop {
             if !state.suspended
@@ -138,14 +147,14 @@ impl Tickets {
                 state.resting -= 1;
                 return Some(ticket);
             }
-            let over = state.suspended || state.closed || Instant::now() >= idle_since + IDLE;
+            let over = state.suspended || state.closed || self.clock.now() >= idle_since + IDLE;
             if over {
                 (state.senders, state.resting) = (state.senders - 1, state.resting - 1);
                 self.changed.notify_all();
                 return None;
             }
             self.changed.notify_all();
-            self.work.wait_until(&mut state, idle_since + IDLE);
+            self.clock.wait(&self.work, &mut state, idle_since + IDLE);
         }
     }
 
@@ -173,7 +182,7 @@ impl Tickets {
         state.suspended = true;
         self.work.notify_all();
         while state.senders > 0 {
-            if self.changed.wait_until(&mut state, end).timed_out() {
+            if self.clock.wait(&self.changed, &mut state, end) {
                 break;
             }
         }
@@ -194,7 +203,7 @@ impl Tickets {
             if state.waiting.is_empty() && state.resting == state.senders {
                 return true;
             }
-            if state.suspended || self.changed.wait_until(state, end).timed_out() {
+            if state.suspended || self.clock.wait(&self.changed, state, end) {
                 return false;
             }
         }
