@@ -526,15 +526,14 @@ fn connecting_to_a_full_queue_ends_at_the_limit_and_at_a_shutdown() {
 
 #[test]
 fn a_shutdown_interrupts_whatever_a_send_is_doing() {
-    let big = vec![7u8; 16_000_000];
-    let waits = |name: &'static str, script: Vec<Step>, body: &'static [u8]| (name, script, body);
-    let big: &'static [u8] = Box::leak(big.into_boxed_slice());
+    let (big, small): (Arc<[u8]>, Arc<[u8]>) = (Arc::from(vec![7u8; 16_000_000]), Arc::from(BODY));
+    let waits = |name: &'static str, script: Vec<Step>, body: &Arc<[u8]>| (name, script, Arc::clone(body));
     for &transport in TRANSPORTS {
         for (name, script, body) in [
-            waits("waiting for an answer", vec![Step::Stall], BODY),
-            waits("writing", vec![Step::StallReading], big),
-            waits("reading an answer", vec![Step::Dribble(slow_head(), Duration::from_millis(5))], BODY),
-            waits("backing off", vec![Step::Say(answer(429, &[("Retry-After", "20")], b""))], BODY),
+            waits("waiting for an answer", vec![Step::Stall], &small),
+            waits("writing", vec![Step::StallReading], &big),
+            waits("reading an answer", vec![Step::Dribble(slow_head(), Duration::from_millis(5))], &small),
+            waits("backing off", vec![Step::Say(answer(429, &[("Retry-After", "20")], b""))], &small),
         ] {
             let agent = ScriptedAgent::start(transport, script);
             let client = Arc::new(client_with(&agent.url, |raw| {
@@ -542,7 +541,7 @@ fn a_shutdown_interrupts_whatever_a_send_is_doing() {
             }));
             let sender = {
                 let client = Arc::clone(&client);
-                std::thread::spawn(move || send(&client, body, 30_000).unwrap_err())
+                std::thread::spawn(move || send(&client, &body, 30_000).unwrap_err())
             };
             std::thread::sleep(Duration::from_millis(150));
             let started = Instant::now();

@@ -112,7 +112,7 @@ fn whoever_waits_for_an_answer_gets_it_without_waiting_for_a_batch() {
     let exporter = exporter(&agent).batch_age(Duration::from_secs(60)).build().unwrap();
     let started = Instant::now();
     let response = exporter.send_async(&named("r", 1, 0)).wait(LONG).unwrap().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < patient(Duration::from_secs(2)));
     assert_eq!((response.status(), response.traces, response.spans), (200, 1, 1));
     assert!(response.body().starts_with(b"{\"rate_by_service\""));
 }

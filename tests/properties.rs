@@ -210,20 +210,23 @@ fn time_grows_with_the_text_and_no_faster() {
     ];
     for (kind, unit) in texts {
         let mut scratch = obfuscator.scratch();
-        let mut time = |bytes: usize| {
+        let mut time = |bytes: usize, times: usize| {
             let text = unit.repeat(bytes / unit.len());
             (0..5)
                 .map(|_| {
                     let start = busy_time();
-                    apply(&text, |t, out| obfuscator.text(kind, t, b"", &mut scratch, out));
+                    for _ in 0..times {
+                        apply(&text, |t, out| obfuscator.text(kind, t, b"", &mut scratch, out));
+                    }
                     busy_time().saturating_sub(start)
                 })
                 .min()
                 .unwrap()
         };
-        let (small, large) = (time(100_000), time(1_000_000));
-        // Ten times the text; the rest is for a noisy machine.
-        assert!(large < small * 30 + Duration::from_millis(20), "{kind:?} {unit:?}: {small:?} and {large:?}");
+        // As many bytes both times, so that it does not matter how fast the machine is.
+        let (small, large) = (time(100_000, 10), time(1_000_000, 1));
+        // A quadratic cost takes ten times as long; the system's clock of a thread goes in steps.
+        assert!(large < small * 3 + Duration::from_millis(20), "{kind:?} {unit:?}: {small:?} and {large:?}");
     }
 }
 
