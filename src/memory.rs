@@ -1,8 +1,10 @@
 //! Whether memory is short. In a library that a foreign host has loaded, small allocations for which the system has
 //! nothing left are served from a reserve (`face/reserve.rs`, feature `reserve`). What is known here is how much of it
 //! is taken. As long as something is, and the system still has nothing, no payload is let in ([`is_short`]): so the
-//! reserve suffices for what is under way, and that ends in errors instead of the process.
+//! reserve suffices for what is under way, and that ends in errors instead of the process. Nor is a thread started then
+//! ([`start_thread`]).
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -26,14 +28,26 @@ pub(crate) fn given_back(bytes: usize) {
 /// Whether the system has no memory left. Costs one load where it has.
 #[inline]
 pub(crate) fn is_short() -> bool {
-    TAKEN.load(Ordering::Relaxed) > 0 && !is_back()
+    TAKEN.load(Ordering::Relaxed) > 0 && !has(ENOUGH)
 }
 
 #[cold]
-fn is_back() -> bool {
+fn has(bytes: usize) -> bool {
     let mut probe: Vec<u8> = Vec::new();
-    let there = probe.try_reserve_exact(ENOUGH).is_ok();
+    let there = probe.try_reserve_exact(bytes).is_ok();
     // Or else the compiler takes the memory for granted.
     std::hint::black_box(probe.as_mut_ptr());
     there
+}
+
+/// Starts a thread, unless there is so little memory that it might not come to its first line: glibc ends the process
+/// if it has none to note what a thread's end must free.
+///
+/// # Errors
+/// What the system says; `OutOfMemory`.
+pub(crate) fn start_thread(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    if !has(stack + ENOUGH) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    std::thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(body).map(drop)
 }

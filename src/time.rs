@@ -6,6 +6,7 @@
 //! The thread is there while a duty is registered, and ends with the last. With nothing due it does not wake
 //! up at all.
 
+use crate::memory;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -187,8 +188,7 @@ fn start(state: &mut State) {
         CHANGED.notify_one();
         return;
     }
-    let thread = std::thread::Builder::new().name("dp-time".to_owned()).stack_size(256 * 1024);
-    state.running = thread.spawn(keep_time).is_ok();
+    state.running = memory::start_thread("dp-time", 256 * 1024, keep_time).is_ok();
 }
 
 fn keep_time() {

@@ -1,6 +1,7 @@
 //! What runs beside sends and needs the network: one thread of that exporter does it, one after another. It
 //! is started when something is to be done and ends when nothing is left, so an idle exporter has none.
 
+use crate::memory;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,8 +81,7 @@ impl Tasks {
             let weak = Arc::downgrade(runner);
             // The request runs on this thread with ureq on top; 256 KiB is four times what a debug build was
             // seen to use.
-            let thread = std::thread::Builder::new().name("dp-tasks".to_owned()).stack_size(256 * 1024);
-            state.running = thread.spawn(move || work(&weak)).is_ok();
+            state.running = memory::start_thread("dp-tasks", 256 * 1024, move || work(&weak)).is_ok();
             runner.tasks().stuck.store(!state.running, Ordering::Relaxed);
         }
     }

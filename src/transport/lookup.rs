@@ -4,6 +4,7 @@
 
 use super::fault;
 use crate::error::{Error, ErrorKind};
+use crate::memory;
 use crate::transport::gate::Gate;
 use parking_lot::Mutex;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -76,9 +77,7 @@ impl Lookup {
             return Ok(seen);
         }
         let this = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("dp-lookup".to_owned())
-            .spawn(move || this.run())
+        memory::start_thread("dp-lookup", 2 << 20, move || this.run())
             .map_err(|e| Error::new(ErrorKind::Io, format!("no thread for a name lookup: {e}")))?;
         state.running = true;
         Ok(seen)

@@ -6,6 +6,7 @@
 //! and whether a kept connection still stands shows only when it is used (the client then repeats at once).
 
 use super::wire::Stream;
+use crate::memory;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl WorkerStream {
     pub(super) fn new(stream: impl Read + Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new().name("dp-pipe".to_owned()).spawn(move || work(stream, &theirs))?;
+        memory::start_thread("dp-pipe", 2 << 20, move || work(stream, &theirs))?;
         Ok(Self { shared, waiting: Vec::new() })
     }
 

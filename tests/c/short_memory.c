@@ -47,7 +47,19 @@ static pid_t agent_apart(char *url, size_t room) {
 static struct rlimit before;
 static void *taken;
 
-// Takes all there is, down to the last bytes, as a list.
+static int drains;
+
+// Takes what is there, down to the last bytes, as a list.
+static void drain(void) {
+  for (size_t size = 1 << 20; drains && size >= 16; size /= 2) {
+    void **block;
+    while ((block = malloc(size)) != NULL) {
+      *block = taken;
+      taken = block;
+    }
+  }
+}
+
 static void take_all(void) {
   char line[256] = "";
   FILE *status = fopen("/proc/self/status", "r");
@@ -57,16 +69,12 @@ static void take_all(void) {
   CHECK(kilobytes > 0 && getrlimit(RLIMIT_AS, &before) == 0);
   struct rlimit little = {(kilobytes << 10) + (8 << 20), before.rlim_max};
   CHECK(setrlimit(RLIMIT_AS, &little) == 0);
-  for (size_t size = 1 << 20; size >= 16; size /= 2) {
-    void **block;
-    while ((block = malloc(size)) != NULL) {
-      *block = taken;
-      taken = block;
-    }
-  }
+  drains = 1;
+  drain();
 }
 
 static void give_all(void) {
+  drains = 0;
   CHECK(setrlimit(RLIMIT_AS, &before) == 0);
   while (taken != NULL) {
     void *next = *(void **)taken;
@@ -90,10 +98,14 @@ static void any(dp_Error *error) {
 
 static void whole_life(ddog_TraceExporter *exporter) {
   ddog_TraceExporterResponse *response = NULL;
+  // What the call before has given back, too.
+  drain();
   any(dp_exporter_send(exporter, BYTES, NONE, &response));
   ddog_trace_exporter_response_free(response);
+  drain();
   any(dp_exporter_offer(exporter, BYTES, NONE));
   uint64_t ticket = 0;
+  drain();
   any(dp_exporter_send_async(exporter, BYTES, NONE, &ticket));
   dp_Flush flush;
   dp_Error *error = dp_exporter_flush(exporter, 1, &flush);
@@ -125,6 +137,8 @@ int main(void) {
   CHECK(fine == 3 && refused == 0);
 
   for (int round = 0; round < 3; round++) {
+    // Threads that have begun get to their work.
+    usleep(200000);
     take_all();
     for (int i = 0; i < 20; i++) {
       whole_life(exporters[0]);

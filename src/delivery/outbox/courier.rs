@@ -16,6 +16,7 @@ use crate::delivery::dispatch::{Dispatcher, Queued};
 use crate::delivery::response::AgentResponse;
 use crate::delivery::watch::{Body, Event, Severity};
 use crate::error::{Error, ErrorKind};
+use crate::memory;
 use crate::msgpack::{reader, writer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -130,8 +131,7 @@ impl Dispatcher {
         while self.queue.claim_sender() {
             let (queue, weak) = (Arc::clone(&self.queue), Arc::downgrade(self));
             // What a payload needs is on the heap; stages and ureq were seen to use less than a quarter of this.
-            let thread = std::thread::Builder::new().name("dp-sender".to_owned()).stack_size(512 * 1024);
-            if thread.spawn(move || work(&queue, &weak)).is_err() {
+            if memory::start_thread("dp-sender", 512 * 1024, move || work(&queue, &weak)).is_err() {
                 self.queue.not_started();
                 return;
             }

@@ -93,8 +93,7 @@ impl Tickets {
     fn bring_senders(self: &Arc<Self>, mut state: MutexGuard<'_, State>, dispatcher: &Arc<Dispatcher>) {
         while !state.suspended && state.resting < state.waiting.len() && state.senders < SENDERS {
             let (tickets, weak) = (Arc::clone(self), Arc::downgrade(dispatcher));
-            let thread = std::thread::Builder::new().name("dp-sender".to_owned()).stack_size(512 * 1024);
-            if thread.spawn(move || tickets.work(&weak)).is_err() {
+            if memory::start_thread("dp-sender", 512 * 1024, move || tickets.work(&weak)).is_err() {
                 break;
             }
             state.senders += 1;
