@@ -21,7 +21,8 @@
 //!
 //! **Features.** `jni` (on by default) is the Java boundary; Rust programs switch it off. `capi` is the C boundary.
 //! `tls` adds https and client certificates, `webpki-roots` Mozilla's list of authorities, `gzip` and `zstd` compressed
-//! bodies; `full` is `tls`, `gzip` and `zstd`. `parts` is for this crate's own tests.
+//! bodies; `full` is `tls`, `gzip` and `zstd`. `reserve` is for libraries that a foreign host loads: it sets the global
+//! allocator (the system's, with a reserve for small allocations). `parts` is for this crate's own tests.
 //!
 //! **Versions.** Rust 1.90 or newer. What the public surface promises holds within a minor version until 1.0; a higher
 //! `rust-version` is a minor version.

@@ -232,7 +232,7 @@ mod tests {
             let mut taken: Vec<(usize, usize)> = Vec::new();
             for (size, align) in [(1, 1), (128, 8), (129, 64), (512, 512), (4096, 4096), (9000, 8), (24, 8)] {
                 let at = HERE.take(layout(size, align));
-                assert!(!at.is_null() && HERE.holds(at) && at.addr() % align == 0, "{size} {align}");
+                assert!(!at.is_null() && HERE.holds(at) && at.addr().is_multiple_of(align), "{size} {align}");
                 assert!(HERE.size_at(at) >= size);
                 taken.push((at.addr(), size));
             }
