@@ -21,7 +21,9 @@ import java.io.InputStreamReader;
 import java.lang.management.ManagementFactory;
 import java.net.URI;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -79,9 +81,9 @@ public final class OtelBench {
       for (int i = 0; i < 3; i++) {
         // Each is first, last and in between.
         int who = (round + i) % 3;
-        long before = cpu();
+        Map<Long, Long> before = cpu();
         export(exporters[who], spans, calls);
-        cpu[who][round] = (cpu() - before) / 1e3 / calls;
+        cpu[who][round] = since(before) / 1e3 / calls;
       }
     }
     int better = Rows.median(cpu[1]) <= Rows.median(cpu[2]) ? 1 : 2;
@@ -107,10 +109,20 @@ public final class OtelBench {
     }
   }
 
-  private static long cpu() {
-    long sum = 0;
+  /** What each thread has used so far. */
+  private static Map<Long, Long> cpu() {
+    Map<Long, Long> all = new HashMap<>();
     for (long id : THREADS.getAllThreadIds()) {
-      sum += Math.max(0, THREADS.getThreadCpuTime(id));
+      all.put(id, THREADS.getThreadCpuTime(id));
+    }
+    return all;
+  }
+
+  /** By all threads together; one that has ended meanwhile takes nothing away. */
+  private static long since(Map<Long, Long> before) {
+    long sum = 0;
+    for (Map.Entry<Long, Long> each : cpu().entrySet()) {
+      sum += Math.max(0, each.getValue() - before.getOrDefault(each.getKey(), 0L));
     }
     return sum;
   }
