@@ -1,17 +1,13 @@
-import java.io.BufferedInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
-import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.util.Locale;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -60,99 +56,143 @@ public final class Sink {
   }
 
   private static void serve(SocketChannel peer) {
-    try (peer;
-        InputStream in = new BufferedInputStream(Channels.newInputStream(peer), 256 * 1024)) {
-      byte[] ignored = new byte[256 * 1024];
-      while (true) {
-        String head = head(in);
-        if (head == null) {
-          return;
-        }
-        String path = head.split(" ", 3)[1];
+    try (peer) {
+      Reader in = new Reader(peer);
+      ByteBuffer answer = ByteBuffer.allocateDirect(4096);
+      for (String head = in.head(); head != null; head = in.head()) {
+        String path =
+            head.substring(head.indexOf(' ') + 1, head.indexOf(' ', head.indexOf(' ') + 1));
         long size = 0;
-        String lower = head.toLowerCase(Locale.ROOT);
-        int at = lower.indexOf("content-length:");
-        if (at >= 0) {
-          size = Long.parseLong(lower.substring(at + 15, lower.indexOf('\r', at)).trim());
-          skip(in, ignored, size);
-        } else if (lower.contains("transfer-encoding: chunked")) {
-          for (long chunk = chunk(in); ; chunk = chunk(in)) {
-            skip(in, ignored, chunk + 2);
+        String length = field(head, "content-length:");
+        if (length != null) {
+          size = Long.parseLong(length);
+          in.skip(size);
+        } else if (field(head, "transfer-encoding:") != null) {
+          for (long chunk = in.chunk(); chunk > 0; chunk = in.chunk()) {
+            in.skip(chunk + 2);
             size += chunk;
-            if (chunk == 0) {
-              break;
-            }
           }
+          in.skip(2);
         }
-        String body = path.equals("/info") ? INFO : path.startsWith("/v1/") ? "" : RATES;
+        byte[] bytes;
         if (path.equals("/bytes")) {
-          body = Long.toString(BYTES.getAndSet(0));
+          bytes = answer("application/json", Long.toString(BYTES.getAndSet(0)));
         } else {
           BYTES.addAndGet(size);
+          bytes = path.equals("/info") ? INFO_ANSWER : path.startsWith("/v1/") ? OTLP : TAKEN;
         }
-        String type = path.startsWith("/v1/") ? "application/x-protobuf" : "application/json";
-        String answer =
-            "HTTP/1.1 200 OK\r\nContent-Type: "
-                + type
-                + "\r\nDatadog-Agent-State: "
-                + state()
-                + "\r\nContent-Length: "
-                + body.length()
-                + "\r\n\r\n"
-                + body;
-        peer.write(ByteBuffer.wrap(answer.getBytes(StandardCharsets.US_ASCII)));
+        answer.clear();
+        answer.put(bytes).flip();
+        while (answer.hasRemaining()) {
+          peer.write(answer);
+        }
       }
     } catch (IOException e) {
       // The peer went away.
     }
   }
 
-  private static String state;
+  /** The value of a header, whose name is in lower case; null if it is not there. */
+  private static String field(String head, String name) {
+    for (int at = head.indexOf('\n') + 1; at > 0; at = head.indexOf('\n', at) + 1) {
+      if (head.regionMatches(true, at, name, 0, name.length())) {
+        return head.substring(at + name.length(), head.indexOf('\r', at)).trim();
+      }
+    }
+    return null;
+  }
 
-  /** The hash of {@code /info}, as agents have it: with another one peers ask again each time. */
-  private static synchronized String state() {
-    if (state == null) {
-      try {
-        StringBuilder hex = new StringBuilder();
-        byte[] info = INFO.getBytes(StandardCharsets.US_ASCII);
-        for (byte b : MessageDigest.getInstance("SHA-256").digest(info)) {
-          hex.append(String.format("%02x", b));
+  private static final byte[] INFO_ANSWER = answer("application/json", INFO);
+  private static final byte[] TAKEN = answer("application/json", RATES);
+  private static final byte[] OTLP = answer("application/x-protobuf", "");
+
+  private static byte[] answer(String type, String body) {
+    return ("HTTP/1.1 200 OK\r\nContent-Type: "
+            + type
+            + "\r\nDatadog-Agent-State: "
+            + state()
+            + "\r\nContent-Length: "
+            + body.length()
+            + "\r\n\r\n"
+            + body)
+        .getBytes(StandardCharsets.US_ASCII);
+  }
+
+  /** One connection's bytes. */
+  private static final class Reader {
+    private final SocketChannel from;
+    private final ByteBuffer buffer = ByteBuffer.allocateDirect(256 * 1024).flip();
+
+    Reader(SocketChannel from) {
+      this.from = from;
+    }
+
+    /** Reads more behind what is there; false at the end. */
+    private boolean more() throws IOException {
+      buffer.compact();
+      int read = from.read(buffer);
+      buffer.flip();
+      return read > 0;
+    }
+
+    /** A request's head; null at the end. */
+    String head() throws IOException {
+      int seen = 0;
+      while (true) {
+        int start = buffer.position();
+        for (int i = Math.max(start, start + seen - 3); i + 3 < buffer.limit(); i++) {
+          if (buffer.getInt(i) == 0x0d0a0d0a) {
+            byte[] head = new byte[i + 4 - start];
+            buffer.get(head);
+            return new String(head, StandardCharsets.ISO_8859_1);
+          }
         }
-        state = hex.toString();
-      } catch (java.security.NoSuchAlgorithmException e) {
-        throw new IllegalStateException(e);
+        seen = buffer.remaining();
+        if (!more()) {
+          return null;
+        }
       }
     }
-    return state;
-  }
 
-  private static String head(InputStream in) throws IOException {
-    StringBuilder head = new StringBuilder();
-    while (head.length() < 4 || !head.substring(head.length() - 4).equals("\r\n\r\n")) {
-      int b = in.read();
-      if (b < 0) {
-        return null;
+    /** The size of the next chunk. */
+    long chunk() throws IOException {
+      StringBuilder size = new StringBuilder();
+      for (char c = next(); c != '\n'; c = next()) {
+        size.append(c);
       }
-      head.append((char) b);
+      return Long.parseLong(size.toString().trim(), 16);
     }
-    return head.toString();
-  }
 
-  private static long chunk(InputStream in) throws IOException {
-    StringBuilder size = new StringBuilder();
-    for (int b = in.read(); b != '\n'; b = in.read()) {
-      size.append((char) b);
-    }
-    return Long.parseLong(size.toString().trim(), 16);
-  }
-
-  private static void skip(InputStream in, byte[] ignored, long size) throws IOException {
-    for (long left = size; left > 0; ) {
-      int n = in.read(ignored, 0, (int) Math.min(ignored.length, left));
-      if (n < 0) {
+    private char next() throws IOException {
+      if (!buffer.hasRemaining() && !more()) {
         throw new IOException("the body ended early");
       }
-      left -= n;
+      return (char) (buffer.get() & 0xff);
+    }
+
+    void skip(long count) throws IOException {
+      for (long left = count; left > 0; ) {
+        if (!buffer.hasRemaining() && !more()) {
+          throw new IOException("the body ended early");
+        }
+        int step = (int) Math.min(left, buffer.remaining());
+        buffer.position(buffer.position() + step);
+        left -= step;
+      }
+    }
+  }
+
+  /** The hash of {@code /info}, as agents have it: with another one peers ask again each time. */
+  private static String state() {
+    try {
+      StringBuilder hex = new StringBuilder();
+      byte[] info = INFO.getBytes(StandardCharsets.US_ASCII);
+      for (byte b : MessageDigest.getInstance("SHA-256").digest(info)) {
+        hex.append(String.format("%02x", b));
+      }
+      return hex.toString();
+    } catch (java.security.NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
     }
   }
 }
