@@ -14,10 +14,10 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Two traces of one span each.
+/// Two traces of one span each, which leave as they came.
 const PAYLOAD: &[u8] = b"\x92\
-    \x91\x83\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op\
-    \x91\x83\xa8trace_id\x02\xa7span_id\x03\xa4name\xa2op";
+    \x91\x84\xa7service\xa4shop\xa8trace_id\x01\xa7span_id\x02\xa4name\xa2op\
+    \x91\x84\xa7service\xa4shop\xa8trace_id\x02\xa7span_id\x03\xa4name\xa2op";
 
 /// A request: its head and its body.
 type Request = (String, Vec<u8>);
