@@ -23,6 +23,7 @@ pub type ByteSlice = Slice<u8>;
 
 impl<T> Slice<T> {
     /// The values, as long as the call lasts.
+    #[inline]
     pub(super) fn values(&self) -> Result<&[T], Fault> {
         if self.len == 0 {
             return Ok(&[]);
@@ -49,6 +50,11 @@ impl<T> Slice<T> {
 }
 
 impl CharSlice {
+    /// How long it says it is.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The text.
     pub(super) fn text(&self) -> Result<&str, Fault> {
         let bytes = self.bytes()?;
@@ -62,7 +68,9 @@ impl CharSlice {
         })
     }
 
-    fn bytes(&self) -> Result<&[u8], Fault> {
+    /// Its bytes, whether they are text or not.
+    #[inline]
+    pub(super) fn bytes(&self) -> Result<&[u8], Fault> {
         let chars = self.values()?;
         // SAFETY: c_char and u8 have the same size, alignment and valid values.
         Ok(unsafe { std::slice::from_raw_parts(chars.as_ptr().cast(), chars.len()) })

@@ -19,6 +19,7 @@ mod event;
 mod exporter;
 mod fork;
 mod handles;
+mod lock;
 mod log;
 mod payloads;
 mod pipeline;

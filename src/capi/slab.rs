@@ -8,8 +8,9 @@
 //! no allocation once enough of them exist. A slot has a lock of its own; which slots are free stands in a list
 //! without a lock, and slots never move, so a process may fork at any moment.
 
+use super::lock::Lock;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Page `n` has `FIRST << n` slots.
 const PAGES: usize = 20;
@@ -36,7 +37,7 @@ pub(crate) struct Slab<T> {
 struct Slot<T> {
     /// The next free slot, its index and one.
     next: AtomicU32,
-    state: Mutex<State<T>>,
+    state: Lock<State<T>>,
 }
 
 #[derive(Default)]
@@ -62,7 +63,7 @@ impl<T: Default> Slab<T> {
     pub(crate) fn open<E>(&self, fill: impl FnOnce(&mut T) -> Result<(), E>) -> Option<Result<usize, E>> {
         let index = self.take_free().or_else(|| self.make())?;
         let slot = self.slot(index)?;
-        let mut state = lock(&slot.state);
+        let mut state = slot.state.lock();
         state.generation = if state.generation >= GENERATIONS { 1 } else { state.generation + 1 };
         let filled = fill(&mut state.value);
         state.live = filled.is_ok();
@@ -77,7 +78,7 @@ impl<T: Default> Slab<T> {
     /// Works with the value. None: the handle names nothing.
     #[inline]
     pub(crate) fn with<R>(&self, handle: usize, body: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let mut state = lock(&self.named(handle)?.1.state);
+        let mut state = self.named(handle)?.1.state.lock();
         is_of(&state, handle).then(|| body(&mut state.value))
     }
 
@@ -86,7 +87,7 @@ impl<T: Default> Slab<T> {
     #[inline]
     pub(crate) fn close<R>(&self, handle: usize, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         let (index, slot) = self.named(handle)?;
-        let mut state = lock(&slot.state);
+        let mut state = slot.state.lock();
         if !is_of(&state, handle) {
             return None;
         }
@@ -107,7 +108,7 @@ impl<T: Default> Slab<T> {
     /// Works with every value that is there.
     pub(crate) fn each(&self, mut body: impl FnMut(&mut T)) {
         for slot in self.pages.iter().filter_map(OnceLock::get).flatten() {
-            let mut state = lock(&slot.state);
+            let mut state = slot.state.lock();
             if state.live {
                 body(&mut state.value);
             }
@@ -137,7 +138,7 @@ impl<T: Default> Slab<T> {
             return None;
         };
         page_of.get_or_init(|| {
-            let slot = |_| Slot { next: AtomicU32::new(0), state: Mutex::default() };
+            let slot = |_| Slot { next: AtomicU32::new(0), state: Lock::default() };
             (0..FIRST << page).map(slot).collect()
         });
         Some(index)
@@ -191,12 +192,6 @@ fn place(index: u32) -> (usize, usize) {
     (page as usize, (index - FIRST * ((1 << page) - 1)) as usize)
 }
 
-/// A panic with the lock held has left the value as it was then, which is good enough to free it.
-#[inline]
-fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,9 +233,10 @@ mod tests {
                 let slab = &slab;
                 scope.spawn(move || {
                     for round in 0..200 {
-                        let mine: Vec<_> = (0..50).map(|i| open(slab, thread << 16 | round + i)).collect();
+                        let mine: Vec<_> =
+                            (0..50).map(|i| open(slab, (thread << 16) | (round + i))).collect();
                         for (i, handle) in (0..).zip(&mine) {
-                            assert_eq!(slab.close(*handle, |v| *v), Some(thread << 16 | round + i));
+                            assert_eq!(slab.close(*handle, |v| *v), Some((thread << 16) | (round + i)));
                         }
                     }
                 });

@@ -2,7 +2,7 @@
 //! allocation once enough of them exist.
 
 use super::common::{ByteSlice, CharSlice, Slice, behind, is_place, write};
-use super::entries::{Entries, recycle, room};
+use super::entries::{self, Entries, recycle, room};
 use super::error::{Code, Fault, TraceExporterError, enter};
 use super::event::TracerSpanEvent;
 use super::handles::{self, as_pointer};
@@ -92,10 +92,10 @@ impl Span {
     fn begin(&mut self, fields: &TracerSpanFields) -> Result<(), Fault> {
         self.clear();
         let texts = [
-            (&b"service"[..], fields.service.text()?),
-            (b"name", fields.name.text()?),
-            (b"resource", fields.resource.text()?),
-            (b"type", fields.span_type.text()?),
+            (&b"service"[..], &fields.service),
+            (b"name", &fields.name),
+            (b"resource", &fields.resource),
+            (b"type", &fields.span_type),
         ];
         let size = texts.iter().fold(0_usize, |sum, (_, text)| sum.saturating_add(text.len()));
         room(&mut self.fields, size.saturating_add(160))?;
@@ -103,7 +103,7 @@ impl Span {
         self.field_count = 9;
         for (key, text) in texts {
             writer::str(out, key);
-            writer::str(out, text.as_bytes());
+            entries::put_text(out, text)?;
         }
         for (key, id) in [
             (&b"trace_id"[..], fields.trace_id_low),
@@ -227,8 +227,7 @@ fn links(list: &[TracerSpanLink]) -> Result<Vec<u8>, Fault> {
 
 #[inline]
 fn put_text(entries: &mut Entries, key: &CharSlice, value: &CharSlice) -> Result<(), Fault> {
-    let (key, value) = (key.text()?, value.text()?);
-    entries.put(key.as_bytes(), value.len().saturating_add(5), |out| writer::str(out, value.as_bytes()))
+    entries.put_checked(key, value.len().saturating_add(5), |out| entries::put_text(out, value))
 }
 
 /// Works with a span.
@@ -279,7 +278,12 @@ pub extern "C" fn ddog_tracer_span_set_metric(
     key: CharSlice,
     value: f64,
 ) -> *mut TraceExporterError {
-    with(handle, |span| span.metrics.put(key.text()?.as_bytes(), 9, |out| writer::f64(out, value)))
+    with(handle, |span| {
+        span.metrics.put_checked(&key, 9, |out| {
+            writer::f64(out, value);
+            Ok(())
+        })
+    })
 }
 
 /// Sets a structured value that is msgpack already. It is not looked into.
