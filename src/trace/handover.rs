@@ -6,7 +6,8 @@
 //! span that has one (agent 7.85). Every output format is written from the same spans then.
 
 use super::access::{Entries, SpanAccess, Verdict};
-use super::arena::{Arena, Edit, flag, sort_edits};
+use super::arena::{Arena, Edit, Span, flag, sort_edits};
+use super::keys::Slot;
 use super::spliced::Spliced;
 use crate::msgpack::reader;
 use std::ops::Range;
@@ -68,13 +69,18 @@ fn give(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>, memory: &mut Hando
     let Handover { texts, scratch, edits } = memory;
     let (mut said, mut heir) = (Said::default(), None);
     for i in chunk.clone() {
-        let Some(flags) = arena.spans.get(i).map(|span| span.flags) else { return };
-        if flags & flag::NIL != 0 {
+        let Some(span) = arena.spans.get(i) else { return };
+        if span.flags & flag::NIL != 0 {
             continue;
         }
-        let is_heir = heir.is_none() && flags & GONE == 0;
+        let is_heir = heir.is_none() && span.flags & GONE == 0;
         if is_heir {
             heir = Some(i);
+        }
+        if span.flags & (flag::EDITED | flag::REPEATED) == 0 {
+            let priority = arena.slot_number(bytes, span, Slot::SamplingPriority);
+            said.read_plain(bytes, span, priority, is_heir, texts);
+            continue;
         }
         with_span(bytes, arena, edits, i, |span| said.read(span, is_heir, texts, scratch));
     }
@@ -105,7 +111,60 @@ fn give(bytes: &[u8], arena: &mut Arena, chunk: Range<usize>, memory: &mut Hando
     }
 }
 
+/// Bits for the lengths of the keys of [`TAGS`].
+const LENGTHS: u32 = {
+    let (mut bits, mut i) = (0, 0);
+    while i < TAGS.len() {
+        bits |= 1 << TAGS[i].len();
+        i += 1;
+    }
+    bits
+};
+
 impl Said {
+    /// What a span says that stands in the payload as it goes out.
+    fn read_plain(
+        &mut self,
+        bytes: &[u8],
+        span: &Span,
+        priority: Option<f64>,
+        is_heir: bool,
+        texts: &mut Vec<u8>,
+    ) {
+        let mut p = span.meta.first as usize;
+        for _ in 0..span.meta.len {
+            // The scan has read them.
+            let Some((key, at)) = text_at(bytes, p) else { break };
+            let Some((text, end)) = text_at(bytes, at) else { break };
+            p = end;
+            if key.len() < 32 && LENGTHS >> key.len() & 1 != 0 {
+                self.tag(key, text, is_heir, texts);
+            }
+        }
+        self.priority(priority, span.parent_id == 0);
+    }
+
+    #[inline]
+    fn tag(&mut self, key: &[u8], text: &[u8], is_heir: bool, texts: &mut Vec<u8>) {
+        if let Some(i) = TAGS.iter().position(|tag| *tag == key)
+            && let (Some(value), Some(own)) = (self.tags.get_mut(i), self.own.get_mut(i))
+        {
+            let from = texts.len();
+            texts.extend_from_slice(text);
+            *value = Some((from, texts.len()));
+            *own |= is_heir;
+        }
+    }
+
+    fn priority(&mut self, of_span: Option<f64>, is_root: bool) {
+        self.priority = of_span.or(self.priority);
+        if is_root && self.priority.is_some() {
+            self.root_priority = self.priority;
+        }
+        self.priority = self.root_priority.or(self.priority);
+    }
+
+    /// What a span with changes says.
     fn read(
         &mut self,
         span: &mut Spliced<'_, '_>,
@@ -114,22 +173,24 @@ impl Said {
         scratch: &mut Vec<u8>,
     ) {
         span.each_text(span.view(Entries::Meta), scratch, &mut |key, buf, at, _| {
-            if let Some(i) = TAGS.iter().position(|tag| *tag == key)
-                && let Ok((text, _)) = reader::text(buf, at)
-                && let (Some(value), Some(own)) = (self.tags.get_mut(i), self.own.get_mut(i))
-            {
-                let from = texts.len();
-                texts.extend_from_slice(text);
-                *value = Some((from, texts.len()));
-                *own |= is_heir;
+            if let Ok((text, _)) = reader::text(buf, at) {
+                self.tag(key, text, is_heir, texts);
             }
             Verdict::Keep
         });
-        self.priority = span.sampling_priority().or(self.priority);
-        if span.parent_id() == 0 && self.priority.is_some() {
-            self.root_priority = self.priority;
+        self.priority(span.sampling_priority(), span.parent_id() == 0);
+    }
+}
+
+/// The text at `p`, and the position behind it.
+#[inline(always)]
+fn text_at(bytes: &[u8], p: usize) -> Option<(&[u8], usize)> {
+    match bytes.get(p) {
+        Some(b) if b & 0xe0 == 0xa0 => {
+            let end = p + 1 + usize::from(b & 0x1f);
+            bytes.get(p + 1..end).map(|text| (text, end))
         }
-        self.priority = self.root_priority.or(self.priority);
+        _ => reader::text(bytes, p).ok(),
     }
 }
 
