@@ -18,6 +18,7 @@ use crate::memory;
 use crate::pipeline::Compiled;
 use crate::settings::{BadValues, Builder, Config, MAX_DURATION, Peer, RawConfig, environment};
 use crate::stats::StatsReport;
+use crate::transport::outlet::Outlet;
 use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::path::Path;
@@ -112,11 +113,11 @@ pub(crate) fn check(raw: RawConfig) -> Result<(), Error> {
 }
 
 /// The destinations of these settings, the most preferred first; at least one.
-fn destinations(config: &Arc<Config>) -> Result<Vec<Arc<dyn Destination>>, Error> {
+fn destinations(config: &Arc<Config>, outlet: &Arc<Outlet>) -> Result<Vec<Arc<dyn Destination>>, Error> {
     if config.destinations.is_empty() {
-        return Ok(vec![destination::of(config, &Peer::Agent(config.url.clone()))?]);
+        return Ok(vec![destination::of(config, &Peer::Agent(config.url.clone()), outlet)?]);
     }
-    config.destinations.iter().map(|peer| destination::of(config, peer)).collect()
+    config.destinations.iter().map(|peer| destination::of(config, peer, outlet)).collect()
 }
 
 impl TraceExporter {
@@ -128,21 +129,23 @@ impl TraceExporter {
     /// An exporter with checked settings. Waits for nothing; what the agent offers is read meanwhile.
     ///
     /// # Errors
-    /// `INVALID_URL` if the URL does not work on this operating system; `INVALID_CONFIGURATION` for a regex
-    /// or obfuscation rules that cannot be used, naming the setter or the variable.
+    /// `INVALID_URL` if the URL does not work on this operating system; `INVALID_CONFIGURATION` for a directory, a
+    /// regex or obfuscation rules that cannot be used, naming the setter or the variable.
     pub fn new(config: Config) -> Result<Self, Error> {
         let config = Arc::new(config);
-        let mut all = destinations(&config)?;
+        let outlet = Outlet::new(&config)?;
+        let mut all = destinations(&config, &outlet)?;
         let first = all.remove(0);
-        Self::toward(config, first, all)
+        Self::toward(config, outlet, first, all)
     }
 
-    /// An exporter toward any destinations, in the order in which they are preferred.
+    /// An exporter toward any destinations, in the order in which they are preferred; bodies go out by `outlet`.
     ///
     /// # Errors
     /// As [`Dispatcher::new`].
     pub(crate) fn toward(
         config: Arc<Config>,
+        outlet: Arc<Outlet>,
         first: Arc<dyn Destination>,
         others: Vec<Arc<dyn Destination>>,
     ) -> Result<Self, Error> {
@@ -151,7 +154,7 @@ impl TraceExporter {
         for (variable, why) in &config.raw.skipped {
             health.journal.note(Severity::Warning, format!("{variable} is left out: {why}"));
         }
-        let dispatcher = Dispatcher::new(config, first, others, watch)?;
+        let dispatcher = Dispatcher::new(config, outlet, first, others, watch)?;
         let clock = dispatcher.clock.clone();
         Ok(Self {
             dispatcher,
@@ -245,7 +248,7 @@ impl TraceExporter {
 
     /// The account as it stands.
     pub fn metrics(&self) -> Metrics {
-        self.dispatcher.account.snapshot()
+        Metrics { wire_bytes: self.dispatcher.outlet.bytes(), ..self.dispatcher.account.snapshot() }
     }
 
     /// Everything a person needs to see what the exporter does and why, as one JSON object: settings with the source of

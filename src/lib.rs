@@ -51,6 +51,7 @@ pub mod delivery;
 mod destination;
 #[cfg(feature = "parts")]
 pub mod destination;
+mod directory;
 #[cfg(not(feature = "parts"))]
 mod error;
 #[cfg(feature = "parts")]

@@ -115,6 +115,8 @@ reasons! {
     NoLibrary = "no_library";
     /// The peer took the request and rejected these spans of it (OTLP's partial success); they are not sent again.
     RejectedByPeer = "rejected_by_peer";
+    /// It would have been sent, and was not, since the caller only wants to see what would be. Knob: `dryRun`.
+    DryRun = "dry_run";
 }
 
 impl DropReason {
@@ -188,6 +190,9 @@ pub struct Metrics {
     pub requests: u64,
     /// Bytes of request bodies that the agent accepted.
     pub body_bytes: u64,
+    /// Bytes of request bodies that went out, stats included, as they were on the way: compressed, and each as often as
+    /// it was sent.
+    pub wire_bytes: u64,
     /// Spans that the output format could not carry whole (`meta_struct` in v0.5, negative times in v1, NaN in JSON).
     pub lost_in_conversion: u64,
     /// Changes that normalization has made, by the agent's reasons.

@@ -125,8 +125,9 @@ fn renew() -> Result<(), String> {
     handles::EXPORTERS.each(|place| {
         let Some(old) = place.take() else { return };
         let mut raw = old.raw.clone();
-        // The directory is the parent's, and locked by it.
+        // The directories are the parent's, and locked by it.
         raw.spool = None;
+        raw.capture = None;
         match Held::new(raw, old.runtime.clone()) {
             Ok(held) => *place = Some(held),
             // One that was shut down with its runtime stays as it is.

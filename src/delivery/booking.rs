@@ -35,7 +35,15 @@ pub(super) enum Bytes<'a> {
 }
 
 impl Dispatcher {
-    /// The peer has taken a request.
+    /// A capture that fails says so once.
+    #[inline]
+    pub(super) fn tell_of_capture(&self) {
+        if let Some(text) = self.outlet.trouble() {
+            self.say(Severity::Warning, text);
+        }
+    }
+
+    /// The peer has taken a request, or would have been sent it in a dry run.
     #[inline]
     pub(super) fn arrived(
         &self,
@@ -46,6 +54,9 @@ impl Dispatcher {
         traces: u64,
         run: &Run,
     ) {
+        if reply.is_dry {
+            return;
+        }
         target.taken.add(reply.attempts, traces, size as u64);
         if target.presence.succeeded() {
             self.is_back(target);

@@ -20,13 +20,15 @@ use super::target::{Grounds, Target, Targets};
 use super::tasks::Tasks;
 use super::watch::Watch;
 use super::way::Way;
-use crate::account::{Account, Counts, Effort, Entry, Fate, Later, Outcome, Past, Verdict};
+use crate::account::{Account, Counts, DropReason, Effort, Entry, Fate, Later, Outcome, Past, Verdict};
 use crate::convert::Workspace;
 use crate::destination::{Reply, Request};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{Config, Metadata};
 use crate::stats::Concentrator;
 use crate::time::Clock;
+use crate::transport::http::QUEUED;
+use crate::transport::outlet::Outlet;
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -51,6 +53,8 @@ pub(crate) struct Dispatcher {
     pub(crate) account: Arc<Account>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) targets: Targets,
+    /// What every body passes on its way out.
+    pub(crate) outlet: Arc<Outlet>,
     /// Where spans are counted while stats are on.
     pub(crate) concentrator: Option<Arc<Concentrator>>,
     pub(super) watch: Arc<dyn Watch>,
@@ -161,7 +165,7 @@ impl Dispatcher {
             started,
             end,
             budget: end.saturating_duration_since(started),
-            knob: "asyncBudget",
+            knob: QUEUED,
             dropped: queued.dropped,
             counted: false,
             queued: Some(queued.past),
@@ -267,7 +271,7 @@ impl Dispatcher {
                 self.arrived(target, &way, &reply, size, traces, run);
                 let mut entry = entry;
                 let (traces, spans) = self.book_rejected(&mut entry, &reply, (traces, spans));
-                entry.settle(&outcome, Fate::Sent, run.effort(&reply, size));
+                entry.settle(&outcome, fate_of(&reply), run.effort(&reply, size));
                 reply.attempts += run.attempts;
                 Verdict::Sent(AgentResponse { reply, traces, spans, left_out })
             }
@@ -324,6 +328,7 @@ impl Dispatcher {
         if let Verdict::Sent(Reply { fault: Some(error), .. }) = &verdict {
             target.presence.remember(error);
         }
+        self.tell_of_capture();
         verdict
     }
 
@@ -387,6 +392,11 @@ impl Dispatcher {
     }
 }
 
+/// What became of a body that nobody refused.
+pub(super) fn fate_of(reply: &Reply) -> Fate {
+    if reply.is_dry { Fate::Dropped(DropReason::DryRun) } else { Fate::Sent }
+}
+
 impl Run {
     pub(super) fn left(&self) -> Duration {
         self.end.saturating_duration_since(self.clock.now())
@@ -414,6 +424,9 @@ impl Run {
 
     /// The figures of a body that was taken.
     pub(super) fn effort(&self, reply: &Reply, size: usize) -> Effort {
+        if reply.is_dry {
+            return Effort::default();
+        }
         Effort {
             requests: u64::from(reply.attempts),
             body_bytes: size as u64,

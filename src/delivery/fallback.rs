@@ -5,7 +5,7 @@
 //! that refuses ever smaller parts refuses everything, so it is not asked again and again.
 
 use super::booking::{Bytes, Loss};
-use super::dispatch::{Dispatcher, Run, Toward};
+use super::dispatch::{Dispatcher, Run, Toward, fate_of};
 use super::response::{AgentResponse, DroppedP0, LeftOut};
 use super::target::Target;
 use crate::account::{Counts, Effort, Entry, Fate, Later, Outcome, Past, Verdict};
@@ -99,7 +99,7 @@ impl Dispatcher {
                         Counts { traces: all.traces.min(traces), spans: all.spans.min(spans), ..all };
                     let conversion = Outcome { lost_in_conversion, ..Outcome::default() };
                     self.arrived(target, &way, &reply, size, chunks.len() as u64, run);
-                    entry.part(&conversion, counts, Fate::Sent, run.effort(&reply, size));
+                    entry.part(&conversion, counts, fate_of(&reply), run.effort(&reply, size));
                     dropped = DroppedP0::default();
                     sum.sent(reply, chunks);
                     continue;

@@ -7,7 +7,7 @@ use super::live::Live;
 use super::outbox::queue::Queue;
 use super::target::{Grounds, Target, Targets};
 use super::tasks::{Task, Tasks};
-use super::watch::Watch;
+use super::watch::{Severity, Watch};
 use crate::account::{Account, DropReason};
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind};
@@ -15,6 +15,7 @@ use crate::pipeline::Compiled;
 use crate::settings::Config;
 use crate::stats::{Clock as StatsClock, Concentrator};
 use crate::time::Clock;
+use crate::transport::outlet::Outlet;
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ use std::time::{Duration, Instant};
 const SUSPEND_GRACE: Duration = Duration::from_millis(200);
 /// How long a shutdown waits for a task that it has interrupted.
 const TASK_GRACE: Duration = Duration::from_millis(30);
+
+/// Said when it begins.
+pub(super) const DRY: &str = "a dry run: everything happens but the sending (`dryRun`)";
 
 /// Where an exporter stands. Changes under its lock, which nobody holds while he waits for a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +44,7 @@ impl Dispatcher {
     /// `INVALID_CONFIGURATION` if the spool cannot be opened, or a text in the settings cannot be used.
     pub(crate) fn new(
         config: Arc<Config>,
+        outlet: Arc<Outlet>,
         first: Arc<dyn Destination>,
         others: Vec<Arc<dyn Destination>>,
         watch: Arc<dyn Watch>,
@@ -52,6 +57,7 @@ impl Dispatcher {
             Arc::clone(&account),
             config.input_format,
             clock.clone(),
+            Arc::clone(&outlet),
         )?);
         let concentrator = config
             .stats
@@ -73,6 +79,7 @@ impl Dispatcher {
             account,
             queue,
             targets,
+            outlet,
             concentrator,
             live: RwLock::new(live),
             changing: Mutex::default(),
@@ -85,6 +92,9 @@ impl Dispatcher {
             empty: Arc::from(&[][..]),
             config,
         });
+        if dispatcher.config.dry_run {
+            dispatcher.say(Severity::Info, DRY.to_owned());
+        }
         dispatcher.begin_dialogue();
         // What an earlier process has left.
         dispatcher.start_senders();
@@ -114,6 +124,7 @@ impl Dispatcher {
         if let Some(concentrator) = &self.concentrator {
             self.lose_stats(concentrator);
         }
+        self.outlet.release();
     }
 
     fn stop_timers(&self) {
@@ -151,6 +162,7 @@ impl Dispatcher {
             self.queue.suspend(self.clock.now() + SUSPEND_GRACE);
         }
         self.tasks.close(self.clock.now() + TASK_GRACE);
+        self.outlet.release();
     }
 
     /// As at the beginning: new connections, the container's id and what the destinations offer read again, and in
@@ -169,6 +181,9 @@ impl Dispatcher {
         let targets = self.targets.all();
         for target in &targets {
             target.destination.reopen()?;
+        }
+        if let Err(why) = self.outlet.attach() {
+            self.say(Severity::Warning, format!("nothing is captured any more: {why} (`capture`)"));
         }
         *life = Life::Running;
         *self.timers.lock() = Timers::default();

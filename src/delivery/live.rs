@@ -3,13 +3,14 @@
 //! where they began.
 
 use super::dispatch::Dispatcher;
-use super::life::Life;
+use super::life::{DRY, Life};
 use super::target::{Grounds, Target};
 use super::watch::Severity;
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Compiled;
 use crate::settings::{Config, RawConfig};
+use crate::transport::outlet::Outlet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -53,7 +54,7 @@ const FIXED: [&str; 23] = [
 ];
 
 /// What no destination knows: its connections and what it has said of itself may stay.
-const NOT_OF_DESTINATIONS: [&str; 20] = [
+const NOT_OF_DESTINATIONS: [&str; 23] = [
     "service",
     "env",
     "version",
@@ -74,6 +75,9 @@ const NOT_OF_DESTINATIONS: [&str; 20] = [
     "clientComputedTopLevel",
     "dropP0",
     "sendBudget",
+    "maxBytesPerSecond",
+    "capture",
+    "dryRun",
 ];
 
 impl Dispatcher {
@@ -89,7 +93,7 @@ impl Dispatcher {
     pub(crate) fn reconfigure(
         self: &Arc<Self>,
         raw: RawConfig,
-        make: impl Fn(&Arc<Config>) -> Result<Vec<Arc<dyn Destination>>, Error>,
+        make: impl Fn(&Arc<Config>, &Arc<Outlet>) -> Result<Vec<Arc<dyn Destination>>, Error>,
     ) -> Result<(), Error> {
         // One after the other.
         let _changing = self.changing.lock();
@@ -109,6 +113,7 @@ impl Dispatcher {
         config.metadata.runtime_id.clone_from(&self.metadata.read().runtime_id);
         let config = Arc::new(config);
         let compiled = Compiled::new(&config)?;
+        let capture = self.outlet.prepare(&config)?;
         let metadata = Arc::new(config.metadata.clone());
         let grounds = Grounds {
             config: &config,
@@ -119,7 +124,7 @@ impl Dispatcher {
         let others = !changed.iter().all(|name| NOT_OF_DESTINATIONS.contains(&name.as_str()));
         let new = if others {
             let known = self.targets.all();
-            let made = make(&config)?.into_iter().map(|destination| {
+            let made = make(&config, &self.outlet)?.into_iter().map(|destination| {
                 // The same address goes on counting.
                 let same = known.iter().find(|it| it.destination.address() == destination.address());
                 let taken = same.map(|it| Arc::clone(&it.taken)).unwrap_or_default();
@@ -129,6 +134,12 @@ impl Dispatcher {
         } else {
             None
         };
+        self.outlet.put_in_force(&config, capture);
+        // Whoever waits for the pace of before.
+        self.queue.look_again();
+        if config.dry_run && !before.config.dry_run {
+            self.say(Severity::Info, DRY.to_owned());
+        }
         let text = format!("settings have changed: {}", changed.join(", "));
         let changes = before.changes + 1;
         *self.metadata.write() = Arc::clone(&metadata);

@@ -88,6 +88,8 @@ impl Dispatcher {
             // Claimed only for bodies in which every resource was treated as the agent does it.
             let claim = payload.iter().all(|part| part.agreed).then_some(OBFUSCATION_VERSION);
             match self.post_stats(&body, claim, end) {
+                // Nobody has them, and nothing has gone wrong.
+                Verdict::Sent(()) if self.outlet.is_dry() => drop(concentrator.lose(&payload)),
                 Verdict::Sent(()) => concentrator.delivered(&payload),
                 Verdict::Later(later) => {
                     parts.extend(payload);
@@ -127,7 +129,9 @@ impl Dispatcher {
             let text = "no time was left to send stats (`closeTimeout`)";
             return Verdict::Later(Later::whole(Error::new(ErrorKind::TimedOut, text)));
         }
-        self.targets.first().destination.send_stats(body, claim, left)
+        let verdict = self.targets.first().destination.send_stats(body, claim, left);
+        self.tell_of_capture();
+        verdict
     }
 
     #[cold]

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Compression, Config};
 use crate::transport::exchange::Answer;
 use crate::transport::http::{Delivered, Http, Post};
+use crate::transport::outlet::Outlet;
 use crate::transport::{TlsReport, fault};
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(super) struct Endpoint {
     url: AgentUrl,
     path: &'static str,
     compression: Compression,
+    outlet: Arc<Outlet>,
     /// Another one after [`Endpoint::reopen`].
     http: RwLock<Arc<Http>>,
     address: Arc<str>,
@@ -53,8 +55,9 @@ impl Endpoint {
         (url, path): (&AgentUrl, &'static str),
         compression: Compression,
         headers: HeaderMap,
+        outlet: &Arc<Outlet>,
     ) -> Result<Self, Error> {
-        let http = Http::beyond(url, &config, compression)?;
+        let http = Http::beyond(url, &config, outlet, compression)?;
         let uri = http.uri(path)?;
         let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
         let head_size = 256 + headers.iter().map(size).sum::<usize>();
@@ -62,6 +65,7 @@ impl Endpoint {
             address: Arc::clone(http.address()),
             http: RwLock::new(Arc::new(http)),
             url: url.clone(),
+            outlet: Arc::clone(outlet),
             config,
             path,
             compression,
@@ -91,7 +95,8 @@ impl Endpoint {
     ) -> Verdict<Reply> {
         let (bytes, budget, knob) = (request.body, request.budget, request.knob);
         match self.post(&Body { bytes, budget, knob, may_repeat: true, advice }, more) {
-            Ok(delivered) => {
+            Ok(None) => Verdict::Sent(Reply::dry()),
+            Ok(Some(delivered)) => {
                 self.learned.accepted(bytes.len());
                 Verdict::Sent(reply(&delivered))
             }
@@ -135,8 +140,8 @@ impl Endpoint {
     /// Posts a body, again and again within its time where that can help; `more` adds headers of this one.
     ///
     /// # Errors
-    /// What the last attempt ran into. A success that is a web page is none.
-    fn post(&self, body: &Body<'_>, more: impl Fn(&mut HeaderMap)) -> Result<Delivered, Error> {
+    /// What the last attempt ran into. A success that is a web page is none. `None`: nothing was sent (a dry run).
+    fn post(&self, body: &Body<'_>, more: impl Fn(&mut HeaderMap)) -> Result<Option<Delivered>, Error> {
         let post = Post {
             method: &Method::POST,
             uri: &self.uri,
@@ -153,6 +158,7 @@ impl Endpoint {
             headers
         };
         let delivered = self.http().deliver(post, headers, |answer| self.refusal(answer, body.advice))?;
+        let Some(delivered) = delivered else { return Ok(None) };
         let answer = &delivered.answer;
         if !answer.parts.headers.contains_key(CONTENT_ENCODING)
             && is_web_page(&answer.parts.headers, answer.body())
@@ -161,7 +167,7 @@ impl Endpoint {
                 .with_status(answer.status())
                 .with_attempts(delivered.attempts));
         }
-        Ok(delivered)
+        Ok(Some(delivered))
     }
 
     /// The error of an answer that is no success: status, the peer's own words, and what to do about it.
@@ -248,7 +254,7 @@ impl Endpoint {
     }
 
     pub(super) fn reopen(&self) -> Result<(), Error> {
-        let http = Arc::new(Http::beyond(&self.url, &self.config, self.compression)?);
+        let http = Arc::new(Http::beyond(&self.url, &self.config, &self.outlet, self.compression)?);
         *self.http.write() = http;
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::Encoding;
 use crate::settings::{Config, Defaults, FilterRules, Peer, StatsForm};
 use crate::transport::TlsReport;
+use crate::transport::outlet::Outlet;
 use agent::Info;
 use split::Piece;
 use std::fmt;
@@ -127,16 +128,20 @@ fn was_taken(error: &Error) -> bool {
     error.possibly_arrived() && is_success(error)
 }
 
-/// The destination of a peer that settings name. Opens nothing and waits for nothing.
+/// The destination of a peer that settings name, whose bodies go out by `outlet`. Opens nothing and waits for nothing.
 ///
 /// # Errors
 /// `INVALID_URL` if its address cannot be used here.
-pub(crate) fn of(config: &Arc<Config>, peer: &Peer) -> Result<Arc<dyn Destination>, Error> {
+pub(crate) fn of(
+    config: &Arc<Config>,
+    peer: &Peer,
+    outlet: &Arc<Outlet>,
+) -> Result<Arc<dyn Destination>, Error> {
     Ok(match peer {
-        Peer::Agent(url) => Arc::new(agent::Agent::new(Arc::clone(config), url)?),
-        Peer::Otlp(to) => Arc::new(otlp::Otlp::new(Arc::clone(config), to.clone())?),
-        Peer::Intake(to) => Arc::new(intake::Intake::new(Arc::clone(config), to.clone())?),
-        Peer::Log(to) => Arc::new(log::Log::new(to.clone())?),
+        Peer::Agent(url) => Arc::new(agent::Agent::new(Arc::clone(config), url, outlet)?),
+        Peer::Otlp(to) => Arc::new(otlp::Otlp::new(Arc::clone(config), to.clone(), outlet)?),
+        Peer::Intake(to) => Arc::new(intake::Intake::new(Arc::clone(config), to.clone(), outlet)?),
+        Peer::Log(to) => Arc::new(log::Log::new(to.clone(), outlet)?),
     })
 }
 

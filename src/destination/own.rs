@@ -146,7 +146,8 @@ impl Destination for Sink {
 
 fn exporter(builder: Builder, sink: &Arc<Sink>) -> TraceExporter {
     let sink: Arc<dyn Destination> = sink.clone();
-    TraceExporter::toward(Arc::new(Config::new(builder.into_raw()).unwrap()), sink, Vec::new()).unwrap()
+    let config = Arc::new(Config::new(builder.into_raw()).unwrap());
+    TraceExporter::toward(config, Arc::default(), sink, Vec::new()).unwrap()
 }
 
 /// Traces of one span each, with these resources.

@@ -25,6 +25,8 @@ pub struct Reply {
     pub possibly_duplicated: bool,
     /// Spans of the request that the peer has rejected, although it took the request.
     pub rejected_spans: u64,
+    /// Nothing was sent: this is a dry run (`dryRun`).
+    pub is_dry: bool,
     /// Why the answer could not be read, although it said that the payload was taken.
     pub fault: Option<Error>,
 }
@@ -42,8 +44,14 @@ impl Reply {
             attempts,
             possibly_duplicated: attempts > 1,
             rejected_spans: 0,
+            is_dry: false,
             fault: None,
         }
+    }
+
+    /// The answer of nobody: a dry run.
+    pub(crate) fn dry() -> Self {
+        Self { is_dry: true, ..Self::without_words(0, 0, Arc::from(&[][..])) }
     }
 
     /// The success of an answer that began as one and could not be read.

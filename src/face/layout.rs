@@ -34,6 +34,8 @@ pub(crate) fn account(m: &Metrics, memory: u64, queue: &QueueStatus) -> Vec<i64>
     out.one(queue.refused);
     out.one(queue.evicted);
     out.one(queue.senders);
+    out.one(m.wire_bytes);
+    out.one(millis(queue.pace_wait));
     out.reasons(m.dropped);
     out.changes(m.normalized);
     out.0

@@ -63,6 +63,9 @@ pub(crate) fn explain(d: &Dispatcher, health: &Health, memory_bytes: usize, clos
         "health_metrics": health_metrics(d, health),
         "telemetry": telemetry(d, health),
         "queue": queue(d),
+        "bandwidth": bandwidth(d),
+        "dry_run": dry_run(d),
+        "capture": capture(d),
         "stats": stats(d),
         "memory_bytes": memory_bytes,
         "account": account(&d.account.snapshot()),
@@ -140,6 +143,38 @@ fn queue(d: &Dispatcher) -> Value {
             "disk_bytes": held.disk_bytes,
             "damaged": held.damaged,
         }),
+    }
+}
+
+/// Bytes of bodies that went out, and how fast those of the queue may.
+fn bandwidth(d: &Dispatcher) -> Value {
+    let wait = d.queue.status().pace_wait;
+    object! {
+        "wire_bytes": d.outlet.bytes(),
+        "bytes_per_second": d.outlet.pace.rate(),
+        "queue_waits_ms": wait.as_millis() as u64,
+    }
+}
+
+/// Whether nothing is sent, and what would have been.
+fn dry_run(d: &Dispatcher) -> Value {
+    let (bodies, bytes) = d.outlet.held_back();
+    object! { "on": d.outlet.is_dry(), "bodies": bodies, "bytes": bytes }
+}
+
+/// What was written of requests and answers, and what could not be.
+fn capture(d: &Dispatcher) -> Value {
+    let Some(capture) = d.outlet.report() else { return Value::Null };
+    object! {
+        "directory": capture.directory,
+        "max_bytes": capture.max_bytes,
+        "bytes": capture.bytes,
+        "files": capture.files,
+        "refused": capture.refused,
+        "written": capture.written,
+        "overwritten": capture.overwritten,
+        "failures": capture.failures,
+        "last_failure": capture.last_failure,
     }
 }
 

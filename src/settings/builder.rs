@@ -120,4 +120,12 @@ impl Builder {
         self.raw.spool = Some((directory.into(), bytes));
         self.made("spool")
     }
+
+    /// Keeps every request with a body and its answer in this directory, one file each and within so many bytes (1 MiB
+    /// or more). What is refused is kept longest; keys and headers of the caller's are masked. Default: off.
+    #[must_use]
+    pub fn capture(mut self, directory: impl Into<String>, bytes: u64) -> Self {
+        self.raw.capture = Some((directory.into(), bytes));
+        self.made("capture")
+    }
 }

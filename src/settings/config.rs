@@ -76,11 +76,19 @@ pub struct Config {
     pub max_idle_age: Duration,
     /// How long `close()` waits for running sends, for the queue and for stats; zero does not wait.
     pub close_timeout: Duration,
+    /// How many bytes of bodies a second the queue and the spool send at most, after compression.
+    pub max_bytes_per_second: Option<usize>,
     /// Whether the agent is told by header that the tracer computes stats itself.
     pub client_computed_stats: bool,
     /// Where health metrics go: `udp://host:port` or `unix:///path` (a datagram socket); without a port the one of
     /// `/info`, else 8125.
     pub dogstatsd: Option<StatsdUrl>,
+    /// A directory, and how many bytes in it, for every request with a body and its answer, one file each; keys are
+    /// masked.
+    pub capture: Option<(PathBuf, u64)>,
+    /// Whether everything happens but the sending: what would have gone out counts as dropped for the reason
+    /// `DRY_RUN`.
+    pub dry_run: bool,
     /// Who sends: goes into headers, stats payloads and converted payloads. Empty means not given.
     pub metadata: Metadata,
     /// Which traces are kept and which are left out.
@@ -228,8 +236,11 @@ impl Config {
             max_idle_connections: raw.max_idle_connections.unwrap_or(1) as usize,
             max_idle_age: raw.max_idle_age.unwrap_or(Duration::from_millis(10000)),
             close_timeout: raw.close_timeout.unwrap_or(Duration::from_millis(800)),
+            max_bytes_per_second: raw.max_bytes_per_second.map(size),
             client_computed_stats: raw.client_computed_stats.unwrap_or(false),
             dogstatsd: check::statsd_url("dogstatsd", raw.dogstatsd.as_deref())?,
+            capture: raw.capture.clone().map(|(path, bytes)| (PathBuf::from(path), bytes)),
+            dry_run: raw.dry_run.unwrap_or(false),
             metadata: Metadata {
                 service: given(&raw.service).unwrap_or_default(),
                 env: given(&raw.env).unwrap_or_default(),
@@ -443,6 +454,11 @@ impl Config {
             ("asyncBudget", self.raw.async_budget.is_some(), shown::millis(Some(self.queue.budget))),
             ("spool", self.raw.spool.is_some(), shown::directory(self.raw.spool.as_ref())),
             (
+                "maxBytesPerSecond",
+                self.raw.max_bytes_per_second.is_some(),
+                shown::value(&self.max_bytes_per_second),
+            ),
+            (
                 "computeStats",
                 self.raw.compute_stats.is_some(),
                 shown::millis(self.stats.as_ref().map(|it| it.bucket)),
@@ -503,6 +519,8 @@ impl Config {
                 self.raw.telemetry_parent_session_id.is_some(),
                 shown::value(&self.telemetry.as_ref().map(|it| it.parent_session_id.as_str())),
             ),
+            ("capture", self.raw.capture.is_some(), shown::directory(self.raw.capture.as_ref())),
+            ("dryRun", self.raw.dry_run.is_some(), shown::value(&self.dry_run)),
         ]
     }
 }

@@ -53,6 +53,11 @@ pub use url::AgentUrl;
 use crate::error::{Error, ErrorKind};
 use std::time::Duration;
 
+/// Whether the exporter writes a header of this name, so that no caller may.
+pub(crate) fn is_own_header(name: &str) -> bool {
+    own_headers::setter(name).is_some()
+}
+
 /// No time limit may be longer.
 pub const MAX_DURATION: Duration = Duration::from_secs(600);
 

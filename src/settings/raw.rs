@@ -148,6 +148,8 @@ pub struct RawConfig {
     pub async_budget: Option<Duration>,
     /// A directory, and how many bytes in it, for what the queue cannot hold while the agent is away.
     pub spool: Option<(String, u64)>,
+    /// How many bytes of bodies a second the queue and the spool send at most, after compression.
+    pub max_bytes_per_second: Option<u64>,
     /// Computes stats in buckets of this length (agents expect 10 s) while the agent takes them, and then drops p0
     /// traces.
     #[serde(serialize_with = "super::check::millis")]
@@ -182,6 +184,12 @@ pub struct RawConfig {
     pub telemetry_root_session_id: Option<String>,
     /// The header `DD-Parent-Session-ID` of telemetry; left out where it is that of the session.
     pub telemetry_parent_session_id: Option<String>,
+    /// A directory, and how many bytes in it, for every request with a body and its answer, one file each; keys are
+    /// masked.
+    pub capture: Option<(String, u64)>,
+    /// Whether everything happens but the sending: what would have gone out counts as dropped for the reason
+    /// `DRY_RUN`.
+    pub dry_run: Option<bool>,
 
     /// Settings that were taken from the environment, each with where it comes from.
     pub origins: Vec<(String, String)>,
@@ -241,6 +249,7 @@ impl RawConfig {
         check::duration("batchAge", self.batch_age, Some(0), 600000, "0 to 10 min")?;
         check::duration("asyncBudget", self.async_budget, None, 600000, "more than 0, at most 10 min")?;
         check::directory("spool", self.spool.as_ref(), 1048576, "1 MiB or more")?;
+        check::number("maxBytesPerSecond", self.max_bytes_per_second, 1024, u64::MAX, "1,024 or more")?;
         check::duration("computeStats", self.compute_stats, Some(1000), 600000, "1 s to 10 min")?;
         check::keys("peerTag", &self.peer_tag, usize::MAX)?;
         check::keys("additionalMetricTag", &self.additional_metric_tag, 4)?;
@@ -250,11 +259,12 @@ impl RawConfig {
         check::header_text("telemetrySessionId", self.telemetry_session_id.as_deref())?;
         check::header_text("telemetryRootSessionId", self.telemetry_root_session_id.as_deref())?;
         check::header_text("telemetryParentSessionId", self.telemetry_parent_session_id.as_deref())?;
+        check::directory("capture", self.capture.as_ref(), 1048576, "1 MiB or more")?;
         Ok(())
     }
 
     /// Pairs of settings without effect: whether it is there, the setting, the sentence.
-    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 21] {
+    pub(super) fn pairs(&self) -> [(bool, &'static str, &'static str); 22] {
         [
             (
                 self.url.is_some() && !self.destination.is_empty(),
@@ -315,6 +325,11 @@ impl RawConfig {
                 self.batch_age.is_some() && self.input_format.as_deref().is_some_and(|v| v != "V04"),
                 "batchAge",
                 "batchAge has no effect without inputFormat(V04): only v0.4 is merged",
+            ),
+            (
+                self.dry_run == Some(true) && self.spool.is_some(),
+                "dryRun",
+                "dryRun has no effect with spool: what lies there would be lost",
             ),
             (
                 !self.peer_tag.is_empty() && self.compute_stats.is_none(),
@@ -426,6 +441,7 @@ impl RawConfig {
             "batchAge" => Slot::Duration(&mut self.batch_age),
             "asyncBudget" => Slot::Duration(&mut self.async_budget),
             "spool" => Slot::Directory(&mut self.spool),
+            "maxBytesPerSecond" => Slot::Bytes(&mut self.max_bytes_per_second),
             "computeStats" => Slot::Duration(&mut self.compute_stats),
             "clientComputedStats" => Slot::Flag(&mut self.client_computed_stats),
             "peerTag" => Slot::Texts(&mut self.peer_tag),
@@ -439,6 +455,8 @@ impl RawConfig {
             "telemetrySessionId" => Slot::Text(&mut self.telemetry_session_id),
             "telemetryRootSessionId" => Slot::Text(&mut self.telemetry_root_session_id),
             "telemetryParentSessionId" => Slot::Text(&mut self.telemetry_parent_session_id),
+            "capture" => Slot::Directory(&mut self.capture),
+            "dryRun" => Slot::Flag(&mut self.dry_run),
             "origins" => Slot::Pairs(&mut self.origins),
             "skipped" => Slot::Pairs(&mut self.skipped),
             _ => return None,

@@ -425,6 +425,16 @@ impl Builder {
         self.made("asyncBudget")
     }
 
+    /// How many bytes of bodies a second the queue and the spool send at most, after compression. What `send` sends
+    /// is counted and never held; the queue waits for it. What waits longer than
+    /// [`async_budget`](Self::async_budget) is given up, or goes to the [`spool`](Self::spool). 1,024 or more.
+    /// Default: no limit.
+    #[must_use]
+    pub fn max_bytes_per_second(mut self, value: u64) -> Self {
+        self.raw.max_bytes_per_second = Some(value);
+        self.made("maxBytesPerSecond")
+    }
+
     /// Computes stats in buckets of this length (agents expect 10 s) while the agent takes them, and then drops p0
     /// traces. The agent takes them when its `/info` has `client_drop_p0s` and `/v0.6/stats`. 1 s to 10 min.
     /// Default: stats are not computed here.
@@ -516,5 +526,13 @@ impl Builder {
     pub fn telemetry_parent_session_id(mut self, value: impl Into<String>) -> Self {
         self.raw.telemetry_parent_session_id = Some(value.into());
         self.made("telemetryParentSessionId")
+    }
+
+    /// Whether everything happens but the sending: what would have gone out counts as dropped for the reason
+    /// `DRY_RUN`. Default: false.
+    #[must_use]
+    pub fn dry_run(mut self, value: bool) -> Self {
+        self.raw.dry_run = Some(value);
+        self.made("dryRun")
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Exchange<'a> {
 }
 
 /// An answer with its body.
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) parts: Parts,
     small: [u8; SMALL],
@@ -35,6 +36,11 @@ impl Answer {
 
     pub(crate) fn body(&self) -> &[u8] {
         if self.large.is_empty() { &self.small[..self.len] } else { &self.large }
+    }
+
+    /// Puts another text into the place of the body. An empty one leaves it.
+    pub(super) fn set_body(&mut self, body: Vec<u8>) {
+        self.large = body;
     }
 }
 

@@ -4,10 +4,14 @@
 //! [`Http`] is thread-safe and blocking. No lock is held while a request runs; concurrent requests open connections of
 //! their own.
 
+use super::capture::Capture;
+use super::capture::record::{Fate, Record};
 use super::compress::Compressor;
 use super::exchange::{Answer, Exchange, Failure};
 use super::gate::Gate;
+use super::outlet::Outlet;
 use super::retry::{self, Schedule};
+use super::secrets::Secrets;
 use super::{Call, Connections, NoLookup, PAGE, TlsReport, closed};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Compression, Config};
@@ -17,6 +21,9 @@ use std::time::{Duration, Instant, SystemTime};
 use ureq::http::header::CONTENT_ENCODING;
 use ureq::http::{HeaderMap, HeaderValue, Method, Uri};
 
+/// The time limit of what waits for its turn: the queue, the spool.
+pub(crate) const QUEUED: &str = "asyncBudget";
+
 /// One peer.
 #[derive(Debug)]
 pub(crate) struct Http {
@@ -24,6 +31,9 @@ pub(crate) struct Http {
     gate: Arc<Gate>,
     address: Arc<str>,
     base: String,
+    /// The path that the address has.
+    prefix: String,
+    outlet: Arc<Outlet>,
     connect_timeout: Duration,
     send_timeout: Duration,
     max_idle: usize,
@@ -64,26 +74,33 @@ pub(crate) struct Delivered {
 }
 
 impl Http {
-    /// The agent at `url`: never through a proxy, bodies as they are. Opens nothing and waits for nothing.
+    /// The agent at `url`: never through a proxy, bodies as they are. Opens nothing and waits for nothing. Bodies go
+    /// out by `outlet`.
     ///
     /// # Errors
     /// `INVALID_URL` if the URL cannot be used on this operating system, or by this build; `INVALID_CONFIGURATION` if
     /// what TLS needs cannot be used.
-    pub(crate) fn new(url: &AgentUrl, config: &Config) -> Result<Self, Error> {
-        Self::with(url, config, false, None)
+    pub(crate) fn new(url: &AgentUrl, config: &Config, outlet: &Arc<Outlet>) -> Result<Self, Error> {
+        Self::with(url, config, outlet, false, None)
     }
 
     /// A peer that is no agent, at `url`: through the proxy if there is one, bodies compressed.
     ///
     /// # Errors
     /// As [`Http::new`]; `INVALID_CONFIGURATION` if this build cannot compress so.
-    pub(crate) fn beyond(url: &AgentUrl, config: &Config, compression: Compression) -> Result<Self, Error> {
-        Self::with(url, config, true, Compressor::new(compression)?)
+    pub(crate) fn beyond(
+        url: &AgentUrl,
+        config: &Config,
+        outlet: &Arc<Outlet>,
+        compression: Compression,
+    ) -> Result<Self, Error> {
+        Self::with(url, config, outlet, true, Compressor::new(compression)?)
     }
 
     fn with(
         url: &AgentUrl,
         config: &Config,
+        outlet: &Arc<Outlet>,
         beyond: bool,
         compressor: Option<Compressor>,
     ) -> Result<Self, Error> {
@@ -114,6 +131,8 @@ impl Http {
             gate,
             address: url.to_string().into(),
             base,
+            prefix: url.prefix().to_owned(),
+            outlet: Arc::clone(outlet),
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             max_idle: idle,
@@ -205,8 +224,16 @@ impl Http {
         let mut stale = 0;
         loop {
             let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size, 0);
-            match exchange().run(&self.agent, call, &self.address) {
-                Ok(answer) => return Ok(answer),
+            let request = exchange();
+            let note = self.note(&request.method, request.uri, &request.headers, request.body);
+            match request.run(&self.agent, call, &self.address) {
+                Ok(mut answer) => {
+                    if !answer.parts.status.is_success() {
+                        self.hide(&mut answer, &exchange().headers);
+                    }
+                    self.keep(note.as_deref(), 1, false, Ok(&answer));
+                    return Ok(answer);
+                }
                 Err(_) if self.is_closed() => return Err(closed()),
                 Err(failure) if failure.stale && stale <= self.max_idle => stale += 1,
                 Err(failure) => return Err(self.as_theirs(failure.error)),
@@ -215,7 +242,7 @@ impl Http {
     }
 
     /// Sends a body, repeated within its budget where that can help. `headers` are asked for each attempt;
-    /// `refusal` makes an error of an answer that is no success.
+    /// `refusal` makes an error of an answer that is no success. `None`: nothing was sent, since this is a dry run.
     ///
     /// # Errors
     /// What the last attempt ran into, with the number of attempts. `possibly_arrived` says whether the peer may have
@@ -225,7 +252,7 @@ impl Http {
         post: Post<'_>,
         headers: impl Fn() -> HeaderMap,
         refusal: impl Fn(&Answer) -> Error,
-    ) -> Result<Delivered, Error> {
+    ) -> Result<Option<Delivered>, Error> {
         let compressed = self.compressor.as_ref().and_then(|c| Some((c, c.compress(post.body)?)));
         let result = match &compressed {
             None => self.repeat(post, headers, refusal),
@@ -250,7 +277,11 @@ impl Http {
         post: Post<'_>,
         headers: impl Fn() -> HeaderMap,
         refusal: impl Fn(&Answer) -> Error,
-    ) -> Result<Delivered, Error> {
+    ) -> Result<Option<Delivered>, Error> {
+        if self.outlet.is_dry() {
+            self.hold_back(&post, headers);
+            return Ok(None);
+        }
         let end = Instant::now() + post.budget;
         let mut tries = Tries::default();
         loop {
@@ -259,26 +290,36 @@ impl Http {
                     .with_attempts(tries.attempts)
                     .with_possibly_arrived(tries.possibly_arrived));
             }
+            let head = headers();
+            let note = self.note(post.method, post.uri, &head, post.body);
+            self.outlet.passes(post.body.len(), post.knob == QUEUED);
             let exchange =
-                Exchange { method: post.method.clone(), uri: post.uri, headers: headers(), body: post.body };
+                Exchange { method: post.method.clone(), uri: post.uri, headers: head, body: post.body };
             let began = Instant::now();
             let outcome = exchange.run(&self.agent, self.call(began, end, &post), &self.address);
+            let attempt = tries.attempts + 1;
+            let mut refused = None;
             let (error, retry_after) = match outcome {
                 Ok(answer) if answer.parts.status.is_success() => {
-                    let attempts = tries.attempts + 1;
-                    return Ok(Delivered { answer, attempts, possibly_duplicated: tries.possibly_arrived });
+                    self.keep(note.as_deref(), attempt, false, Ok(&answer));
+                    let possibly_duplicated = tries.possibly_arrived;
+                    return Ok(Some(Delivered { answer, attempts: attempt, possibly_duplicated }));
                 }
-                Ok(answer) => {
+                Ok(mut answer) => {
                     tries.attempts += 1;
+                    self.hide(&mut answer, &headers());
                     let wait = answer.parts.headers.get("retry-after");
                     let wait = wait.and_then(|v| retry::retry_after(v.as_bytes(), SystemTime::now()));
-                    (refusal(&answer).with_temporary((post.repeats)(answer.status())), wait)
+                    let error = refusal(&answer).with_temporary((post.repeats)(answer.status()));
+                    refused = note.is_some().then_some(answer);
+                    (error, wait)
                 }
                 Err(failure) => {
                     tries.possibly_arrived |= failure.possibly_arrived;
                     // Each kept connection can be stale once; what fails on a new one is no matter of age.
                     if failure.stale && tries.stale <= self.max_idle && !self.is_closed() {
                         tries.stale += 1;
+                        self.keep(note.as_deref(), attempt, true, Err(&failure.error));
                         continue;
                     }
                     tries.attempts += 1;
@@ -291,6 +332,7 @@ impl Http {
             let now = Instant::now();
             let wait =
                 if repeat && !self.is_retired() { tries.schedule(end).next(now, retry_after) } else { None };
+            self.keep(note.as_deref(), attempt, wait.is_some(), refused.as_ref().ok_or(&error));
             match wait {
                 Some(wait) if !self.is_closed() => {
                     self.gate.wait_until(now + wait, || self.is_retired());
@@ -326,6 +368,86 @@ impl Http {
         error.with_message(told)
     }
 
+    /// A refusal may repeat a key; nobody shall read it in an error.
+    #[cold]
+    fn hide(&self, answer: &mut Answer, headers: &HeaderMap) {
+        let mut secrets = Secrets::of(headers);
+        secrets.add_path(&self.prefix);
+        if let Some(body) = secrets.hidden(answer.body()) {
+            answer.set_body(body);
+        }
+    }
+
+    /// What a capture will need of a request, if there is one.
+    #[inline]
+    fn note<'a>(
+        &self,
+        method: &Method,
+        uri: &'a Uri,
+        headers: &HeaderMap,
+        body: &'a [u8],
+    ) -> Option<Box<Note<'a>>> {
+        let capture = self.outlet.capture()?;
+        let (method, headers) = (method.clone(), headers.clone());
+        Some(Box::new(Note {
+            capture,
+            method,
+            uri,
+            headers,
+            body,
+            began: SystemTime::now(),
+            started: Instant::now(),
+        }))
+    }
+
+    /// A request is over. `again`: the body is sent once more.
+    #[inline]
+    fn keep(&self, note: Option<&Note<'_>>, attempt: u32, again: bool, outcome: Result<&Answer, &Error>) {
+        let Some(note) = note else { return };
+        let fate = match outcome {
+            _ if again => Fate::Repeated,
+            Ok(answer) if answer.parts.status.is_success() => Fate::Accepted,
+            Ok(_) => Fate::Refused,
+            Err(_) => Fate::Failed,
+        };
+        self.write(note, attempt, fate, outcome.ok(), outcome.err());
+    }
+
+    #[cold]
+    fn write(
+        &self,
+        note: &Note<'_>,
+        attempt: u32,
+        fate: Fate,
+        answer: Option<&Answer>,
+        failure: Option<&Error>,
+    ) {
+        let record = Record {
+            peer: &self.address,
+            method: &note.method,
+            path: (note.uri.path_and_query().map_or("/", |path| path.as_str()), &self.prefix),
+            host: note.uri.authority().map_or("", |host| host.as_str()),
+            headers: &note.headers,
+            body: note.body,
+            began: note.began,
+            took: note.started.elapsed(),
+            attempt,
+            fate,
+            answer,
+            failure,
+        };
+        self.outlet.keep(&note.capture, &record);
+    }
+
+    /// A dry run: the body is counted and captured as if it had gone out.
+    #[cold]
+    fn hold_back(&self, post: &Post<'_>, headers: impl Fn() -> HeaderMap) {
+        self.outlet.holds_back(post.body.len(), post.knob == QUEUED);
+        if let Some(note) = self.note(post.method, post.uri, &headers(), post.body) {
+            self.write(&note, 0, Fate::Dry, None, None);
+        }
+    }
+
     fn call(&self, began: Instant, end: Instant, post: &Post<'_>) -> Call {
         let by_timeout = began + self.send_timeout;
         let (deadline, limit, knob) = if by_timeout < end {
@@ -341,6 +463,17 @@ impl Http {
     fn is_cut_short(&self, began: Instant, end: Instant, post: &Post<'_>) -> bool {
         end.saturating_duration_since(began) < self.send_timeout.min(post.budget) / 2
     }
+}
+
+/// A request, for who keeps it.
+struct Note<'a> {
+    capture: Arc<Capture>,
+    method: Method,
+    uri: &'a Uri,
+    headers: HeaderMap,
+    body: &'a [u8],
+    began: SystemTime,
+    started: Instant,
 }
 
 /// What happened to one body so far.

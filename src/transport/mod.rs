@@ -7,17 +7,21 @@
 
 mod buffers;
 mod call;
+pub(crate) mod capture;
 pub(crate) mod compress;
 pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod lookup;
+pub(crate) mod outlet;
+pub(crate) mod pace;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code))]
 mod pipe;
 pub(crate) mod proxy;
 pub mod retry;
+mod secrets;
 mod socket;
 mod tcp;
 #[cfg(feature = "tls")]

@@ -31,6 +31,7 @@ impl Queue {
         let mut rules = self.rules.lock();
         loop {
             let now = self.clock.now();
+            rules.paced = self.outlet.pace.ready_at(now);
             match rules.next(&self.settings, now, idle_since) {
                 Next::Take(Origin::Memory) => {
                     let limits = rules.limits(&self.settings, self.is_scanned_format(), now);

@@ -22,6 +22,7 @@ use crate::memory;
 use crate::msgpack::reader;
 use crate::settings::{InputFormat, Overflow, QueueSettings};
 use crate::time::Clock;
+use crate::transport::outlet::Outlet;
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) struct Queue {
     pub(super) account: Arc<Account>,
     /// What payloads are in.
     format: InputFormat,
+    /// How fast payloads may go.
+    pub(super) outlet: Arc<Outlet>,
     pub(super) rules: Mutex<Rules>,
     /// What does not fit goes there. Gone once the exporter is closed.
     pub(super) disk: Mutex<Option<Spool>>,
@@ -82,6 +85,8 @@ pub struct QueueStatus {
     pub evicted: u64,
     /// Sender threads.
     pub senders: u64,
+    /// How long it is until something may go again (`maxBytesPerSecond`).
+    pub pace_wait: Duration,
 }
 
 /// Whether somebody wants to know what is lost for this reason by name.
@@ -104,6 +109,7 @@ impl Queue {
         account: Arc<Account>,
         format: InputFormat,
         clock: Clock,
+        outlet: Arc<Outlet>,
     ) -> Result<Self, Error> {
         let open = |(dir, bytes): &(PathBuf, u64)| {
             Spool::open(dir, *bytes).map_err(|why| {
@@ -120,6 +126,7 @@ impl Queue {
             clock,
             account,
             format,
+            outlet,
             rules: Mutex::new(rules),
             disk: Mutex::new(spool),
             troubles: Mutex::default(),
@@ -457,6 +464,13 @@ impl Queue {
         self.settled.notify_all();
     }
 
+    /// Senders that wait ask again whether something may go.
+    pub(crate) fn look_again(&self) {
+        // Under the lock: nobody is between asking and waiting.
+        let _rules = self.rules.lock();
+        self.work.notify_all();
+    }
+
     /// Makes everything that waits due at once. Gives the mark that [`Queue::wait_settled`] takes.
     pub(crate) fn hurry(&self) -> u64 {
         let mut rules = self.rules.lock();
@@ -518,6 +532,7 @@ impl Queue {
             refused: rules.refused,
             evicted: rules.evicted,
             senders: rules.senders() as u64,
+            pace_wait: self.outlet.pace.ready_at(now).map_or(Duration::ZERO, |at| at - now),
         }
     }
 

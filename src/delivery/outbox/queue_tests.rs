@@ -18,7 +18,11 @@ fn queue(change: impl FnOnce(Builder) -> Builder) -> (Queue, Clock) {
     let config = Config::new(change(Builder::default()).into_raw()).unwrap();
     let clock = Clock::standing();
     let account = Arc::new(Account::default());
-    (Queue::new(config.queue.clone(), account, config.input_format, clock.clone()).unwrap(), clock)
+    (
+        Queue::new(config.queue.clone(), account, config.input_format, clock.clone(), Arc::default())
+            .unwrap(),
+        clock,
+    )
 }
 
 fn offer(queue: &Queue) -> Option<ErrorKind> {

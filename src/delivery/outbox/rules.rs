@@ -5,6 +5,8 @@
 //! - **A batch is due** by its size, its age, or because somebody waits for it.
 //! - **Disk and memory take turns**, while both have something. Who closes has no time for the disk.
 //! - **Whoever was told to come later waits** ([`Rules::hold_off`]) if what waits can wait on disk.
+//! - **Nothing goes faster than its pace** ([`Rules::paced`]), not even while the queue is closed; what has waited too
+//!   long is given up all the same.
 
 use super::line::{Gone, Line};
 use super::parcel::Parcel;
@@ -58,6 +60,8 @@ pub(super) struct Rules {
     pub(super) disk: Disk,
     /// Nothing that can wait is tried before.
     hold_off: Option<Instant>,
+    /// Nothing goes before: so much has gone (`maxBytesPerSecond`).
+    pub(super) paced: Option<Instant>,
 }
 
 /// What is known of the spool.
@@ -238,18 +242,20 @@ impl Rules {
         }
     }
 
-    fn holds_off(&self, now: Instant) -> bool {
-        self.disk.there && self.mode == Mode::Open && self.hold_off.is_some_and(|until| until > now)
+    /// Until when nothing goes, if anything is in the way.
+    fn held_until(&self, now: Instant) -> Option<Instant> {
+        let asked = self.hold_off.filter(|_| self.disk.there && self.mode == Mode::Open);
+        asked.max(self.paced).filter(|until| *until > now)
     }
 
     /// Whether the first payloads should go.
     fn is_due(&self, settings: &QueueSettings, now: Instant) -> bool {
         let Some(first) = self.line.first() else { return false };
+        if self.held_until(now).is_some() {
+            return first.offered + settings.budget <= now;
+        }
         if self.mode == Mode::Closing {
             return true;
-        }
-        if self.holds_off(now) {
-            return first.offered + settings.budget <= now;
         }
         self.line.room() >= settings.batch_bytes.min(settings.bytes / 2)
             || 2 * self.line.len() >= settings.payloads
@@ -272,7 +278,7 @@ impl Rules {
             self.disk.turn = true;
             return Next::Take(Origin::Memory);
         }
-        let line_at = self.line.first().map(|first| match self.hold_off.filter(|_| self.holds_off(now)) {
+        let line_at = self.line.first().map(|first| match self.held_until(now) {
             Some(until) => until.min(first.offered + settings.budget),
             None => first.offered + settings.batch_age,
         });
@@ -286,12 +292,13 @@ impl Rules {
     /// When the next batch may be taken from the disk.
     fn disk_at(&self, now: Instant) -> Option<Instant> {
         let ready = self.mode == Mode::Open && self.disk.holds && !self.disk.busy;
-        ready.then(|| self.disk.not_before.into_iter().chain(self.hold_off).fold(now, Instant::max))
+        let held = self.disk.not_before.max(self.hold_off).max(self.paced);
+        ready.then(|| held.map_or(now, |until| until.max(now)))
     }
 
     /// How much of the line goes together now.
     pub(super) fn limits(&self, settings: &QueueSettings, merges: bool, now: Instant) -> Limits {
-        let expired = self.holds_off(now).then(|| now.checked_sub(settings.budget)).flatten();
+        let expired = self.held_until(now).and_then(|_| now.checked_sub(settings.budget));
         Limits { bytes: settings.batch_bytes, merges, offered_before: expired, now }
     }
 

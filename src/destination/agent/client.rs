@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::settings::{AgentUrl, Config};
 use crate::transport::exchange::{Answer, Exchange};
 use crate::transport::http::{Delivered, Http, Post};
+use crate::transport::outlet::Outlet;
 use crate::transport::{TlsReport, fault, retry};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,15 +64,15 @@ impl Client {
     /// # Errors
     /// As [`Client::at`].
     pub fn new(config: &Config) -> Result<Self, Error> {
-        Self::at(config, &config.url)
+        Self::at(config, &config.url, &Arc::default())
     }
 
-    /// A client for the agent at this address.
+    /// A client for the agent at this address, whose bodies go out by `outlet`.
     ///
     /// # Errors
     /// `INVALID_URL` if the URL cannot be used in a request or not on this operating system.
-    pub fn at(config: &Config, url: &AgentUrl) -> Result<Self, Error> {
-        let http = Http::new(url, config)?;
+    pub(crate) fn at(config: &Config, url: &AgentUrl, outlet: &Arc<Outlet>) -> Result<Self, Error> {
+        let http = Http::new(url, config, outlet)?;
         let mut known = KNOWN_PATHS.map(|path| (path, Uri::default()));
         for (path, uri) in &mut known {
             *uri = http.uri(path)?;
@@ -212,7 +213,9 @@ impl Client {
             self.memory.note(&answer.parts.headers);
             self.refusal(&format!("{method} {path}"), answer)
         };
-        self.success(&self.http.deliver(post, headers, refusal)?)
+        self.http
+            .deliver(post, headers, refusal)?
+            .map_or_else(|| Ok(Reply::dry()), |done| self.success(&done))
     }
 
     fn success(&self, delivered: &Delivered) -> Result<Reply, Error> {

@@ -11,6 +11,7 @@ use crate::destination::{Asked, Destination, Offer, Reply, Request, TelemetryMes
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config};
 use crate::transport::TlsReport;
+use crate::transport::outlet::Outlet;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Agent {
     config: Arc<Config>,
     url: AgentUrl,
+    outlet: Arc<Outlet>,
     address: Arc<str>,
     /// Another one after [`Destination::reopen`].
     client: RwLock<Arc<Client>>,
@@ -51,8 +53,8 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Client::at`].
-    pub(crate) fn new(config: Arc<Config>, url: &AgentUrl) -> Result<Self, Error> {
-        let client = Client::at(&config, url)?;
+    pub(crate) fn new(config: Arc<Config>, url: &AgentUrl, outlet: &Arc<Outlet>) -> Result<Self, Error> {
+        let client = Client::at(&config, url, outlet)?;
         let known = Known {
             info: None,
             found: None,
@@ -62,6 +64,7 @@ impl Agent {
         };
         Ok(Self {
             url: url.clone(),
+            outlet: Arc::clone(outlet),
             address: client.address().into(),
             client: RwLock::new(Arc::new(client)),
             known: Mutex::new(known),
@@ -155,6 +158,7 @@ impl Destination for Agent {
             knob: request.knob,
         });
         match result {
+            Ok(reply) if reply.is_dry => Verdict::Sent(reply),
             Ok(reply) => {
                 self.learned.accepted(request.body.len());
                 Verdict::Sent(reply)
@@ -275,7 +279,7 @@ impl Destination for Agent {
     }
 
     fn reopen(&self) -> Result<(), Error> {
-        let client = Arc::new(Client::at(&self.config, &self.url)?);
+        let client = Arc::new(Client::at(&self.config, &self.url, &self.outlet)?);
         *self.client.write() = client;
         Ok(())
     }
@@ -323,7 +327,8 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_until_the_agent_says_otherwise() {
         let raw = RawConfig { output_format: Some("V1".to_owned()), ..RawConfig::default() };
-        let agent = Agent::new(Arc::new(Config::new(raw).unwrap()), &AgentUrl::default()).unwrap();
+        let agent =
+            Agent::new(Arc::new(Config::new(raw).unwrap()), &AgentUrl::default(), &Arc::default()).unwrap();
         let format = || agent.offer().endpoint;
         let refuse = || {
             agent.format_refused(&agent.offer());
@@ -341,8 +346,12 @@ mod tests {
 
     #[test]
     fn one_endpoint_after_the_other_is_refused_until_something_new_is_known() {
-        let agent =
-            Agent::new(Arc::new(Config::new(RawConfig::default()).unwrap()), &AgentUrl::default()).unwrap();
+        let agent = Agent::new(
+            Arc::new(Config::new(RawConfig::default()).unwrap()),
+            &AgentUrl::default(),
+            &Arc::default(),
+        )
+        .unwrap();
         let refuse = || {
             agent.format_refused(&agent.offer());
             agent.offer().endpoint
@@ -369,8 +378,12 @@ mod tests {
 
     #[test]
     fn another_limit_makes_what_was_learned_void() {
-        let agent =
-            Agent::new(Arc::new(Config::new(RawConfig::default()).unwrap()), &AgentUrl::default()).unwrap();
+        let agent = Agent::new(
+            Arc::new(Config::new(RawConfig::default()).unwrap()),
+            &AgentUrl::default(),
+            &Arc::default(),
+        )
+        .unwrap();
         let now = Instant::now();
         agent.learned.refused(1000, now);
         assert_eq!(agent.largest(9999, now), 500);

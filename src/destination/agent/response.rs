@@ -91,6 +91,7 @@ impl Memory {
             attempts: 1,
             possibly_duplicated: false,
             rejected_spans: 0,
+            is_dry: false,
             fault: None,
         }
     }

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format;
 use crate::settings::{Compression, Config, FilterRules, IntakePeer, Peer, StatsForm};
 use crate::transport::TlsReport;
+use crate::transport::outlet::Outlet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, HeaderValue};
@@ -35,14 +36,16 @@ impl Intake {
     ///
     /// # Errors
     /// As [`Endpoint::new`].
-    pub(super) fn new(config: Arc<Config>, peer: IntakePeer) -> Result<Self, Error> {
+    pub(super) fn new(config: Arc<Config>, peer: IntakePeer, outlet: &Arc<Outlet>) -> Result<Self, Error> {
         let json = headers(&config, &peer, "application/json");
         let msgpack = headers(&config, &peer, "application/msgpack");
-        let spans = Endpoint::new(Arc::clone(&config), (&peer.url, SPANS), peer.compression, json)?;
-        let stats = Endpoint::new(Arc::clone(&config), (&peer.stats_url, STATS), Compression::None, msgpack)?;
+        let endpoint =
+            |to, compression, headers| Endpoint::new(Arc::clone(&config), to, compression, headers, outlet);
+        let spans = endpoint((&peer.url, SPANS), peer.compression, json)?;
+        let stats = endpoint((&peer.stats_url, STATS), Compression::None, msgpack)?;
         let telemetry = config.telemetry.is_some().then(|| {
             let json = headers(&config, &peer, "application/json");
-            Endpoint::new(Arc::clone(&config), (&peer.telemetry_url, TELEMETRY), Compression::None, json)
+            endpoint((&peer.telemetry_url, TELEMETRY), Compression::None, json)
         });
         let (max_bytes, limit) = spans.limit(MAX_BYTES);
         let computed = config.client_computed_stats || config.stats.is_some();

@@ -7,17 +7,20 @@ use crate::error::{Error, ErrorKind};
 use crate::format;
 use crate::settings::{FilterRules, LogPeer, LogTarget, Peer};
 use crate::transport::gate::Gate;
+use crate::transport::http::QUEUED;
+use crate::transport::outlet::Outlet;
 use parking_lot::{Mutex, RwLock};
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Where lines go, for one exporter.
 #[derive(Debug)]
 pub(super) struct Log {
     peer: LogPeer,
     address: Arc<str>,
+    outlet: Arc<Outlet>,
     offer: Arc<Offer>,
     empty: Arc<[u8]>,
     /// The file, once it is open. Held while lines are written.
@@ -36,7 +39,7 @@ impl Log {
     ///
     /// # Errors
     /// None so far.
-    pub(super) fn new(peer: LogPeer) -> Result<Self, Error> {
+    pub(super) fn new(peer: LogPeer, outlet: &Arc<Outlet>) -> Result<Self, Error> {
         let address = match &peer.target {
             LogTarget::Stdout => "standard output".to_owned(),
             LogTarget::File(path) => path.display().to_string(),
@@ -58,6 +61,7 @@ impl Log {
         Ok(Self {
             peer,
             address: address.into(),
+            outlet: Arc::clone(outlet),
             offer: Arc::new(offer),
             empty: Arc::from(&[][..]),
             open: Mutex::default(),
@@ -129,14 +133,25 @@ impl Destination for Log {
         if let Some(error) = self.closed() {
             return Verdict::Later(Later::whole(error));
         }
-        match self.write(request.body) {
-            Ok(()) => Verdict::Sent(Reply::without_words(200, 1, Arc::clone(&self.empty))),
+        let (lines, began, waits) = (request.body, SystemTime::now(), request.knob == QUEUED);
+        if self.outlet.is_dry() {
+            self.outlet.holds_back(lines.len(), waits);
+            self.outlet.keep_lines(&self.address, lines, began, None);
+            return Verdict::Sent(Reply::dry());
+        }
+        self.outlet.passes(lines.len(), waits);
+        match self.write(lines) {
+            Ok(()) => {
+                self.outlet.keep_lines(&self.address, lines, began, None);
+                Verdict::Sent(Reply::without_words(200, 1, Arc::clone(&self.empty)))
+            }
             Err((done, error)) => {
                 let text = format!(
                     "log lines could not be written to {} ({error}): check the target of `destination`",
                     self.address
                 );
                 let error = Error::new(ErrorKind::Io, text).with_attempts(1).with_possibly_arrived(done > 0);
+                self.outlet.keep_lines(&self.address, lines, began, Some(&error));
                 Verdict::Lost(error)
             }
         }

@@ -11,6 +11,7 @@ use crate::format::otlp::{self, Options};
 use crate::settings::{Compression, Config, FilterRules, OtlpEncoding, OtlpPeer, Peer, StatsForm};
 use crate::transport::TlsReport;
 use crate::transport::http::Delivered;
+use crate::transport::outlet::Outlet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::http::header::CONTENT_ENCODING;
@@ -34,10 +35,11 @@ impl Otlp {
     ///
     /// # Errors
     /// As [`Endpoint::new`].
-    pub(super) fn new(config: Arc<Config>, peer: OtlpPeer) -> Result<Self, Error> {
+    pub(super) fn new(config: Arc<Config>, peer: OtlpPeer, outlet: &Arc<Outlet>) -> Result<Self, Error> {
         let headers = headers(&config, &peer);
-        let endpoint =
-            |url, compression| Endpoint::new(Arc::clone(&config), (url, ""), compression, headers.clone());
+        let endpoint = |url, compression| {
+            Endpoint::new(Arc::clone(&config), (url, ""), compression, headers.clone(), outlet)
+        };
         let traces = endpoint(&peer.url, peer.compression)?;
         let metrics = match &peer.metrics_url {
             Some(url) if config.stats.is_some() => Some(endpoint(url, Compression::None)?),

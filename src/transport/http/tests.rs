@@ -98,9 +98,8 @@ fn deliver(http: &Http, body: &[u8], budget: Duration) -> Result<Delivered, Erro
         may_repeat: true,
         repeats: retry::repeats_status,
     };
-    http.deliver(post, HeaderMap::new, |answer| {
-        Error::new(ErrorKind::HttpStatus, "refused").with_status(answer.status())
-    })
+    let refusal = |answer: &Answer| Error::new(ErrorKind::HttpStatus, "refused").with_status(answer.status());
+    http.deliver(post, HeaderMap::new, refusal).map(Option::unwrap)
 }
 
 fn url(address: SocketAddr) -> AgentUrl {
@@ -113,7 +112,7 @@ fn a_compressed_body_says_how_and_small_ones_go_as_they_are() {
     let body = vec![b'x'; 100_000];
     for (way, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
         let (address, told) = server();
-        let http = Http::beyond(&url(address), &config(|_| ()), way).unwrap();
+        let http = Http::beyond(&url(address), &config(|_| ()), &Arc::default(), way).unwrap();
         send(&http, &body).unwrap();
         let request = told.recv().unwrap();
         let at = memchr::memmem::find(&request, b"\r\n\r\n").unwrap();
@@ -141,7 +140,7 @@ fn what_goes_through_a_proxy_says_so_and_what_is_excepted_does_not() {
     let (address, told) = server();
     let (through, asked) = proxy(Manner::Pass);
     let proxied = config(|raw| raw.proxy = Some(format!("http://me:s3cret@{through}")));
-    let http = Http::beyond(&url(address), &proxied, Compression::None).unwrap();
+    let http = Http::beyond(&url(address), &proxied, &Arc::default(), Compression::None).unwrap();
     send(&http, b"hello").unwrap();
     assert!(told.recv().unwrap().ends_with(b"hello"));
     let head = String::from_utf8(asked.recv().unwrap()).unwrap();
@@ -149,12 +148,13 @@ fn what_goes_through_a_proxy_says_so_and_what_is_excepted_does_not() {
     assert!(head.contains("Proxy-Authorization: Basic bWU6czNjcmV0\r\n"), "{head}");
 
     // An agent is never asked through it, nor who is excepted.
-    send(&Http::new(&url(address), &proxied).unwrap(), b"agent").unwrap();
+    send(&Http::new(&url(address), &proxied, &Arc::default()).unwrap(), b"agent").unwrap();
     let excepted = config(|raw| {
         raw.proxy = Some(format!("http://{through}"));
         raw.no_proxy = Some("example.org, 127.0.0.1".to_owned());
     });
-    send(&Http::beyond(&url(address), &excepted, Compression::None).unwrap(), b"around").unwrap();
+    send(&Http::beyond(&url(address), &excepted, &Arc::default(), Compression::None).unwrap(), b"around")
+        .unwrap();
     assert!(asked.try_recv().is_err());
 }
 
@@ -175,7 +175,9 @@ fn a_proxy_that_refuses_or_hangs_is_named_with_the_setting() {
             raw.connect_timeout = Some(Duration::from_millis(300));
         });
         let peer = AgentUrl::parse("http://peer.example:4318").unwrap();
-        let error = send(&Http::beyond(&peer, &config, Compression::None).unwrap(), b"x").err().unwrap();
+        let error = send(&Http::beyond(&peer, &config, &Arc::default(), Compression::None).unwrap(), b"x")
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), kind, "{error}");
         let text = error.message();
         assert!(text.contains(words) && text.contains("`proxy`"), "{text}");
@@ -185,7 +187,8 @@ fn a_proxy_that_refuses_or_hangs_is_named_with_the_setting() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = config(|raw| raw.proxy = Some(format!("http://{free}")));
     let peer = AgentUrl::parse("http://peer.example:4318").unwrap();
-    let error = send(&Http::beyond(&peer, &config, Compression::None).unwrap(), b"x").err().unwrap();
+    let error =
+        send(&Http::beyond(&peer, &config, &Arc::default(), Compression::None).unwrap(), b"x").err().unwrap();
     assert!(error.message().contains("`proxy`"), "{error}");
 }
 
@@ -194,7 +197,7 @@ fn a_proxy_that_refuses_or_hangs_is_named_with_the_setting() {
 fn an_attempt_that_the_budget_cuts_short_has_not_the_last_word() {
     for (limit, kind) in [(1100, ErrorKind::HttpStatus), (4000, ErrorKind::TimedOut)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let http = Http::new(&url(listener.local_addr().unwrap()), &config(|_| {})).unwrap();
+        let http = Http::new(&url(listener.local_addr().unwrap()), &config(|_| {}), &Arc::default()).unwrap();
         let peer = std::thread::spawn(move || {
             let (mut first, _) = listener.accept().unwrap();
             request(&mut first);

@@ -224,3 +224,33 @@ fn senders_start_when_something_is_due_and_end_when_idle() {
     assert_eq!(play.next(), Next::Wait(idle + IDLE));
     assert_eq!(play.rules.next(&play.settings, idle + IDLE, idle), Next::End);
 }
+
+#[test]
+fn nothing_goes_before_its_pace_allows_but_what_has_waited_too_long() {
+    let mut play = Play::new(|s| s.budget = ms(1000));
+    let start = play.now;
+    assert!(play.takes(10) && play.takes(100));
+    play.rules.paced = Some(start + ms(400));
+    let _ = play.rules.hurry();
+    assert_eq!(play.next(), Next::Wait(start + ms(400)), "not even who hurries");
+    play.rules.mode = Mode::Closing;
+    assert_eq!(play.next(), Next::Wait(start + ms(400)), "nor who closes");
+    play.rules.mode = Mode::Open;
+    (play.rules.disk.there, play.rules.disk.holds, play.rules.disk.turn) = (true, true, true);
+    assert_eq!(play.next(), Next::Wait(start + ms(400)), "nor the disk");
+    play.now += ms(400);
+    assert_eq!(play.next(), Next::Take(Origin::Disk));
+    (play.rules.disk.busy, play.rules.disk.holds) = (false, false);
+    assert_eq!(play.next(), Next::Take(Origin::Memory));
+    // Long in debt: whoever waits for an answer gets one in time.
+    play.rules.paced = Some(start + ms(60_000));
+    assert_eq!(play.next(), Next::Wait(start + ms(1000)));
+    play.now = start + ms(900);
+    assert!(play.takes(20));
+    play.now = start + ms(1000);
+    assert_eq!(play.next(), Next::Take(Origin::Memory));
+    assert_eq!(play.take().0.len(), 2, "the later one has time left");
+    assert_eq!(play.next(), Next::Wait(start + ms(1900)));
+    play.rules.mode = Mode::Suspended;
+    assert_eq!(play.next(), Next::End);
+}

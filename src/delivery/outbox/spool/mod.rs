@@ -12,7 +12,6 @@
 //! - **Not durable against a power cut.** Nothing waits for the disk; the system's page cache survives the process.
 
 mod checksum;
-mod directory;
 mod record;
 mod segment;
 #[cfg(test)]
@@ -21,9 +20,9 @@ mod tests;
 pub(crate) use record::{Meta, Record};
 
 use crate::account::Counts;
+use crate::directory::Directory;
 use crate::trace::sort::heap_sort;
 use crate::transport::retry;
-use directory::Directory;
 use record::{HEAD, SEGMENT_HEAD};
 use segment::{Found, Opened, Segment};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,8 +1,8 @@
 //! One file of the spool: what is in it, as far as that is known, and how it is read.
 
-use super::directory::Directory;
 use super::record::{self, HEAD, Head, Record, SEGMENT_HEAD};
 use crate::account::Counts;
+use crate::directory::Directory;
 use std::fs::File;
 use std::io;
 

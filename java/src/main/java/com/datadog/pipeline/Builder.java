@@ -467,6 +467,18 @@ public final class Builder extends BuilderBase {
   }
 
   /**
+   * How many bytes of bodies a second the queue and the spool send at most, after compression. What
+   * {@code send} sends is counted and never held; the queue waits for it. What waits longer than
+   * {@link #asyncBudget} is given up, or goes to the {@link #spool}. Default: no limit.
+   *
+   * @param bytes 1,024 or more
+   * @throws IllegalArgumentException if it is not
+   */
+  public Builder maxBytesPerSecond(long bytes) {
+    return number("maxBytesPerSecond", bytes, 1024, Long.MAX_VALUE, "1,024 or more");
+  }
+
+  /**
    * Whether the exporter is closed when the JVM shuts down, within {@link #closeTimeout}. Default:
    * false.
    */
@@ -609,6 +621,14 @@ public final class Builder extends BuilderBase {
    */
   public Builder telemetryParentSessionId(String value) {
     return headerText("telemetryParentSessionId", value);
+  }
+
+  /**
+   * Whether everything happens but the sending: what would have gone out counts as dropped for the
+   * reason {@code DRY_RUN}. Default: false.
+   */
+  public Builder dryRun(boolean value) {
+    return put("dryRun", value);
   }
 
   /** Settings that one variable says. */

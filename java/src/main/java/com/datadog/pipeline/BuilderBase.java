@@ -216,15 +216,29 @@ abstract class BuilderBase {
    * need be. One process at a time may use a directory. Default: off.
    */
   public Builder spool(Path directory, long maxBytes) {
-    String path = notNull("spool", directory).toString();
+    return directory("spool", directory, maxBytes);
+  }
+
+  private Builder directory(String setting, Path directory, long maxBytes) {
+    String path = notNull(setting, directory).toString();
     if (path.isEmpty()) {
-      throw refused("spool", "\"\"", "it must be a directory");
+      throw refused(setting, "\"\"", "it must be a directory");
     }
     if (maxBytes < 1 << 20) {
       String why = "the limit is " + maxBytes + " bytes; it must be 1 MiB or more";
-      throw refused("spool", null, why);
+      throw refused(setting, null, why);
     }
-    return put("spool", Arrays.asList(path, maxBytes));
+    return put(setting, Arrays.asList(path, maxBytes));
+  }
+
+  /**
+   * Keeps every request with a body and its answer in this directory, one file each and within so
+   * many bytes (1 MiB or more): the newest, and what was refused longest. Keys and headers of the
+   * caller's are masked. What the disk refuses costs no trace. {@code java -jar … replay} sends
+   * such files again. One exporter at a time may use a directory. Default: off.
+   */
+  public Builder capture(Path directory, long maxBytes) {
+    return directory("capture", directory, maxBytes);
   }
 
   /**

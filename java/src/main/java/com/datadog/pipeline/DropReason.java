@@ -41,5 +41,10 @@ public enum DropReason {
    * The peer took the request and rejected these spans of it (OTLP's partial success); they are not
    * sent again.
    */
-  REJECTED_BY_PEER
+  REJECTED_BY_PEER,
+  /**
+   * It would have been sent, and was not, since the caller only wants to see what would be. Knob:
+   * {@link Builder#dryRun}.
+   */
+  DRY_RUN
 }

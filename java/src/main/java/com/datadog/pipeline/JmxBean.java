@@ -135,6 +135,8 @@ final class JmxBean implements TraceExporterMXBean {
     account.put("queue.oldest_millis", m.queueOldestMillis());
     account.put("queue.refused", m.queueRefused());
     account.put("queue.evicted", m.queueEvicted());
+    account.put("queue.pace_millis", m.queuePaceMillis());
+    account.put("wire_bytes", m.wireBytes());
     return account;
   }
 

@@ -159,6 +159,14 @@ public final class Metrics {
     return numbers[Numbers.ACCOUNT_BODY_BYTES];
   }
 
+  /**
+   * Bytes of request bodies that went out, stats included, as they were on the way: compressed, and
+   * each as often as it was sent.
+   */
+  public long wireBytes() {
+    return numbers[Numbers.ACCOUNT_WIRE_BYTES];
+  }
+
   /** Spans that the output format could not carry whole. */
   public long lostInConversion() {
     return numbers[Numbers.ACCOUNT_LOST_IN_CONVERSION];
@@ -233,6 +241,11 @@ public final class Metrics {
   /** Payloads that the queue gave up to make room, whole or in part. */
   public long queueEvicted() {
     return numbers[Numbers.ACCOUNT_QUEUE_EVICTED];
+  }
+
+  /** How long the queue must wait for its pace ({@link Builder#maxBytesPerSecond}), in ms. */
+  public long queuePaceMillis() {
+    return numbers[Numbers.ACCOUNT_QUEUE_PACE_MILLIS];
   }
 
   /** Native threads that deliver what is queued, at this moment. */

@@ -29,7 +29,9 @@ final class Numbers {
   static final int ACCOUNT_QUEUE_REFUSED = 32;
   static final int ACCOUNT_QUEUE_EVICTED = 33;
   static final int ACCOUNT_SENDERS = 34;
-  static final int ACCOUNT_DROPPED = 35;
+  static final int ACCOUNT_WIRE_BYTES = 35;
+  static final int ACCOUNT_QUEUE_PACE_MILLIS = 36;
+  static final int ACCOUNT_DROPPED = 37;
 
   static final int FLUSH_COMPLETE = 0;
   static final int FLUSH_SENT = 1;

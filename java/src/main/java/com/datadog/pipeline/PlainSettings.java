@@ -26,8 +26,8 @@ final class PlainSettings {
                   + " is left to the agent",
               "normalization, obfuscation, filters, top-level marks, dropping of p0 traces",
               "client-side stats",
-              "the spool on disk, the overflow policy SHED (it drops the oldest), health metrics,"
-                  + " detection of the container",
+              "captures of requests, the spool on disk, the overflow policy SHED (it drops the"
+                  + " oldest), health metrics, detection of the container",
               "destinations other than an agent, https, named pipes, and Unix sockets before Java"
                   + " 16"));
 
@@ -89,6 +89,7 @@ final class PlainSettings {
           "agentFilterRules",
           "agentFilterBytes",
           "spool",
+          "capture",
           "computeStats",
           "peerTag",
           "additionalMetricTag",

@@ -26,7 +26,7 @@ public interface TraceExporterMXBean {
    * payloads}, {@code requests}, {@code repaired}, {@code possibly_duplicated}, {@code
    * possibly_arrived}, {@code native_bytes}; {@code spooled.traces} and so on, {@code
    * queue.payloads}, {@code queue.bytes}, {@code queue.oldest_millis}, {@code queue.refused},
-   * {@code queue.evicted}.
+   * {@code queue.evicted}, {@code queue.pace_millis}, {@code wire_bytes}.
    */
   Map<String, Long> getAccount();
 

@@ -247,7 +247,7 @@ class ToolTest {
   void everyCommandHasAUsageOfItsOwn() {
     for (String command :
         new String[] {
-          "doctor", "send", "stats", "show", "convert", "obfuscate", "version", "help"
+          "doctor", "send", "replay", "stats", "show", "convert", "obfuscate", "version", "help"
         }) {
       for (String[] args :
           new String[][] {{command, "--help"}, {command, "x", "--help"}, {"help", command}}) {

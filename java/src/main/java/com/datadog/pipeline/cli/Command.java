@@ -11,13 +11,14 @@ enum Command {
       "--json       one JSON object",
       "--verbose    what was found, a line a fact"),
   SEND(
-      "--compute-stats --now --obfuscate-stats",
-      Target.OPTIONS + " --format --repeat --threads --budget-ms --max-bytes --on-malformed",
+      "--compute-stats --now --obfuscate-stats --dry-run",
+      Target.OPTIONS
+          + " --capture --format --repeat --threads --budget-ms --max-bytes --on-malformed",
       "[--to agent|otlp-proto|otlp-json|intake|log] [--url URL] [--ca FILE] [--client-cert FILE"
           + " --client-key FILE] [--site SITE] [--api-key KEY] [--compression none|gzip|zstd]"
           + " [--format v0.4|v0.5|v1|auto] [--on-malformed repair|drop|fail] [--repeat N]"
           + " [--threads N] [--budget-ms N] [--max-bytes N] [--compute-stats [--now]"
-          + " [--obfuscate-stats]] FILE...",
+          + " [--obfuscate-stats]] [--dry-run] [--capture DIRECTORY] FILE...",
       "sends payload files (msgpack v0.4)",
       "--to         agent (default); OTLP: a URL without a path gets /v1/traces; intake:"
           + " Datadog's,",
@@ -28,7 +29,21 @@ enum Command {
       "--max-bytes  the largest request",
       "--compute-stats  sends stats, and drops what sampling rejected",
       "--now        counts old spans in the current bucket",
-      "--obfuscate-stats  obfuscates resources of stats, if the agent agrees"),
+      "--obfuscate-stats  obfuscates resources of stats, if the agent agrees",
+      "--dry-run    does everything but send; the agent is asked what it offers all the same",
+      "--capture    keeps requests and answers there, keys masked, 256 MiB at most: see replay"),
+  REPLAY(
+      "",
+      "--url --api-key --header --ca --only --budget-ms",
+      "[--url URL] [--api-key KEY] [--header \"NAME: VALUE\"]... [--ca FILE]"
+          + " [--only accepted|refused|repeated|failed|dry] [--budget-ms N] FILE|DIRECTORY...",
+      "sends captured requests again, byte for byte",
+      "--api-key    takes the place of a masked key; default DD_API_KEY",
+      "--header     takes the place of a header, masked ones too, or is one more",
+      "--only       those that had this fate; by default all but repeated ones",
+      "--budget-ms  how long one request may take; default 10000",
+      "--ca         a PEM file of authorities, for https",
+      "Requests without a body and log lines are left out."),
   STATS(
       "--json --now --obfuscate-stats",
       "--on-malformed",
@@ -39,7 +54,7 @@ enum Command {
       "--json",
       "--on-malformed",
       "[--json] [--on-malformed repair|drop|fail] FILE...",
-      "the spans of payload files",
+      "the spans of payload files, and of captured requests what was asked and answered",
       "--json       one JSON object a span and line"),
   CONVERT(
       "--top-level --drop-p0",

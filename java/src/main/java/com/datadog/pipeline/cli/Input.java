@@ -79,7 +79,8 @@ final class Input {
     each(files, (name, payload) -> work.on(name, readable(name, payload)));
   }
 
-  private byte[] readable(String name, byte[] payload) {
+  /** A payload with what an agent would refuse repaired, left out or refused as asked. */
+  byte[] readable(String name, byte[] payload) {
     Converted read = read(payload);
     if (read.malformed() > 0) {
       failures++;
@@ -114,6 +115,11 @@ final class Input {
 
   void failed(String line) {
     failures++;
+    err.println(oneLine(line));
+  }
+
+  /** Says something that is no failure. */
+  void note(String line) {
     err.println(oneLine(line));
   }
 

@@ -72,6 +72,8 @@ public final class Main {
         return new Doctor(args, out).run();
       case SEND:
         return new Send(args, out, err).run();
+      case REPLAY:
+        return new Replay(args, out, err).run();
       case STATS:
         return new StatsTable(args, out, err).run();
       case SHOW:

@@ -12,6 +12,7 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.Words;
 import java.io.PrintStream;
+import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -29,6 +30,9 @@ import java.util.concurrent.atomic.AtomicLong;
 final class Send {
   /** Less than a service has: somebody waits for the answer. */
   private static final int BUDGET_MILLIS = 2000;
+
+  /** How many bytes a capture may have. */
+  private static final long CAPTURED = 256 << 20;
 
   private static final Duration BUCKET = Duration.ofSeconds(10);
 
@@ -82,6 +86,10 @@ final class Send {
       if (most > 0) {
         builder.maxRequestBytes(most);
       }
+      builder.dryRun(args.has("--dry-run"));
+      if (args.has("--capture")) {
+        builder.capture(Paths.get(args.get("--capture")), CAPTURED);
+      }
       if (args.has("--compute-stats")) {
         builder
             .computeStats(BUCKET)
@@ -91,6 +99,7 @@ final class Send {
         throw new Arguments.Bad("--now and --obfuscate-stats say how --compute-stats counts");
       }
     } catch (IllegalArgumentException e) {
+      // A path that cannot be one is such an exception, too.
       throw new Arguments.Bad(e.getMessage());
     }
     try (TraceExporter exporter = builder.build()) {
@@ -120,9 +129,10 @@ final class Send {
         metrics = exporter.metrics();
       }
       account(metrics);
-      long accepted = metrics.sent().traces() + metrics.sampledOut().traces();
+      Metrics.Counts dry = metrics.dropped().get(DropReason.DRY_RUN);
+      long accepted = metrics.sent().traces() + metrics.sampledOut().traces() + dry.traces();
       boolean whole =
-          accepted == metrics.received().traces() && metrics.droppedTotal().spans() == 0;
+          accepted == metrics.received().traces() && metrics.droppedTotal().spans() == dry.spans();
       return failures.get() == 0 && whole ? 0 : 1;
     } catch (TraceExporterException e) {
       err.println(e.getMessage());
@@ -145,9 +155,14 @@ final class Send {
         stats.lost() + stats.waiting());
     if (!complete) {
       failed("not all stats arrived");
-    } else if (stats.counted() == 0 && exporter.metrics().sent().traces() > 0) {
+    } else if (stats.counted() == 0 && went(exporter.metrics()) > 0) {
       failed("nothing was counted: the agent does not take stats, or no span counts");
     }
+  }
+
+  /** Traces that arrived, or would have. */
+  private static long went(Metrics m) {
+    return m.sent().traces() + m.dropped().get(DropReason.DRY_RUN).traces();
   }
 
   private static OutputFormat format(String name) throws Arguments.Bad {
@@ -236,12 +251,12 @@ final class Send {
   private void print(String name, int bytes, AgentResponse r, double millis) {
     out.printf(
         Locale.ROOT,
-        "%s: %s, %s, %s, status %d, %.1f ms%n",
+        "%s: %s, %s, %s, %s, %.1f ms%n",
         name,
         Words.count(r.traces(), "trace"),
         Words.count(r.spans(), "span"),
         Words.count(bytes, "byte"),
-        r.status(),
+        args.has("--dry-run") ? "not sent" : "status " + r.status(),
         millis);
   }
 

@@ -26,8 +26,28 @@ public final class Show {
 
   int run() throws Arguments.Bad {
     Input input = new Input(args, err);
-    input.eachReadable(args.someFiles(), (name, payload) -> print(Payloads.show(payload)));
+    input.each(args.someFiles(), (name, content) -> show(input, name, content));
     return input.failures() == 0 ? 0 : 1;
+  }
+
+  private void show(Input input, String name, byte[] content) {
+    if (!Captured.isOne(content)) {
+      print(Payloads.show(input.readable(name, content)));
+      return;
+    }
+    Captured captured;
+    try {
+      captured = Captured.read(content);
+    } catch (Captured.Bad e) {
+      input.failed(name + ": " + e.getMessage());
+      return;
+    }
+    if (!args.has("--json")) {
+      out.println(captured.text());
+    }
+    if (captured.hasTraces()) {
+      print(Payloads.show(input.readable(name, captured.body)));
+    }
   }
 
   private void print(String lines) {

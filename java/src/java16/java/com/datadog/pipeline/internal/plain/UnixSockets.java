@@ -15,11 +15,13 @@ public final class UnixSockets {
     return true;
   }
 
-  static SocketAddress address(String path) {
+  /** The address of a path. */
+  public static SocketAddress address(String path) {
     return UnixDomainSocketAddress.of(path);
   }
 
-  static SocketChannel open() throws IOException {
+  /** A channel that is not connected. */
+  public static SocketChannel open() throws IOException {
     return SocketChannel.open(StandardProtocolFamily.UNIX);
   }
 }

@@ -15,11 +15,13 @@ public final class UnixSockets {
     return false;
   }
 
-  static SocketAddress address(String path) {
+  /** The address of a path. */
+  public static SocketAddress address(String path) {
     throw new UnsupportedOperationException(path);
   }
 
-  static SocketChannel open() {
+  /** A channel that is not connected. */
+  public static SocketChannel open() {
     throw new UnsupportedOperationException();
   }
 }

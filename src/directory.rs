@@ -1,4 +1,4 @@
-//! The spool's directory: that it is ours and stays ours, and the only place that opens files.
+//! A directory that is ours and stays ours (the spool, the capture), and the only place that opens files in it.
 //!
 //! Ours means: a directory, not a link to one; of this user; closed to all others (mode 0700). It is made so if it is
 //! not there. Only regular files are opened in it, and no link is followed. While it is open we hold a lock on the file
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A directory that is ours.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     path: PathBuf,
     lock: File,
     /// The process that holds the lock.
@@ -26,7 +26,7 @@ impl Directory {
     ///
     /// # Errors
     /// Why it cannot be used, for a person.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let why = |what: &'static str| move |e: io::Error| format!("{what}: {e}");
         make(path).map_err(why("the directory cannot be made"))?;
         let known = fs::symlink_metadata(path).map_err(why("it cannot be read"))?;
@@ -51,39 +51,39 @@ impl Directory {
     }
 
     /// Whether the directory is still there, and the file that we have locked still stands in it.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         let now = fs::symlink_metadata(self.path.join("lock"));
         now.is_ok_and(|now| self.lock.metadata().is_ok_and(|held| is_same(&held, &now)))
     }
 
     /// Opens a file that is there, to be read and written.
-    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
         open(&self.path.join(name), OpenOptions::new().read(true).write(true))
     }
 
     /// Opens a file to be read and written, making it if it is not there.
-    pub(super) fn open_or_make(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn open_or_make(&self, name: &str) -> io::Result<File> {
         open(&self.path.join(name), OpenOptions::new().read(true).write(true).create(true).truncate(false))
     }
 
     /// Makes a file that is not there yet.
-    pub(super) fn make(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn make(&self, name: &str) -> io::Result<File> {
         private(OpenOptions::new().read(true).write(true).create_new(true)).open(self.path.join(name))
     }
 
     /// Whether a file that we have open is still the one of this name.
-    pub(super) fn has(&self, name: &str, file: &File) -> bool {
+    pub(crate) fn has(&self, name: &str, file: &File) -> bool {
         let now = fs::symlink_metadata(self.path.join(name));
         now.is_ok_and(|now| file.metadata().is_ok_and(|held| is_same(&held, &now)))
     }
 
     /// Removes a file. If that fails it is found again by a later process, and its content is done with.
-    pub(super) fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         let _ = fs::remove_file(self.path.join(name));
     }
 
     /// The regular files in it, with their sizes.
-    pub(super) fn files(&self) -> io::Result<Vec<(String, u64)>> {
+    pub(crate) fn files(&self) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let Ok(entry) = entry else { continue };
