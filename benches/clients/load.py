@@ -55,9 +55,8 @@ class Application:
         jars = ":".join(glob.glob("build/clients/spring/*.jar"))
         words = ["-Xms256m", "-Xmx256m", *options, "-cp", f"{WORK}/classes:{jars}", "shop.ShopApplication"]
         self.log = open(f"{WORK}/application.log", "w")
-        self.process = subprocess.Popen(
-            ["java", *words, f"--server.port={self.port}"], stdout=self.log, stderr=subprocess.STDOUT
-        )
+        settings = [f"--server.port={self.port}", "--server.tomcat.max-keep-alive-requests=-1"]
+        self.process = subprocess.Popen(["java", *words, *settings], stdout=self.log, stderr=subprocess.STDOUT)
 
     def __enter__(self):
         for _ in range(600):
