@@ -315,6 +315,14 @@ def doctor(java, bridge, tracer):
     return bool(wrong)
 
 
+def fields_of(r):
+    """What keys of groups say, by name and resource."""
+    found = collections.defaultdict(set)
+    for key in r.groups:
+        found[dict(key)["Name"], dict(key)["Resource"]].update(key)
+    return found
+
+
 def compare(options, java, bridge, tracer):
     """Native stats against the tracer's own, group by group."""
     before = [f"-javaagent:{bridge}", f"-javaagent:{tracer}"]
@@ -341,7 +349,6 @@ def compare(options, java, bridge, tracer):
                 at = totals.setdefault((span, resource), {"own": [0, 0], "native": [0, 0]})[name]
                 at[0] += hits
                 at[1] += errors
-    fields_of = lambda r: {(dict(k)["Name"], dict(k)["Resource"]): k for k in r.groups}
     theirs, ours = fields_of(own), fields_of(native)
     odd = collections.Counter()
     for key, sums in sorted(totals.items()):
@@ -350,7 +357,7 @@ def compare(options, java, bridge, tracer):
         print(f"  {key[0]} {key[1]!r}: hits {sums['own'][0]} and {sums['native'][0]}, errors {sums['own'][1]} and "
               f"{sums['native'][1]}{'' if same else '   FAULT'}")
         if key in theirs and key in ours:
-            for field, value in sorted(set(theirs[key]) ^ set(ours[key]), key=str):
+            for field, value in sorted(theirs[key] ^ ours[key], key=str):
                 who = "only the tracer's own" if (field, value) in theirs[key] else "only native"
                 odd[(who, field, str(value))] += 1
     for (who, field, value), groups in sorted(odd.items()):
