@@ -52,8 +52,6 @@ pub(super) fn offer(config: &Config, said: Said<'_>) -> Offer {
         OutputFormat::V04 => at_v04(&said, why),
         _ => (format.path(), true, why),
     };
-    // What is found by trying is older than events as a field of spans.
-    let is_old = endpoint == V03 || said.found.is_some_and(|found| found != Found::Nothing);
     let told = info.and_then(Info::max_request_bytes).and_then(|n| usize::try_from(n).ok());
     let theirs = told.unwrap_or(DEFAULT_MAX_BYTES);
     let (max_bytes, limit) = match config.max_request_bytes {
@@ -65,7 +63,7 @@ pub(super) fn offer(config: &Config, said: Said<'_>) -> Offer {
     Offer {
         has_fallback,
         endpoint,
-        format: encoding(format, info, is_old),
+        format: encoding(format, info),
         why,
         max_bytes,
         limit,
@@ -77,9 +75,10 @@ pub(super) fn offer(config: &Config, said: Said<'_>) -> Offer {
     }
 }
 
-/// The encoding. An agent that is known and does not say that it reads native span events of v0.4 gets them as text.
-fn encoding(format: OutputFormat, info: Option<&Info>, is_old: bool) -> Encoding {
-    let reads_events = info.map_or(!is_old, |info| info.fields.span_events);
+/// The encoding. An agent that says what it takes, and not that it reads native span events of v0.4, gets them as text; one
+/// that says nothing gets the bytes that came.
+fn encoding(format: OutputFormat, info: Option<&Info>) -> Encoding {
+    let reads_events = info.is_none_or(|info| info.fields.span_events);
     match format {
         OutputFormat::V04 if !reads_events => format::scanned_without_events(),
         _ => format.into(),
