@@ -75,8 +75,8 @@ pub(super) fn offer(config: &Config, said: Said<'_>) -> Offer {
     }
 }
 
-/// The encoding. An agent that says what it takes, and not that it reads native span events of v0.4, gets them as text; one
-/// that says nothing gets the bytes that came.
+/// The encoding. An agent that says what it takes, and not that it reads native span events of v0.4, gets them as
+/// text; one that says nothing gets the bytes that came.
 fn encoding(format: OutputFormat, info: Option<&Info>) -> Encoding {
     let reads_events = info.is_none_or(|info| info.fields.span_events);
     match format {
