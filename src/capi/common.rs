@@ -50,11 +50,6 @@ impl<T> Slice<T> {
 }
 
 impl CharSlice {
-    /// How long it says it is.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The text.
     pub(super) fn text(&self) -> Result<&str, Fault> {
         let bytes = self.bytes()?;

@@ -97,8 +97,12 @@ impl Span {
             (b"resource", &fields.resource),
             (b"type", &fields.span_type),
         ];
-        let size = texts.iter().fold(0_usize, |sum, (_, text)| sum.saturating_add(text.len()));
-        room(&mut self.fields, size.saturating_add(160))?;
+        // Lengths are believed only where they are possible.
+        let mut size = 160_usize;
+        for (_, text) in &texts {
+            size = size.saturating_add(text.bytes()?.len());
+        }
+        room(&mut self.fields, size)?;
         let out = &mut self.fields;
         self.field_count = 9;
         for (key, text) in texts {
@@ -227,7 +231,8 @@ fn links(list: &[TracerSpanLink]) -> Result<Vec<u8>, Fault> {
 
 #[inline]
 fn put_text(entries: &mut Entries, key: &CharSlice, value: &CharSlice) -> Result<(), Fault> {
-    entries.put_checked(key, value.len().saturating_add(5), |out| entries::put_text(out, value))
+    let size = value.bytes()?.len().saturating_add(5);
+    entries.put_checked(key, size, |out| entries::put_text(out, value))
 }
 
 /// Works with a span.

@@ -226,9 +226,9 @@ mod tests {
             let case = format!("{setting} {listed:?} {found:?} {refused:?}: {}", offer.why);
             assert_eq!((offer.endpoint, offer.has_fallback), (endpoint, has_fallback), "{case}");
             assert!(offer.stats.is_none() && offer.filters == FilterRules::default(), "{case}");
-            let as_text = endpoint == V03 || matches!(found, Some(Found::Endpoint(_)));
-            if endpoint != "/v0.5/traces" && endpoint != "/v1.0/traces" && listed.is_none() {
-                assert_eq!(offer.format == format::scanned_without_events(), as_text, "{case}");
+            // Events become text for an agent that says what it takes, and not that it takes them.
+            if endpoint == V04 || endpoint == V03 {
+                assert_eq!(offer.format == format::scanned_without_events(), listed.is_some(), "{case}");
             }
         }
     }
