@@ -14,9 +14,10 @@ import hashlib, os, re, struct, sys
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "native")
 FLOOR = (2, 17)
 FOR_C = 100_000
-# What stands, so that more is noticed. The bound of the bare library on Linux is 3,200,000 and of the one that ships
-# 4,600,000: `make bench` has the rows (library_bytes, library_bytes_full) and says by how much they are missed.
-LIMIT = {"linux": 3_620_000, "windows": 3_400_000, "macos": 3_400_000}
+# What is asked of the library without features, and what stands: more than that fails, and each line says how far the
+# library is over what is asked.
+ASKED = {"linux": 3_200_000, "windows": 3_200_000, "macos": 3_400_000}
+LIMIT = {"linux": 3_600_000, "windows": 3_400_000, "macos": 3_400_000}
 # TLS is 1.02 MB, the two compressors 0.33.
 FULL = 1_400_000
 NEEDED = {
@@ -243,11 +244,13 @@ def main():
     exports = {e for e in exports if e and e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
     if exports != listed:
         faults.append(f"exports that are not listed: {sorted(exports - listed)}; listed, not exported: {sorted(listed - exports)}")
-    limit = LIMIT[system] + (FULL if os.environ.get("FEATURES") else 0)
     # The library for C may have 100 KB more than the one for Java.
-    limit += FOR_C if "-c" in str(list_of_exports) else 0
+    more = (FULL if os.environ.get("FEATURES") else 0) + (FOR_C if "-c" in str(list_of_exports) else 0)
+    limit, over = LIMIT[system] + more, len(data) - ASKED[system] - more
     if len(data) > limit:
         faults.append(f"it has {len(data)} bytes; the limit is {limit}")
+    if over > 0:
+        notes.append(f"{over} bytes MORE THAN ASKED")
     for fault in faults:
         print(f"{platform}: {fault}")
     if not faults:
