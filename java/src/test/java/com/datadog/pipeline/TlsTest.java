@@ -1,88 +1,34 @@
 package com.datadog.pipeline;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
-import java.security.KeyStore;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import javax.net.ssl.KeyManagerFactory;
-import javax.net.ssl.SSLContext;
-import javax.net.ssl.SSLServerSocket;
-import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** Whom an exporter trusts: the JVM's trust store, and the caller's file. */
 class TlsTest {
-  private static final char[] PASSWORD = "changeit".toCharArray();
-
   private static Path made;
-  private static SSLServerSocket server;
+  private static TlsServer server;
 
   @BeforeAll
   static void open() throws Exception {
-    made = Files.createTempDirectory("dp-tls");
-    String script = Paths.get(System.getProperty("fixtures"), "tls", "make.sh").toString();
-    ProcessBuilder make = new ProcessBuilder("sh", script, made.toString());
-    assertEquals(0, make.redirectErrorStream(true).start().waitFor());
-    Assumptions.assumeTrue(Files.exists(made.resolve("trust.p12")), "no keytool");
-
-    KeyStore keys = KeyStore.getInstance("PKCS12");
-    try (InputStream in = Files.newInputStream(made.resolve("right.p12"))) {
-      keys.load(in, PASSWORD);
-    }
-    KeyManagerFactory factory =
-        KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-    factory.init(keys, PASSWORD);
-    SSLContext context = SSLContext.getInstance("TLS");
-    context.init(factory.getKeyManagers(), null, null);
-    server = (SSLServerSocket) context.getServerSocketFactory().createServerSocket(0);
-    Thread thread = new Thread(TlsTest::serve, "tls-server");
-    thread.setDaemon(true);
-    thread.start();
+    made = TlsServer.certificates();
+    server = TlsServer.open("right", false);
   }
 
   @AfterAll
   static void close() throws IOException {
     if (server != null) {
       server.close();
-    }
-  }
-
-  private static void serve() {
-    while (!server.isClosed()) {
-      try (SSLSocket socket = (SSLSocket) server.accept()) {
-        BufferedReader in =
-            new BufferedReader(
-                new InputStreamReader(socket.getInputStream(), StandardCharsets.ISO_8859_1));
-        int length = 0;
-        for (String line = in.readLine(); line != null && !line.isEmpty(); line = in.readLine()) {
-          if (line.toLowerCase().startsWith("content-length:")) {
-            length = Integer.parseInt(line.substring(15).trim());
-          }
-        }
-        for (int i = 0; i < length; i++) {
-          in.read();
-        }
-        String answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-        socket.getOutputStream().write(answer.getBytes(StandardCharsets.US_ASCII));
-      } catch (IOException e) {
-        // A client that does not trust us hangs up.
-      }
     }
   }
 
@@ -114,8 +60,7 @@ class TlsTest {
     List<String> command = new ArrayList<>();
     command.addAll(Arrays.asList(property, "-Djavax.net.ssl.trustStorePassword=changeit"));
     command.addAll(Arrays.asList("-cp", Jars.JAR + File.pathSeparator + classes));
-    command.addAll(
-        Arrays.asList(Sender.class.getName(), "https://localhost:" + server.getLocalPort()));
+    command.addAll(Arrays.asList(Sender.class.getName(), server.url()));
     command.addAll(Arrays.asList(more));
     return new ChildJvm().run(command.toArray(new String[0])).toString();
   }

@@ -4,9 +4,11 @@ package com.datadog.pipeline.cli;
 enum Command {
   DOCTOR(
       "--send --json --verbose",
-      "--url",
-      "[--url URL] [--send] [--json] [--verbose]",
+      "--url " + Target.TLS,
+      "[--url URL] [--ca FILE] [--client-cert FILE --client-key FILE] [--send] [--json]"
+          + " [--verbose]",
       "does it work here? what is missing, and which knob helps",
+      "--ca, --client-cert, --client-key  PEM files, for https",
       "--send       sends a trace of one span, too",
       "--json       one JSON object",
       "--verbose    what was found, a line a fact"),
@@ -34,15 +36,16 @@ enum Command {
       "--capture    keeps requests and answers there, keys masked, 256 MiB at most: see replay"),
   REPLAY(
       "",
-      "--url --api-key --header --ca --only --budget-ms",
-      "[--url URL] [--api-key KEY] [--header \"NAME: VALUE\"]... [--ca FILE]"
-          + " [--only accepted|refused|repeated|failed|dry] [--budget-ms N] FILE|DIRECTORY...",
+      "--url --api-key --header --only --budget-ms " + Target.TLS,
+      "[--url URL] [--api-key KEY] [--header \"NAME: VALUE\"]... [--ca FILE] [--client-cert FILE"
+          + " --client-key FILE] [--only accepted|refused|repeated|failed|dry] [--budget-ms N]"
+          + " FILE|DIRECTORY...",
       "sends captured requests again, byte for byte",
       "--api-key    takes the place of a masked key; default DD_API_KEY",
       "--header     takes the place of a header, masked ones too, or is one more",
       "--only       those that had this fate; by default all but repeated ones",
       "--budget-ms  how long one request may take; default 10000",
-      "--ca         a PEM file of authorities, for https",
+      "--ca, --client-cert, --client-key  PEM files, for https",
       "Requests without a body and log lines are left out."),
   STATS(
       "--json --now --obfuscate-stats",

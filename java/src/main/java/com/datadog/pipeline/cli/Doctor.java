@@ -1,6 +1,7 @@
 package com.datadog.pipeline.cli;
 
 import com.datadog.pipeline.AgentResponse;
+import com.datadog.pipeline.Builder;
 import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import com.datadog.pipeline.internal.AgentUrl;
@@ -33,6 +34,8 @@ final class Doctor {
     if (fault != null) {
       throw new Arguments.Bad("url is \"" + AgentUrl.shown(args.get("--url")) + "\"; " + fault);
     }
+    Builder builder = TraceExporter.builder();
+    Target.tls(args, builder);
     facts.put("version", TraceExporter.version());
     facts.put(
         "java",
@@ -43,7 +46,7 @@ final class Doctor {
     facts.put("libc_needed", CLibrary.needed(TraceExporter.libraryInfo().get("platform")));
     facts.put("jvm_flags", flags());
     if (library()) {
-      agent();
+      agent(builder);
     }
     facts.put("problems", problems);
     facts.put("ok", problems.isEmpty());
@@ -65,11 +68,11 @@ final class Doctor {
     return available;
   }
 
-  private void agent() {
+  private void agent(Builder builder) {
     String url = args.url();
     facts.put("url", AgentUrl.shown(url));
     try (TraceExporter exporter =
-        TraceExporter.builder()
+        builder
             .url(url)
             .language("java")
             .tracerVersion(TraceExporter.version())

@@ -15,24 +15,10 @@ import java.net.UnknownHostException;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Paths;
-import java.security.GeneralSecurityException;
-import java.security.KeyStore;
-import java.security.cert.Certificate;
-import java.security.cert.CertificateFactory;
-import java.security.cert.X509Certificate;
 import java.util.Locale;
 import java.util.Timer;
 import java.util.TimerTask;
-import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLException;
-import javax.net.ssl.SSLParameters;
-import javax.net.ssl.SSLSocket;
-import javax.net.ssl.SSLSocketFactory;
-import javax.net.ssl.TrustManager;
-import javax.net.ssl.TrustManagerFactory;
-import javax.net.ssl.X509TrustManager;
 
 /**
  * One request and its answer as plainly as HTTP allows: what is sent is what was given, to the
@@ -67,7 +53,7 @@ final class Post implements Closeable {
   private final String socketPath;
   private final String host;
   private final int port;
-  private final SSLSocketFactory tls;
+  private final Tls tls;
   private final int limitMillis;
   private final Timer timer = new Timer("replay-limit", true);
 
@@ -77,14 +63,14 @@ final class Post implements Closeable {
   /** The value of the header {@code host}. */
   final String authority;
 
-  /** For an address that {@code AgentUrl} finds no fault with; {@code ca} may be null. */
-  Post(String url, String ca, int limitMillis) throws IOException {
+  /** For an address that {@code AgentUrl} finds no fault with; {@code tls} is for https. */
+  Post(String url, Tls tls, int limitMillis) {
     this.limitMillis = limitMillis;
     if (url.startsWith("unix://")) {
       socketPath = url.substring("unix://".length());
       host = "localhost";
       port = 80;
-      tls = null;
+      this.tls = null;
       prefix = "";
       authority = host;
       return;
@@ -105,44 +91,7 @@ final class Post implements Closeable {
     String bare = cut ? authority.substring(0, colon) : authority;
     host = bare.startsWith("[") ? bare.substring(1, bare.indexOf(']')) : bare;
     port = named ? Integer.parseInt(authority.substring(colon + 1)) : secure ? 443 : 80;
-    tls = secure ? factory(ca) : null;
-  }
-
-  /** What the JVM trusts, and the authorities of a file. */
-  private static SSLSocketFactory factory(String ca) throws IOException {
-    try {
-      SSLContext context = SSLContext.getInstance("TLS");
-      TrustManager[] trust = null;
-      if (ca != null) {
-        KeyStore all = KeyStore.getInstance(KeyStore.getDefaultType());
-        all.load(null, null);
-        TrustManagerFactory known =
-            TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-        known.init((KeyStore) null);
-        int n = 0;
-        for (TrustManager manager : known.getTrustManagers()) {
-          if (manager instanceof X509TrustManager) {
-            for (X509Certificate one : ((X509TrustManager) manager).getAcceptedIssuers()) {
-              all.setCertificateEntry("known-" + n++, one);
-            }
-          }
-        }
-        try (InputStream file = Files.newInputStream(Paths.get(ca))) {
-          for (Certificate one :
-              CertificateFactory.getInstance("X.509").generateCertificates(file)) {
-            all.setCertificateEntry("ca-" + n++, one);
-          }
-        }
-        TrustManagerFactory ours =
-            TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-        ours.init(all);
-        trust = ours.getTrustManagers();
-      }
-      context.init(null, trust, null);
-      return context.getSocketFactory();
-    } catch (GeneralSecurityException e) {
-      throw new IOException("it cannot be used: " + e.getMessage());
-    }
+    this.tls = tls;
   }
 
   /** Sends a head, with its empty line, and a body; gives the last answer. */
@@ -173,7 +122,7 @@ final class Post implements Closeable {
         }
       }
       if (e instanceof SSLException) {
-        throw new Away("TLS: " + e.getMessage() + " (--ca)");
+        throw new Away(Tls.why((SSLException) e, authority));
       }
       if (e instanceof EOFException) {
         throw new IOException("the connection was closed before it had answered");
@@ -200,12 +149,7 @@ final class Post implements Closeable {
     }
     socket.setTcpNoDelay(true);
     if (tls != null) {
-      SSLSocket secure = (SSLSocket) tls.createSocket(socket, host, port, true);
-      SSLParameters parameters = secure.getSSLParameters();
-      parameters.setEndpointIdentificationAlgorithm("HTTPS");
-      secure.setSSLParameters(parameters);
-      secure.startHandshake();
-      socket = secure;
+      socket = tls.over(socket, host, port);
     }
     began[0] = true;
     return exchange(socket.getInputStream(), socket.getOutputStream(), head, body);
@@ -245,7 +189,8 @@ final class Post implements Closeable {
     try {
       return read(in);
     } catch (IOException e) {
-      throw broken == null ? e : broken;
+      // Under TLS a refusal comes as an alert, which says more than the write that broke off.
+      throw broken == null || e instanceof SSLException ? e : broken;
     }
   }
 

@@ -68,9 +68,6 @@ final class Replay {
     int limit = args.number("--budget-ms", LIMIT_MILLIS, 1, 600_000);
     try (Post post = post(limit)) {
       input.each(files(), (name, content) -> one(post, only, name, content));
-    } catch (IOException e) {
-      // Nothing else is read before requests are.
-      throw new Arguments.Bad("--ca " + args.get("--ca") + ": " + Input.why(e));
     }
     if (unsent > 0) {
       input.failed("nobody is there; " + Words.count(unsent, "request") + " not sent");
@@ -111,7 +108,7 @@ final class Replay {
     return new Captured.Header(name, value);
   }
 
-  private Post post(int limit) throws Arguments.Bad, IOException {
+  private Post post(int limit) throws Arguments.Bad {
     String url = args.url();
     String fault = AgentUrl.fault(url);
     if (fault != null) {
@@ -123,7 +120,9 @@ final class Replay {
     if (url.startsWith("unix://") && !UnixSockets.available()) {
       throw new Arguments.Bad("url: replay over a Unix socket needs Java 16 or later");
     }
-    return new Post(url, args.get("--ca"), limit);
+    Target.pair(args);
+    boolean secure = url.toLowerCase(Locale.ROOT).startsWith("https://");
+    return new Post(url, secure ? Tls.of(args) : null, limit);
   }
 
   /** The files that are named, and those in directories that are, in the order of their names. */

@@ -12,8 +12,8 @@ import java.util.Locale;
 
 /** Where {@code send} goes to, by its options. Stateless. */
 final class Target {
-  static final String OPTIONS =
-      "--to --url --ca --client-cert --client-key --site --api-key --compression";
+  static final String TLS = "--ca --client-cert --client-key";
+  static final String OPTIONS = "--to --url --site --api-key --compression " + TLS;
 
   private static final List<String> KINDS =
       Arrays.asList("agent", "otlp-proto", "otlp-json", "intake", "log");
@@ -98,16 +98,22 @@ final class Target {
     throw new Arguments.Bad("--compression is " + name + "; it must be none, gzip or zstd");
   }
 
-  private static void tls(Arguments args, Builder builder) throws Arguments.Bad {
+  /** Makes the settings that say whom to trust under https, and as whom to come. */
+  static void tls(Arguments args, Builder builder) throws Arguments.Bad {
+    pair(args);
     if (args.has("--ca")) {
       builder.caFile(Paths.get(args.get("--ca")));
-    }
-    if (args.has("--client-cert") != args.has("--client-key")) {
-      throw new Arguments.Bad("--client-cert and --client-key go together");
     }
     if (args.has("--client-cert")) {
       builder.clientCertificate(
           Paths.get(args.get("--client-cert")), Paths.get(args.get("--client-key")));
+    }
+  }
+
+  /** A certificate is of no use without its key. */
+  static void pair(Arguments args) throws Arguments.Bad {
+    if (args.has("--client-cert") != args.has("--client-key")) {
+      throw new Arguments.Bad("--client-cert and --client-key go together");
     }
   }
 }
