@@ -45,6 +45,11 @@ final class PlainQueue implements Runnable {
       this.load = load;
       this.future = future;
     }
+
+    /** Whether a caller waits for it as one does who sends on its own thread. */
+    boolean isUrgent() {
+      return future != null && future.ticket < 0;
+    }
   }
 
   private final PlainSettings settings;
@@ -67,6 +72,9 @@ final class PlainQueue implements Runnable {
   private int senders;
   private int resting;
   private int running;
+
+  /** How many wait that a caller waits for as one does who sends on its own thread. */
+  private int urgent;
 
   PlainQueue(PlainSettings settings, PlainSender sender, LinkedBlockingQueue<Long> done) {
     this.settings = settings;
@@ -156,8 +164,7 @@ final class PlainQueue implements Runnable {
   /** Whether there is room, or somebody has made some. */
   private boolean admit(Parcel parcel, List<Parcel> gone) {
     int size = parcel.load.length;
-    if (parcel.future != null && parcel.future.ticket < 0) {
-      // Its caller waits for it, as one does that sends on its own thread.
+    if (parcel.isUrgent()) {
       return true;
     }
     if (size > settings.queueBytes()) {
@@ -170,6 +177,7 @@ final class PlainQueue implements Runnable {
         if (settings.overflow() == Overflow.DROP_OLDEST && !waiting.isEmpty()) {
           Parcel oldest = waiting.poll();
           waitingBytes -= oldest.load.length;
+          urgent -= oldest.isUrgent() ? 1 : 0;
           evicted++;
           gone.add(oldest);
           continue;
@@ -200,6 +208,7 @@ final class PlainQueue implements Runnable {
   private void push(Parcel parcel) {
     parcel.number = next++;
     waiting.add(parcel);
+    urgent += parcel.isUrgent() ? 1 : 0;
     waitingBytes += parcel.load.length;
     if (parcel.future != null) {
       dueBefore = next;
@@ -266,10 +275,16 @@ final class PlainQueue implements Runnable {
           wait = idle;
         } else {
           idle = IDLE_NANOS;
-          wait = settings.batchAgeMillis() * 1_000_000 - (System.nanoTime() - first.offered);
+          long age = System.nanoTime() - first.offered;
+          wait = settings.batchAgeMillis() * 1_000_000 - age;
           boolean due = first.number < dueBefore || waitingBytes >= settings.batchBytes();
           if (due || wait <= 0 || mode == Mode.CLOSING) {
-            return batch();
+            // Not even who hurries goes faster than the pace; who has no time left is told so.
+            long paced = urgent > 0 ? 0 : sender.outlet.waitNanos();
+            wait = Math.min(paced, settings.asyncBudgetMillis() * 1_000_000 - age);
+            if (wait <= 0) {
+              return batch();
+            }
           }
         }
         resting++;
@@ -306,6 +321,7 @@ final class PlainQueue implements Runnable {
         break;
       }
       batch.add(waiting.poll());
+      urgent -= p.isUrgent() ? 1 : 0;
       waitingBytes -= p.load.length;
       outBytes += p.load.length;
       out.add(p);
@@ -321,7 +337,7 @@ final class PlainQueue implements Runnable {
     boolean alone = batch.size() == 1;
     long millis = settings.asyncBudgetMillis();
     Client.Budget budget =
-        new Client.Budget(oldest.offered + millis * 1_000_000, millis, "asyncBudget");
+        new Client.Budget(oldest.offered + millis * 1_000_000, millis, "asyncBudget", true);
     try {
       PlainSender.Load load = alone ? oldest.load : merged(batch);
       AgentResponse response =
@@ -393,6 +409,7 @@ final class PlainQueue implements Runnable {
         outBytes -= parcel.load.length;
         waitingBytes += parcel.load.length;
         waiting.addFirst(parcel);
+        urgent += parcel.isUrgent() ? 1 : 0;
       }
       wake();
     } finally {
@@ -560,6 +577,9 @@ final class PlainQueue implements Runnable {
       numbers[Numbers.ACCOUNT_QUEUE_REFUSED] = refused;
       numbers[Numbers.ACCOUNT_QUEUE_EVICTED] = evicted;
       numbers[Numbers.ACCOUNT_SENDERS] = senders;
+      numbers[Numbers.ACCOUNT_WIRE_BYTES] = sender.outlet.bytes();
+      numbers[Numbers.ACCOUNT_QUEUE_PACE_MILLIS] =
+          TimeUnit.NANOSECONDS.toMillis(sender.outlet.waitNanos());
       return numbers;
     } finally {
       lock.unlock();

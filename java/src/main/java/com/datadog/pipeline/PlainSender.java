@@ -3,6 +3,7 @@ package com.datadog.pipeline;
 import com.datadog.pipeline.internal.plain.Client;
 import com.datadog.pipeline.internal.plain.Failure;
 import com.datadog.pipeline.internal.plain.Interrupts;
+import com.datadog.pipeline.internal.plain.Outlet;
 import com.datadog.pipeline.internal.plain.Reply;
 import com.datadog.pipeline.internal.plain.Traces;
 import java.nio.ByteBuffer;
@@ -36,6 +37,7 @@ final class PlainSender {
   final PlainPresence presence;
   final PlainDiscovery discovery;
   final Client client;
+  final Outlet outlet;
   private final PlainSettings settings;
   private final String headers;
   private volatile AgentResponse last;
@@ -46,7 +48,8 @@ final class PlainSender {
   PlainSender(PlainSettings settings) {
     this.settings = settings;
     this.headers = settings.traceHeaders();
-    this.client = new Client(settings.url(), settings.limits());
+    this.outlet = new Outlet(settings.maxBytesPerSecond(), settings.dryRun());
+    this.client = new Client(settings.url(), settings.limits(), outlet);
     this.presence = new PlainPresence(client.address());
     this.discovery = new PlainDiscovery(client, presence, settings);
   }
@@ -111,9 +114,10 @@ final class PlainSender {
     Interrupts.hold();
     boolean trial = false;
     try {
-      trial = presence.admit();
+      trial = !outlet.isDry() && presence.admit();
       long millis = settings.sendBudgetMillis();
-      Client.Budget budget = new Client.Budget(start + millis * 1_000_000, millis, "sendBudget");
+      Client.Budget budget =
+          new Client.Budget(start + millis * 1_000_000, millis, "sendBudget", false);
       if (trial) {
         look();
       }
@@ -155,9 +159,16 @@ final class PlainSender {
     int count = load.traces.count();
     if (count == 0 && load.options.droppedP0Traces == 0 && load.options.droppedP0Spans == 0) {
       account.sent(load.counts, 0, 0, false);
-      return respond(new AgentResponse(1, null, 0, new byte[0], null, null, false, 0, 0, 0, null));
+      return nobody(0, 0);
     }
     Deque<int[]> parts = pack(load);
+    if (outlet.isDry()) {
+      for (int[] part : parts) {
+        outlet.passes(size(body(load, part)), budget.waits);
+      }
+      account.dropped(load.counts, DropReason.DRY_RUN, false);
+      return nobody(load.counts.traces(), load.counts.spans());
+    }
     Metrics.Counts rest = load.counts;
     Failure lost = null;
     Reply reply = null;
@@ -258,6 +269,13 @@ final class PlainSender {
     AgentResponse shared = response.after(last);
     last = shared;
     return shared;
+  }
+
+  /** What is answered where nobody was asked. */
+  private AgentResponse nobody(long traces, long spans) {
+    byte[] nothing = new byte[0];
+    return respond(
+        new AgentResponse(1, null, 0, nothing, null, null, false, traces, spans, 0, null));
   }
 
   private static Metrics.Counts minus(Metrics.Counts a, Metrics.Counts b) {

@@ -80,6 +80,10 @@ final class PlainSession implements Session {
             + String.join(", ", settings.withoutEffect)
             + "; "
             + cause.getMessage());
+    if (sender.outlet.isDry()) {
+      sender.presence.tell(
+          LogLine.Severity.INFO, "a dry run: everything happens but the sending (`dryRun`)");
+    }
     sender.discovery.start();
   }
 
@@ -308,7 +312,18 @@ final class PlainSession implements Session {
     format.put("chosen", "V04");
     format.put("why", "payloads are passed on as they are");
     all.put("format", format);
-    all.put("account", metrics().toString());
+    Map<String, Object> bandwidth = new LinkedHashMap<>();
+    Metrics metrics = metrics();
+    bandwidth.put("wire_bytes", metrics.wireBytes());
+    bandwidth.put("bytes_per_second", sender.outlet.rate());
+    bandwidth.put("queue_waits_ms", metrics.queuePaceMillis());
+    all.put("bandwidth", bandwidth);
+    Map<String, Object> dryRun = new LinkedHashMap<>();
+    dryRun.put("on", sender.outlet.isDry());
+    dryRun.put("bodies", sender.outlet.dryBodies());
+    dryRun.put("bytes", sender.outlet.dryBytes());
+    all.put("dry_run", dryRun);
+    all.put("account", metrics.toString());
     return PlainPresence.json(all);
   }
 

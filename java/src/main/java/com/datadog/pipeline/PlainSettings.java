@@ -64,6 +64,8 @@ final class PlainSettings {
           "batchBytes",
           "batchAge",
           "asyncBudget",
+          "maxBytesPerSecond",
+          "dryRun",
           "origins",
           "skipped");
 
@@ -209,6 +211,15 @@ final class PlainSettings {
 
   long blockWaitMillis() {
     return number("blockWait", 1_000);
+  }
+
+  /** 0 if nobody has said one. */
+  long maxBytesPerSecond() {
+    return number("maxBytesPerSecond", 0);
+  }
+
+  boolean dryRun() {
+    return flag("dryRun", false);
   }
 
   int senders() {

@@ -192,6 +192,79 @@ class WithoutLibraryTest {
   }
 
   @Test
+  void aDryRunSendsNothingAndSaysWhatWould() {
+    List<LogLine> lines = new ArrayList<>();
+    try (TraceExporter exporter =
+        plain().dryRun(true).maxRequestBytes(1700).logListener(lines::add).build()) {
+      assertEquals("7.70.0", exporter.awaitAgent(SOON).version(), "what it offers is asked");
+      byte[] four = FaultsTest.traces(4, 700);
+      AgentResponse r = exporter.send(four);
+      assertEquals(0, r.status());
+      assertEquals(0, r.attempts());
+      assertEquals(4, r.traces());
+      assertTrue(exporter.offer(SendTest.ONE));
+      assertEquals(0, exporter.sendAsync(SendTest.ONE).join().status());
+      assertTrue(exporter.flush(SOON).complete());
+      Metrics m = exporter.metrics();
+      assertEquals(m.received(), m.dropped().get(DropReason.DRY_RUN));
+      assertEquals(m.received(), m.droppedTotal());
+      assertEquals(0, m.wireBytes());
+      Map<?, ?> dry = (Map<?, ?>) ((Map<?, ?>) Json.parse(exporter.explain())).get("dry_run");
+      assertEquals(true, dry.get("on"));
+      assertTrue((Long) dry.get("bodies") >= 3, dry + ": as many as the limit makes of it");
+      assertTrue((Long) dry.get("bytes") >= four.length, dry.toString());
+      assertTrue(lines.stream().anyMatch(line -> line.text().contains("`dryRun`")));
+    }
+    assertEquals(0, agent.traceRequests().size());
+  }
+
+  @Test
+  void theQueueKeepsItsPaceAndSendsAreOnlyCounted() {
+    byte[] payload = FaultsTest.traces(1, 4000);
+    try (TraceExporter exporter =
+        plain().batchBytes(0).maxBytesPerSecond(2L * payload.length).build()) {
+      long start = System.nanoTime();
+      for (int i = 0; i < 6; i++) {
+        assertTrue(exporter.offer(payload));
+      }
+      assertTrue(exporter.flush(Duration.ofSeconds(60)).complete());
+      // The first second's worth comes for nothing, the last body is not waited for.
+      assertTrue(System.nanoTime() - start >= 1_400_000_000L, "too fast");
+      start = System.nanoTime();
+      for (int i = 0; i < 6; i++) {
+        exporter.send(payload);
+      }
+      Metrics m = exporter.metrics();
+      assertEquals(12L * payload.length, m.wireBytes());
+      assertTrue(m.queuePaceMillis() > 1000, "counted, and not held");
+      Map<?, ?> all = (Map<?, ?>) Json.parse(exporter.explain());
+      Map<?, ?> bandwidth = (Map<?, ?>) all.get("bandwidth");
+      assertEquals(2L * payload.length, bandwidth.get("bytes_per_second"));
+      assertEquals(m.wireBytes(), bandwidth.get("wire_bytes"));
+    }
+    // Who waits for an answer gets one in time.
+    try (TraceExporter exporter =
+        plain().batchBytes(0).maxBytesPerSecond(1024).asyncBudget(Duration.ofMillis(300)).build()) {
+      exporter.send(FaultsTest.traces(1, 8000));
+      long start = System.nanoTime();
+      exporter.sendAsync(SendTest.ONE).handle((answer, failure) -> answer).join();
+      assertTrue(System.nanoTime() - start < 5_000_000_000L);
+      assertEquals(0, exporter.metrics().queued().traces());
+    }
+  }
+
+  @Test
+  void aCaptureIsNamedAmongWhatItGoesWithout() {
+    try (TraceExporter exporter = plain().capture(folder.resolve("captured"), 1 << 20).build()) {
+      exporter.send(SendTest.ONE);
+      Map<?, ?> all = (Map<?, ?>) Json.parse(exporter.explain());
+      assertEquals(Arrays.asList("capture"), all.get("without_effect"));
+      assertTrue(all.get("without").toString().contains("captures of requests"));
+    }
+    assertFalse(Files.exists(folder.resolve("captured")));
+  }
+
+  @Test
   void theDialogueIsTheSame() throws IOException {
     agent.info(
         r ->

@@ -51,11 +51,15 @@ public final class Client {
     final long millis;
     final String knob;
 
+    /** Whether what it is for has waited for its turn, and may be held to a pace. */
+    public final boolean waits;
+
     /** {@code end} by {@code System.nanoTime()}. */
-    public Budget(long end, long millis, String knob) {
+    public Budget(long end, long millis, String knob, boolean waits) {
       this.end = end;
       this.millis = millis;
       this.knob = knob;
+      this.waits = waits;
     }
   }
 
@@ -71,10 +75,12 @@ public final class Client {
   private final String prefix;
   private final Deque<Connection> idle = new ArrayDeque<>();
   private final Memory memory = new Memory();
+  private final Outlet outlet;
 
   /** For an address that {@code AgentUrl} finds no fault with; not one of a named pipe. */
-  public Client(String url, Limits limits) {
+  public Client(String url, Limits limits, Outlet outlet) {
     this.limits = limits;
+    this.outlet = outlet;
     this.address = AgentUrl.shown(url);
     if (url.startsWith("unix://")) {
       socket = url.substring("unix://".length());
@@ -249,7 +255,7 @@ public final class Client {
 
   private Answer get(String path, String headers, long limitMillis) throws Failure {
     Budget budget =
-        new Budget(System.nanoTime() + limitMillis * 1_000_000, limitMillis, "sendTimeout");
+        new Budget(System.nanoTime() + limitMillis * 1_000_000, limitMillis, "sendTimeout", false);
     for (int stale = 0; ; stale++) {
       try {
         return exchange(head("GET", path, headers, -1), new ByteBuffer[0], budget);
@@ -281,8 +287,13 @@ public final class Client {
     Connection connection = connection(end, within);
     ByteBuffer[] parts = new ByteBuffer[body.length + 1];
     parts[0] = ByteBuffer.wrap(head.getBytes(StandardCharsets.UTF_8));
+    long size = 0;
     for (int i = 0; i < body.length; i++) {
       parts[i + 1] = body[i].duplicate();
+      size += body[i].remaining();
+    }
+    if (size > 0) {
+      outlet.passes(size, budget.waits);
     }
     Answer answer = new Answer(connection, end);
     boolean sent = false;
