@@ -164,8 +164,13 @@ public abstract class Destination {
     /**
      * The longest line, its end included; a span that is longer by itself is dropped and counted.
      * Default: 262144.
+     *
+     * @throws IllegalArgumentException if it is negative
      */
     public Log maxLineBytes(int bytes) {
+      if (bytes < 0) {
+        throw new IllegalArgumentException("maxLineBytes is " + bytes + "; it must be 0 or more");
+      }
       return new Log(with(values(), "maxLineBytes", (long) bytes), target);
     }
 

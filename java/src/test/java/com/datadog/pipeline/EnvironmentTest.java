@@ -80,6 +80,126 @@ class EnvironmentTest {
   }
 
   @Test
+  void theDestinationFollowsOpenTelemetrysVariables() {
+    String all = "OTEL_EXPORTER_OTLP_";
+    String traces = "OTEL_EXPORTER_OTLP_TRACES_";
+    String exporter = "OTEL_TRACES_EXPORTER";
+    // What the destination is, null for none; which variables say so.
+    Object[][] cases = {
+      {null, new String[] {}},
+      {null, new String[] {exporter, "none", all + "ENDPOINT", "http://c:4318"}},
+      {null, new String[] {exporter, "jaeger"}},
+      {null, new String[] {all + "HEADERS", "a=b"}},
+      {null, new String[] {"DD_AGENT_HOST", "h", all + "ENDPOINT", "http://c:4318"}},
+      {"[{otlp={url=http://localhost:4318}}]", new String[] {exporter, "otlp"}},
+      {
+        "[{otlp={url=http://localhost:4318}}]",
+        new String[] {exporter, "console , otlp", "DD_AGENT_HOST", "h"}
+      },
+      {"[{otlp={url=http://c:4318/v1/traces}}]", new String[] {all + "ENDPOINT", "http://c:4318"}},
+      {"[{otlp={url=http://c:4318/v1/traces}}]", new String[] {all + "ENDPOINT", "http://c:4318/"}},
+      {
+        "[{otlp={url=http://c:4318/x/v1/traces}}]",
+        new String[] {all + "ENDPOINT", "http://c:4318/x"}
+      },
+      {"[{otlp={url=http://c:4318/own}}]", new String[] {traces + "ENDPOINT", "http://c:4318/own"}},
+      {
+        "[{otlp={url=http://t/own}}]",
+        new String[] {traces + "ENDPOINT", "http://t/own", all + "ENDPOINT", "http://c:4318"}
+      },
+      {
+        "[{otlp={url=http://localhost:4318, encoding=JSON, compression=GZIP}}]",
+        new String[] {
+          exporter,
+          "otlp",
+          all + "PROTOCOL",
+          "http/json",
+          traces + "COMPRESSION",
+          "gzip",
+          all + "COMPRESSION",
+          "zstd"
+        }
+      },
+      {
+        "[{otlp={url=http://localhost:4318, encoding=PROTOBUF, metricsUrl=http://m/x}}]",
+        new String[] {
+          exporter,
+          "otlp",
+          traces + "PROTOCOL",
+          "http/protobuf",
+          all + "PROTOCOL",
+          "http/json",
+          all + "METRICS_ENDPOINT",
+          "http://m/x"
+        }
+      },
+    };
+    for (Object[] c : cases) {
+      Builder builder = take(TraceExporter.builder(), (String[]) c[1]);
+      Object made = builder.settings.get("destination");
+      String shown = made == null ? null : made.toString();
+      assertEquals(c[0], shown, String.join(" ", (String[]) c[1]));
+    }
+    Builder builder =
+        take(
+            TraceExporter.builder(),
+            all + "ENDPOINT",
+            "http://c:4318",
+            all + "HEADERS",
+            "authorization=Bearer%20s3cret, x-team = shop,,x-empty=",
+            all + "TIMEOUT",
+            "2500",
+            traces + "TIMEOUT",
+            "1500",
+            all + "CERTIFICATE",
+            "/ca.pem",
+            all + "CLIENT_CERTIFICATE",
+            "/c.pem",
+            all + "CLIENT_KEY",
+            "/c.key");
+    Map<?, ?> kind = (Map<?, ?>) ((List<?>) builder.settings.get("destination")).get(0);
+    assertEquals(
+        "[[authorization, Bearer s3cret], [x-team, shop], [x-empty, ]]",
+        ((Map<?, ?>) kind.get("otlp")).get("headers").toString());
+    assertEquals(1500L, builder.settings.get("sendTimeout"));
+    assertEquals("/ca.pem", builder.settings.get("caFile"));
+    assertTrue(builder.takenFromEnvironment().get("sendTimeout").contains("TRACES_TIMEOUT"));
+    assertEquals(all + "ENDPOINT", builder.takenFromEnvironment().get("destination"));
+    assertTrue(!builder.toString().contains("s3cret"), builder.toString());
+    // A setter has the last word, and says what the peer is.
+    builder = take(TraceExporter.builder().url("http://mine:1"), exporter, "otlp");
+    assertEquals(null, builder.settings.get("destination"));
+    assertEquals("http://mine:1", builder.settings.get("url"));
+  }
+
+  @Test
+  void aBadVariableOfOpenTelemetryIsNamed() {
+    String all = "OTEL_EXPORTER_OTLP_";
+    String[][] cases = {
+      {all + "PROTOCOL", "grpc", "http/protobuf or http/json"},
+      {all + "TRACES_PROTOCOL", "http", "http/protobuf or http/json"},
+      {all + "COMPRESSION", "brotli", "none, gzip or zstd"},
+      {all + "TIMEOUT", "soon", "no number of milliseconds"},
+      {all + "TIMEOUT", "-1", "more than 0"},
+      {all + "HEADERS", "a b=c", "header"},
+      {all + "HEADERS", "a=b%0Ac", ""},
+      {all + "ENDPOINT", "collector:4318", "scheme"},
+      {all + "METRICS_ENDPOINT", "ftp://x", "metricsUrl"},
+    };
+    for (String[] c : cases) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> take(TraceExporter.builder(), "OTEL_TRACES_EXPORTER", "otlp", c[0], c[1]),
+              c[0] + "=" + c[1]);
+      assertTrue(e.getMessage().contains(c[2]), e.getMessage());
+      if (!c[2].equals("metricsUrl")) {
+        assertTrue(e.getMessage().startsWith(c[0]), e.getMessage());
+      }
+    }
+  }
+
+  @Test
   void everyVariableIsTakenAndNamed() {
     Builder builder =
         take(

@@ -168,7 +168,12 @@ public final class Json {
     String s = text.substring(start, at);
     try {
       if (s.indexOf('.') < 0 && s.indexOf('e') < 0 && s.indexOf('E') < 0) {
-        return Long.valueOf(s);
+        try {
+          return Long.valueOf(s);
+        } catch (NumberFormatException e) {
+          // More than a long holds: an id of 64 bits without a sign, for instance.
+          return Double.valueOf(s);
+        }
       }
       return Double.valueOf(s);
     } catch (NumberFormatException e) {
