@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate report steady sanitize capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate report steady sanitize crate capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -28,6 +28,9 @@ report: ## everything side by side with every peer: docs/report with plots (an h
 
 steady: ## the Rust tests ROUNDS (20) times beside three busy loops: does one depend on the machine's speed?
 	@scripts/steady.sh $${ROUNDS:-20}
+
+crate: ## `cargo package` builds from its own file, and under the oldest Rust that Cargo.toml names
+	@scripts/crate.sh
 
 capi: ## build/capi/libdata-pipeline-ffi.{so,a} for C, checked by the programs of tests/c; headers are in include/
 	@scripts/capi.sh build && scripts/capi.sh test

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-parts="${*:-scripts report rust c gate java jvms gradle8 consumers clients testagent}"
+parts="${*:-scripts report rust crate c gate java jvms gradle8 consumers clients testagent}"
 passed=0
 mkdir -p build
 # The same cases every time; a run of one's own choice: PROPTEST_RNG_SEED=... scripts/test.sh rust
@@ -63,6 +63,12 @@ for part in $parts; do
       logged cargo-test cargo test --quiet --no-fail-fast
       count build/cargo-test.log '/^test result: ok/ { n += $4 }'
       echo "$n passed"
+      ;;
+    crate)
+      say "Rust: the packaged crate builds from its own file, and under the oldest Rust that it names"
+      logged crate scripts/crate.sh
+      count build/crate.log '/^crate: [0-9]+ passed/ { n = $2 }'
+      grep -E 'SKIPPED|passed' build/crate.log
       ;;
     c)
       say "C: the library exports its list; the programs of tests/c; unit tests of the boundary"

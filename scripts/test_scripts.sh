@@ -19,6 +19,7 @@ lay_out() {
     stand_in "$work/clone/scripts/$script.sh" "$script" "$script: 3 runs"
   done
   stand_in "$work/clone/scripts/capi.sh" capi "capi: 3 programs passed"
+  stand_in "$work/clone/scripts/crate.sh" crate "crate: 6 passed"
   stand_in "$work/clone/scripts/test_scripts.sh" test_scripts "scripts: 3 runs"
   stand_in "$work/clone/scripts/consumers.sh" consumers "consumers: 2 passed"
   stand_in "$work/clone/scripts/clients.sh" clients "1 passed, 0 failed, 0 skipped"
@@ -42,10 +43,10 @@ wrong() {
 
 lay_out
 run nobody || wrong "red although nothing failed"
-[ "$(tail -1 "$work/said")" = "44 passed, 0 failed" ] || wrong "the closing line is not 3 + 2 + 7 + 2 * 3 + 2 * 7 + 5 + 4 + 2 + 1 passed"
+[ "$(tail -1 "$work/said")" = "50 passed, 0 failed" ] || wrong "the closing line is not 3 + 2 + 7 + 6 + 2 * 3 + 2 * 7 + 5 + 4 + 2 + 1 passed"
 checks=$((checks + 1))
 
-for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report capi \
+for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report crate capi \
   test_scripts consumers clients; do
   lay_out
   if run "$who"; then wrong "green although $who failed"; fi

@@ -86,7 +86,8 @@ impl Statsd {
             }),
             Event::NotDelivered(body, error, reason) => self.append(|b| {
                 body_lines(b, body);
-                let reason = format_args!(",reason:{}", reason.name());
+                let reason = reason.name();
+                let reason = format_args!(",reason:{reason}");
                 line(b, "transport.traces.failed", 1, "c", format_args!(",type:{}", Type(error)));
                 line(b, "transport.dropped.bytes", body.bytes, "d", reason);
                 line(b, "transport.traces.dropped", body.traces, "d", reason);
