@@ -38,6 +38,9 @@ typedef enum dp_Question {
   DP_QUESTION_LOG_LINES = 5,
   // What client-side stats have counted.
   DP_QUESTION_STATS = 6,
+  // Traces as lines, each once, where the destination is lines that the host writes
+  // (`{"log":{"target":"host"}}`). Not JSON as a whole: one object a line.
+  DP_QUESTION_TRACE_LINES = 7,
 } dp_Question;
 
 // Why a function failed. Null means success. Freed by `dp_error_free`, once.
@@ -54,13 +57,19 @@ typedef struct dp_Error {
   char *message;
 } dp_Error;
 
-// What a tracer has dropped itself, beside the payload: what sampling gave priority 0.
-typedef struct dp_Dropped {
-  // Traces.
-  uint64_t traces;
-  // Spans.
-  uint64_t spans;
-} dp_Dropped;
+// What a tracer says beside one payload. Where it is null, and where all of it is zero, nothing is said.
+typedef struct dp_SendOptions {
+  // Traces that the tracer has dropped itself: what sampling gave priority 0.
+  uint64_t dropped_p0_traces;
+  // Their spans.
+  uint64_t dropped_p0_spans;
+  // The tracer has computed stats of this payload's spans: they are not counted here, and the agent is told. The
+  // setting `clientComputedStats` says it of every payload.
+  bool client_computed_stats;
+} dp_SendOptions;
+
+// A text or bytes that this library made.
+typedef struct dp_Text dp_Text;
 
 // Traces, spans and bytes of input.
 typedef struct dp_Counts {
@@ -114,6 +123,20 @@ typedef struct dp_Account {
   uint64_t body_bytes;
   // Bytes of memory that the exporter holds for payloads.
   uint64_t memory_bytes;
+  // What of `queued` lies on disk.
+  struct dp_Counts spooled;
+  // Payloads of `dropped` that nobody has read: how many spans they had is not known, and no figure has them.
+  uint64_t unread_payloads;
+  // Traces that they declared.
+  uint64_t unread_traces;
+  // Their bytes.
+  uint64_t unread_bytes;
+  // Spans that the output format could not carry whole.
+  uint64_t lost_in_conversion;
+  // Bytes of request bodies that went out, compressed, stats included, each as often as it was sent.
+  uint64_t wire_bytes;
+  // How many milliseconds the queue waits for its pace (`maxBytesPerSecond`); 0 if it does not.
+  uint64_t queue_pace_millis;
 } dp_Account;
 
 // What a response says beside its body.
@@ -128,10 +151,17 @@ typedef struct dp_Response {
   uint64_t spans;
   // Whether the sampling rates are news.
   bool rates_changed;
+  // Values that were repaired.
+  uint64_t repaired;
+  // What trace filters rejected.
+  struct dp_Counts filtered;
+  // What sampling dropped.
+  struct dp_Counts sampled_out;
+  // Traces that could not be read.
+  struct dp_Counts malformed;
+  // Traces that the agent would refuse.
+  struct dp_Counts invalid;
 } dp_Response;
-
-// A text or bytes that this library made.
-typedef struct dp_Text dp_Text;
 
 #ifdef __cplusplus
 extern "C" {
@@ -153,8 +183,8 @@ struct dp_Error *dp_config_set(struct ddog_TraceExporterConfig *config,
                                ddog_CharSlice name,
                                ddog_CharSlice value);
 
-// Makes a setting of two values: `header` (name, value), `obfuscationEnvironment` (name, value), `spool` (directory,
-// bytes).
+// Makes a setting of two values: `header` and `obfuscationEnvironment` (name, value), `spool` and `capture`
+// (directory, bytes), `clientCertificate` (file of the certificate, file of its key).
 struct dp_Error *dp_config_set_pair(struct ddog_TraceExporterConfig *config,
                                     ddog_CharSlice name,
                                     ddog_CharSlice first,
@@ -165,22 +195,30 @@ struct dp_Error *dp_config_set_pair(struct ddog_TraceExporterConfig *config,
 struct dp_Error *dp_config_from_environment(struct ddog_TraceExporterConfig *config,
                                             bool skip_bad);
 
-// As `ddog_trace_exporter_send`, with what the tracer has dropped itself.
+// As `ddog_trace_exporter_send`, with what the tracer says beside the payload; `options` may be null.
 struct dp_Error *dp_exporter_send(const struct ddog_TraceExporter *exporter,
                                   ddog_ByteSlice payload,
-                                  struct dp_Dropped dropped,
+                                  const struct dp_SendOptions *options,
                                   struct ddog_TraceExporterResponse **response_out);
 
-// Queues a payload and returns at once; nobody waits for the answer.
+// As `ddog_trace_exporter_send_trace_chunks`, with what the tracer says beside the payload; `options` may be null. The
+// chunks are gone afterwards, whatever happened.
+struct dp_Error *dp_exporter_send_trace_chunks(const struct ddog_TraceExporter *exporter,
+                                               struct ddog_TracerTraceChunks *chunks,
+                                               const struct dp_SendOptions *options,
+                                               struct ddog_TraceExporterResponse **response_out,
+                                               const struct ddog_TraceExporterCancelToken *cancel);
+
+// Queues a payload and returns at once; nobody waits for the answer. `options` may be null.
 struct dp_Error *dp_exporter_offer(const struct ddog_TraceExporter *exporter,
                                    ddog_ByteSlice payload,
-                                   struct dp_Dropped dropped);
+                                   const struct dp_SendOptions *options);
 
 // Queues a payload and gives it a number; `dp_exporter_next_completed` says when it is done. Fetch every answer:
 // what nobody fetches stays.
 struct dp_Error *dp_exporter_send_async(const struct ddog_TraceExporter *exporter,
                                         ddog_ByteSlice payload,
-                                        struct dp_Dropped dropped,
+                                        const struct dp_SendOptions *options,
                                         uint64_t *ticket_out);
 
 // The number of a send that is done, waiting up to so many milliseconds; 0 if none is. Each is told once.
@@ -195,6 +233,21 @@ struct dp_Error *dp_exporter_take_completed(const struct ddog_TraceExporter *exp
 struct dp_Error *dp_exporter_flush(const struct ddog_TraceExporter *exporter,
                                    uint64_t limit_millis,
                                    struct dp_Flush *report_out);
+
+// Sends the stats of all buckets now, the current one included, within so many milliseconds; with the setting
+// `statsReplay` nothing else sends them. `arrived_out`, which may be null, says whether all of them arrived; what did
+// not is kept for later, as far as that can be.
+struct dp_Error *dp_exporter_flush_stats(const struct ddog_TraceExporter *exporter,
+                                         uint64_t limit_millis,
+                                         bool *arrived_out);
+
+// Changes settings while the exporter lives: to all those that `config` has now. Best the one that the exporter was
+// made with, with some made anew; a header that is set again takes the place of the one before. Destination,
+// headers, filters, time limits and what else does not say how the queue, the spool or stats are laid out can change;
+// else it is an error that names the setting, and nothing has changed. Sends that have begun end as they began. The
+// runtime stays the one that it was.
+struct dp_Error *dp_exporter_reconfigure(const struct ddog_TraceExporter *exporter,
+                                         const struct ddog_TraceExporterConfig *config);
 
 // Reads the account.
 struct dp_Error *dp_exporter_account(const struct ddog_TraceExporter *exporter,

@@ -6,10 +6,13 @@
 #   test      the programs of tests/c with the reference's headers' names, warnings are errors; C99 and C++17 read the headers
 #   memcheck  the same under valgrind: no error, no leak
 #   address   the same, library and programs, with AddressSanitizer and its leak check (nightly Rust)
-# With DEV=1 the library is built without optimization, in a tenth of the time.
+# With DEV=1 the library is built without optimization, in a tenth of the time. It has what the JAR's has (TLS and compression);
+# another list of features is given in FEATURES.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/capi
+export FEATURES=${FEATURES-full,reserve}
+features=capi${FEATURES:+,$FEATURES}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 case "$(uname -s)" in
   Darwin) shared=libdata-pipeline-ffi.dylib built=libdata_pipeline.dylib ;;
@@ -23,7 +26,7 @@ build() { # [CARGO ARGUMENT...]
   mkdir -p "$out"
   if [ "$profile" = release ]; then set -- --release "$@"; fi
   RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-    cargo rustc --quiet --lib --no-default-features --features capi,reserve --crate-type cdylib,staticlib \
+    cargo rustc --quiet --lib --no-default-features --features "$features" --crate-type cdylib,staticlib \
     --target-dir target/capi "$@"
   cp "target/capi/$profile/$built" "$out/$shared"
   cp "target/capi/$profile/libdata_pipeline.a" "$out/libdata-pipeline-ffi.a"
@@ -60,7 +63,11 @@ VERSION
 flags="-Wall -Wextra -Werror -Iinclude -Itests/c -g"
 # Builds the programs of tests/c; the rest of the arguments go to the compiler.
 programs() {
-  mkdir -p "$out/tests"
+  mkdir -p "$out/tests/tls"
+  if command -v openssl > /dev/null; then
+    [ -f "$out/tests/tls/client.pem" ] || sh tests/fixtures/tls/make.sh "$out/tests/tls" > /dev/null
+    export TLS_FILES=$PWD/$out/tests/tls
+  fi
   cp "$out/$shared" "$out/tests/"
   for source in tests/c/*.c; do
     name=$(basename "$source" .c)
@@ -121,12 +128,13 @@ case "${1:-}" in
   address)
     host=$(rustc -vV | sed -n 's/^host: //p')
     rustup run nightly rustc --version > /dev/null 2>&1 || { say "address skipped: no nightly Rust"; exit 0; }
-    RUSTFLAGS="-Zsanitizer=address" cargo +nightly rustc --quiet --lib --no-default-features --features capi \
+    # The sanitizer has an allocator of its own.
+    RUSTFLAGS="-Zsanitizer=address" cargo +nightly rustc --quiet --lib --no-default-features --features "${features%,reserve}" \
       --crate-type staticlib --target "$host" --target-dir build/sanitize/capi
     mkdir -p "$out/tests"
     programs -fsanitize=address "build/sanitize/capi/$host/debug/libdata_pipeline.a" -lpthread -ldl -lm
-    # A process without memory has none for the sanitizer.
-    NOT=short_memory ASAN_OPTIONS=detect_leaks=1 LIMIT=600 run env
+    # A process without memory has none for the sanitizer; see tests/c/fork.c for its load.
+    NOT=short_memory LOAD=0 ASAN_OPTIONS=detect_leaks=1 LIMIT=600 run env
     ;;
-  *) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
 esac

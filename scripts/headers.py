@@ -26,10 +26,10 @@ HEADERS = [
      "exporters, and spans built in native memory"),
     ("datadog/shared-runtime.h", ["runtime"], ["common.h"], "what exporters are forked and shut down by"),
     ("datadog/log.h", ["log"], ["common.h"], "where log lines go"),
-    ("data-pipeline.h", ["pipeline", "payloads"], ["datadog/common.h", "datadog/data-pipeline.h"],
+    ("data-pipeline.h", ["figures", "pipeline", "payloads"], ["datadog/common.h", "datadog/data-pipeline.h"],
      "what the reference's interface cannot reach: every setting, the queue, the account, questions"),
 ]
-RENAMED = {name: f"dp_{name}" for name in "Account Counts Dropped Flush Question Response Text".split()} | {"Failure": "dp_Error"}
+RENAMED = {name: f"dp_{name}" for name in "Account Counts Flush Question Response SendOptions Text".split()} | {"Failure": "dp_Error"}
 CONFIG = """
 language = "C"
 style = "both"

@@ -35,7 +35,7 @@ run() { # NAME COMMAND...
   log=build/sanitize/$part-$1.log what="$part: $1" started=$(date +%s)
   shift
   if "$@" > "$log" 2>&1 && ! grep -q '^WARNING in native method' "$log"; then
-    n=$(awk '/^test result: ok/ { n += $4 } /; nothing wrong$/ { n++ } END { print n + 0 }' "$log")
+    n=$(awk '/^test result: ok/ { n += $4 } /; nothing wrong$/ { n++ } /^capi: [0-9]+ programs passed/ { n += $2 } END { print n + 0 }' "$log")
     passed=$((passed + n))
     echo "sanitize: $what: $n passed, $(minutes "$started")"
   else

@@ -38,6 +38,8 @@ struct Account {
     sampled_out: [u64; 3],
     queued: [u64; 3],
     others: [u64; 6],
+    spooled: [u64; 3],
+    more: [u64; 6],
 }
 
 type Handle = usize;
@@ -70,6 +72,9 @@ unsafe extern "C" {
     safe fn ddog_shared_runtime_before_fork(runtime: Handle) -> Error;
     safe fn ddog_shared_runtime_after_fork_parent(runtime: Handle) -> Error;
     safe fn dp_exporter_account(exporter: Handle, account: &mut Account) -> Error;
+    safe fn dp_config_set(config: Handle, name: Slice, value: Slice) -> Error;
+    safe fn dp_exporter_reconfigure(exporter: Handle, config: Handle) -> Error;
+    safe fn ddog_tracer_span_free(span: Handle);
     safe fn dp_exporter_flush(exporter: Handle, millis: u64, report: *mut c_void) -> Error;
 }
 
@@ -121,23 +126,33 @@ fn serve(peer: TcpStream, traces: &AtomicU64) -> Option<()> {
     }
 }
 
-fn chunks() -> Handle {
+fn span() -> Handle {
     let fields =
         Fields { texts: ["shop", "op", "GET /", ""].map(slice), ids: [1, 2, 3, 0], times: [1, 2], error: 0 };
-    let (mut span, mut chunks) = (0, 0);
+    let mut span = 0;
     ok(ddog_tracer_span_new(&mut span, &fields));
     ok(ddog_tracer_span_set_meta(span, slice("key"), slice("value")));
+    span
+}
+
+fn chunks() -> Handle {
+    let (span, mut chunks) = (span(), 0);
     ok(ddog_tracer_trace_chunks_new(1, &mut chunks));
     ok(ddog_tracer_trace_chunks_begin_chunk(chunks, 1));
     ok(ddog_tracer_trace_chunks_push_span(chunks, span));
     chunks
 }
 
-fn exporter(url: &str, runtime: Handle) -> Handle {
-    let (mut config, mut exporter) = (0, 0);
+fn config(url: &str, runtime: Handle) -> Handle {
+    let mut config = 0;
     ddog_trace_exporter_config_new(&mut config);
     ok(ddog_trace_exporter_config_set_url(config, slice(url)));
     ok(ddog_trace_exporter_config_set_shared_runtime(config, runtime));
+    config
+}
+
+fn exporter(url: &str, runtime: Handle) -> Handle {
+    let (config, mut exporter) = (config(url, runtime), 0);
     ok(ddog_trace_exporter_new(&mut exporter, config));
     ddog_trace_exporter_config_free(config);
     exporter
@@ -151,7 +166,7 @@ fn how_long() -> Duration {
 }
 
 #[test]
-fn sends_cancels_and_forks_race_and_nothing_is_lost() {
+fn sends_cancels_forks_and_changes_of_settings_race_and_nothing_is_lost() {
     let (url, arrived) = agent();
     let mut runtime = 0;
     ok(ddog_shared_runtime_new(&mut runtime));
@@ -180,6 +195,20 @@ fn sends_cancels_and_forks_race_and_nothing_is_lost() {
                 }
             });
         }
+        let (over_for_settings, url) = (&over, &url);
+        scope.spawn(move || {
+            let config = config(url, runtime);
+            let mut changes = 0_u64;
+            while !over_for_settings.load(Ordering::SeqCst) {
+                changes += 1;
+                // Every other change concerns the destination, too.
+                let name = if changes.is_multiple_of(2) { "env" } else { "language" };
+                ok(dp_config_set(config, slice(name), slice(&changes.to_string())));
+                ok(dp_exporter_reconfigure(exporter, config));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            ddog_trace_exporter_config_free(config);
+        });
         let end = Instant::now() + how_long();
         while Instant::now() < end {
             ok(ddog_shared_runtime_before_fork(runtime));
@@ -240,4 +269,32 @@ fn an_exporter_is_freed_while_others_send() {
     // What was answered had arrived.
     assert!(sent <= arrived.load(Ordering::SeqCst));
     ddog_shared_runtime_free(runtime);
+}
+
+#[test]
+fn many_threads_use_one_handle_and_places_of_freed_ones_at_once() {
+    let shared = span();
+    let end = Instant::now() + how_long();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            scope.spawn(move || {
+                let mut rounds = 0_u32;
+                while Instant::now() < end {
+                    let own = span();
+                    ok(ddog_tracer_span_set_meta(own, slice("key"), slice("another value")));
+                    // Somebody frees it in between, and then it names nothing.
+                    let error = ddog_tracer_span_set_meta(shared, slice("key"), slice("value"));
+                    ddog_trace_exporter_error_free(error);
+                    ddog_tracer_span_free(own);
+                    rounds += 1;
+                    if thread == 0 && rounds == 50 {
+                        ddog_tracer_span_free(shared);
+                    }
+                }
+            });
+        }
+    });
+    let error = ddog_tracer_span_set_meta(shared, slice("key"), slice("value"));
+    assert!(!error.is_null());
+    ddog_trace_exporter_error_free(error);
 }

@@ -7,7 +7,6 @@ const lib = koffi.load(process.env.DATA_PIPELINE_LIBRARY || 'libdata-pipeline-ff
 // Handles are numbers of 64 bits, not addresses.
 const Chars = koffi.struct('Chars', { ptr: 'const char *', len: 'size_t' });
 const Bytes = koffi.struct('Bytes', { ptr: 'const uint8_t *', len: 'size_t' });
-const Dropped = koffi.struct('Dropped', { traces: 'uint64_t', spans: 'uint64_t' });
 const Failure = koffi.struct('Failure', {
   kind: 'uint32_t', status: 'uint32_t', attempts: 'uint32_t', temporary: 'bool', message: 'const char *',
 });
@@ -17,7 +16,7 @@ const configFree = lib.func('void ddog_trace_exporter_config_free(uint64_t confi
 const configSet = lib.func('Failure *dp_config_set(uint64_t config, Chars name, Chars value)');
 const exporterNew = lib.func('void *ddog_trace_exporter_new(_Out_ uint64_t *out, uint64_t config)');
 const exporterFree = lib.func('void ddog_trace_exporter_free(uint64_t exporter)');
-const exporterSend = lib.func('Failure *dp_exporter_send(uint64_t exporter, Bytes payload, Dropped dropped, _Out_ uint64_t *out)');
+const exporterSend = lib.func('Failure *dp_exporter_send(uint64_t exporter, Bytes payload, void *options, _Out_ uint64_t *out)');
 const responseBody = lib.func('Result ddog_trace_exporter_response_get_body(uint64_t response)');
 const responseFree = lib.func('void ddog_trace_exporter_response_free(uint64_t response)');
 const errorFree = lib.func('void dp_error_free(Failure *error)');
@@ -53,7 +52,7 @@ configFree(config[0]);
 
 const body = payload();
 const response = [0n];
-exporterSend.async(exporter[0], { ptr: body, len: body.length }, { traces: 0, spans: 0 }, response, (failed, error) => {
+exporterSend.async(exporter[0], { ptr: body, len: body.length }, null, response, (failed, error) => {
   if (failed) throw failed;
   check(error);
   const answer = responseBody(response[0]);

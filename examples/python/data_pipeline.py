@@ -33,10 +33,6 @@ class ErrorStruct(Structure):
     _fields_ = [("kind", c_uint32), ("status", c_uint32), ("attempts", c_uint32), ("temporary", c_bool), ("message", c_char_p)]
 
 
-class Dropped(Structure):
-    _fields_ = [("traces", c_uint64), ("spans", c_uint64)]
-
-
 class Error(Exception):
     """What went wrong, with the number of its kind (docs/errors.md) and the agent's status."""
 
@@ -57,7 +53,7 @@ config_free = declare("ddog_trace_exporter_config_free", None, c_void_p)
 config_set = declare("dp_config_set", POINTER(ErrorStruct), c_void_p, Slice, Slice)
 exporter_new = declare("ddog_trace_exporter_new", c_void_p, POINTER(c_void_p), c_void_p)
 exporter_free = declare("ddog_trace_exporter_free", None, c_void_p)
-exporter_send = declare("dp_exporter_send", POINTER(ErrorStruct), c_void_p, Slice, Dropped, POINTER(c_void_p))
+exporter_send = declare("dp_exporter_send", POINTER(ErrorStruct), c_void_p, Slice, c_void_p, POINTER(c_void_p))
 exporter_close = declare("dp_exporter_close", POINTER(ErrorStruct), c_void_p, c_uint64, c_void_p)
 response_body = declare("ddog_trace_exporter_response_get_body", Result, c_void_p)
 response_free = declare("ddog_trace_exporter_response_free", None, c_void_p)
@@ -94,7 +90,7 @@ class TraceExporter:
     def send(self, payload):
         """Sends one payload; the agent's answer as text. Other threads of Python run meanwhile."""
         response = c_void_p()
-        check(exporter_send(self._handle, Slice.of(payload), Dropped(0, 0), byref(response)))
+        check(exporter_send(self._handle, Slice.of(payload), None, byref(response)))
         try:
             return response_body(response).read().decode()
         finally:

@@ -38,20 +38,63 @@ pub struct TraceExporterCancelToken {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) exporter: Ours,
-    /// Kept for the child of a fork, which makes an exporter of its own from it.
-    pub(super) raw: RawConfig,
+    /// What it was made with, or changed to.
+    pub(super) settled: Mutex<Settled>,
     pub(super) runtime: Option<Arc<Runtime>>,
     pub(super) tickets: Arc<Tickets>,
 }
 
+/// The settings of an exporter, kept for the child of a fork, which makes an exporter of its own from them. Its lock is
+/// taken by those who call in only, and none of them is inside while the process forks.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) raw: RawConfig,
+    /// How many headers the config had: those behind them are new to it.
+    headers: usize,
+    /// Directories that the processes before this one have, and hold the locks of.
+    theirs: Vec<(String, u64)>,
+}
+
+impl Settled {
+    pub(super) fn new(raw: RawConfig) -> Self {
+        Self { headers: raw.header.len(), raw, theirs: Vec::new() }
+    }
+
+    /// For the child of a fork.
+    pub(super) fn of_child(&self) -> Self {
+        let mut child = Self { raw: self.raw.clone(), headers: self.headers, theirs: self.theirs.clone() };
+        child.theirs.extend(self.raw.spool.iter().chain(&self.raw.capture).cloned());
+        child.leave_theirs();
+        child
+    }
+
+    fn leave_theirs(&mut self) {
+        for place in [&mut self.raw.spool, &mut self.raw.capture] {
+            place.take_if(|place| self.theirs.contains(place));
+        }
+    }
+}
+
 impl Held {
-    pub(super) fn new(raw: RawConfig, runtime: Option<Arc<Runtime>>) -> Result<Arc<Self>, Fault> {
-        let exporter = Ours::new(Config::new(raw.clone())?)?;
-        let held = Arc::new(Self { exporter, raw, runtime, tickets: Arc::default() });
+    pub(super) fn new(settled: Settled, runtime: Option<Arc<Runtime>>) -> Result<Arc<Self>, Fault> {
+        let exporter = Ours::new(Config::new(settled.raw.clone())?)?;
+        let settled = Mutex::new(settled);
+        let held = Arc::new(Self { exporter, settled, runtime, tickets: Arc::default() });
         if let Some(runtime) = &held.runtime {
             runtime.attach(&held)?;
         }
         Ok(held)
+    }
+
+    /// Changes the settings to these.
+    pub(super) fn change(&self, raw: RawConfig) -> Result<(), Fault> {
+        let mut settled = self.settled.lock();
+        let mut new = Settled { headers: raw.header.len(), raw, theirs: settled.theirs.clone() };
+        new.raw.replace_headers(settled.headers);
+        new.leave_theirs();
+        self.exporter.reconfigure_with(new.raw.clone())?;
+        *settled = new;
+        Ok(())
     }
 }
 
@@ -74,7 +117,7 @@ pub extern "C" fn ddog_trace_exporter_new(
         }
         let (raw, runtime) = config::with(config, |s| Ok((s.finished()?, s.runtime.clone())))?;
         let _inside = fork::enter();
-        let held = Held::new(raw, runtime)?;
+        let held = Held::new(Settled::new(raw), runtime)?;
         let handle = handles::open(&handles::EXPORTERS, |place| {
             *place = Some(held);
             Ok(())
@@ -129,22 +172,32 @@ pub extern "C" fn ddog_trace_exporter_send_trace_chunks(
     response_out: *mut *mut TraceExporterResponse,
     cancel: *const TraceExporterCancelToken,
 ) -> *mut TraceExporterError {
-    enter(|| {
-        let taken = handles::CHUNKS.close(chunks.addr(), Chunks::take);
-        let (buffer, length) = taken.ok_or_else(|| Fault::stale("list of chunks"))?;
-        let _inside = fork::enter();
-        let result = find(exporter).and_then(|held| {
-            let payload = buffer.get(..length).unwrap_or(&[]);
-            let result = match token(cancel)? {
-                None => held.exporter.send(payload).map_err(Fault::from),
-                Some(token) => send_and_watch(&held, payload, &token),
-            };
-            log::deliver(&held.exporter);
-            result
-        });
-        give_back(buffer);
-        hand_over(result?, response_out)
-    })
+    enter(|| send_chunks(exporter, chunks, Ok(SendOptions::default()), response_out, cancel))
+}
+
+/// Sends chunks. They are taken first, so that they are gone whatever is wrong with the rest.
+pub(super) fn send_chunks(
+    exporter: *const TraceExporter,
+    chunks: *mut TracerTraceChunks,
+    options: Result<SendOptions, Fault>,
+    response_out: *mut *mut TraceExporterResponse,
+    cancel: *const TraceExporterCancelToken,
+) -> Result<(), Fault> {
+    let taken = handles::CHUNKS.close(chunks.addr(), Chunks::take);
+    let (buffer, length) = taken.ok_or_else(|| Fault::stale("list of chunks"))?;
+    let _inside = fork::enter();
+    let result = find(exporter).and_then(|held| {
+        let options = options?;
+        let payload = buffer.get(..length).unwrap_or(&[]);
+        let result = match token(cancel)? {
+            None => held.exporter.send_with(payload, options).map_err(Fault::from),
+            Some(token) => send_and_watch(&held, payload, options, &token),
+        };
+        log::deliver(&held.exporter);
+        result
+    });
+    give_back(buffer);
+    hand_over(result?, response_out)
 }
 
 /// Gives a response to the caller, if he wants it.
@@ -228,7 +281,12 @@ fn token(handle: *const TraceExporterCancelToken) -> Result<Option<Arc<Token>>, 
 }
 
 /// Sends on a thread of this library, so that the caller's can leave before the answer is there.
-fn send_and_watch(held: &Arc<Held>, payload: &[u8], token: &Token) -> Result<AgentResponse, Fault> {
+fn send_and_watch(
+    held: &Arc<Held>,
+    payload: &[u8],
+    options: SendOptions,
+    token: &Token,
+) -> Result<AgentResponse, Fault> {
     let waiting = Arc::new(Waiting::default());
     if !token.watch(&waiting) {
         let text = "the send was cancelled before it began; its traces are dropped, and counted";
@@ -241,7 +299,7 @@ fn send_and_watch(held: &Arc<Held>, payload: &[u8], token: &Token) -> Result<Age
         to.copy_from_slice(payload);
         Ok::<(), Infallible>(())
     };
-    match held.exporter.send_by_ticket(payload.len(), SendOptions::default(), done, copy) {
+    match held.exporter.send_by_ticket(payload.len(), options, done, copy) {
         Ok(()) => {}
         Err(never) => match never {},
     }

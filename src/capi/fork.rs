@@ -124,11 +124,9 @@ fn renew() -> Result<(), String> {
     old.iter().filter_map(|held| held.runtime.as_ref()).for_each(|runtime| runtime.forget());
     handles::EXPORTERS.each(|place| {
         let Some(old) = place.take() else { return };
-        let mut raw = old.raw.clone();
         // The directories are the parent's, and locked by it.
-        raw.spool = None;
-        raw.capture = None;
-        match Held::new(raw, old.runtime.clone()) {
+        let settled = old.settled.lock().of_child();
+        match Held::new(settled, old.runtime.clone()) {
             Ok(held) => *place = Some(held),
             // One that was shut down with its runtime stays as it is.
             Err(fault) if fault.code == Code::Shutdown => {}

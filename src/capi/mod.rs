@@ -17,6 +17,7 @@ mod entries;
 mod error;
 mod event;
 mod exporter;
+mod figures;
 mod fork;
 mod handles;
 mod lock;

@@ -2,16 +2,18 @@
 //! questions. Handles of configs, exporters and responses are the same.
 
 use super::chunks::{Chunks, TracerTraceChunks};
-use super::common::{ByteSlice, CharSlice, Slice, is_place, write};
+use super::common::{ByteSlice, CharSlice, Slice, behind, is_place, write, write_if_wanted};
 use super::config::{self, TraceExporterConfig};
-use super::error::{Fault, c_text, free_text, guard};
-use super::exporter::{TraceExporter, TraceExporterResponse, find, hand_over};
+use super::error::{Code, Fault, c_text, free_text, guard};
+use super::exporter::{
+    TraceExporter, TraceExporterCancelToken, TraceExporterResponse, find, hand_over, send_chunks,
+};
+use super::figures::{Account, Flush, Response};
 use super::handles;
 use super::payloads::{Text, hand_over_text};
 use super::{fork, log, slab};
-use crate::account::{self, Metrics};
 use crate::error::{Error, ErrorKind};
-use crate::exporter::{AgentResponse, DroppedP0};
+use crate::exporter::{AgentResponse, DroppedP0, SendOptions as Options};
 use crate::face::questions;
 use crate::settings::BadValues;
 use parking_lot::{Condvar, Mutex};
@@ -37,90 +39,32 @@ pub struct Failure {
     pub message: *mut c_char,
 }
 
-/// Traces, spans and bytes of input.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Traces.
-    pub traces: u64,
-    /// Spans.
-    pub spans: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-/// What a tracer has dropped itself, beside the payload: what sampling gave priority 0.
+/// What a tracer says beside one payload. Where it is null, and where all of it is zero, nothing is said.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Dropped {
-    /// Traces.
-    pub traces: u64,
-    /// Spans.
-    pub spans: u64,
+pub struct SendOptions {
+    /// Traces that the tracer has dropped itself: what sampling gave priority 0.
+    pub dropped_p0_traces: u64,
+    /// Their spans.
+    pub dropped_p0_spans: u64,
+    /// The tracer has computed stats of this payload's spans: they are not counted here, and the agent is told. The
+    /// setting `clientComputedStats` says it of every payload.
+    pub client_computed_stats: bool,
 }
 
-/// The account: `received = sent + dropped + filtered + sampled_out + queued`, at every moment.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Payloads that entered.
-    pub payloads: u64,
-    /// All that entered.
-    pub received: Counts,
-    /// What the agent accepted.
-    pub sent: Counts,
-    /// What was dropped; `dp_exporter_ask` with EXPLAIN has the reasons.
-    pub dropped: Counts,
-    /// What trace filters rejected.
-    pub filtered: Counts,
-    /// What sampling dropped.
-    pub sampled_out: Counts,
-    /// What is on its way, or waits for it.
-    pub queued: Counts,
-    /// Payloads that the agent may have twice.
-    pub possibly_duplicated: u64,
-    /// Payloads that count as dropped although the agent may have them.
-    pub possibly_arrived: u64,
-    /// Values that were repaired.
-    pub repaired: u64,
-    /// Requests made for traces.
-    pub requests: u64,
-    /// Bytes of request bodies that the agent accepted.
-    pub body_bytes: u64,
-    /// Bytes of memory that the exporter holds for payloads.
-    pub memory_bytes: u64,
-}
-
-/// What became of the queue while a flush waited.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Flush {
-    /// Whether everything that was offered before has met its fate.
-    pub complete: bool,
-    /// What the agent accepted meanwhile.
-    pub sent: Counts,
-    /// What still waits.
-    pub pending: Counts,
-    /// What trace filters and sampling took out meanwhile.
-    pub left_out: Counts,
-    /// What was dropped meanwhile.
-    pub dropped: Counts,
-}
-
-/// What a response says beside its body.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Response {
-    /// The HTTP status, 0 if there was nothing to send.
-    pub status: u32,
-    /// Requests made.
-    pub attempts: u32,
-    /// Traces sent.
-    pub traces: u64,
-    /// Spans sent.
-    pub spans: u64,
-    /// Whether the sampling rates are news.
-    pub rates_changed: bool,
+impl SendOptions {
+    fn read(options: *const Self) -> Result<Options, Fault> {
+        if options.is_null() {
+            return Ok(Options::default());
+        }
+        let said = behind(options).ok_or_else(|| {
+            Fault::new(Code::InvalidArgument, "the options are not aligned for their values")
+        })?;
+        Ok(Options {
+            dropped: DroppedP0 { traces: said.dropped_p0_traces, spans: said.dropped_p0_spans },
+            client_computed_stats: said.client_computed_stats,
+        })
+    }
 }
 
 /// What can be asked of an exporter. The answers are JSON unless it is said otherwise.
@@ -143,6 +87,9 @@ pub enum Question {
     LogLines = 5,
     /// What client-side stats have counted.
     Stats = 6,
+    /// Traces as lines, each once, where the destination is lines that the host writes
+    /// (`{"log":{"target":"host"}}`). Not JSON as a whole: one object a line.
+    TraceLines = 7,
 }
 
 /// What a handle of a response names.
@@ -218,36 +165,6 @@ fn limit(millis: u64) -> Duration {
     Duration::from_millis(millis).min(crate::settings::MAX_DURATION)
 }
 
-fn total(counts: &[account::Counts]) -> Counts {
-    counts.iter().fold(account::Counts::default(), |sum, c| sum.plus(*c)).into()
-}
-
-impl From<account::Counts> for Counts {
-    fn from(c: account::Counts) -> Self {
-        Self { traces: c.traces, spans: c.spans, bytes: c.bytes }
-    }
-}
-
-impl Account {
-    fn new(m: &Metrics, memory: usize) -> Self {
-        Self {
-            payloads: m.payloads,
-            received: m.received.into(),
-            sent: m.sent.into(),
-            dropped: total(&m.dropped),
-            filtered: m.filtered.into(),
-            sampled_out: m.sampled_out.into(),
-            queued: m.queued.into(),
-            possibly_duplicated: m.possibly_duplicated,
-            possibly_arrived: m.possibly_arrived,
-            repaired: m.repaired,
-            requests: m.requests,
-            body_bytes: m.body_bytes,
-            memory_bytes: memory as u64,
-        }
-    }
-}
-
 /// The version of this library.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_version() -> CharSlice {
@@ -289,8 +206,8 @@ pub extern "C" fn dp_config_set(
     })
 }
 
-/// Makes a setting of two values: `header` (name, value), `obfuscationEnvironment` (name, value), `spool` (directory,
-/// bytes).
+/// Makes a setting of two values: `header` and `obfuscationEnvironment` (name, value), `spool` and `capture`
+/// (directory, bytes), `clientCertificate` (file of the certificate, file of its key).
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_config_set_pair(
     config: *mut TraceExporterConfig,
@@ -319,38 +236,49 @@ pub extern "C" fn dp_config_from_environment(
     })
 }
 
-/// As `ddog_trace_exporter_send`, with what the tracer has dropped itself.
+/// As `ddog_trace_exporter_send`, with what the tracer says beside the payload; `options` may be null.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_exporter_send(
     exporter: *const TraceExporter,
     payload: ByteSlice,
-    dropped: Dropped,
+    options: *const SendOptions,
     response_out: *mut *mut TraceExporterResponse,
 ) -> *mut Failure {
     enter(|| {
-        let payload = payload.values()?;
+        let (payload, options) = (payload.values()?, SendOptions::read(options)?);
         let _inside = fork::enter();
         let held = find(exporter)?;
-        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
-        let result = held.exporter.send_with(payload, dropped);
+        let result = held.exporter.send_with(payload, options);
         log::deliver(&held.exporter);
         hand_over(result?, response_out)
     })
 }
 
-/// Queues a payload and returns at once; nobody waits for the answer.
+/// As `ddog_trace_exporter_send_trace_chunks`, with what the tracer says beside the payload; `options` may be null. The
+/// chunks are gone afterwards, whatever happened.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_send_trace_chunks(
+    exporter: *const TraceExporter,
+    chunks: *mut TracerTraceChunks,
+    options: *const SendOptions,
+    response_out: *mut *mut TraceExporterResponse,
+    cancel: *const TraceExporterCancelToken,
+) -> *mut Failure {
+    enter(|| send_chunks(exporter, chunks, SendOptions::read(options), response_out, cancel))
+}
+
+/// Queues a payload and returns at once; nobody waits for the answer. `options` may be null.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_exporter_offer(
     exporter: *const TraceExporter,
     payload: ByteSlice,
-    dropped: Dropped,
+    options: *const SendOptions,
 ) -> *mut Failure {
     enter(|| {
-        let payload = payload.values()?;
+        let (payload, options) = (payload.values()?, SendOptions::read(options)?);
         let _inside = fork::enter();
         let held = find(exporter)?;
-        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
-        let result = held.exporter.offer_with(payload, dropped);
+        let result = held.exporter.offer_with(payload, options);
         log::deliver(&held.exporter);
         Ok(result?)
     })
@@ -362,23 +290,22 @@ pub extern "C" fn dp_exporter_offer(
 pub extern "C" fn dp_exporter_send_async(
     exporter: *const TraceExporter,
     payload: ByteSlice,
-    dropped: Dropped,
+    options: *const SendOptions,
     ticket_out: *mut u64,
 ) -> *mut Failure {
     enter(|| {
         if !is_place(ticket_out) {
             return write(ticket_out, 0);
         }
-        let payload = payload.values()?;
+        let (payload, options) = (payload.values()?, SendOptions::read(options)?);
         let _inside = fork::enter();
         let held = find(exporter)?;
         let ticket = held.tickets.next();
         write(ticket_out, ticket)?;
         let tickets = Arc::clone(&held.tickets);
         let done = Box::new(move |result| tickets.complete(ticket, result));
-        let dropped = DroppedP0 { traces: dropped.traces, spans: dropped.spans };
         // If it is not taken its ticket has heard why.
-        let _ = held.exporter.enqueue(payload, dropped.into(), Some(done));
+        let _ = held.exporter.enqueue(payload, options, Some(done));
         Ok(())
     })
 }
@@ -425,16 +352,48 @@ pub extern "C" fn dp_exporter_flush(
         let report = held.exporter.flush(limit(limit_millis));
         log::deliver(&held.exporter);
         if is_place(report_out) {
-            let flush = Flush {
-                complete: report.complete,
-                sent: report.sent.into(),
-                pending: report.pending.into(),
-                left_out: report.left_out.into(),
-                dropped: report.dropped_total().into(),
-            };
-            write(report_out, flush)?;
+            write(report_out, Flush::from(report))?;
         }
         Ok(())
+    })
+}
+
+/// Sends the stats of all buckets now, the current one included, within so many milliseconds; with the setting
+/// `statsReplay` nothing else sends them. `arrived_out`, which may be null, says whether all of them arrived; what did
+/// not is kept for later, as far as that can be.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_flush_stats(
+    exporter: *const TraceExporter,
+    limit_millis: u64,
+    arrived_out: *mut bool,
+) -> *mut Failure {
+    enter(|| {
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let arrived = held.exporter.flush_stats(limit(limit_millis));
+        log::deliver(&held.exporter);
+        write_if_wanted(arrived_out, arrived);
+        Ok(())
+    })
+}
+
+/// Changes settings while the exporter lives: to all those that `config` has now. Best the one that the exporter was
+/// made with, with some made anew; a header that is set again takes the place of the one before. Destination,
+/// headers, filters, time limits and what else does not say how the queue, the spool or stats are laid out can change;
+/// else it is an error that names the setting, and nothing has changed. Sends that have begun end as they began. The
+/// runtime stays the one that it was.
+#[unsafe(no_mangle)]
+pub extern "C" fn dp_exporter_reconfigure(
+    exporter: *const TraceExporter,
+    config: *const TraceExporterConfig,
+) -> *mut Failure {
+    enter(|| {
+        let raw = config::with(config, |settings| settings.finished())?;
+        let _inside = fork::enter();
+        let held = find(exporter)?;
+        let result = held.change(raw);
+        log::deliver(&held.exporter);
+        result
     })
 }
 
@@ -447,7 +406,7 @@ pub extern "C" fn dp_exporter_account(
     enter(|| {
         let _inside = fork::enter();
         let held = find(exporter)?;
-        write(account_out, Account::new(&held.exporter.metrics(), held.exporter.memory_bytes()))
+        write(account_out, Account::now(&held.exporter))
     })
 }
 
@@ -469,6 +428,9 @@ pub extern "C" fn dp_exporter_ask(
         let answer = if question == Question::Stats as i32 {
             Some(held.exporter.stats().unwrap_or_default().to_json())
         } else {
+            // Six is taken by the stats here.
+            let question =
+                if question == Question::TraceLines as i32 { questions::TRACE_LINES } else { question };
             questions::answer(&held.exporter, question, limit(limit_millis))?
         };
         match answer {
@@ -491,7 +453,7 @@ pub extern "C" fn dp_exporter_close(
         let report = held.exporter.close_within(limit(limit_millis));
         log::deliver(&held.exporter);
         if is_place(account_out) {
-            write(account_out, Account::new(&report.metrics, 0))?;
+            write(account_out, Account::last(&report.metrics))?;
         }
         Ok(())
     })
@@ -523,15 +485,8 @@ pub extern "C" fn dp_response_read(
     response_out: *mut Response,
 ) -> *mut Failure {
     enter(|| {
-        let read = |answer: &mut Option<Answer>| {
-            answer.as_ref().map(|Answer { response: r }| Response {
-                status: u32::from(r.status()),
-                attempts: r.attempts(),
-                traces: r.traces,
-                spans: r.spans,
-                rates_changed: r.reply.rates_changed,
-            })
-        };
+        let read =
+            |answer: &mut Option<Answer>| answer.as_ref().map(|answer| Response::from(&answer.response));
         let read = handles::RESPONSES.with(response.addr(), read).flatten();
         write(response_out, read.ok_or_else(|| Fault::stale("response"))?)
     })

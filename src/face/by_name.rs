@@ -232,6 +232,44 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_of_the_table_is_made_by_its_name() {
+        let table = include_str!("../settings/table.toml");
+        let field = |entry: &str, name: &str| {
+            let text = entry.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix("= "))?;
+            Some(text.trim_matches(['"', '[', ']']).to_owned())
+        };
+        let mut made = 0;
+        for entry in table.split("[[setting]]").skip(1) {
+            let entry = entry.split("\n[").next().unwrap();
+            let (name, kind) = (field(entry, "name").unwrap(), field(entry, "type").unwrap());
+            let least = field(entry, "least").unwrap_or_else(|| "1".to_owned());
+            let (first, second) = match &*kind {
+                "flag" => ("true", None),
+                "count" => ("1", None),
+                "bytes" => (&*least, None),
+                "duration" => ("2 s", None),
+                "choice" => ("AUTO", None),
+                "limits" => ("1,2,3,4,5", None),
+                "headers" | "variables" | "certificate" => ("a", Some("b")),
+                "directory" => ("/a", Some(&*least)),
+                "destinations" => (r#"{"agent":{"url":"http://a:1"}}"#, None),
+                "json" => ("{}", None),
+                _ => ("a", None),
+            };
+            let mut named = Named::default();
+            let result = named.set(&name, first, second);
+            if kind.starts_with("java:") {
+                assert!(result.is_err(), "{name} is Java's alone");
+                continue;
+            }
+            result.unwrap();
+            assert_eq!(RawConfig::default().differences(&named.raw().unwrap()), [&*name]);
+            made += 1;
+        }
+        assert!(made > 70, "{made}");
+    }
+
+    #[test]
     fn what_cannot_be_is_named_and_changes_nothing() {
         let mut named = Named::default();
         for (name, value, second, why) in [

@@ -22,6 +22,9 @@ use serde_json::json;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The number of the last question.
+pub(crate) const TRACE_LINES: i32 = 6;
+
 /// The answer to a question of the table above; none where there is nothing to say.
 pub(crate) fn answer(e: &TraceExporter, question: i32, limit: Duration) -> Result<Option<String>, Error> {
     Ok(match question {
@@ -31,7 +34,7 @@ pub(crate) fn answer(e: &TraceExporter, question: i32, limit: Duration) -> Resul
         3 => Some(e.explain()),
         4 => Some(state(&e.state())),
         5 => Some(lines(&e.take_log_lines())),
-        6 => Some(String::from_utf8_lossy(&e.take_lines()).into_owned()),
+        TRACE_LINES => Some(String::from_utf8_lossy(&e.take_lines()).into_owned()),
         -1 => panic!("asked for by question {question}"),
         _ => {
             let text = format!("there is no question {question}");

@@ -6,14 +6,17 @@
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char url[64];
 static int delay_ms, status = 200;
-static unsigned long traces;
-static char *last_body, *last_head;
+// Seen by both processes if it runs apart.
+static unsigned long *traces;
+static char *last_body, *last_head, *last_tunnel;
+static const char *info;
 static size_t last_length;
 
 static const char ANSWER[] = "{\"rate_by_service\":{\"service:,env:\":0.25}}";
@@ -58,14 +61,25 @@ static void *serve(void *argument) {
     }
     // A payload without traces tries the endpoint of an agent without /info. No test asks for it.
     int is_probe = length <= 3 && strcasestr(buffer, "\r\nx-datadog-trace-count: ") == NULL;
-    if (strncmp(buffer, "GET", 3) == 0) {
-      if (!answer(peer, 404, "{}")) goto over;
+    if (strncmp(buffer, "CONNECT ", 8) == 0) {
+      // A proxy too: whoever is asked for, the way leads here.
+      static const char OPEN[] = "HTTP/1.1 200 OK\r\n\r\n";
+      pthread_mutex_lock(&lock);
+      free(last_tunnel);
+      last_tunnel = strdup(buffer);
+      pthread_mutex_unlock(&lock);
+      if (send(peer, OPEN, sizeof(OPEN) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(OPEN) - 1) goto over;
+    } else if (strncmp(buffer, "GET", 3) == 0) {
+      pthread_mutex_lock(&lock);
+      const char *said = info;
+      pthread_mutex_unlock(&lock);
+      if (!answer(peer, said != NULL ? 200 : 404, said != NULL ? said : "{}")) goto over;
     } else if (is_probe) {
       if (!answer(peer, 200, ANSWER)) goto over;
     } else {
       pthread_mutex_lock(&lock);
       int wait = delay_ms, code = status;
-      if (code == 200) traces += count;
+      if (code == 200) __atomic_fetch_add(traces, count, __ATOMIC_SEQ_CST);
       free(last_body);
       free(last_head);
       last_body = malloc(length + 1);
@@ -99,16 +113,46 @@ static void *listen_on(void *argument) {
   return NULL;
 }
 
-ddog_CharSlice agent_start(void) {
+// Its door, and its URL.
+static int door(void) {
   int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof(address);
   CHECK(bind(door, (struct sockaddr *)&address, size) == 0 && listen(door, 512) == 0);
   CHECK(getsockname(door, (struct sockaddr *)&address, &size) == 0);
   snprintf(url, sizeof(url), "http://127.0.0.1:%d", ntohs(address.sin_port));
+  traces = mmap(NULL, sizeof(*traces), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(traces != MAP_FAILED);
+  return door;
+}
+
+static void open_door(int door) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, listen_on, (void *)(long)door) == 0);
   pthread_detach(thread);
+}
+
+ddog_CharSlice agent_start(void) {
+  open_door(door());
+  return chars(url);
+}
+
+ddog_CharSlice agent_start_apart(void) {
+  int at = door(), life[2];
+  CHECK(pipe(life) == 0);
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    close(life[1]);
+    open_door(at);
+    // Until nobody is there who could write.
+    char byte;
+    while (read(life[0], &byte, 1) > 0) {
+    }
+    _exit(0);
+  }
+  close(at);
+  close(life[0]);
   return chars(url);
 }
 
@@ -119,11 +163,21 @@ void agent_behave(int delay, int code) {
   pthread_mutex_unlock(&lock);
 }
 
-unsigned long agent_traces(void) {
+void agent_info(const char *json) {
   pthread_mutex_lock(&lock);
-  unsigned long n = traces;
+  info = json;
   pthread_mutex_unlock(&lock);
-  return n;
+}
+
+int agent_tunneled(const char *text) {
+  pthread_mutex_lock(&lock);
+  int did = last_tunnel != NULL && strcasestr(last_tunnel, text) != NULL;
+  pthread_mutex_unlock(&lock);
+  return did;
+}
+
+unsigned long agent_traces(void) {
+  return __atomic_load_n(traces, __ATOMIC_SEQ_CST);
 }
 
 char *agent_body(size_t *length) {

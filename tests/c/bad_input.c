@@ -65,7 +65,7 @@ static void nothing(void) {
   CHECK(ddog_tracer_encoded_value_as_slice(NULL).len == 0 && dp_text_get(NULL).len == 0);
   CHECK(dp_trace_chunks_payload(NULL).len == 0 && dp_exporter_next_completed(NULL, 0) == 0);
   fails_with(1, dp_config_set(NULL, text, text));
-  fails_with(1, dp_exporter_offer(NULL, (ddog_ByteSlice){NULL, 0}, (dp_Dropped){0, 0}));
+  fails_with(1, dp_exporter_offer(NULL, (ddog_ByteSlice){NULL, 0}, NULL));
   fails_with(1, dp_exporter_account(NULL, NULL));
   ddog_SharedRuntimeFFIError *error = ddog_shared_runtime_new(NULL);
   CHECK(error != NULL && error->code == DDOG_SHARED_RUNTIME_ERROR_CODE_INVALID_ARGUMENT && error->msg[0] != 0);

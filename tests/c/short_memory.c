@@ -21,7 +21,6 @@ static const uint8_t PAYLOAD[] = {
     0xa7, 's', 'p', 'a', 'n', '_', 'i', 'd', 8,
 };
 static const ddog_ByteSlice BYTES = {PAYLOAD, sizeof(PAYLOAD)};
-static const dp_Dropped NONE = {0, 0};
 
 // The agent lives in a process of its own, which has memory.
 static pid_t agent_apart(char *url, size_t room) {
@@ -100,13 +99,13 @@ static void whole_life(ddog_TraceExporter *exporter) {
   ddog_TraceExporterResponse *response = NULL;
   // What the call before has given back, too.
   drain();
-  any(dp_exporter_send(exporter, BYTES, NONE, &response));
+  any(dp_exporter_send(exporter, BYTES, NULL, &response));
   ddog_trace_exporter_response_free(response);
   drain();
-  any(dp_exporter_offer(exporter, BYTES, NONE));
+  any(dp_exporter_offer(exporter, BYTES, NULL));
   uint64_t ticket = 0;
   drain();
-  any(dp_exporter_send_async(exporter, BYTES, NONE, &ticket));
+  any(dp_exporter_send_async(exporter, BYTES, NULL, &ticket));
   dp_Flush flush;
   dp_Error *error = dp_exporter_flush(exporter, 1, &flush);
   if (error != NULL) dp_error_free(error);
@@ -154,7 +153,7 @@ int main(void) {
     CHECK(refused > 0);
     // All is as it was.
     ddog_TraceExporterResponse *response = NULL;
-    dp_Error *error = dp_exporter_send(exporters[0], BYTES, NONE, &response);
+    dp_Error *error = dp_exporter_send(exporters[0], BYTES, NULL, &response);
     if (error != NULL) fprintf(stderr, "round %d: %u: %s\n", round, error->kind, error->message);
     CHECK(error == NULL);
     ddog_trace_exporter_response_free(response);

@@ -57,10 +57,10 @@ static void send_to(const char *url, ddog_ByteSlice payload) {
   ddog_trace_exporter_config_free(config);
   for (int i = 0; i < 5; i++) {
     ddog_TraceExporterResponse *response = NULL;
-    error = dp_exporter_send(exporter, payload, (dp_Dropped){0, 0}, &response);
+    error = dp_exporter_send(exporter, payload, NULL, &response);
     CHECK(error != NULL);
     dp_error_free(error);
-    error = dp_exporter_offer(exporter, payload, (dp_Dropped){0, 0});
+    error = dp_exporter_offer(exporter, payload, NULL);
     if (error != NULL) dp_error_free(error);
   }
   error = dp_exporter_close(exporter, 300, NULL);

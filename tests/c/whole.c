@@ -9,15 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FINE(call)                                                              \
-  do {                                                                          \
-    dp_Error *error_ = (call);                                                  \
-    if (error_ != NULL) {                                                       \
-      fprintf(stderr, "%s:%d: %u: %s\n", __FILE__, __LINE__, error_->kind, error_->message); \
-      abort();                                                                  \
-    }                                                                           \
-  } while (0)
-
 #define LOG_OK(call) CHECK((call) == NULL)
 
 static const uint8_t PAYLOAD[] = {
@@ -230,13 +221,12 @@ static void ours(ddog_CharSlice url) {
   ddog_trace_exporter_config_free(c);
 
   unsigned long before = agent_traces();
-  dp_Dropped none = {0, 0};
-  FINE(dp_exporter_send(exporter, BYTES, (dp_Dropped){2, 3}, NULL));
+  FINE(dp_exporter_send(exporter, BYTES, &(dp_SendOptions){.dropped_p0_traces = 2, .dropped_p0_spans = 3}, NULL));
   CHECK(agent_saw("x-mine: yes") && agent_saw("datadog-container-id: abc"));
   CHECK(agent_saw("datadog-client-dropped-p0-traces: 2"));
-  FINE(dp_exporter_offer(exporter, BYTES, none));
+  FINE(dp_exporter_offer(exporter, BYTES, NULL));
   uint64_t tickets[3], done = 0;
-  for (int i = 0; i < 3; i++) FINE(dp_exporter_send_async(exporter, BYTES, none, &tickets[i]));
+  for (int i = 0; i < 3; i++) FINE(dp_exporter_send_async(exporter, BYTES, NULL, &tickets[i]));
   for (int i = 0; i < 3; i++) {
     uint64_t ticket = dp_exporter_next_completed(exporter, 5000);
     CHECK(ticket == tickets[0] || ticket == tickets[1] || ticket == tickets[2]);
@@ -280,7 +270,7 @@ static void ours(ddog_CharSlice url) {
   dp_text_free(answer);
   FINE(dp_exporter_close(exporter, 1000, &account));
   CHECK(account.received.traces == 5);
-  error = dp_exporter_send(exporter, BYTES, none, NULL);
+  error = dp_exporter_send(exporter, BYTES, NULL, NULL);
   CHECK(error != NULL && error->kind == 50);
   dp_error_free(error);
   FAILS(DDOG_TRACE_EXPORTER_ERROR_CODE_SHUTDOWN, ddog_trace_exporter_send(exporter, BYTES, NULL));
