@@ -36,35 +36,19 @@ fn traces(body: &[u8]) -> Vec<Value> {
     whole["traces"].as_array().unwrap().clone()
 }
 
-/// The maps of a span as they must be: the last of a key counts, whichever map it stands in.
+/// The maps of a span as they must be: the last of a key counts, in each map by itself. Gives also whether there is
+/// anything in `meta_struct`.
 fn maps(span: &Mp) -> (Map<String, Value>, Map<String, Value>, bool) {
-    let mut all: Map<String, Value> = Map::new();
-    for (key, map) in span.as_map().unwrap() {
-        let key = lossy(key).unwrap();
-        let counts = get(span, &key).is_some_and(|last| std::ptr::eq(last, map));
-        if !counts || !["meta", "metrics", "meta_struct"].contains(&key.as_str()) {
-            continue;
-        }
-        for (name, value) in map.as_map().unwrap() {
-            let value = match key.as_str() {
-                "meta" => json!(lossy(value).unwrap()),
-                "metrics" => json!([value.as_f64().unwrap_or(0.0)]),
-                _ => Value::Null,
-            };
-            all.insert(lossy(name).unwrap(), value);
-        }
+    let (mut meta, mut metrics) = (Map::new(), Map::new());
+    for (name, value) in entries(span, "meta") {
+        meta.insert(lossy(name).unwrap(), json!(lossy(value).unwrap()));
     }
-    let (mut meta, mut metrics, mut structs) = (Map::new(), Map::new(), false);
-    for (key, value) in all {
-        match value {
-            Value::String(_) => drop(meta.insert(key, value)),
-            // What is not finite has become null.
-            Value::Array(v) if v[0].is_f64() => drop(metrics.insert(key, v[0].clone())),
-            Value::Array(_) => {}
-            _ => structs = true,
-        }
+    for (name, value) in entries(span, "metrics") {
+        // What is not finite has become null.
+        metrics.insert(lossy(name).unwrap(), json!(value.as_f64().unwrap_or(0.0)));
     }
-    (meta, metrics, structs)
+    metrics.retain(|_, value| value.is_f64());
+    (meta, metrics, entries(span, "meta_struct").next().is_some())
 }
 
 /// Numbers to fourteen digits: the parser that reads them here is not exact beyond.
@@ -196,6 +180,33 @@ fn generated_payloads_arrive_in_every_field() {
         for seed in 0..125 {
             let payload = generate::payload(kind, &mut Random(seed * 104_729 + kind as u64));
             check(&format!("{kind:?} {seed}"), &payload);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_stands_in_two_maps_counts_in_both() {
+    let span =
+        span_with("meta", map([e("http.status_code", s("500")), e("twice", s("a")), e("twice", s("b"))]));
+    let fields = decode(&span);
+    let mut all: Vec<(Mp, Mp)> = fields.as_map().unwrap().clone();
+    all.retain(|(key, _)| key.as_str() != Some("metrics") && key.as_str() != Some("meta_struct"));
+    all.push((Mp::from("metrics"), Mp::Map(vec![(Mp::from("http.status_code"), Mp::from(500.0))])));
+    let raw = Mp::Binary(vec![7]);
+    all.push((Mp::from("meta_struct"), Mp::Map(vec![(Mp::from("http.status_code"), raw)])));
+    let mut payload = vec![0x91, 0x91];
+    rmpv::encode::write_value(&mut payload, &Mp::Map(all)).unwrap();
+    for format in [OtherFormat::Intake, OtherFormat::Log] {
+        let made = to_other(&payload, format);
+        let whole: Value = serde_json::from_slice(&made.body).unwrap();
+        let span = match format {
+            OtherFormat::Intake => &whole["traces"][0]["spans"][0],
+            _ => &whole["traces"][0][0],
+        };
+        assert_eq!((&span["meta"]["http.status_code"], &span["meta"]["twice"]), (&"500".into(), &"b".into()));
+        assert_eq!(span["metrics"]["http.status_code"], 500.0);
+        if format == OtherFormat::Intake {
+            assert_eq!(span["meta_struct"]["http.status_code"], 7);
         }
     }
 }

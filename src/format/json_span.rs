@@ -12,8 +12,8 @@ use super::string_at;
 use crate::msgpack::reader;
 use crate::trace::{Span, flag};
 
-/// Writes the maps of spans; keeps its memory for the next. A span is begun, its maps are written, and where a key may
-/// have come twice ([`Maps::suspects`]) it is written once more behind [`Maps::look`], without what does not count.
+/// Writes the maps of spans; keeps its memory for the next. A span is begun, its maps are written, and where a key of one
+/// of them may have come twice ([`Maps::suspects`]) it is written once more behind [`Maps::look`], without what does not count.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     seen: Seen,
@@ -43,7 +43,6 @@ impl Maps {
     #[inline(always)]
     pub(super) fn begin(&mut self, buf: &[u8], span: &Span) {
         self.losers.clear();
-        self.seen.begin();
         (self.suspicious, self.looked) = (false, false);
         if span.meta_struct.at != 0 {
             self.struct_keys(buf, span);
@@ -52,6 +51,7 @@ impl Maps {
 
     #[cold]
     fn struct_keys(&mut self, buf: &[u8], span: &Span) {
+        self.seen.begin();
         let map = keys::meta_struct(buf, span);
         let mut p = map.first as usize;
         for _ in 0..map.len {
@@ -61,7 +61,7 @@ impl Maps {
         }
     }
 
-    /// Whether a key of the span may have come twice, so that it must be written again.
+    /// Whether a key of a map may have come twice, so that the span must be written again.
     pub(super) fn suspects(&self) -> bool {
         self.suspicious && !self.looked
     }
@@ -70,7 +70,7 @@ impl Maps {
     #[cold]
     pub(super) fn look(&mut self, buf: &[u8], span: &Span) {
         self.looked = true;
-        self.losers.find(buf, span, std::iter::empty());
+        self.losers.find_in_each(buf, span);
     }
 
     fn counts(&self, at: usize) -> bool {
@@ -89,6 +89,7 @@ impl Maps {
         extras: &Extras<'_, N>,
     ) -> bool {
         let start = out.len();
+        self.seen.begin();
         let plain = !self.looked && source::all_plain(buf, span.meta);
         let mut own = 0u32;
         let mut p = span.meta.first as usize;
@@ -159,6 +160,7 @@ impl Maps {
     ) -> (bool, bool) {
         let (start, mut lost, mut own) = (out.len(), false, 0u32);
         let bare = Words::of(plain);
+        self.seen.begin();
         let mut p = span.metrics.first as usize;
         for _ in 0..span.metrics.len {
             if !self.looked

@@ -99,7 +99,8 @@ fn search(all: &[Words], texts: &[&[u8]], words: Words, key: Source<'_>) -> Opti
     (key.len < 16 || texts.get(i) == Some(&key.bytes())).then_some(i)
 }
 
-/// Hashes of the keys of one span. A slot counts only with the span's stamp, so that nothing has to be cleared.
+/// Hashes of the keys of one span, or of one map. A slot counts only with the stamp of that, so that nothing has to be
+/// cleared.
 #[derive(Debug)]
 pub(super) struct Seen {
     /// Stamp in the upper half, a part of the hash in the lower one.
@@ -119,7 +120,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Another span.
+    /// Another span, or map.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.stamp = self.stamp.wrapping_add(1 << 16);
@@ -182,9 +183,27 @@ impl Losers {
         self.places.is_empty()
     }
 
-    /// Finds those of a span. `own`: keys that we write ourselves, which count.
+    /// Finds those of a span whose maps become one list. `own`: keys that we write ourselves, which count.
     #[cold]
     pub(super) fn find<'o>(&mut self, buf: &[u8], span: &Span, own: impl Iterator<Item = &'o str> + Clone) {
+        self.find_where(buf, span, |key| own.clone().any(|own| own.as_bytes() == key), |_, _| true);
+    }
+
+    /// Finds those of a span whose maps stay apart, so that a key counts in each of them.
+    #[cold]
+    pub(super) fn find_in_each(&mut self, buf: &[u8], span: &Span) {
+        let maps = [span.meta, span.metrics, meta_struct(buf, span)];
+        let map_of = |at| maps.iter().position(|map| (map.first..map.end).contains(&at));
+        self.find_where(buf, span, |_| false, |a, b| map_of(a) == map_of(b));
+    }
+
+    fn find_where(
+        &mut self,
+        buf: &[u8],
+        span: &Span,
+        is_ours: impl Fn(&[u8]) -> bool,
+        meet: impl Fn(u32, u32) -> bool,
+    ) {
         self.keys.clear();
         self.places.clear();
         for map in [span.meta, span.metrics, meta_struct(buf, span)] {
@@ -196,11 +215,12 @@ impl Losers {
             }
         }
         let text = |key: &(u32, u32)| as_it_goes_out(buf, key.0 as usize, key.1 as usize);
+        // Alike keys stand in the order of the wire, so those of a map stand together.
         heap_sort(&mut self.keys, |a, b| text(a).cmp(&text(b)).then(a.0.cmp(&b.0)).is_lt());
         for (i, key) in self.keys.iter().enumerate() {
             let this = text(key);
-            let again = self.keys.get(i + 1).is_some_and(|next| text(next) == this);
-            if again || own.clone().any(|own| own.as_bytes() == &*this) {
+            let again = self.keys.get(i + 1).is_some_and(|next| text(next) == this && meet(key.0, next.0));
+            if again || is_ours(&this) {
                 self.places.push(key.0);
             }
         }
