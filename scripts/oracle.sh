@@ -1,6 +1,11 @@
 #!/bin/sh
-# Our answers beside those of code that we did not write. usage: scripts/oracle.sh [rust] [telemetry] [agent] [stats] [singles] [rules] [regexes]      none = all
-#   rust   differential tests against the libdd crates, on generated payloads and the captured ones
+# Our answers beside those of code that we did not write. usage: scripts/oracle.sh PART...      none = all
+#   (rust telemetry otlp agent stats singles rules regexes)
+#   rust   differential tests against the libdd crates, on generated payloads and the captured ones: scan, stats, every format
+#   otlp   our OTLP as others read it, the captured payloads and generated ones (ORACLE_SEED): OpenTelemetry's own classes for
+#          Python (build/venv), the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's receiver, plain,
+#          compressed, under TLS (OTLP_PEER names the program, else it is built from ../shared/tools/otlp-peer; Go). What is
+#          not there is said and left out.
 #   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
@@ -14,7 +19,7 @@
 # The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
 set -eu
 cd "$(dirname "$0")/.."
-asked="${*:-rust telemetry agent stats singles rules regexes}"
+asked="${*:-rust telemetry otlp agent stats singles rules regexes}"
 failed=""
 manifest=tests/oracle/Cargo.toml
 target="${CARGO_TARGET_DIR:-tests/oracle/target}"
@@ -26,6 +31,34 @@ for part in $asked; do
       ;;
     telemetry)
       cargo run --quiet --manifest-path tests/oracle/telemetry/Cargo.toml || failed="$failed telemetry"
+      ;;
+    otlp)
+      mkdir -p build/oracle
+      scripts/setup.sh python
+      cargo build --quiet --manifest-path $manifest --bins
+      rm -rf build/oracle/generated
+      "$target/debug/generate" build/oracle/generated 500 "${ORACLE_SEED:-0}"
+      for more in "" "--payloads build/oracle/generated"; do
+        # shellcheck disable=SC2086
+        build/venv/bin/python tests/oracle/otlp_protos.py "$target/debug/convert" $more || failed="$failed otlp-protos"
+      done
+      if ! command -v go > /dev/null; then
+        echo "oracle: the agent and the collector left out, there is no Go on this machine"
+        continue
+      fi
+      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      for more in "" "--payloads build/oracle/generated"; do
+        # shellcheck disable=SC2086
+        python3 tests/oracle/otlp_compare.py build/oracle/agent "$target/debug/convert" $more || failed="$failed otlp-agent"
+      done
+      peer="${OTLP_PEER:-$PWD/build/oracle/otlppeer}"
+      source=../shared/tools/otlp-peer
+      [ -x "$peer" ] || [ ! -d $source ] || (cd $source && CGO_ENABLED=0 go build -o "$peer" .)
+      if [ -x "$peer" ]; then
+        OTLP_PEER="$peer" cargo test --quiet --features full --test otlp_peer || failed="$failed otlp-collector"
+      else
+        echo "oracle: the collector left out, OTLP_PEER names no receiver"
+      fi
       ;;
     agent)
       if ! command -v go > /dev/null; then
@@ -93,7 +126,7 @@ for part in $asked; do
         build/oracle/rules-q build/oracle/rules-rules build/oracle/rules-spans --docs docs/fidelity.md \
         --seed "${ORACLE_SEED:-7}" --share "${ORACLE_SHARE:-100}" || failed="$failed rules"
       ;;
-    *) echo "oracle: no part $part (rust, telemetry, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
+    *) echo "oracle: no part $part (rust, telemetry, otlp, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
   esac
 done
 if [ -n "$failed" ]; then

@@ -182,4 +182,5 @@ def part(a, b):
     return f"{str(a)[:200]} becomes {str(b)[:200]}"
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,11 @@
 //! The reference: its decoders, its stages and its encoders, in the order in which its exporter uses them.
 
+use libdd_trace_protobuf::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
+use libdd_trace_utils::agentless_encoder;
+use libdd_trace_utils::json_log_encoder;
 use libdd_trace_utils::msgpack_decoder;
 use libdd_trace_utils::msgpack_encoder;
+use libdd_trace_utils::otlp_encoder::{OtlpResourceInfo, encode_otlp_json, map_traces_to_otlp};
 use libdd_trace_utils::span::span_pool::PooledChunks;
 use libdd_trace_utils::span::trace_utils::{compute_top_level_span, drop_chunks};
 use libdd_trace_utils::span::v04::SpanSlice;
@@ -38,6 +42,27 @@ pub fn encode_v05(traces: &Traces<'_>) -> Result<Vec<u8>, String> {
 
 pub fn encode_v1(traces: &Traces<'_>) -> Vec<u8> {
     msgpack_encoder::v1::to_vec_from_v04(traces, &TracerMetadata::default())
+}
+
+/// The request as its own types, for a process of this service.
+pub fn otlp(traces: &Traces<'_>, service: &str) -> ExportTraceServiceRequest {
+    let mut info = OtlpResourceInfo::default();
+    info.service = service.to_owned();
+    map_traces_to_otlp(traces, &info, false)
+}
+
+pub fn otlp_json(request: &ExportTraceServiceRequest) -> Result<Vec<u8>, String> {
+    encode_otlp_json(request).map_err(|e| e.to_string())
+}
+
+pub fn intake(traces: &Traces<'_>) -> Result<Vec<u8>, String> {
+    agentless_encoder::encode_payload(traces, &TracerMetadata::default(), false).map_err(|e| e.to_string())
+}
+
+/// Lines of at most so many bytes.
+pub fn log_lines(traces: &Traces<'_>, most: usize) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    json_log_encoder::encode_traces(traces, &mut out, most).map(|_| out).map_err(|e| e.to_string())
 }
 
 pub fn top_level(traces: &mut Traces<'_>) {

@@ -1,23 +1,36 @@
 //! Our side of a conversion, by the crate's public API, as the exporter does it.
 
-use data_pipeline::settings::Metadata;
+use data_pipeline::convert::{Conversion, convert_to};
 use data_pipeline::format::{v1, v04, v05};
 use data_pipeline::normalize::Normalizer;
 use data_pipeline::obfuscate::{ObfuscationConfig, Obfuscator};
 use data_pipeline::rewrite::{Memory, Rewriter};
+use data_pipeline::settings::{InputFormat, Metadata, OtherFormat};
 use data_pipeline::trace::{
     Arena, Interest, OnMalformed, P0_SLOTS, Payload, SampledOut, TOP_LEVEL_SLOTS, TopLevel, drop_p0,
 };
 use std::sync::Arc;
 
-/// A v0.4 payload in the format `to` (`v0.4`, `v0.5`, `v1.0`), repaired as the default policy does.
+/// A v0.4 payload in the format `to` (`v0.4`, `v0.5`, `v1.0` or one of [`beyond`]), repaired as the default policy does.
 pub fn convert(bytes: &[u8], to: &str) -> Result<Vec<u8>, String> {
     match to {
         "v0.4" => repaired(bytes),
         "v0.5" => to_v05(&repaired(bytes)?),
         "v1.0" => to_v1(&repaired(bytes)?),
+        other if other_format(other).is_some() => beyond(bytes, other, &Metadata::default()),
         other => Err(format!("no format {other}")),
     }
+}
+
+fn other_format(name: &str) -> Option<OtherFormat> {
+    OtherFormat::NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
+}
+
+/// A v0.4 payload for a peer that is no agent: `otlp-proto`, `otlp-json`, `intake`, `log`.
+pub fn beyond(bytes: &[u8], to: &str, metadata: &Metadata) -> Result<Vec<u8>, String> {
+    let format = other_format(to).ok_or_else(|| format!("no format {to}"))?;
+    let wanted = Conversion { from: InputFormat::V04, ..Conversion::default() };
+    convert_to(bytes, &format.into(), &wanted, metadata).map(|made| made.body).map_err(|e| e.to_string())
 }
 
 /// v0.4 to v0.4, normalized and obfuscated as by a packaged agent.

@@ -8,10 +8,14 @@ import (
 	"time"
 
 	gzipimpl "github.com/DataDog/datadog-agent/comp/trace/compression/impl-gzip"
+	otlp "github.com/DataDog/datadog-agent/pkg/opentelemetry-mapping-go/otlp/attributes"
 	"github.com/DataDog/datadog-agent/pkg/trace/agent"
 	"github.com/DataDog/datadog-agent/pkg/trace/config"
 	"github.com/DataDog/datadog-agent/pkg/trace/telemetry"
 	"github.com/DataDog/datadog-go/v5/statsd"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"go.opentelemetry.io/otel/metric/noop"
 )
 
 type options struct {
@@ -35,6 +39,12 @@ func start(s *sink, o options) (*running, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := configuration(s.url, port, o)
+	translator, err := otlp.NewTranslator(component.TelemetrySettings{MeterProvider: noop.NewMeterProvider()})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.OTLPReceiver.AttributesTranslator = translator
 	a := agent.NewAgent(ctx, c, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, gzipimpl.NewComponent())
 	go a.Run()
 	r := &running{url: fmt.Sprintf("http://127.0.0.1:%d", port), socket: o.socket, agent: a, cancel: cancel}
@@ -46,6 +56,16 @@ func start(s *sink, o options) (*running, error) {
 	}
 	r.stop()
 	return nil, fmt.Errorf("the agent on port %d does not answer /info", port)
+}
+
+// export hands a request in protobuf to the agent's OTLP receiver, as its gRPC server does.
+func (r *running) export(request []byte) error {
+	in := ptraceotlp.NewExportRequest()
+	if err := in.UnmarshalProto(request); err != nil {
+		return err
+	}
+	_, err := r.agent.OTLPReceiver.Export(context.Background(), in)
+	return err
 }
 
 // stop ends the agent; what it has goes to the sink first.

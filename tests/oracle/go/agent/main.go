@@ -8,10 +8,11 @@
 //	agent serve               one agent until standard input ends: first line {"url":…,"socket":…}, then one JSON line
 //	                          for each payload that reaches the sink
 //
-// A case is {"id": text, "format": "v0.4"|"v0.5"|"v1.0", "file": path, "headers": [[name, value]…], "keep": bool,
+// A case is {"id": text, "format": "v0.4"|"v0.5"|"v1.0"|"otlp", "file": path, "headers": [[name, value]…], "keep": bool,
 // "rules": "" | "off" | "packaged"}. With
 // "keep" every trace is kept whatever its priority (the agent then writes priority and mechanism itself), so that what
 // the agent would drop can be compared as well.
+// "otlp" is a request in protobuf, handed to the agent's OTLP receiver.
 // With "rules" the agent does not convert to v1, and obfuscates as little as it can or as a packaged one.
 // The answer is {"id", "status", "body", "chunks": […]}; chunks and spans have their string references resolved, numbers
 // that JSON cannot carry exactly (ids, NaN) are text.
