@@ -11,7 +11,8 @@ use data_pipeline::trace::{
 };
 use std::sync::Arc;
 
-/// A v0.4 payload in the format `to` (`v0.4`, `v0.5`, `v1.0` or one of [`beyond`]), repaired as the default policy does.
+/// A v0.4 payload in the format `to` (`v0.4`, `v0.5`, `v1.0` or one of [`beyond`]), repaired as the default policy does
+/// it.
 pub fn convert(bytes: &[u8], to: &str) -> Result<Vec<u8>, String> {
     match to {
         "v0.4" => repaired(bytes),
