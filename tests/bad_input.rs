@@ -1,6 +1,6 @@
-//! Bad input beyond the agent: peers that answer nonsense, addresses and keys that cannot be, sites and proxies that are
-//! not there, each in a sentence that names the setting; and payloads that are out of all proportion, in every format
-//! that goes to no agent. Certificates of the wrong kind stand in tests/tls.rs.
+//! Bad input beyond the agent: peers that answer nonsense, addresses and keys that cannot be, sites and proxies that
+//! are not there, each in a sentence that names the setting; and payloads that are out of all proportion, in every
+//! format that goes to no agent. Certificates of the wrong kind stand in tests/tls.rs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

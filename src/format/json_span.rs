@@ -12,8 +12,9 @@ use super::string_at;
 use crate::msgpack::reader;
 use crate::trace::{Span, flag};
 
-/// Writes the maps of spans; keeps its memory for the next. A span is begun, its maps are written, and where a key of one
-/// of them may have come twice ([`Maps::suspects`]) it is written once more behind [`Maps::look`], without what does not count.
+/// Writes the maps of spans; keeps its memory for the next. A span is begun, its maps are written, and where a key of
+/// one of them may have come twice ([`Maps::suspects`]) it is written once more behind [`Maps::look`], without what
+/// does not count.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     seen: Seen,
