@@ -206,18 +206,23 @@ def cases(bridge, tracer, faulty, version, java_version):
     yield Case("agent killed and restarted", before, sender="bridge", requests=120, end=4000, outage=(9, 4))
 
 
+def application(case, options, java, url):
+    """The command that runs the application toward this agent."""
+    settings = ["-Ddd.service.name=bridge-app", "-Ddd.env=spike", "-Ddd.instrumentation.telemetry.enabled=false",
+                "-Ddd.profiling.enabled=false", "-Ddd.appsec.enabled=false", "-Ddd.remote_config.enabled=false",
+                "-Ddd.trace.startup.logs=false", f"-Ddd.trace.agent.url={url}"]
+    # A slow machine needs more time before the tracer's instrumentation is in place.
+    app = ["-cp", options.app, "App", str(case.requests), "120", os.environ.get("START_MS", "6000"), str(case.end)]
+    return java + case.agents + settings + case.more + app
+
+
 def run_case(case, options, java):
     recorder = Recorder(case.rate)
     folder = tempfile.mkdtemp()
     server = agent(recorder, os.path.join(folder, "apm.socket") if case.special.get("unix") else 0)
     where = server.server_address
     url = f"unix://{where}" if isinstance(where, str) else f"http://127.0.0.1:{where[1]}"
-    settings = ["-Ddd.service.name=bridge-app", "-Ddd.env=spike", "-Ddd.instrumentation.telemetry.enabled=false",
-                "-Ddd.profiling.enabled=false", "-Ddd.appsec.enabled=false", "-Ddd.remote_config.enabled=false",
-                "-Ddd.trace.startup.logs=false", f"-Ddd.trace.agent.url={url}"]
-    # A slow machine needs more time before the tracer's instrumentation is in place.
-    app = ["-cp", options.app, "App", str(case.requests), "120", os.environ.get("START_MS", "6000"), str(case.end)]
-    command = java + case.agents + settings + case.more + app
+    command = application(case, options, java, url)
     if case.special.get("container"):
         fake = os.path.join(folder, "cgroup")
         with open(fake, "w") as out:

@@ -2,6 +2,7 @@
 # Published tracers, unmodified, through the bridge, with JREs of build/jvms.
 # usage: scripts/clients.sh [--short | --stats] [--jvm N]... [--case NAME]... [TRACER-VERSION...]
 # --short: the newest tracer on Java 17, three cases. --stats: native stats against the tracer's own, group by group.
+# Without these also toward ddapm-test-agent and, with Go, a real trace-agent in process.
 # Without --jvm: the newest tracer on all five, the others on 8, 17 and 25. Some minutes a tracer and JVM.
 # Needs Maven for the tracers (30 MB each) and build/venv. What cannot be had says so and counts as skipped.
 set -uo pipefail
@@ -61,6 +62,12 @@ if [ ! -f $faulty ] || [ "$bridge" -nt $faulty ]; then
     (cd $dir/faulty/classes && jar uf ../../faulty.jar.new com) && mv $faulty.new $faulty || exit 1
 fi
 
+# A real trace-agent in process, where there is Go.
+agent=$PWD/build/oracle/agent
+if [ ${#options[@]} -eq 0 ] && command -v go > /dev/null; then
+  mkdir -p build/oracle && (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o "$agent" .)
+fi
+
 passed=0 failed=0 skipped=0
 for tracer in "${tracers[@]}"; do
   if ! fetch "com.datadoghq:dd-java-agent:$tracer"; then
@@ -79,6 +86,11 @@ for tracer in "${tracers[@]}"; do
     else
       failed=$((failed + 1))
     fi
+    # The whole rerun goes to agents that we did not write, too.
+    [ ${#options[@]} -eq 0 ] || continue
+    ORACLE_AGENT=$agent scripts/with_test_agent.py build/venv/bin/python scripts/clients_agents.py "$bridge" \
+      "$dir/dd-java-agent-$tracer.jar" "$dir/app:$dir/h2-2.1.214.jar" --java "build/jvms/$jvm/bin/java" ||
+      failed=$((failed + 1))
   done
 done
 echo "$passed passed, $failed failed, $skipped skipped"
