@@ -54,7 +54,8 @@ module DataPipeline
     # Sends a payload; status, traces and spans of the answer.
     def send_payload(bytes)
       response = DataPipeline.handle { |room| DataPipeline.check(SEND.call(@handle, bytes, bytes.bytesize, room)) }
-      room = Fiddle::Pointer.malloc(64, Fiddle::RUBY_FREE)
+      # A dp_Response; of its 136 bytes these are the first ones.
+      room = Fiddle::Pointer.malloc(136, Fiddle::RUBY_FREE)
       RESPONSE_READ.call(response, room)
       RESPONSE_FREE.call(response)
       status, _attempts, traces, spans = room[0, 24].unpack("LLQQ")

@@ -186,3 +186,22 @@ pub(super) unsafe fn free_text(text: *mut c_char) {
         drop(unsafe { CString::from_raw(text) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_text() {
+        for what in ["it broke", "with a zero \0 inside"] {
+            let error = enter(|| panic!("{what}"));
+            // SAFETY: `enter` has made it just now, and it is freed below.
+            let (code, text) = unsafe { ((*error).code, CStr::from_ptr((*error).msg)) };
+            assert_eq!(code, Code::Panic);
+            assert!(text.to_str().unwrap().contains(&what.replace('\0', " ")), "{text:?}");
+            ddog_trace_exporter_error_free(error);
+        }
+        assert!(enter(|| Ok(())).is_null());
+    }
+}

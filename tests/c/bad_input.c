@@ -138,6 +138,143 @@ static void slices(void) {
   ddog_trace_exporter_config_free(c);
 }
 
+// Every setter of a text, with every text that cannot be; and with nothing to set it on.
+static void every_setter(void) {
+  typedef ddog_TraceExporterError *(*Setter)(ddog_TraceExporterConfig *, ddog_CharSlice);
+  static const Setter ALL[] = {
+      ddog_trace_exporter_config_set_url,          ddog_trace_exporter_config_set_tracer_version,
+      ddog_trace_exporter_config_set_language,     ddog_trace_exporter_config_set_lang_version,
+      ddog_trace_exporter_config_set_lang_interpreter, ddog_trace_exporter_config_set_hostname,
+      ddog_trace_exporter_config_set_env,          ddog_trace_exporter_config_set_version,
+      ddog_trace_exporter_config_set_service,      ddog_trace_exporter_config_set_process_tags,
+      ddog_trace_exporter_config_set_test_session_token, ddog_trace_exporter_config_set_otlp_endpoint,
+      ddog_trace_exporter_config_set_otlp_protocol,
+  };
+  ddog_TraceExporterConfig *c = config(), *gone = config();
+  ddog_trace_exporter_config_free(gone);
+  ddog_CharSlice text = DDOG_CHARSLICE_C("http/json");
+  for (size_t i = 0; i < sizeof(ALL) / sizeof(*ALL); i++) {
+    FAILS(ARGUMENT, ALL[i](NULL, text));
+    FAILS(ARGUMENT, ALL[i](gone, text));
+    FAILS(ARGUMENT, ALL[i](c, NULL_TEXT));
+    FAILS(ARGUMENT, ALL[i](c, too_long()));
+    FAILS(INPUT, ALL[i](c, NOT_UTF8));
+    OK(ALL[i](c, text));
+  }
+  ddog_CardinalityLimitConfig limits = ddog_trace_exporter_config_default_stats_cardinality_limit();
+  FAILS(ARGUMENT, ddog_trace_exporter_config_set_stats_cardinality_limit(gone, limits));
+  FAILS(ARGUMENT, ddog_trace_exporter_config_enable_health_metrics(gone, true));
+  FAILS(ARGUMENT, ddog_trace_exporter_config_set_client_computed_stats(gone, true));
+  FAILS(ARGUMENT, ddog_trace_exporter_config_set_connection_timeout(gone, 1));
+  FAILS(ARGUMENT, ddog_trace_exporter_config_set_output_to_log(gone, 1));
+  FAILS(ARGUMENT, ddog_trace_exporter_config_set_otlp_instrumentation_scope(gone, text, text));
+  FAILS(INPUT, ddog_trace_exporter_config_set_otlp_instrumentation_scope(c, text, NOT_UTF8));
+  fails_with(1, dp_config_from_environment(gone, true));
+  fails_with(1, dp_config_set(gone, text, text));
+  fails_with(1, dp_config_set_pair(gone, text, text, text));
+  fails_with(1, dp_config_set_pair(c, text, text, too_long()));
+  fails_with(2, dp_config_set_pair(c, text, text, text));
+  ddog_trace_exporter_config_free(c);
+}
+
+// Every function of ours with handles that name nothing, slices that cannot be, and no place for the result.
+static void every_function_of_ours(void) {
+  ddog_TraceExporterConfig *c = config();
+  ddog_TraceExporter *gone = NULL, *exporter = NULL;
+  OK(ddog_trace_exporter_new(&gone, c));
+  OK(ddog_trace_exporter_new(&exporter, c));
+  ddog_trace_exporter_free(gone);
+  ddog_ByteSlice payload = {(const uint8_t *)"\x90", 1}, null = {NULL, 1}, vast = {(const uint8_t *)"", UINTPTR_MAX};
+  ddog_TraceExporter *nobody[] = {NULL, gone, (ddog_TraceExporter *)c, (ddog_TraceExporter *)UINTPTR_MAX};
+  ddog_CharSlice text = DDOG_CHARSLICE_C("x");
+  dp_Account account;
+  dp_Text *answer = NULL;
+  uint64_t ticket = 4711;
+  for (size_t i = 0; i < sizeof(nobody) / sizeof(*nobody); i++) {
+    ddog_TraceExporter *e = nobody[i];
+    fails_with(1, dp_exporter_send(e, payload, NULL, NULL));
+    fails_with(1, dp_exporter_offer(e, payload, NULL));
+    fails_with(1, dp_exporter_send_async(e, payload, NULL, &ticket));
+    fails_with(1, dp_exporter_send_trace_chunks(e, NULL, NULL, NULL, NULL));
+    fails_with(1, dp_exporter_take_completed(e, 1, NULL));
+    fails_with(1, dp_exporter_flush(e, 1, NULL));
+    fails_with(1, dp_exporter_flush_stats(e, 1, NULL));
+    fails_with(1, dp_exporter_reconfigure(e, c));
+    fails_with(1, dp_exporter_account(e, &account));
+    fails_with(1, dp_exporter_ask(e, DP_QUESTION_STATE, 1, &answer));
+    fails_with(1, dp_exporter_close(e, 1, NULL));
+    fails_with(1, dp_exporter_suspend(e, 1));
+    fails_with(1, dp_exporter_resume(e));
+    CHECK(dp_exporter_next_completed(e, UINT64_MAX) == 0);
+  }
+  const dp_SendOptions *odd = (const dp_SendOptions *)((const char *)&account + 1);
+  fails_with(1, dp_exporter_send(exporter, null, NULL, NULL));
+  fails_with(1, dp_exporter_send(exporter, vast, NULL, NULL));
+  fails_with(1, dp_exporter_send(exporter, payload, odd, NULL));
+  fails_with(1, dp_exporter_offer(exporter, null, NULL));
+  fails_with(1, dp_exporter_offer(exporter, vast, NULL));
+  fails_with(1, dp_exporter_offer(exporter, payload, odd));
+  fails_with(1, dp_exporter_send_async(exporter, null, NULL, &ticket));
+  fails_with(1, dp_exporter_send_async(exporter, payload, odd, &ticket));
+  fails_with(1, dp_exporter_send_async(exporter, payload, NULL, NULL));
+  fails_with(1, dp_exporter_account(exporter, NULL));
+  fails_with(1, dp_exporter_ask(exporter, DP_QUESTION_STATE, 1, NULL));
+  fails_with(1, dp_exporter_take_completed(exporter, 4711, NULL));
+  CHECK(ticket == 4711 && dp_exporter_next_completed(exporter, 0) == 0);
+  fails_with(1, dp_convert(null, text, &answer));
+  fails_with(1, dp_convert(payload, NOT_UTF8, &answer));
+  fails_with(1, dp_json_lines(vast, &answer));
+  fails_with(1, dp_json_lines(payload, NULL));
+  fails_with(1, dp_obfuscate(null, text, text, text, &answer));
+  fails_with(1, dp_obfuscate(payload, text, NOT_UTF8, text, &answer));
+  CHECK(answer == NULL);
+  // Nothing of that has entered.
+  fails_with(1, dp_exporter_send_trace_chunks(exporter, (ddog_TracerTraceChunks *)exporter, NULL, NULL, NULL));
+  CHECK(dp_exporter_account(exporter, &account) == NULL && account.payloads == 0);
+  // A text and a response that are gone.
+  uint64_t before = dp_freed_in_vain();
+  CHECK(dp_json_lines(payload, &answer) == NULL);
+  dp_text_free(answer);
+  dp_text_free(answer);
+  CHECK(dp_text_get(answer).len == 0);
+  ddog_TraceExporterResponse *response = NULL;
+  dp_Response said;
+  CHECK(dp_exporter_send(exporter, payload, NULL, &response) == NULL && response != NULL);
+  fails_with(1, dp_response_read(response, NULL));
+  CHECK(dp_response_read(response, &said) == NULL && said.status == 0 && dp_response_rates(response).len == 0);
+  ddog_trace_exporter_response_free(response);
+  ddog_trace_exporter_response_free(response);
+  fails_with(1, dp_response_read(response, &said));
+  fails_with(1, dp_response_read(NULL, &said));
+  CHECK(dp_response_rates(response).len == 0 && ddog_trace_exporter_response_get_body(response).len == 0);
+  CHECK(dp_freed_in_vain() == before + 2 && dp_version().len > 0);
+  ddog_trace_exporter_free(exporter);
+  ddog_trace_exporter_config_free(c);
+}
+
+// The functions around a fork, and those for logging.
+static void runtimes_and_logs(void) {
+  const ddog_ForkSafeRuntime *runtime = NULL;
+  CHECK(ddog_shared_runtime_new(&runtime) == NULL);
+  ddog_shared_runtime_free(runtime);
+  const ddog_ForkSafeRuntime *nobody[] = {NULL, runtime, (const ddog_ForkSafeRuntime *)UINTPTR_MAX};
+  for (size_t i = 0; i < sizeof(nobody) / sizeof(*nobody); i++) {
+    ddog_SharedRuntimeFFIError *errors[] = {
+        ddog_shared_runtime_before_fork(nobody[i]), ddog_shared_runtime_after_fork_parent(nobody[i]),
+        ddog_shared_runtime_after_fork_child(nobody[i]), ddog_shared_runtime_shutdown(nobody[i], 1)};
+    for (size_t k = 0; k < 4; k++) {
+      CHECK(errors[k] != NULL && errors[k]->code == DDOG_SHARED_RUNTIME_ERROR_CODE_INVALID_ARGUMENT && errors[k]->msg[0] != 0);
+      ddog_shared_runtime_error_free(errors[k]);
+    }
+  }
+  const ddog_CharSlice paths[] = {NULL_TEXT, too_long(), NOT_UTF8, EMPTY, DDOG_CHARSLICE_C("/tmp/a\0b")};
+  for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+    ddog_Error *error = ddog_logger_configure_file((ddog_FileConfig){paths[i], 1, 1});
+    CHECK(error != NULL && ddog_Error_message(error).len > 0);
+    ddog_Error_drop(error);
+  }
+}
+
 static void values(void) {
   ddog_TracerEncodedValue *value = NULL;
   ddog_TracerValueToken deep[80] = {0};
@@ -252,6 +389,9 @@ static void panic(void) {
 int main(void) {
   nothing();
   slices();
+  every_setter();
+  every_function_of_ours();
+  runtimes_and_logs();
   values();
   after_the_end();
   threads();

@@ -59,6 +59,12 @@ IS(levels, DDOG_LOG_EVENT_LEVEL_TRACE == 0 && DDOG_LOG_EVENT_LEVEL_DEBUG == 1 &&
 IS(targets, DDOG_STD_TARGET_OUT == 0 && DDOG_STD_TARGET_ERR == 1);
 IS(collapsed, ddog_CollapsedFieldSet_RESOURCE_NAME == 1 && ddog_CollapsedFieldSet_HTTP_ENDPOINT == 2 &&
                   ddog_CollapsedFieldSet_PEER_TAGS == 4 && ddog_CollapsedFieldSet_ADDITIONAL_TAGS == 8);
+// Ours: bindings read these by place.
+IS(our_error, sizeof(dp_Error) == 24 && offsetof(dp_Error, is_temporary) == 12 && offsetof(dp_Error, message) == 16);
+IS(options, sizeof(dp_SendOptions) == 24 && offsetof(dp_SendOptions, client_computed_stats) == 16);
+IS(response, sizeof(dp_Response) == 136 && offsetof(dp_Response, rates_changed) == 24 && offsetof(dp_Response, filtered) == 40);
+IS(flush, sizeof(dp_Flush) == 104 && offsetof(dp_Flush, sent) == 8);
+IS(account, sizeof(dp_Account) == 272 && offsetof(dp_Account, queued) == 128 && offsetof(dp_Account, spooled) == 200);
 IS(timeout, ddog_Endpoint_DEFAULT_TIMEOUT == 3000);
 
 static const ddog_CharSlice NAME = DDOG_CHARSLICE_C_BARE("name");
