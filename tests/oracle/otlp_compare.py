@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import sys
+import time
 
 import agent_compare as agents
 
@@ -24,7 +25,9 @@ READ = {"http.status_code": "metrics http.status_code", "server.address": "http.
 MADE = {"db.name", "rpc.grpc.status_code", *READ.values()}
 # Sampling: it puts the spans of one trace id together, whatever chunks they came in, and so finds another root.
 ROOT = {"metrics _dd.prob_sr", "metrics _sample_rate", "metrics _top_level"}
-# A span without a name or a service is given another one; "now" is when it starts if it says 1970.
+# A span without a name or a service is given another one, names are in lower case and have underscores at other places; one
+# that says 1970, or nothing, starts now, or then, by where it came, and one that ends beyond all times has no duration as
+# v0.4.
 NAMES = {"unnamed_operation", "unnamed-python-service"}
 THE_YEAR_2000_NS = 946_684_800 * 10**9
 
@@ -77,6 +80,9 @@ def reduced(span, v04, otlp):
         if value[0] == "bytes" and key.startswith("meta_struct "):
             # It has no bytes: they are text in base64.
             tags[key.removeprefix("meta_struct ")] = ["text", tags.pop(key)[1]]
+    # And their keys are then cut as those of tags are.
+    tags = {key if len(key) < 150 else key[:150]: value for key, value in tags.items()}
+    for key, value in tags.items():
         if value == ["double", "-0"]:
             tags[key] = ["double", "0"]
     span["attributes"] = {k: v for k, v in tags.items() if k not in WRITTEN | READ.keys() | MADE | ROOT}
@@ -84,21 +90,45 @@ def reduced(span, v04, otlp):
     span["type"] = v04["type"] and span["type"]
     if otlp["service"] == "otlpresourcenoservicename":
         span["service"] = None
-    if span["name"] in NAMES or otlp["name"] in ("Internal", "Server"):
+    if v04["name"] in NAMES or otlp["name"] in ("Internal", "Server"):
         span["name"] = span["resource"] = None
-    if int(otlp["start"]) < THE_YEAR_2000_NS:
+    elif v04["resource"] == v04["name"]:
+        span["resource"] = None
+    span["name"] = span["name"] and span["name"].lower().replace("_", "")
+    now = min(abs(time.time_ns() - int(s["start"]) - d) for s in (v04, otlp) for d in (0, int(s["duration"])))
+    too_long = int(otlp["start"]) + int(otlp["duration"]) >= 2**63 - 1
+    if int(otlp["start"]) < THE_YEAR_2000_NS or now < 1800e9 or too_long:
         span["start"] = span["duration"] = None
+    if not is_list(otlp, "_dd.span_links"):
+        span["links"] = None
+    if not is_list(otlp, "events"):
+        span["events"] = None
     return span
 
 
 def links(span, tags):
-    """Links in one form, whichever way they are written."""
-    text = json.loads(tags.pop("_dd.span_links", ["text", "[]"])[1])
+    """Links with the keys of their attributes, whichever way they are written."""
+    text = parsed(tags, "_dd.span_links")
     if span["links"]:
-        return [(int(k["trace_id"]), int(k["span_id"]), k["tracestate"], sorted(k["attributes"].items()))
-                for k in span["links"]]
-    return [(low(k["trace_id"]), low(k["span_id"]), k.get("tracestate") or "",
-             sorted((key, ["text", value]) for key, value in (k.get("attributes") or {}).items())) for k in text]
+        return [(int(k["trace_id"]), int(k["span_id"]), k["tracestate"], sorted(k["attributes"])) for k in span["links"]]
+    return [(low(k["trace_id"]), low(k["span_id"]), k.get("tracestate") or "", sorted(k.get("attributes") or {}))
+            for k in text]
+
+
+def is_list(span, key):
+    """Whether a tag is a list of objects: the receiver writes names into it as they are, so it may be no JSON."""
+    try:
+        found = json.loads(span["attributes"].get(key, ["text", "[]"])[1])
+    except ValueError:
+        return False
+    return isinstance(found, list) and all(isinstance(one, dict) for one in found)
+
+
+def parsed(tags, key):
+    """The list in a tag, which is taken out."""
+    is_good = is_list({"attributes": tags}, key)
+    text = tags.pop(key, ["text", "[]"])[1]
+    return json.loads(text) if is_good else []
 
 
 def low(n):
@@ -108,7 +138,7 @@ def low(n):
 
 def events(span, tags):
     """Times, names and keys of events; what their values become, the collector's receiver tells (tests/otlp_peer.rs)."""
-    text = json.loads(tags.pop("events", ["text", "[]"])[1])
+    text = parsed(tags, "events")
     if span["events"]:
         return [(int(e["time"]), e["name"], sorted(e["attributes"])) for e in span["events"]]
     return [(e["time_unix_nano"], e.get("name", ""), sorted(e.get("attributes") or {})) for e in text]
