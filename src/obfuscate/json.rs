@@ -170,9 +170,21 @@ impl Run<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// The next byte that is not white space.
-    #[inline]
+    /// The next byte that is not white space. Most stand behind one space or none.
+    #[inline(always)]
     fn next_token(&mut self) -> Result<u8, Broken> {
+        match self.text.get(self.at..) {
+            Some(&[b, ..]) if b > b' ' => Ok(b),
+            Some(&[b' ', b, ..]) if b > b' ' => {
+                self.at += 1;
+                Ok(b)
+            }
+            _ => self.far_token(),
+        }
+    }
+
+    #[inline(never)]
+    fn far_token(&mut self) -> Result<u8, Broken> {
         while let Some(b) = self.peek() {
             if !matches!(b, b' ' | b'\t' | b'\r' | b'\n') {
                 return Ok(b);
@@ -243,9 +255,18 @@ impl Run<'_> {
     }
 
     /// A comma or closing bracket: the value before it is complete.
-    #[inline]
+    #[inline(always)]
     fn end_value(&mut self, b: u8, transform: &mut dyn FnMut(&[u8], &mut Vec<u8>)) {
         self.wiped = false;
+        if self.transforming | self.kept_depth.is_some() {
+            self.end_special(transform);
+        }
+        self.out.push(b);
+    }
+
+    /// The same for a value that was kept, or that goes to the transformer.
+    #[inline(never)]
+    fn end_special(&mut self, transform: &mut dyn FnMut(&[u8], &mut Vec<u8>)) {
         if self.transforming {
             self.transforming = false;
             let literal = self.text.get(self.pending.clone()).unwrap_or(&[]);
@@ -255,7 +276,6 @@ impl Run<'_> {
         } else if self.kept_depth.is_some_and(|kept| self.open.depth <= kept) {
             self.kept_depth = None;
         }
-        self.out.push(b);
     }
 
     /// Steps over a string; stays at the byte that is wrong.
@@ -272,8 +292,9 @@ impl Run<'_> {
                     }
                 }
             }
-            let rest = self.text.get(at..).unwrap_or(&[]);
-            at += rest.iter().position(|&b| IN_STRING[usize::from(b)]).unwrap_or(rest.len());
+            while self.text.get(at).is_some_and(|b| !IN_STRING[usize::from(*b)]) {
+                at += 1;
+            }
             match self.text.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
@@ -310,45 +331,57 @@ impl Run<'_> {
         }
     }
 
-    fn skip_digits(&mut self) -> Result<(), Broken> {
-        let start = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at == start { Err(Broken) } else { Ok(()) }
-    }
-
+    /// Steps over a number; stays at the byte that is wrong.
+    #[inline(always)]
     fn skip_number(&mut self) -> Result<(), Broken> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.skip_digits()?,
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.skip_digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.skip_digits()?;
-        }
-        Ok(())
+        let (end, is_whole) = number_end(self.text, self.at);
+        self.at = end;
+        if is_whole { Ok(()) } else { Err(Broken) }
     }
 
+    /// Steps over a word whose first letter is there; stays at the byte that is wrong.
+    #[inline(always)]
     fn skip_word(&mut self, word: &[u8]) -> Result<(), Broken> {
-        for &b in word {
-            if self.peek() != Some(b) {
-                return Err(Broken);
-            }
-            self.at += 1;
+        let rest = self.text.get(self.at..).unwrap_or(&[]);
+        if rest.starts_with(word) {
+            self.at += word.len();
+            return Ok(());
         }
-        Ok(())
+        self.at += rest.iter().zip(word).take_while(|(there, wanted)| there == wanted).count();
+        Err(Broken)
     }
+}
+
+/// Where the number at `at` ends, and whether it is one; else the place of the byte that is wrong.
+fn number_end(text: &[u8], mut at: usize) -> (usize, bool) {
+    let is = |at: usize, b: u8| text.get(at) == Some(&b);
+    let digits = |mut at: usize| {
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        at
+    };
+    at += usize::from(is(at, b'-'));
+    let end = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at) };
+    if end == at {
+        return (at, false);
+    }
+    at = end;
+    if is(at, b'.') {
+        at += 1;
+        let end = digits(at);
+        if end == at {
+            return (at, false);
+        }
+        at = end;
+    }
+    if is(at, b'e') || is(at, b'E') {
+        at += 1;
+        at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
+        let end = digits(at);
+        return (end, end > at);
+    }
+    (at, true)
 }
 
 /// The bytes at which the inside of a string is interrupted.
