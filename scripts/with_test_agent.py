@@ -2,8 +2,9 @@
 """Runs a command beside a ddapm-test-agent with its checks on, on TCP and on a Unix socket.
 
 usage: with_test_agent.py COMMAND [ARGUMENT...]
-The command finds the agent in TEST_AGENT_URL (http://127.0.0.1:PORT) and TEST_AGENT_SOCKET (a path). The agent comes
-from PyPI into build/venv the first time. Exit: the command's code, or 1 if the agent does not start or does not check.
+The command finds the agent in TEST_AGENT_URL (http://127.0.0.1:PORT) and TEST_AGENT_SOCKET (a path), its OTLP endpoint
+in TEST_AGENT_OTLP. The agent comes from PyPI into build/venv the first time. Exit: the command's code, or 1 if the agent
+does not start or does not check.
 
 The agent enables no check by itself and accepts misspelt names in silence, so before the command runs one deliberately
 wrong request must be refused.
@@ -92,7 +93,8 @@ def main():
             try:
                 wait_until_ready(agent, port)
                 prove_that_it_checks(port)
-                found = dict(os.environ, TEST_AGENT_URL=f"http://127.0.0.1:{port}", TEST_AGENT_SOCKET=unix)
+                found = dict(os.environ, TEST_AGENT_URL=f"http://127.0.0.1:{port}", TEST_AGENT_SOCKET=unix,
+                             TEST_AGENT_OTLP=f"http://127.0.0.1:{otlp_http}")
                 return subprocess.run(sys.argv[1:], env=found).returncode
             except SystemExit:
                 log.seek(0)

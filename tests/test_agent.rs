@@ -4,8 +4,8 @@
 //! left out.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use data_pipeline::TraceExporter;
 use data_pipeline::settings::OutputFormat;
+use data_pipeline::{Destination, OtlpEncoding, TraceExporter};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -140,6 +140,41 @@ fn takes_telemetry_and_shows_it() {
     assert!(all.contains("generate-metrics") && all.contains("sketches") && all.contains("shop"), "{text}");
     assert!(all.contains("trace_chunks_sent") && traces > 0, "{text}");
     println!("{} events of telemetry", parts.len());
+}
+
+#[test]
+fn takes_every_captured_payload_as_otlp_in_both_encodings() {
+    let Ok(url) = std::env::var("TEST_AGENT_OTLP") else {
+        println!("left out: no TEST_AGENT_OTLP (scripts/with_test_agent.py sets it)");
+        return;
+    };
+    for (encoding, resources, scopes) in [
+        (OtlpEncoding::Protobuf, "resource_spans", "scope_spans"),
+        (OtlpEncoding::Json, "resourceSpans", "scopeSpans"),
+    ] {
+        let token = format!("otlp-{encoding:?}");
+        let exporter = TraceExporter::builder()
+            .destination(Destination::otlp(&url).encoding(encoding))
+            .test_session_token(&*token)
+            .normalize(false)
+            .drop_p0(false)
+            .build()
+            .unwrap();
+        let sent: u64 = fixtures().iter().map(|(_, bytes)| exporter.send(bytes).unwrap().spans).sum();
+        let text = get(&url, &format!("/test/session/traces?test_session_token={token}"));
+        let requests: Value = serde_json::from_str(&text.replace(": NaN", ": 0")).unwrap();
+        let decoded: usize = requests
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|request| request[resources].as_array().unwrap())
+            .flat_map(|resource| resource[scopes].as_array().unwrap())
+            .map(|scope| scope["spans"].as_array().map_or(0, Vec::len))
+            .sum();
+        assert_eq!(decoded as u64, sent, "{encoding:?}");
+        assert!(sent > 2000, "{sent}");
+        println!("{sent} spans as OTLP, {encoding:?}");
+    }
 }
 
 /// The agent decoded as many spans as we sent, each of them once.
