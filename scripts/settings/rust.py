@@ -65,6 +65,7 @@ def raw(settings, pairs):
                     f"\"{p.setting}\", \"{sentence(p, by_name)}\"),\n" for p in pairs)
     slots = "".join(f'            "{s.name}" => Slot::{SLOTS[RAW_TYPES.get(s.type, "Option<String>")]}(&mut self.{s.snake}),\n'
                     for s in settings)
+    names = "".join(f'        "{s.name}",\n' for s in settings)
     return f"""//! What callers hand in, unchecked.
 {HEAD}
 use super::Overflow;
@@ -98,6 +99,10 @@ impl RawConfig {{
         [
 {rules}        ]
     }}
+
+    /// What there is, as [`slot`](Self::slot) knows it; where a value comes from is no setting.
+    pub(super) const NAMES: [&'static str; {len(settings)}] = [
+{names}    ];
 
     /// The place of a setting by its name.
     pub(super) fn slot(&mut self, name: &str) -> Option<Slot<'_>> {{
@@ -208,7 +213,7 @@ def config(settings):
             first = next(s.path.split(".")[1] for s in kept if s.name == OPTIONAL_GROUPS[g])
             made_ = f"match raw.{snake(OPTIONAL_GROUPS[g])} {{ None => None, Some({first}) => Some({made_}) }}"
         values += f"            {g}: {made_},\n"
-    rows = "".join(f"            ({s.name!r}, {was_set(s)}, {row(s)}),\n".replace("'", '"', 2) for s in settings)
+    rows = "".join(f'        rows.add("{s.name}", {was_set(s)}, {row(s)});\n' for s in settings)
     return f"""//! Checked settings, and how they are shown.
 {HEAD}
 use super::check::{{self, choose, given, size}};
@@ -242,8 +247,8 @@ impl Config {{
 
     /// Every setting with its name, whether it was set, and its value as `explain()` shows it: without secrets.
     pub fn rows(&self) -> Vec<(&'static str, bool, Value)> {{
-        vec![
-{rows}        ]
+        let mut rows = shown::Rows::with_capacity({len(settings)});
+{rows}        rows.all()
     }}
 }}
 """

@@ -168,19 +168,9 @@ impl<'de> Deserializer<'de> for Text<'de> {
         visitor.visit_seq(SeqDeserializer::new(parts.into_iter().map(part)))
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refusal> {
-        let mut json = serde_json::Deserializer::from_str(self.single()?);
-        json.deserialize_enum(name, variants, visitor).map_err(Refusal::custom)
-    }
-
     forward_to_deserialize_any! {
         i8 i16 i32 i64 u8 u16 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct tuple_struct
-        map struct identifier ignored_any
+        map struct enum identifier ignored_any
     }
 }
 

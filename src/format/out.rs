@@ -285,6 +285,7 @@ impl Out {
         }
     }
 
+    #[inline]
     fn copy_any(&mut self, from: &[u8]) {
         // What was reserved for the rest of the span stays reserved.
         self.room(from.len() + 1024);
@@ -311,10 +312,12 @@ impl Out {
         start
     }
 
+    #[inline]
     pub(super) fn map_head(&mut self, n: u32) {
         self.head(0x80, 0xde, n);
     }
 
+    #[inline]
     pub(super) fn array_head(&mut self, n: u32) {
         self.head(0x90, 0xdc, n);
     }

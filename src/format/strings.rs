@@ -215,6 +215,7 @@ impl StringTable {
     }
 
     /// Where a text is looked for that was not found at `place`, after so many places.
+    #[inline]
     fn next_place(&self, place: usize, probes: usize, text: &[u8]) -> usize {
         if probes == PROBES {
             self.hasher.hash_one(text) as usize & self.mask
@@ -275,6 +276,7 @@ impl StringTable {
         }
     }
 
+    #[inline]
     fn same(&self, slot: &Slot, src: &[u8], at: usize, len: usize) -> bool {
         let there = (slot.at & !OWNED) as usize;
         let from = if slot.at & OWNED == 0 { src } else { &self.owned };

@@ -76,6 +76,7 @@ impl TextIndex {
         Err(next)
     }
 
+    #[inline]
     fn hash(&self, text: &[u8]) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(text);

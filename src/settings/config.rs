@@ -305,222 +305,248 @@ impl Config {
 
     /// Every setting with its name, whether it was set, and its value as `explain()` shows it: without secrets.
     pub fn rows(&self) -> Vec<(&'static str, bool, Value)> {
-        vec![
-            ("url", self.raw.url.is_some(), shown::value(&self.url.to_string())),
-            ("destination", !self.raw.destination.is_empty(), shown::peers(&self.destinations)),
-            ("service", self.raw.service.is_some(), shown::value(&self.metadata.service)),
-            ("env", self.raw.env.is_some(), shown::value(&self.metadata.env)),
-            ("version", self.raw.version.is_some(), shown::value(&self.metadata.version)),
-            ("hostname", self.raw.hostname.is_some(), shown::value(&self.metadata.hostname)),
-            ("language", self.raw.language.is_some(), shown::value(&self.metadata.language)),
-            (
-                "languageVersion",
-                self.raw.language_version.is_some(),
-                shown::value(&self.metadata.language_version),
+        let mut rows = shown::Rows::with_capacity(75);
+        rows.add("url", self.raw.url.is_some(), shown::value(&self.url.to_string()));
+        rows.add("destination", !self.raw.destination.is_empty(), shown::peers(&self.destinations));
+        rows.add("service", self.raw.service.is_some(), shown::value(&self.metadata.service));
+        rows.add("env", self.raw.env.is_some(), shown::value(&self.metadata.env));
+        rows.add("version", self.raw.version.is_some(), shown::value(&self.metadata.version));
+        rows.add("hostname", self.raw.hostname.is_some(), shown::value(&self.metadata.hostname));
+        rows.add("language", self.raw.language.is_some(), shown::value(&self.metadata.language));
+        rows.add(
+            "languageVersion",
+            self.raw.language_version.is_some(),
+            shown::value(&self.metadata.language_version),
+        );
+        rows.add(
+            "languageInterpreter",
+            self.raw.language_interpreter.is_some(),
+            shown::value(&self.metadata.language_interpreter),
+        );
+        rows.add(
+            "languageVendor",
+            self.raw.language_vendor.is_some(),
+            shown::value(&self.metadata.language_vendor),
+        );
+        rows.add(
+            "tracerVersion",
+            self.raw.tracer_version.is_some(),
+            shown::value(&self.metadata.tracer_version),
+        );
+        rows.add("runtimeId", self.raw.runtime_id.is_some(), shown::value(&self.metadata.runtime_id));
+        rows.add("containerId", self.raw.container_id.is_some(), shown::value(&self.metadata.container_id));
+        rows.add("entityId", self.raw.entity_id.is_some(), shown::value(&self.metadata.entity_id));
+        rows.add("externalEnv", self.raw.external_env.is_some(), shown::value(&self.metadata.external_env));
+        rows.add(
+            "detectContainer",
+            self.raw.detect_container.is_some(),
+            shown::value(&self.detect_container),
+        );
+        rows.add(
+            "gitCommitSha",
+            self.raw.git_commit_sha.is_some(),
+            shown::value(&self.metadata.git_commit_sha),
+        );
+        rows.add("processTags", self.raw.process_tags.is_some(), shown::value(&self.metadata.process_tags));
+        rows.add("header", !self.raw.header.is_empty(), shown::headers(&self.raw.header));
+        rows.add(
+            "testSessionToken",
+            self.raw.test_session_token.is_some(),
+            shown::secret(&self.test_session_token),
+        );
+        rows.add(
+            "inputFormat",
+            self.raw.input_format.is_some(),
+            shown::value(&self.raw.input_format.as_deref().unwrap_or("V04")),
+        );
+        rows.add(
+            "outputFormat",
+            self.raw.output_format.is_some(),
+            shown::value(&self.raw.output_format.as_deref().unwrap_or("V04")),
+        );
+        rows.add(
+            "onMalformed",
+            self.raw.on_malformed.is_some(),
+            shown::value(&self.raw.on_malformed.as_deref().unwrap_or("REPAIR")),
+        );
+        rows.add(
+            "normalize",
+            self.raw.normalize.is_some(),
+            shown::value(&self.normalize.unwrap_or_else(|| self.prepares())),
+        );
+        rows.add(
+            "obfuscate",
+            self.raw.obfuscate.is_some(),
+            shown::value(
+                &self.obfuscate.unwrap_or_else(|| self.raw.obfuscation.is_some() || self.prepares()),
             ),
-            (
-                "languageInterpreter",
-                self.raw.language_interpreter.is_some(),
-                shown::value(&self.metadata.language_interpreter),
-            ),
-            (
-                "languageVendor",
-                self.raw.language_vendor.is_some(),
-                shown::value(&self.metadata.language_vendor),
-            ),
-            ("tracerVersion", self.raw.tracer_version.is_some(), shown::value(&self.metadata.tracer_version)),
-            ("runtimeId", self.raw.runtime_id.is_some(), shown::value(&self.metadata.runtime_id)),
-            ("containerId", self.raw.container_id.is_some(), shown::value(&self.metadata.container_id)),
-            ("entityId", self.raw.entity_id.is_some(), shown::value(&self.metadata.entity_id)),
-            ("externalEnv", self.raw.external_env.is_some(), shown::value(&self.metadata.external_env)),
-            ("detectContainer", self.raw.detect_container.is_some(), shown::value(&self.detect_container)),
-            ("gitCommitSha", self.raw.git_commit_sha.is_some(), shown::value(&self.metadata.git_commit_sha)),
-            ("processTags", self.raw.process_tags.is_some(), shown::value(&self.metadata.process_tags)),
-            ("header", !self.raw.header.is_empty(), shown::headers(&self.raw.header)),
-            (
-                "testSessionToken",
-                self.raw.test_session_token.is_some(),
-                shown::secret(&self.test_session_token),
-            ),
-            (
-                "inputFormat",
-                self.raw.input_format.is_some(),
-                shown::value(&self.raw.input_format.as_deref().unwrap_or("V04")),
-            ),
-            (
-                "outputFormat",
-                self.raw.output_format.is_some(),
-                shown::value(&self.raw.output_format.as_deref().unwrap_or("V04")),
-            ),
-            (
-                "onMalformed",
-                self.raw.on_malformed.is_some(),
-                shown::value(&self.raw.on_malformed.as_deref().unwrap_or("REPAIR")),
-            ),
-            (
-                "normalize",
-                self.raw.normalize.is_some(),
-                shown::value(&self.normalize.unwrap_or_else(|| self.prepares())),
-            ),
-            (
-                "obfuscate",
-                self.raw.obfuscate.is_some(),
-                shown::value(
-                    &self.obfuscate.unwrap_or_else(|| self.raw.obfuscation.is_some() || self.prepares()),
-                ),
-            ),
-            (
-                "obfuscation",
-                self.raw.obfuscation.is_some(),
-                shown::obfuscation(self.raw.obfuscation.as_deref()),
-            ),
-            (
-                "obfuscationEnvironment",
-                !self.raw.obfuscation_environment.is_empty(),
-                shown::variables(&self.raw.obfuscation_environment),
-            ),
-            ("computeTopLevel", self.raw.compute_top_level.is_some(), shown::value(&self.compute_top_level)),
-            (
-                "clientComputedTopLevel",
-                self.raw.client_computed_top_level.is_some(),
-                shown::value(&self.client_computed_top_level),
-            ),
-            (
-                "dropP0",
-                self.raw.drop_p0.is_some(),
-                shown::value(
-                    &self.drop_p0.or(self.first_defaults().drops_p0).unwrap_or(self.stats.is_some()),
-                ),
-            ),
-            ("requireTag", !self.raw.require_tag.is_empty(), shown::value(&self.filters.require)),
-            ("rejectTag", !self.raw.reject_tag.is_empty(), shown::value(&self.filters.reject)),
-            (
-                "requireTagRegex",
-                !self.raw.require_tag_regex.is_empty(),
-                shown::value(&self.filters.require_regex),
-            ),
-            (
-                "rejectTagRegex",
-                !self.raw.reject_tag_regex.is_empty(),
-                shown::value(&self.filters.reject_regex),
-            ),
-            (
-                "ignoreResource",
-                !self.raw.ignore_resource.is_empty(),
-                shown::value(&self.filters.ignore_resources),
-            ),
-            ("discovery", self.raw.discovery.is_some(), shown::value(&self.discovery)),
-            ("agentFilters", self.raw.agent_filters.is_some(), shown::value(&self.agent_filters)),
-            (
-                "agentFilterRules",
-                self.raw.agent_filter_rules.is_some(),
-                shown::value(&self.agent_filter_rules),
-            ),
-            (
-                "agentFilterBytes",
-                self.raw.agent_filter_bytes.is_some(),
-                shown::value(&self.agent_filter_bytes),
-            ),
-            ("maxRequestBytes", self.raw.max_request_bytes.is_some(), shown::value(&self.max_request_bytes)),
-            ("caFile", self.raw.ca_file.is_some(), shown::value(&self.ca_file)),
-            (
-                "clientCertificate",
-                self.raw.client_certificate.is_some(),
-                shown::certificate(self.raw.client_certificate.as_ref()),
-            ),
-            ("proxy", self.raw.proxy.is_some(), shown::value(&self.proxy.as_ref().map(ToString::to_string))),
-            ("noProxy", self.raw.no_proxy.is_some(), shown::value(&self.no_proxy)),
-            ("connectTimeout", self.raw.connect_timeout.is_some(), shown::millis(Some(self.connect_timeout))),
-            ("sendTimeout", self.raw.send_timeout.is_some(), shown::millis(Some(self.send_timeout))),
-            ("sendBudget", self.raw.send_budget.is_some(), shown::millis(Some(self.send_budget))),
-            (
-                "maxIdleConnections",
-                self.raw.max_idle_connections.is_some(),
-                shown::value(&self.max_idle_connections),
-            ),
-            ("maxIdleAge", self.raw.max_idle_age.is_some(), shown::millis(Some(self.max_idle_age))),
-            ("closeTimeout", self.raw.close_timeout.is_some(), shown::millis(Some(self.close_timeout))),
-            ("queueBytes", self.raw.queue_bytes.is_some(), shown::value(&self.queue.bytes)),
-            ("queuePayloads", self.raw.queue_payloads.is_some(), shown::value(&self.queue.payloads)),
-            (
-                "overflow",
-                self.raw.overflow.is_some(),
-                shown::value(&self.raw.overflow.as_deref().unwrap_or("DROP_NEWEST")),
-            ),
-            ("blockWait", self.raw.block_wait.is_some(), shown::millis(Some(self.queue.block_wait))),
-            ("senders", self.raw.senders.is_some(), shown::value(&self.queue.senders)),
-            ("batchBytes", self.raw.batch_bytes.is_some(), shown::value(&self.queue.batch_bytes)),
-            ("batchAge", self.raw.batch_age.is_some(), shown::millis(Some(self.queue.batch_age))),
-            ("asyncBudget", self.raw.async_budget.is_some(), shown::millis(Some(self.queue.budget))),
-            ("spool", self.raw.spool.is_some(), shown::directory(self.raw.spool.as_ref())),
-            (
-                "maxBytesPerSecond",
-                self.raw.max_bytes_per_second.is_some(),
-                shown::value(&self.max_bytes_per_second),
-            ),
-            (
-                "computeStats",
-                self.raw.compute_stats.is_some(),
-                shown::millis(self.stats.as_ref().map(|it| it.bucket)),
-            ),
-            (
-                "clientComputedStats",
-                self.raw.client_computed_stats.is_some(),
-                shown::value(&self.client_computed_stats),
-            ),
-            ("peerTag", !self.raw.peer_tag.is_empty(), shown::value(&self.raw.peer_tag)),
-            (
-                "additionalMetricTag",
-                !self.raw.additional_metric_tag.is_empty(),
-                shown::value(&self.raw.additional_metric_tag),
-            ),
-            (
-                "statsLimits",
-                self.raw.stats_limits.is_some(),
-                shown::value(&self.stats.as_ref().map(|it| it.limits).map(StatsLimits::values)),
-            ),
-            (
-                "statsReplay",
-                self.raw.stats_replay.is_some(),
-                shown::value(&self.stats.as_ref().is_some_and(|it| it.replay)),
-            ),
-            (
-                "obfuscateStats",
-                self.raw.obfuscate_stats.is_some(),
-                shown::value(&self.stats.as_ref().is_some_and(|it| it.obfuscate)),
-            ),
-            (
-                "dogstatsd",
-                self.raw.dogstatsd.is_some(),
-                shown::value(&self.dogstatsd.as_ref().map(ToString::to_string)),
-            ),
-            (
-                "telemetry",
-                self.raw.telemetry.is_some(),
-                shown::millis(self.telemetry.as_ref().map(|it| it.interval)),
-            ),
-            (
-                "telemetryDebug",
-                self.raw.telemetry_debug.is_some(),
-                shown::value(&self.telemetry.as_ref().is_some_and(|it| it.debug)),
-            ),
-            (
-                "telemetrySessionId",
-                self.raw.telemetry_session_id.is_some(),
-                shown::value(&self.telemetry.as_ref().map(|it| it.session_id.as_str())),
-            ),
-            (
-                "telemetryRootSessionId",
-                self.raw.telemetry_root_session_id.is_some(),
-                shown::value(&self.telemetry.as_ref().map(|it| it.root_session_id.as_str())),
-            ),
-            (
-                "telemetryParentSessionId",
-                self.raw.telemetry_parent_session_id.is_some(),
-                shown::value(&self.telemetry.as_ref().map(|it| it.parent_session_id.as_str())),
-            ),
-            ("capture", self.raw.capture.is_some(), shown::directory(self.raw.capture.as_ref())),
-            ("dryRun", self.raw.dry_run.is_some(), shown::value(&self.dry_run)),
-        ]
+        );
+        rows.add(
+            "obfuscation",
+            self.raw.obfuscation.is_some(),
+            shown::obfuscation(self.raw.obfuscation.as_deref()),
+        );
+        rows.add(
+            "obfuscationEnvironment",
+            !self.raw.obfuscation_environment.is_empty(),
+            shown::variables(&self.raw.obfuscation_environment),
+        );
+        rows.add(
+            "computeTopLevel",
+            self.raw.compute_top_level.is_some(),
+            shown::value(&self.compute_top_level),
+        );
+        rows.add(
+            "clientComputedTopLevel",
+            self.raw.client_computed_top_level.is_some(),
+            shown::value(&self.client_computed_top_level),
+        );
+        rows.add(
+            "dropP0",
+            self.raw.drop_p0.is_some(),
+            shown::value(&self.drop_p0.or(self.first_defaults().drops_p0).unwrap_or(self.stats.is_some())),
+        );
+        rows.add("requireTag", !self.raw.require_tag.is_empty(), shown::value(&self.filters.require));
+        rows.add("rejectTag", !self.raw.reject_tag.is_empty(), shown::value(&self.filters.reject));
+        rows.add(
+            "requireTagRegex",
+            !self.raw.require_tag_regex.is_empty(),
+            shown::value(&self.filters.require_regex),
+        );
+        rows.add(
+            "rejectTagRegex",
+            !self.raw.reject_tag_regex.is_empty(),
+            shown::value(&self.filters.reject_regex),
+        );
+        rows.add(
+            "ignoreResource",
+            !self.raw.ignore_resource.is_empty(),
+            shown::value(&self.filters.ignore_resources),
+        );
+        rows.add("discovery", self.raw.discovery.is_some(), shown::value(&self.discovery));
+        rows.add("agentFilters", self.raw.agent_filters.is_some(), shown::value(&self.agent_filters));
+        rows.add(
+            "agentFilterRules",
+            self.raw.agent_filter_rules.is_some(),
+            shown::value(&self.agent_filter_rules),
+        );
+        rows.add(
+            "agentFilterBytes",
+            self.raw.agent_filter_bytes.is_some(),
+            shown::value(&self.agent_filter_bytes),
+        );
+        rows.add(
+            "maxRequestBytes",
+            self.raw.max_request_bytes.is_some(),
+            shown::value(&self.max_request_bytes),
+        );
+        rows.add("caFile", self.raw.ca_file.is_some(), shown::value(&self.ca_file));
+        rows.add(
+            "clientCertificate",
+            self.raw.client_certificate.is_some(),
+            shown::certificate(self.raw.client_certificate.as_ref()),
+        );
+        rows.add(
+            "proxy",
+            self.raw.proxy.is_some(),
+            shown::value(&self.proxy.as_ref().map(ToString::to_string)),
+        );
+        rows.add("noProxy", self.raw.no_proxy.is_some(), shown::value(&self.no_proxy));
+        rows.add(
+            "connectTimeout",
+            self.raw.connect_timeout.is_some(),
+            shown::millis(Some(self.connect_timeout)),
+        );
+        rows.add("sendTimeout", self.raw.send_timeout.is_some(), shown::millis(Some(self.send_timeout)));
+        rows.add("sendBudget", self.raw.send_budget.is_some(), shown::millis(Some(self.send_budget)));
+        rows.add(
+            "maxIdleConnections",
+            self.raw.max_idle_connections.is_some(),
+            shown::value(&self.max_idle_connections),
+        );
+        rows.add("maxIdleAge", self.raw.max_idle_age.is_some(), shown::millis(Some(self.max_idle_age)));
+        rows.add("closeTimeout", self.raw.close_timeout.is_some(), shown::millis(Some(self.close_timeout)));
+        rows.add("queueBytes", self.raw.queue_bytes.is_some(), shown::value(&self.queue.bytes));
+        rows.add("queuePayloads", self.raw.queue_payloads.is_some(), shown::value(&self.queue.payloads));
+        rows.add(
+            "overflow",
+            self.raw.overflow.is_some(),
+            shown::value(&self.raw.overflow.as_deref().unwrap_or("DROP_NEWEST")),
+        );
+        rows.add("blockWait", self.raw.block_wait.is_some(), shown::millis(Some(self.queue.block_wait)));
+        rows.add("senders", self.raw.senders.is_some(), shown::value(&self.queue.senders));
+        rows.add("batchBytes", self.raw.batch_bytes.is_some(), shown::value(&self.queue.batch_bytes));
+        rows.add("batchAge", self.raw.batch_age.is_some(), shown::millis(Some(self.queue.batch_age)));
+        rows.add("asyncBudget", self.raw.async_budget.is_some(), shown::millis(Some(self.queue.budget)));
+        rows.add("spool", self.raw.spool.is_some(), shown::directory(self.raw.spool.as_ref()));
+        rows.add(
+            "maxBytesPerSecond",
+            self.raw.max_bytes_per_second.is_some(),
+            shown::value(&self.max_bytes_per_second),
+        );
+        rows.add(
+            "computeStats",
+            self.raw.compute_stats.is_some(),
+            shown::millis(self.stats.as_ref().map(|it| it.bucket)),
+        );
+        rows.add(
+            "clientComputedStats",
+            self.raw.client_computed_stats.is_some(),
+            shown::value(&self.client_computed_stats),
+        );
+        rows.add("peerTag", !self.raw.peer_tag.is_empty(), shown::value(&self.raw.peer_tag));
+        rows.add(
+            "additionalMetricTag",
+            !self.raw.additional_metric_tag.is_empty(),
+            shown::value(&self.raw.additional_metric_tag),
+        );
+        rows.add(
+            "statsLimits",
+            self.raw.stats_limits.is_some(),
+            shown::value(&self.stats.as_ref().map(|it| it.limits).map(StatsLimits::values)),
+        );
+        rows.add(
+            "statsReplay",
+            self.raw.stats_replay.is_some(),
+            shown::value(&self.stats.as_ref().is_some_and(|it| it.replay)),
+        );
+        rows.add(
+            "obfuscateStats",
+            self.raw.obfuscate_stats.is_some(),
+            shown::value(&self.stats.as_ref().is_some_and(|it| it.obfuscate)),
+        );
+        rows.add(
+            "dogstatsd",
+            self.raw.dogstatsd.is_some(),
+            shown::value(&self.dogstatsd.as_ref().map(ToString::to_string)),
+        );
+        rows.add(
+            "telemetry",
+            self.raw.telemetry.is_some(),
+            shown::millis(self.telemetry.as_ref().map(|it| it.interval)),
+        );
+        rows.add(
+            "telemetryDebug",
+            self.raw.telemetry_debug.is_some(),
+            shown::value(&self.telemetry.as_ref().is_some_and(|it| it.debug)),
+        );
+        rows.add(
+            "telemetrySessionId",
+            self.raw.telemetry_session_id.is_some(),
+            shown::value(&self.telemetry.as_ref().map(|it| it.session_id.as_str())),
+        );
+        rows.add(
+            "telemetryRootSessionId",
+            self.raw.telemetry_root_session_id.is_some(),
+            shown::value(&self.telemetry.as_ref().map(|it| it.root_session_id.as_str())),
+        );
+        rows.add(
+            "telemetryParentSessionId",
+            self.raw.telemetry_parent_session_id.is_some(),
+            shown::value(&self.telemetry.as_ref().map(|it| it.parent_session_id.as_str())),
+        );
+        rows.add("capture", self.raw.capture.is_some(), shown::directory(self.raw.capture.as_ref()));
+        rows.add("dryRun", self.raw.dry_run.is_some(), shown::value(&self.dry_run));
+        rows.all()
     }
 }

@@ -1,7 +1,7 @@
 //! Where payloads go, as callers say it: an agent, an OTLP endpoint, Datadog's intake, log lines. Each has its own
 //! options, so none can be made that does nothing. `Config` has the checked form, [`Peer`](super::Peer).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// # drop(exporter);
 /// # Ok::<(), data_pipeline::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Destination {
@@ -61,8 +61,8 @@ impl Destination {
 }
 
 /// See [`Destination::agent`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AgentDestination {
     /// Its address.
@@ -70,8 +70,8 @@ pub struct AgentDestination {
 }
 
 /// See [`Destination::otlp`].
-#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct OtlpDestination {
     /// Where traces go.
@@ -174,8 +174,8 @@ impl fmt::Debug for OtlpDestination {
 }
 
 /// See [`Destination::intake`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct IntakeDestination {
     /// Datadog's site.
@@ -205,14 +205,13 @@ impl IntakeDestination {
 }
 
 /// See [`Destination::log`].
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LogDestination {
     /// Where lines go.
     pub target: LogTarget,
     /// The longest line.
-    #[serde(default)]
     pub max_line_bytes: Option<u32>,
 }
 
@@ -227,7 +226,7 @@ impl LogDestination {
 }
 
 /// Where log lines go.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum LogTarget {
@@ -313,7 +312,7 @@ impl Compression {
 }
 
 /// An API key. Shown are its last four characters at most.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 

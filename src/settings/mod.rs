@@ -17,6 +17,7 @@ mod environment_otlp;
 mod filters;
 mod formats;
 mod on_malformed;
+mod options;
 mod overflow;
 mod own_headers;
 mod pairs;
@@ -76,24 +77,9 @@ impl RawConfig {
 impl RawConfig {
     /// The names of settings that are not the same in `other`. Where a value came from makes no difference.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let plain = |raw: &Self| {
-            let plain =
-                Self { destination: Vec::new(), origins: Vec::new(), skipped: Vec::new(), ..raw.clone() };
-            match serde_json::to_value(plain) {
-                Ok(serde_json::Value::Object(map)) => map,
-                _ => serde_json::Map::new(),
-            }
-        };
-        let (ours, theirs) = (plain(self), plain(other));
-        let mut names: Vec<String> = ours
-            .iter()
-            .filter(|(name, value)| theirs.get(*name) != Some(value))
-            .map(|(n, _)| n.clone())
-            .collect();
-        if self.destination != other.destination {
-            names.push("destination".to_owned());
-        }
-        names
+        let (mut ours, mut theirs) = (self.clone(), other.clone());
+        let differs = |name: &&&str| ours.slot(name) != theirs.slot(name);
+        Self::NAMES.iter().filter(differs).map(|&name| name.to_owned()).collect()
     }
 
     /// Headers from the one numbered `known` on take the place of earlier ones of the same name.

@@ -28,6 +28,25 @@ pub(crate) fn url(text: &str) -> String {
     format!("{scheme}{user}{authority}{path}")
 }
 
+/// Settings with whether they were set and their values, in the order in which they come.
+pub(super) struct Rows(Vec<(&'static str, bool, Value)>);
+
+impl Rows {
+    pub(super) fn with_capacity(most: usize) -> Self {
+        Self(Vec::with_capacity(most))
+    }
+
+    /// Not inline, for the reason of [`value`].
+    #[inline(never)]
+    pub(super) fn add(&mut self, name: &'static str, set: bool, value: Value) {
+        self.0.push((name, set, value));
+    }
+
+    pub(super) fn all(self) -> Vec<(&'static str, bool, Value)> {
+        self.0
+    }
+}
+
 /// A value as it is. Not inline: `json!` in each of ninety rows would be 15 KB more.
 #[inline(never)]
 pub(super) fn value<T: Serialize>(value: &T) -> Value {

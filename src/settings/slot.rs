@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The place of a setting, by its type.
+#[derive(PartialEq)]
 pub(super) enum Slot<'a> {
     Flag(&'a mut Option<bool>),
     Count(&'a mut Option<u32>),
