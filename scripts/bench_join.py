@@ -17,7 +17,7 @@ import sys
 
 def sizes():
     target = os.environ.get("CARGO_TARGET_DIR", "target")
-    library = [f"{target}/release/libdata_pipeline.so"]
+    library = [f"{target}/library/libdata_pipeline.so"]
     jars = [j for j in glob.glob("build/libs/data-pipeline-*.jar") if not j.endswith(("-sources.jar", "-javadoc.jar"))]
     for name, paths in (("library_bytes", library), ("jar_bytes", jars)):
         paths = sorted(filter(os.path.exists, paths), key=os.path.getmtime)

@@ -24,12 +24,18 @@ build() { # [CARGO ARGUMENT...]
   local profile=release
   [ "${DEV:-0}" = 1 ] && profile=debug
   mkdir -p "$out"
-  if [ "$profile" = release ]; then set -- --release "$@"; fi
-  RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-    cargo rustc --quiet --lib --no-default-features --features "$features" --crate-type cdylib,staticlib \
-    --target-dir target/capi "$@"
-  cp "target/capi/$profile/$built" "$out/$shared"
-  cp "target/capi/$profile/libdata_pipeline.a" "$out/libdata-pipeline-ffi.a"
+  local target std="" from
+  target=$(rustc -vV | sed -n 's/^host: //p')
+  from=target/capi/$target/$profile
+  if [ "$profile" = release ]; then
+    set -- --release "$@"
+    . scripts/native_env.sh
+  fi
+  # shellcheck disable=SC2086  # std is words
+  cargo rustc --quiet --lib --no-default-features --features "$features" --crate-type cdylib,staticlib \
+    --target "$target" --target-dir target/capi $std "$@"
+  cp "$from/$built" "$out/$shared"
+  cp "$from/libdata_pipeline.a" "$out/libdata-pipeline-ffi.a"
   if command -v objcopy > /dev/null; then objcopy --strip-debug "$out/libdata-pipeline-ffi.a"; fi
   package "$PWD" > "$out/data-pipeline-ffi.pc"
   cp native/capi/data-pipeline-ffi-config.cmake "$out/"

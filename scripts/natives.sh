@@ -12,6 +12,7 @@ out=build/natives
 mkdir -p "$out"
 skipped="" built="" refused=""
 export FEATURES=${FEATURES-full,reserve}
+. scripts/native_env.sh
 
 say() { printf 'natives: %s\n' "$*"; }
 skip() { say "SKIPPED $1: $2"; skipped="$skipped $1"; }
@@ -83,11 +84,10 @@ build() { # PLATFORM TARGET DIR
       cargo=(cargo zigbuild rustc) ;;
   esac
   if [ "${cargo[1]}" = zigbuild ]; then cargo=(cargo-zigbuild rustc); fi
-  # Paths of the machine do not belong into the file, so that two machines make the same one.
   if [ -n "$FEATURES" ]; then cargo+=(--features "$FEATURES"); fi
+  # shellcheck disable=SC2086  # std is words
   CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only DATA_PIPELINE_SYMBOLS=1 \
-    RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-    "${cargo[@]}" --release --lib --quiet --crate-type cdylib --target "$target" --target-dir "$dir"
+    "${cargo[@]}" --release --lib --quiet --crate-type cdylib --target "$target" --target-dir "$dir" $std
 }
 
 wanted=("$@")

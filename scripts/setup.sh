@@ -9,6 +9,7 @@
 #   zig      build/zig with cargo-zigbuild, the linker for macOS
 #   jvms     JREs 8, 11, 17, 21, 25 in build/jvms
 #   valgrind valgrind, for instruction counts and memory checks
+#   rust-src the source of the standard library, for this toolchain; fails quietly where it cannot be had
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -57,6 +58,14 @@ for part in "$@"; do
         python3 -m venv build/zig
         build/zig/bin/pip install -q --disable-pip-version-check ziglang==0.17.1 cargo-zigbuild==0.24.1
       fi
+      ;;
+    rust-src)
+      source=$(rustc --print sysroot)/lib/rustlib/src/rust/library/std
+      if [ ! -d "$source" ]; then
+        echo "setup: rust-src, the source of Rust's standard library" >&2
+        timeout 120 rustup component add rust-src > /dev/null 2>&1 || true
+      fi
+      [ -d "$source" ] || exit 1
       ;;
     jvms)
       command -v patchelf > /dev/null || apt_install patchelf
