@@ -31,19 +31,13 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
     ticket: jlong,
 ) -> jint {
     enter(env, &class, |env| {
-        if payload.is_null() {
-            return Err(Failure::Null("payload"));
-        }
+        let size = java::len(env, &payload, "payload")?;
         let e = exporter(handle)?;
-        let (offset, length) = bounds(offset, length, payload.len(env)?)?;
-        let mut head = [0_i8; 5];
-        let known = head.get_mut(..length.min(5)).unwrap_or(&mut []);
-        payload.get_region(env, offset as jint, known)?;
-        let head = head.map(|b| b as u8);
-        let head = head.get(..length.min(5)).unwrap_or(&[]);
-        let copy = |to: &mut [u8]| {
-            payload.get_region(env, offset as jint, java::as_bytes_mut(to)).map_err(Failure::from)
-        };
+        let (offset, length) = bounds(offset, length, size)?;
+        let mut head = [0; 5];
+        let head = head.get_mut(..length.min(5)).unwrap_or(&mut []);
+        java::copy(env, &payload, offset, head)?;
+        let copy = |to: &mut [u8]| java::copy(env, &payload, offset, to);
         offer(&e, head, length, options(dropped_traces, dropped_spans, computed_stats), ticket, copy)
     })
 }

@@ -18,19 +18,11 @@ pub(super) enum Failure {
     Null(&'static str),
     /// An exception of the JVM is pending, or it has no memory for one.
     Pending,
-    /// JNI failed otherwise.
-    Jni(jni::errors::Error),
 }
 
 impl From<Error> for Failure {
     fn from(e: Error) -> Self {
         Self::Ours(e)
-    }
-}
-
-impl From<jni::errors::Error> for Failure {
-    fn from(e: jni::errors::Error) -> Self {
-        if java::is_pending(&e) { Self::Pending } else { Self::Jni(e) }
     }
 }
 
@@ -55,7 +47,7 @@ pub(super) fn enter<'l, T: Default>(
 /// Runs a part of loading: whether it went well. No exception is left behind.
 pub(super) fn loading<'l>(
     env: &mut EnvUnowned<'l>,
-    body: impl FnOnce(&mut Env<'l>) -> jni::errors::Result<()>,
+    body: impl FnOnce(&mut Env<'l>) -> Result<(), Failure>,
 ) -> bool {
     env.with_env(|env| -> Result<bool, jni::errors::Error> {
         let result = catch_unwind(AssertUnwindSafe(|| body(env)));
@@ -82,11 +74,6 @@ fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
         Failure::Stale => java::throw(env, Exception::IllegalState, "the exporter is closed"),
         Failure::Null(what) => java::throw(env, Exception::NullPointer, what),
         Failure::Pending => Ok(()),
-        Failure::Jni(e) => ours(
-            env,
-            class,
-            &Error::new(ErrorKind::Internal, format!("JNI call failed: {e}; please report this")),
-        ),
     };
     // An exception that could not be made has left the JVM's own behind.
     drop(thrown);

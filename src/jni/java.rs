@@ -2,19 +2,26 @@
 //!
 //! A Java heap can be full at any call. Then nothing can be looked up any more, since a look-up allocates; the `jni`
 //! crate does look up its exception classes when an allocation has failed, fails again, and so on until the stack is
-//! used up. So whatever makes an object here calls the JVM's own table, and the `OutOfMemoryError` of the JVM stays
-//! pending: it is what the caller gets. A ready error, held since the start, is thrown if even that one is missing.
+//! used up. So whatever is asked of the JVM here is a call of the JVM's own table, with the crate's types, and the
+//! `OutOfMemoryError` of the JVM stays pending: it is what the caller gets. A ready error, held since the start, is
+//! thrown if even that one is missing.
 
 use super::boundary::Failure;
 use crate::error::{Error, ErrorKind};
 use crate::face::exporters::grow;
-use jni::errors::Error as JniError;
-use jni::objects::{Global, JByteArray, JByteBuffer, JClass, JLongArray, JObject, JString, JThrowable};
-use jni::refs::{LoaderContext, Reference};
+use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
 use jni::strings::{JNIStr, JNIString};
-use jni::sys::{jboolean, jint, jlong, jobject, jvalue};
+use jni::sys::{JNINativeMethod, jarray, jboolean, jint, jlong, jobject, jvalue};
 use jni::{Env, jni_str};
 use std::sync::OnceLock;
+
+/// Calls a function of the JVM's table.
+macro_rules! table {
+    ($env:expr, $version:ident . $function:ident ( $($argument:expr),* )) => {{
+        let raw = $env.get_raw();
+        ((**raw).$version.$function)(raw $(, $argument)*)
+    }};
+}
 
 /// The exceptions of the JVM that natives throw.
 #[derive(Clone, Copy)]
@@ -24,73 +31,199 @@ pub(super) enum Exception {
     NullPointer,
 }
 
+/// A global reference that is never given back, since it is needed as long as the library is loaded.
+struct Held(jobject);
+
+// SAFETY: a global reference is good on every thread, and nobody deletes this one.
+unsafe impl Send for Held {}
+// SAFETY: as above; it is only read.
+unsafe impl Sync for Held {}
+
 /// What was looked up.
 struct Known {
-    out_of_memory: Global<JThrowable<'static>>,
-    illegal_state: Global<JClass<'static>>,
-    illegal_argument: Global<JClass<'static>>,
-    null_pointer: Global<JClass<'static>>,
-    byte_array: Global<JClass<'static>>,
-    byte_buffer: Global<JClass<'static>>,
+    out_of_memory: Held,
+    illegal_state: Held,
+    illegal_argument: Held,
+    null_pointer: Held,
+    byte_array: Held,
+    byte_buffer: Held,
 }
 
 static KNOWN: OnceLock<Known> = OnceLock::new();
 
 /// Looks everything up. Without it no native works, so the library does not load then.
-pub(super) fn look_up(env: &mut Env<'_>) -> jni::errors::Result<()> {
+pub(super) fn look_up(env: &mut Env<'_>) -> Result<(), Failure> {
     let class = |env: &mut Env<'_>, name: &JNIStr| {
-        let class = env.find_class(name)?;
-        env.new_global_ref(class)
+        let class = find_class(env, name)?;
+        hold(env, &class)
     };
-    let error = class(env, jni_str!("java/lang/OutOfMemoryError"))?;
+    let error = find_class(env, jni_str!("java/lang/OutOfMemoryError"))?;
     // Without a constructor, which would note the stack: that leads to the class which loads us, and to its class
     // loader.
-    let ready = env.alloc_object(&*error)?;
-    let ready = env.cast_local::<JThrowable>(ready)?;
+    // SAFETY: no exception is pending, and this class can be instantiated; the reference is a new local one.
+    let ready = unsafe {
+        let raw = table!(env, v1_1.AllocObject(error.as_raw()));
+        JObject::from_raw(env, made(env, raw)?)
+    };
     let known = Known {
-        out_of_memory: env.new_global_ref(ready)?,
+        out_of_memory: hold(env, &ready)?,
         illegal_state: class(env, jni_str!("java/lang/IllegalStateException"))?,
         illegal_argument: class(env, jni_str!("java/lang/IllegalArgumentException"))?,
         null_pointer: class(env, jni_str!("java/lang/NullPointerException"))?,
         byte_array: class(env, jni_str!("[B"))?,
         byte_buffer: class(env, jni_str!("java/nio/ByteBuffer"))?,
     };
-    // The crate asks for this one whenever a call of its own has failed; it keeps what it has found.
-    jni::exceptions::JOutOfMemoryError::lookup_class(env, &LoaderContext::None)?;
     // A library that a JVM loads a second time has them already.
     let _ = KNOWN.set(known);
     Ok(())
 }
 
-/// The bytes of an array, copied; `name` is what the argument is called. Memory that is not there is an error.
-pub(super) fn bytes(env: &Env<'_>, array: &JByteArray<'_>, name: &'static str) -> Result<Vec<u8>, Failure> {
+fn hold(env: &mut Env<'_>, object: &JObject<'_>) -> Result<Held, Failure> {
+    // SAFETY: no exception is pending, and the reference is one of this frame.
+    let held = unsafe { table!(env, v1_1.NewGlobalRef(object.as_raw())) };
+    Ok(Held(made(env, held)?))
+}
+
+/// A class by its name, as the class loader of whoever called sees it.
+pub(super) fn find_class<'l>(env: &mut Env<'l>, name: &JNIStr) -> Result<JClass<'l>, Failure> {
+    clean(env)?;
+    // SAFETY: no exception is pending, and the name ends with NUL; the reference is a new local one to a class.
+    unsafe {
+        let class = table!(env, v1_1.FindClass(name.as_ptr()));
+        Ok(JClass::from_raw(env, made(env, class)?))
+    }
+}
+
+/// Registers natives of a class.
+///
+/// # Safety
+///
+/// Each function is an `extern "system"` static native of exactly this signature.
+pub(super) unsafe fn register(
+    env: &mut Env<'_>,
+    class: &JClass<'_>,
+    natives: &[JNINativeMethod],
+) -> Result<(), Failure> {
+    clean(env)?;
+    let count = jint::try_from(natives.len()).unwrap_or(0);
+    // SAFETY: no exception is pending; the list is as long as it says and is copied; the caller answers for the functions.
+    unsafe { table!(env, v1_1.RegisterNatives(class.as_raw(), natives.as_ptr(), count)) };
+    clean(env)
+}
+
+/// How many elements an array has.
+fn count_of(env: &Env<'_>, array: jarray, name: &'static str) -> Result<usize, Failure> {
     if array.is_null() {
         return Err(Failure::Null(name));
     }
+    // SAFETY: the reference is one to an array, and not null.
+    let count = unsafe { table!(env, v1_1.GetArrayLength(array)) };
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// How many bytes an array has; `name` is what the argument is called.
+pub(super) fn len(env: &Env<'_>, array: &JByteArray<'_>, name: &'static str) -> Result<usize, Failure> {
+    count_of(env, array.as_raw(), name)
+}
+
+/// Copies a part of an array. Java checks the bounds.
+pub(super) fn copy(
+    env: &Env<'_>,
+    array: &JByteArray<'_>,
+    offset: usize,
+    to: &mut [u8],
+) -> Result<(), Failure> {
+    clean(env)?;
+    let (offset, count) = (length(offset)?, length(to.len())?);
+    // SAFETY: no exception is pending; `to` has `count` bytes, whose signs do not matter; a part that the array does not
+    // have is an exception.
+    unsafe { table!(env, v1_1.GetByteArrayRegion(array.as_raw(), offset, count, to.as_mut_ptr().cast())) };
+    clean(env)
+}
+
+/// The bytes of an array, copied; `name` is what the argument is called. Memory that is not there is an error.
+pub(super) fn bytes(env: &Env<'_>, array: &JByteArray<'_>, name: &'static str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    grow(&mut bytes, array.len(env)?)?;
-    array.get_region(env, 0, as_bytes_mut(&mut bytes))?;
+    grow(&mut bytes, len(env, array, name)?)?;
+    copy(env, array, 0, &mut bytes)?;
     Ok(bytes)
 }
 
-/// Ours as Java's signed bytes.
-pub(super) fn as_bytes_mut(bytes: &mut [u8]) -> &mut [i8] {
-    // SAFETY: i8 and u8 have the same size, alignment and valid values, and the borrow is exclusive.
-    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
+/// The numbers of an array.
+pub(super) fn ints(env: &Env<'_>, array: &JIntArray<'_>, name: &'static str) -> Result<Vec<jint>, Failure> {
+    let mut numbers = vec![0; count_of(env, array.as_raw(), name)?];
+    clean(env)?;
+    let count = length(numbers.len())?;
+    // SAFETY: no exception is pending; there is room for `count` numbers, as many as the array has.
+    unsafe { table!(env, v1_1.GetIntArrayRegion(array.as_raw(), 0, count, numbers.as_mut_ptr())) };
+    clean(env)?;
+    Ok(numbers)
+}
+
+/// How many objects an array has.
+pub(super) fn objects(env: &Env<'_>, array: &JObjectArray<'_>, name: &'static str) -> Result<usize, Failure> {
+    count_of(env, array.as_raw(), name)
+}
+
+/// Does something with one object of an array. The reference is given up afterwards: an array may have more objects than
+/// a native may have local references.
+pub(super) fn with_element<'l, T>(
+    env: &mut Env<'l>,
+    array: &JObjectArray<'_>,
+    index: usize,
+    body: impl FnOnce(&mut Env<'l>, &JObject<'l>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    clean(env)?;
+    let index = length(index)?;
+    // SAFETY: no exception is pending, and an index that the array does not have is one; the reference is a new local one.
+    let object = unsafe {
+        let raw = table!(env, v1_1.GetObjectArrayElement(array.as_raw(), index));
+        clean(env)?;
+        JObject::from_raw(env, raw)
+    };
+    let result = body(env, &object);
+    // SAFETY: the reference is local to this frame, and nothing that `body` returns has it; null may be deleted; deleting
+    // is one of the calls that are allowed while an exception is pending.
+    unsafe { table!(env, v1_1.DeleteLocalRef(object.into_raw())) };
+    result
+}
+
+/// Puts an object into an array.
+pub(super) fn set_element(
+    env: &mut Env<'_>,
+    array: &JObjectArray<'_>,
+    index: usize,
+    object: &JObject<'_>,
+) -> Result<(), Failure> {
+    clean(env)?;
+    let index = length(index)?;
+    // SAFETY: no exception is pending; an index or an object that does not fit is an exception.
+    unsafe { table!(env, v1_1.SetObjectArrayElement(array.as_raw(), index, object.as_raw())) };
+    clean(env)
+}
+
+/// Where the bytes of a direct buffer are, and how many.
+pub(super) fn direct(env: &Env<'_>, buffer: &JByteBuffer<'_>) -> Result<(*const u8, usize), Failure> {
+    if buffer.is_null() {
+        return Err(Failure::Null("payload"));
+    }
+    // SAFETY: the reference is one to a `ByteBuffer`, and not null; of one that is not direct the address is null.
+    let (address, capacity) = unsafe {
+        (
+            table!(env, v1_4.GetDirectBufferAddress(buffer.as_raw())),
+            table!(env, v1_4.GetDirectBufferCapacity(buffer.as_raw())),
+        )
+    };
+    match usize::try_from(capacity) {
+        Ok(capacity) if !address.is_null() || capacity == 0 => Ok((address.cast_const().cast(), capacity)),
+        _ => Err(Failure::Ours(Error::new(ErrorKind::InvalidArgument, "the ByteBuffer is not direct"))),
+    }
 }
 
 fn known() -> Result<&'static Known, Failure> {
     KNOWN.get().ok_or_else(|| {
         Failure::Ours(Error::new(ErrorKind::Internal, "a native was called before the library was loaded"))
     })
-}
-
-/// Calls a function of the JVM's table.
-macro_rules! table {
-    ($env:expr, $version:ident . $function:ident ( $($argument:expr),* )) => {{
-        let raw = $env.get_raw();
-        ((**raw).$version.$function)(raw $(, $argument)*)
-    }};
 }
 
 /// What a function that makes an object has made: null is an exception of the JVM, which stays pending.
@@ -191,6 +324,45 @@ pub(super) unsafe fn call_static<'l>(
     }
 }
 
+/// The object that a method without arguments gives. What the method throws stays pending.
+///
+/// # Safety
+///
+/// `signature` says that the method gives an object.
+pub(super) unsafe fn call<'l>(
+    env: &mut Env<'l>,
+    object: &JObject<'_>,
+    (name, signature): (&JNIStr, &JNIStr),
+) -> Result<JObject<'l>, Failure> {
+    clean(env)?;
+    // SAFETY: no exception is pending and the object is not null; the method is one of its class, since the JVM has just
+    // said so; the reference to the class is local to this native.
+    unsafe {
+        let class = made(env, table!(env, v1_1.GetObjectClass(object.as_raw())))?;
+        let method = table!(env, v1_1.GetMethodID(class, name.as_ptr(), signature.as_ptr()));
+        table!(env, v1_1.DeleteLocalRef(class));
+        if env.exception_check() || method.is_null() {
+            return Err(Failure::Pending);
+        }
+        let given = table!(env, v1_1.CallObjectMethodA(object.as_raw(), method, std::ptr::null()));
+        Ok(JObject::from_raw(env, made(env, given)?))
+    }
+}
+
+/// The text of a string that is not null, if it is one that UTF-8 can say as Java does: no NUL, nothing beyond 16 bits.
+pub(super) fn text(env: &Env<'_>, string: &JObject<'_>) -> Option<String> {
+    // SAFETY: the reference is one to a string; its characters are there until they are given back, and end with NUL.
+    unsafe {
+        let characters = table!(env, v1_1.GetStringUTFChars(string.as_raw(), std::ptr::null_mut()));
+        if characters.is_null() {
+            return None;
+        }
+        let text = std::ffi::CStr::from_ptr(characters).to_str().ok().map(str::to_owned);
+        table!(env, v1_1.ReleaseStringUTFChars(string.as_raw(), characters));
+        text
+    }
+}
+
 /// Throws an exception with a message. If the JVM has no room for it, its own error is pending afterwards.
 pub(super) fn throw(env: &mut Env<'_>, kind: Exception, message: &str) -> Result<(), Failure> {
     clean(env)?;
@@ -203,7 +375,7 @@ pub(super) fn throw(env: &mut Env<'_>, kind: Exception, message: &str) -> Result
     let message = JNIString::new(message);
     // SAFETY: no exception is pending, the class is one of a Throwable with a constructor of one text, and the message
     // is modified UTF-8 with a NUL at its end.
-    unsafe { table!(env, v1_1.ThrowNew(class.as_raw(), message.as_ptr())) };
+    unsafe { table!(env, v1_1.ThrowNew(class.0, message.as_ptr())) };
     Ok(())
 }
 
@@ -219,7 +391,7 @@ pub(super) fn raise(env: &mut Env<'_>, exception: &JObject<'_>) -> Result<(), Fa
 pub(super) fn out_of_memory(env: &mut Env<'_>) {
     if let (false, Some(known)) = (env.exception_check(), KNOWN.get()) {
         // SAFETY: no exception is pending, and the object is a Throwable that a global reference keeps.
-        unsafe { table!(env, v1_1.Throw(known.out_of_memory.as_raw())) };
+        unsafe { table!(env, v1_1.Throw(known.out_of_memory.0)) };
     }
 }
 
@@ -229,27 +401,22 @@ pub(super) enum Piece<'l> {
     Array(JByteArray<'l>),
 }
 
-/// Takes an object for what it is.
-pub(super) fn piece<'l>(env: &Env<'l>, object: JObject<'l>) -> Result<Piece<'l>, Failure> {
+/// Takes an object for what it is; the piece lives no longer than the object.
+pub(super) fn piece<'a>(env: &Env<'a>, object: &'a JObject<'_>) -> Result<Piece<'a>, Failure> {
     if object.is_null() {
         return Err(Failure::Null("payload"));
     }
     let known = known()?;
-    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The old wrapper is given
-    // up.
+    let raw = object.as_raw();
+    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The wrapper deletes nothing.
     unsafe {
-        if table!(env, v1_1.IsInstanceOf(object.as_raw(), known.byte_buffer.as_raw())) {
-            return Ok(Piece::Direct(JByteBuffer::from_raw(env, object.into_raw())));
+        if table!(env, v1_1.IsInstanceOf(raw, known.byte_buffer.0)) {
+            return Ok(Piece::Direct(JByteBuffer::from_raw(env, raw)));
         }
-        if table!(env, v1_1.IsInstanceOf(object.as_raw(), known.byte_array.as_raw())) {
-            return Ok(Piece::Array(JByteArray::from_raw(env, object.into_raw())));
+        if table!(env, v1_1.IsInstanceOf(raw, known.byte_array.0)) {
+            return Ok(Piece::Array(JByteArray::from_raw(env, raw)));
         }
     }
     let text = "a payload is a byte[] or a ByteBuffer";
     Err(Failure::Ours(Error::new(ErrorKind::InvalidArgument, text)))
-}
-
-/// Whether the crate says that the JVM has no memory, or that an exception is pending.
-pub(super) fn is_pending(error: &JniError) -> bool {
-    matches!(error, JniError::JavaException | JniError::JniCall(jni::errors::JniError::NoMemory))
 }

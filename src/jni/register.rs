@@ -3,25 +3,29 @@
 //! `System.load` is called by `….internal.NativeLibrary`; the stack of that call therefore says what our package is
 //! called. If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
+use super::boundary::Failure;
 use super::trace_exporter as natives;
-use super::{asynchronous, tool};
-use jni::objects::{JStackTraceElement, JThrowable};
+use super::{asynchronous, java, tool};
+use jni::objects::JObjectArray;
 use jni::strings::JNIString;
-use jni::{Env, NativeMethod, jni_sig, jni_str};
+use jni::sys::JNINativeMethod;
+use jni::{Env, jni_str};
 use std::ffi::c_void;
 
 /// The loader's class, behind its package.
 const LOADER: &str = ".internal.NativeLibrary";
 
-pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Result<()> {
+pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> Result<(), Failure> {
     let Some(package) = package(env)? else { return Ok(()) };
     let name = JNIString::from(format!("{}/TraceExporter", package.replace('.', "/")));
-    let class = env.find_class(&name)?;
+    let class = java::find_class(env, &name)?;
     macro_rules! native {
         ($name:literal, $signature:literal, $function:path) => {
-            // SAFETY: the function is an `extern "system"` static native with exactly this signature, as declared in
-            // TraceExporter.java; a test calls each of them through the JVM.
-            unsafe { NativeMethod::from_raw_parts(jni_str!($name), jni_str!($signature), $function as *mut c_void) }
+            JNINativeMethod {
+                name: jni_str!($name).as_ptr().cast_mut(),
+                signature: jni_str!($signature).as_ptr().cast_mut(),
+                fnPtr: $function as *mut c_void,
+            }
         };
     }
     let methods = [
@@ -102,19 +106,31 @@ pub(super) fn natives_of_the_loading_class(env: &mut Env<'_>) -> jni::errors::Re
             tool::Java_com_datadog_pipeline_TraceExporter_nativeCheckSetting
         ),
     ];
-    // SAFETY: see `native!`.
-    unsafe { env.register_native_methods(&class, &methods) }
+    // SAFETY: each function is an `extern "system"` static native with exactly this signature, as declared in
+    // TraceExporter.java; a test calls each of them through the JVM.
+    unsafe { java::register(env, &class, &methods) }
 }
 
-/// The package of the class that calls `System.load`, read from the stack.
-fn package(env: &mut Env<'_>) -> jni::errors::Result<Option<String>> {
-    let throwable = env.new_object(jni_str!("java/lang/Throwable"), jni_sig!("()V"), &[])?;
-    let throwable = env.cast_local::<JThrowable>(throwable)?;
-    let frames = throwable.get_stack_trace(env)?;
-    for i in 0..frames.len(env)?.min(64) {
-        let frame: JStackTraceElement<'_> = frames.get_element(env, i)?;
-        let name = frame.get_class_name(env)?.try_to_string(env)?;
-        if let Some(package) = name.strip_suffix(LOADER) {
+/// The package of the class that calls `System.load`, read from the stack of that call.
+fn package(env: &mut Env<'_>) -> Result<Option<String>, Failure> {
+    let thread = java::find_class(env, jni_str!("java/lang/Thread"))?;
+    let current = (jni_str!("currentThread"), jni_str!("()Ljava/lang/Thread;"));
+    let trace = (jni_str!("getStackTrace"), jni_str!("()[Ljava/lang/StackTraceElement;"));
+    // SAFETY: both give objects, and the second an array of objects that are not null, as Java documents it.
+    let frames = unsafe {
+        let thread = java::call_static(env, &thread, current, &[])?;
+        let frames = java::call(env, &thread, trace)?;
+        JObjectArray::<jni::objects::JObject<'_>>::from_raw(env, frames.into_raw())
+    };
+    for i in 0..java::objects(env, &frames, "frames")?.min(64) {
+        let name = java::with_element(env, &frames, i, |env, frame| {
+            // SAFETY: the method gives a string, which is not null.
+            let name = unsafe {
+                java::call(env, frame, (jni_str!("getClassName"), jni_str!("()Ljava/lang/String;")))?
+            };
+            Ok(java::text(env, &name))
+        })?;
+        if let Some(package) = name.as_deref().and_then(|name| name.strip_suffix(LOADER)) {
             return Ok(Some(package.to_owned()));
         }
     }

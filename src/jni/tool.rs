@@ -36,11 +36,8 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeTrust<'l>(
     micros: jlong,
 ) -> jlong {
     enter(env, &class, |env| {
-        if authorities.is_null() {
-            return Err(Failure::Null("authorities"));
-        }
         let took = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-        let report = trust::hand_over(&env.convert_byte_array(&authorities)?, took)?;
+        let report = trust::hand_over(&java::bytes(env, &authorities, "authorities")?, took)?;
         Ok(jlong::try_from(report.authorities).unwrap_or(jlong::MAX))
     })
 }
@@ -98,18 +95,13 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>
     obfuscate: jboolean,
 ) -> JByteArray<'l> {
     enter(env, &class, |env| {
-        if payloads.is_null() {
-            return Err(Failure::Null("payloads"));
-        }
         let mut counting = crate::PayloadStats::new(now, obfuscate)?;
-        for i in 0..payloads.len(env)? {
-            let bytes = env.with_local_frame(8, |env| {
-                let payload = payloads.get_element(env, i)?;
-                match java::piece(env, payload)? {
+        for i in 0..java::objects(env, &payloads, "payloads")? {
+            let bytes =
+                java::with_element(env, &payloads, i, |env, payload| match java::piece(env, payload)? {
                     Piece::Array(payload) => java::bytes(env, &payload, "payload"),
                     Piece::Direct(_) => Err(Failure::Null("payload")),
-                }
-            })?;
+                })?;
             counting.add(&bytes)?;
         }
         java::byte_array(env, counting.report().to_json().as_bytes())

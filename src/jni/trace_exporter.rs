@@ -53,17 +53,14 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
     last_id: jlong,
 ) -> JObject<'l> {
     enter(env, &class, |env| {
-        if payload.is_null() {
-            return Err(Failure::Null("payload"));
-        }
         let e = exporter(handle)?;
-        let (offset, length) = bounds(offset, length, payload.len(env)?)?;
+        let (offset, length) = bounds(offset, length, java::len(env, &payload, "payload")?)?;
         e.with_buffer(|buffer| {
             if buffer.len() < length {
                 grow(buffer, length)?;
             }
             let bytes = buffer.get_mut(..length).unwrap_or(&mut []);
-            payload.get_region(env, offset as jint, java::as_bytes_mut(bytes))?;
+            java::copy(env, &payload, offset, bytes)?;
             let result = e.exporter.send_with(bytes, options(dropped_traces, dropped_spans, computed_stats));
             answer(&e, env, &class, result, last, last_id)
         })
@@ -109,17 +106,17 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
 ) -> JObject<'l> {
     enter(env, &class, |env| {
         let e = exporter(handle)?;
-        let count = pieces.len(env)?;
-        let mut places = vec![0; parts.len(env)?];
-        parts.get_region(env, 0, &mut places)?;
+        let count = java::objects(env, &pieces, "pieces")?;
+        let places = java::ints(env, &parts, "parts")?;
         e.with_buffer(|buffer| {
             buffer.clear();
             for i in 0..count {
                 let (Some(&offset), Some(&length)) = (places.get(2 * i), places.get(2 * i + 1)) else {
                     return Err(Failure::Null("parts"));
                 };
-                // A frame of its own: a payload may have more pieces than a native may have local references.
-                env.with_local_frame(8, |env| append(env, &pieces, i, (offset, length), buffer))?;
+                java::with_element(env, &pieces, i, |env, piece| {
+                    append(env, piece, (offset, length), buffer)
+                })?;
             }
             let result = e.exporter.send_with(buffer, options(dropped_traces, dropped_spans, computed_stats));
             answer(&e, env, &class, result, last, last_id)
@@ -145,7 +142,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
             let texts = questions::last_answers(&e.exporter);
             for (i, text) in texts.iter().enumerate() {
                 let text = java::byte_array(env, text.as_bytes())?;
-                left.set_element(env, i, &text)?;
+                java::set_element(env, &left, i, &text)?;
             }
         }
         let mut numbers = vec![i64::from(report.complete)];
@@ -260,13 +257,11 @@ pub(super) fn options(traces: jlong, spans: jlong, computed_stats: jboolean) -> 
 
 /// Appends one piece of a payload.
 fn append(
-    env: &mut Env<'_>,
-    pieces: &JObjectArray<'_>,
-    index: usize,
+    env: &Env<'_>,
+    piece: &JObject<'_>,
     (offset, length): (jint, jint),
     buffer: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    let piece = pieces.get_element(env, index)?;
     let start = buffer.len();
     match java::piece(env, piece)? {
         Piece::Direct(piece) => {
@@ -277,10 +272,9 @@ fn append(
             }
         }
         Piece::Array(piece) => {
-            let (offset, length) = bounds(offset, length, piece.len(env)?)?;
+            let (offset, length) = bounds(offset, length, java::len(env, &piece, "payload")?)?;
             grow(buffer, start + length)?;
-            let to = buffer.get_mut(start..).unwrap_or(&mut []);
-            piece.get_region(env, offset as jint, java::as_bytes_mut(to))?;
+            java::copy(env, &piece, offset, buffer.get_mut(start..).unwrap_or(&mut []))?;
         }
     }
     Ok(())
@@ -293,11 +287,8 @@ pub(super) fn direct<'b>(
     position: jint,
     length: jint,
 ) -> Result<&'b [u8], Failure> {
-    if buffer.is_null() {
-        return Err(Failure::Null("payload"));
-    }
-    let address = env.get_direct_buffer_address(buffer)?;
-    let (position, length) = bounds(position, length, env.get_direct_buffer_capacity(buffer)?)?;
+    let (address, capacity) = java::direct(env, buffer)?;
+    let (position, length) = bounds(position, length, capacity)?;
     if length == 0 {
         return Ok(&[]);
     }
