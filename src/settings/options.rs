@@ -1,5 +1,5 @@
-//! Reads a [`Destination`] from what callers in other languages hand over: a map of one entry, the kind and its options,
-//! or the same as JSON in a text. By hand, since what serde would make of the four kinds is 60 KB of the library.
+//! Reads a [`Destination`] from what callers in other languages hand over: a map of one entry, the kind and its
+//! options, or the same as JSON in a text. By hand: what serde would make of the four kinds is 60 KB of the library.
 
 use super::{
     AgentDestination, Destination, IntakeDestination, LogDestination, LogTarget, OtlpDestination, Secret,
