@@ -106,7 +106,8 @@ pub(super) unsafe fn register(
 ) -> Result<(), Failure> {
     clean(env)?;
     let count = jint::try_from(natives.len()).unwrap_or(0);
-    // SAFETY: no exception is pending; the list is as long as it says and is copied; the caller answers for the functions.
+    // SAFETY: no exception is pending; the list is as long as it says and is copied; the caller answers for the
+    // functions.
     unsafe { table!(env, v1_1.RegisterNatives(class.as_raw(), natives.as_ptr(), count)) };
     clean(env)
 }
@@ -135,8 +136,8 @@ pub(super) fn copy(
 ) -> Result<(), Failure> {
     clean(env)?;
     let (offset, count) = (length(offset)?, length(to.len())?);
-    // SAFETY: no exception is pending; `to` has `count` bytes, whose signs do not matter; a part that the array does not
-    // have is an exception.
+    // SAFETY: no exception is pending; `to` has `count` bytes, whose signs do not matter; a part that the array does
+    // not have is an exception.
     unsafe { table!(env, v1_1.GetByteArrayRegion(array.as_raw(), offset, count, to.as_mut_ptr().cast())) };
     clean(env)
 }
@@ -165,8 +166,8 @@ pub(super) fn objects(env: &Env<'_>, array: &JObjectArray<'_>, name: &'static st
     count_of(env, array.as_raw(), name)
 }
 
-/// Does something with one object of an array. The reference is given up afterwards: an array may have more objects than
-/// a native may have local references.
+/// Does something with one object of an array. The reference is given up afterwards: an array may have more objects
+/// than a native may have local references.
 pub(super) fn with_element<'l, T>(
     env: &mut Env<'l>,
     array: &JObjectArray<'_>,
@@ -175,15 +176,16 @@ pub(super) fn with_element<'l, T>(
 ) -> Result<T, Failure> {
     clean(env)?;
     let index = length(index)?;
-    // SAFETY: no exception is pending, and an index that the array does not have is one; the reference is a new local one.
+    // SAFETY: no exception is pending, and an index that the array does not have is one; the reference is a new local
+    // one.
     let object = unsafe {
         let raw = table!(env, v1_1.GetObjectArrayElement(array.as_raw(), index));
         clean(env)?;
         JObject::from_raw(env, raw)
     };
     let result = body(env, &object);
-    // SAFETY: the reference is local to this frame, and nothing that `body` returns has it; null may be deleted; deleting
-    // is one of the calls that are allowed while an exception is pending.
+    // SAFETY: the reference is local to this frame, and nothing that `body` returns has it; null may be deleted;
+    // deleting is one of the calls that are allowed while an exception is pending.
     unsafe { table!(env, v1_1.DeleteLocalRef(object.into_raw())) };
     result
 }
@@ -335,8 +337,8 @@ pub(super) unsafe fn call<'l>(
     (name, signature): (&JNIStr, &JNIStr),
 ) -> Result<JObject<'l>, Failure> {
     clean(env)?;
-    // SAFETY: no exception is pending and the object is not null; the method is one of its class, since the JVM has just
-    // said so; the reference to the class is local to this native.
+    // SAFETY: no exception is pending and the object is not null; the method is one of its class, since the JVM has
+    // just said so; the reference to the class is local to this native.
     unsafe {
         let class = made(env, table!(env, v1_1.GetObjectClass(object.as_raw())))?;
         let method = table!(env, v1_1.GetMethodID(class, name.as_ptr(), signature.as_ptr()));
@@ -349,7 +351,8 @@ pub(super) unsafe fn call<'l>(
     }
 }
 
-/// The text of a string that is not null, if it is one that UTF-8 can say as Java does: no NUL, nothing beyond 16 bits.
+/// The text of a string that is not null, if it is one that UTF-8 can say as Java does: no NUL, nothing beyond 16
+/// bits.
 pub(super) fn text(env: &Env<'_>, string: &JObject<'_>) -> Option<String> {
     // SAFETY: the reference is one to a string; its characters are there until they are given back, and end with NUL.
     unsafe {
@@ -373,8 +376,8 @@ pub(super) fn throw(env: &mut Env<'_>, kind: Exception, message: &str) -> Result
         Exception::NullPointer => &known.null_pointer,
     };
     let message = JNIString::new(message);
-    // SAFETY: no exception is pending, the class is one of a Throwable with a constructor of one text, and the message
-    // is modified UTF-8 with a NUL at its end.
+    // SAFETY: no exception is pending, the class is one of a Throwable with a constructor of one text, and the
+    // message is modified UTF-8 with a NUL at its end.
     unsafe { table!(env, v1_1.ThrowNew(class.0, message.as_ptr())) };
     Ok(())
 }
@@ -408,7 +411,8 @@ pub(super) fn piece<'a>(env: &Env<'a>, object: &'a JObject<'_>) -> Result<Piece<
     }
     let known = known()?;
     let raw = object.as_raw();
-    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The wrapper deletes nothing.
+    // SAFETY: neither reference is null, and an object is wrapped as what the JVM says it is. The wrapper deletes
+    // nothing.
     unsafe {
         if table!(env, v1_1.IsInstanceOf(raw, known.byte_buffer.0)) {
             return Ok(Piece::Direct(JByteBuffer::from_raw(env, raw)));
