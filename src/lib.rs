@@ -84,6 +84,7 @@ pub mod normalize;
 mod obfuscate;
 #[cfg(feature = "parts")]
 pub mod obfuscate;
+mod object;
 mod pipeline;
 #[cfg(not(feature = "parts"))]
 mod regexes;

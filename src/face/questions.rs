@@ -18,7 +18,7 @@ use crate::destination::agent::Info;
 use crate::error::{Error, ErrorKind};
 use crate::exporter::TraceExporter;
 use crate::health::LogLine;
-use serde_json::json;
+use crate::object::object;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,13 +58,13 @@ fn agents(info: &Info) -> String {
 
 fn state(state: &AgentState) -> String {
     let error = state.last_error.as_ref().map(|(at, e)| {
-        json!({ "at": millis(*at), "code": e.kind().code(), "status": e.status(), "message": e.message() })
+        object! { "at": millis(*at), "code": e.kind().code(), "status": e.status(), "message": e.message() }
     });
-    json!({
+    object! {
         "condition": state.condition.name(),
         "last_success": state.last_success.map(millis),
         "last_error": error,
-    })
+    }
     .to_string()
 }
 

@@ -1,7 +1,7 @@
 //! `explain()`: everything a person needs to see what an exporter does and why, as one JSON object. Never
 //! holds secrets: of headers and session tokens only the names.
 
-use super::{Health, fields, object};
+use super::Health;
 use crate::account::{Counts, DropReason, Metrics};
 use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::live::Live;
@@ -9,6 +9,7 @@ use crate::delivery::target::Target;
 use crate::destination::{Limit, Offer};
 use crate::error::Error;
 use crate::normalize::Reason;
+use crate::object::object;
 use crate::settings::{Config, OutputFormat};
 use crate::transport::{TlsReport, trust};
 use serde_json::{Map, Value};

@@ -16,19 +16,8 @@ use crate::destination::TelemetryMessage;
 use crate::settings::{Config, Metadata};
 use dogstatsd::Statsd;
 use journal::{Journal, Topic};
-use serde_json::{Map, Value};
 use std::time::{Duration, Instant, SystemTime};
 use telemetry::Telemetry;
-
-/// An object with these fields. (`json!` writes out the insertion of each: five times the code.)
-macro_rules! object {
-    ($($name:literal: $value:expr),* $(,)?) => { fields(&mut [$(($name, Value::from($value))),*]) };
-}
-use object;
-
-fn fields(fields: &mut [(&str, Value)]) -> Value {
-    fields.iter_mut().map(|(name, value)| ((*name).to_owned(), value.take())).collect::<Map<_, _>>().into()
-}
 
 /// Watches one exporter.
 #[derive(Debug)]

@@ -9,11 +9,11 @@
 //! arrive is told the next time. What the account does not know (answers by status, sizes of bodies) comes together
 //! here. When to tell and to whom is delivery's matter.
 
-use super::{fields, object};
 use crate::account::{Counts, DropReason, Metrics, Verdict};
 use crate::delivery::watch::Event;
 use crate::destination::TelemetryMessage;
 use crate::error::{Error, ErrorKind};
+use crate::object::{Fields, object};
 use crate::settings::{Metadata, TelemetrySettings};
 use crate::stats::{Collapsed, Sketch};
 use crate::transport::proxy::base64;
@@ -345,5 +345,7 @@ fn host(who: &Metadata) -> Value {
 }
 
 fn texts(all: &[(&str, &str)]) -> Value {
-    fields(&mut all.iter().map(|(name, value)| (*name, Value::from(*value))).collect::<Vec<_>>())
+    let mut fields = Fields::default();
+    all.iter().for_each(|(name, value)| fields.put(name, *value));
+    fields.done()
 }

@@ -7,7 +7,8 @@ use super::destination::{
 };
 use super::{AgentUrl, RawConfig};
 use crate::error::ErrorKind;
-use serde_json::{Value, json};
+use crate::object::object;
+use serde_json::Value;
 
 const SETTING: &str = "destination";
 
@@ -148,8 +149,8 @@ impl Peer {
     /// What it is, for people.
     pub(super) fn shown(&self) -> Value {
         match self {
-            Self::Agent(url) => json!({ "kind": "agent", "url": url.to_string() }),
-            Self::Otlp(it) => json!({
+            Self::Agent(url) => object! { "kind": "agent", "url": url.to_string() },
+            Self::Otlp(it) => object! {
                 "kind": "otlp",
                 "url": it.url.to_string(),
                 "metrics_url": it.metrics_url.as_ref().map(ToString::to_string),
@@ -160,15 +161,15 @@ impl Peer {
                 "max_attributes": it.max_attributes,
                 "site": it.datadog.as_ref().map(|datadog| &*datadog.site),
                 "api_key": it.datadog.as_ref().map(|datadog| datadog.api_key.shown()),
-            }),
-            Self::Intake(it) => json!({
+            },
+            Self::Intake(it) => object! {
                 "kind": "intake",
-                "site": it.site,
+                "site": &*it.site,
                 "api_key": it.api_key.shown(),
                 "url": it.url.to_string(),
                 "compression": check::named(it.compression, &Compression::ALL),
-            }),
-            Self::Log(it) => json!({
+            },
+            Self::Log(it) => object! {
                 "kind": "log",
                 "target": match &it.target {
                     LogTarget::Stdout => "stdout".to_owned(),
@@ -176,7 +177,7 @@ impl Peer {
                     LogTarget::Writer(_) | LogTarget::Host => "a stream of the caller's".to_owned(),
                 },
                 "max_line_bytes": it.max_line_bytes,
-            }),
+            },
         }
     }
 }

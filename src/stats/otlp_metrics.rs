@@ -8,8 +8,9 @@ use super::concentrator::Part;
 use super::key::{Root, Text};
 use super::sketch::value_of;
 use super::status;
+use crate::object::object;
 use crate::settings::Metadata;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Upper bounds of the histogram in seconds; what is above the last has a bucket of its own.
 const BOUNDS: [f64; 16] =
@@ -32,22 +33,22 @@ pub(crate) fn encode(parts: &[Part], bucket_ns: u64, metadata: &Metadata, tracer
             }
         }
     }
-    json!({ "resourceMetrics": [{
-        "resource": { "attributes": resource(metadata, tracer_tags) },
-        "scopeMetrics": [{
-            "scope": { "name": "data-pipeline", "version": env!("CARGO_PKG_VERSION") },
-            "metrics": [{
+    object! { "resourceMetrics": vec![object! {
+        "resource": object! { "attributes": resource(metadata, tracer_tags) },
+        "scopeMetrics": vec![object! {
+            "scope": object! { "name": "data-pipeline", "version": env!("CARGO_PKG_VERSION") },
+            "metrics": vec![object! {
                 "name": "traces.span.sdk.metrics.duration",
                 "unit": "s",
-                "histogram": { "aggregationTemporality": 1, "dataPoints": points },
+                "histogram": object! { "aggregationTemporality": 1, "dataPoints": points },
             }],
         }],
-    }] })
+    }] }
 }
 
 fn point(group: &Group, cell: &Cell, failed: bool, (start, end): (u64, u64), metadata: &Metadata) -> Value {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    json!({
+    object! {
         "attributes": attributes(group, failed, metadata),
         "startTimeUnixNano": start.to_string(),
         "timeUnixNano": end.to_string(),
@@ -55,9 +56,9 @@ fn point(group: &Group, cell: &Cell, failed: bool, (start, end): (u64, u64), met
         "sum": seconds(cell.sum),
         "min": seconds(cell.min),
         "max": seconds(cell.max),
-        "explicitBounds": BOUNDS,
-        "bucketCounts": counts(cell).map(|n| n.to_string()),
-    })
+        "explicitBounds": BOUNDS.to_vec(),
+        "bucketCounts": counts(cell).map(|n| n.to_string()).to_vec(),
+    }
 }
 
 fn counts(cell: &Cell) -> [u64; BOUNDS.len() + 1] {
@@ -100,7 +101,7 @@ fn attributes(group: &Group, failed: bool, metadata: &Metadata) -> Vec<Value> {
         out.text("rpc.response.status_code", &name);
     }
     if facts.http_status != 0 {
-        out.push("http.response.status_code", json!({ "intValue": facts.http_status.to_string() }));
+        out.push("http.response.status_code", object! { "intValue": facts.http_status.to_string() });
     }
     out.text("datadog.operation.name", &lossy(Text::Name));
     out.present("datadog.span.type", &lossy(Text::Type));
@@ -109,10 +110,10 @@ fn attributes(group: &Group, failed: bool, metadata: &Metadata) -> Vec<Value> {
         out.text("datadog.origin", "synthetics");
     }
     if facts.root != Root::NotSet {
-        out.push("datadog.is_trace_root", json!({ "boolValue": facts.root == Root::Yes }));
+        out.push("datadog.is_trace_root", object! { "boolValue": facts.root == Root::Yes });
     }
     let top_level = group.hits() > 0 && group.top_level == group.hits();
-    out.push("datadog.span.top_level", json!({ "boolValue": top_level }));
+    out.push("datadog.span.top_level", object! { "boolValue": top_level });
     let tag = |tag: &[u8]| String::from_utf8_lossy(tag).into_owned();
     out.list("datadog.peer_tags", key.peers().map(tag).collect());
     for text in key.additional().map(tag) {
@@ -154,11 +155,11 @@ struct Attributes {
 impl Attributes {
     fn push(&mut self, name: &str, value: Value) {
         self.names.push(name.to_owned());
-        self.values.push(json!({ "key": name, "value": value }));
+        self.values.push(object! { "key": name, "value": value });
     }
 
     fn text(&mut self, name: &str, value: &str) {
-        self.push(name, json!({ "stringValue": value }));
+        self.push(name, object! { "stringValue": value });
     }
 
     fn present(&mut self, name: &str, value: &str) {
@@ -169,8 +170,8 @@ impl Attributes {
 
     fn list(&mut self, name: &str, values: Vec<String>) {
         if !values.is_empty() {
-            let values: Vec<_> = values.iter().map(|v| json!({ "stringValue": v })).collect();
-            self.push(name, json!({ "arrayValue": { "values": values } }));
+            let values: Vec<_> = values.into_iter().map(|v| object! { "stringValue": v }).collect();
+            self.push(name, object! { "arrayValue": object! { "values": values } });
         }
     }
 }
@@ -183,6 +184,7 @@ mod tests {
     use super::super::pending::Pending;
     use super::*;
     use crate::trace::{Arena, Interest, OnMalformed, Payload, TOP_LEVEL_SLOTS, TopLevel, Verdict};
+    use serde_json::json;
     use std::time::Duration;
 
     /// One span of 3 ms and one error of 20 s, both with every tag that becomes an attribute.

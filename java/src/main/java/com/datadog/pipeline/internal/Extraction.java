@@ -1,6 +1,7 @@
 package com.datadog.pipeline.internal;
 
 import java.io.File;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -11,7 +12,6 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
@@ -104,7 +104,8 @@ final class Extraction {
   String copy(InputStream in) throws IOException {
     Files.createFile(file, ownersOnly());
     CRC32 sum = new CRC32();
-    try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.WRITE)) {
+    // Not a channel: its classes are not in the archive that every JVM starts from.
+    try (OutputStream out = new FileOutputStream(file.toFile())) {
       byte[] buffer = new byte[1 << 16];
       for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
         sum.update(buffer, 0, n);
