@@ -70,7 +70,8 @@ struct ddog_SharedRuntimeFFIError *ddog_shared_runtime_after_fork_parent(const s
 
 // Call it after `fork` in the child: every exporter begins anew, with an empty queue, connections, an account and (if
 // the caller has not set one) a runtime id of its own. Handles stay what they are. What waits in the parent is the
-// parent's, and so is a spool.
+// parent's, and so is a spool. A second time is nothing; in a process that has not forked everything goes on, and it
+// is an error if a fork was announced.
 struct ddog_SharedRuntimeFFIError *ddog_shared_runtime_after_fork_child(const struct ddog_ForkSafeRuntime *handle);
 
 // Closes the exporters that belong to the runtime, within so many milliseconds; 0 is no limit but ten minutes.

@@ -2,6 +2,7 @@
 
 use super::common::{CharSlice, behind, is_place, write_if_wanted};
 use super::error::{Code, Fault, TraceExporterError, enter, guard};
+use super::fork;
 use super::handles::{self, as_pointer};
 use super::runtime::{ForkSafeRuntime, Runtime};
 use crate::face::by_name::Named;
@@ -332,10 +333,13 @@ pub extern "C" fn ddog_trace_exporter_config_set_shared_runtime(
     config: *mut TraceExporterConfig,
     handle: *mut ForkSafeRuntime,
 ) -> *mut TraceExporterError {
-    set(config, |s| {
-        let runtime = handles::RUNTIMES.with(handle.addr(), |runtime| runtime.clone()).flatten();
-        s.runtime = Some(runtime.ok_or_else(|| Fault::stale("runtime"))?);
-        Ok(())
+    enter(|| {
+        let _inside = fork::enter();
+        with(config, |settings| {
+            let runtime = handles::RUNTIMES.with(handle.addr(), |runtime| runtime.clone()).flatten();
+            settings.runtime = Some(runtime.ok_or_else(|| Fault::stale("runtime"))?);
+            Ok(())
+        })
     })
 }
 

@@ -77,6 +77,7 @@ impl Settled {
 
 impl Held {
     pub(super) fn new(settled: Settled, runtime: Option<Arc<Runtime>>) -> Result<Arc<Self>, Fault> {
+        fork::at_home();
         let exporter = Ours::new(Config::new(settled.raw.clone())?)?;
         let settled = Mutex::new(settled);
         let held = Arc::new(Self { exporter, settled, runtime, tickets: Arc::default() });
@@ -130,17 +131,17 @@ pub extern "C" fn ddog_trace_exporter_new(
 /// dropped and counted. Null is nothing; a second time is nothing, and counted.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_trace_exporter_free(handle: *mut TraceExporter) {
-    let mut taken = None;
-    handles::EXPORTERS.free(handle.addr(), |held| taken = held.take());
-    if let Some(held) = taken {
-        let _ = guard(|| {
-            let _inside = fork::enter();
+    let _ = guard(|| {
+        // First of all: the lock of the handle must not be taken along by a fork.
+        let _inside = fork::enter();
+        let mut taken = None;
+        handles::EXPORTERS.free(handle.addr(), |held| taken = held.take());
+        if let Some(held) = taken {
             held.exporter.close();
             log::deliver(&held.exporter);
-            drop(held);
-            Ok(())
-        });
-    }
+        }
+        Ok(())
+    });
 }
 
 /// Sends one payload (msgpack v0.4, or what the setting `inputFormat` says) and waits for the agent's answer, which

@@ -3,16 +3,16 @@
 //!
 //! **The door.** Calls that work with an exporter go through [`enter`]. It is two atomic numbers and no lock, so it has
 //! the same state in the child whatever other threads did at that moment; functions that build spans need no door, for
-//! the same reason (`slab`).
+//! the same reason (`slab`). The lock of an exporter's handle is taken inside the door only, and so is that of a
+//! runtime's by whoever does not fork.
 //!
 //! **The child.** What an exporter was in the parent may hold locks of threads that are not there any more. So the
 //! child never touches it: it is left alone for good (some kilobytes), and the handle names another exporter with the
-//! same settings.
+//! same settings. A child that forgets to say so, or calls the parent's function, is recognised by its number.
 
 use super::error::Code;
 use super::exporter::Held;
 use super::handles;
-use super::runtime::SharedRuntimeErrorCode;
 use crate::time;
 use std::mem;
 use std::sync::Arc;
@@ -31,8 +31,9 @@ const SHUT: u64 = 1 << 63;
 static DOOR: AtomicU64 = AtomicU64::new(0);
 /// How many callers have asked for a fork and not said that it is over.
 static FORKING: AtomicU32 = AtomicU32::new(0);
-/// The process whose exporters were made anew last.
-static RENEWED: AtomicU32 = AtomicU32::new(0);
+/// The process that the exporters belong to: the one that made the first of them, then the child that made them anew.
+/// 0: there are none. In any other process they are those of a parent.
+static HOME: AtomicU32 = AtomicU32::new(0);
 
 /// A call that is inside.
 #[derive(Debug)]
@@ -41,12 +42,18 @@ pub(super) struct Inside(());
 /// Goes in; waits while the process is about to fork.
 pub(super) fn enter() -> Inside {
     loop {
-        if DOOR.fetch_add(1, Ordering::AcqRel) & SHUT == 0 {
+        // Who finds it shut leaves it as it is: the child of a fork counts from nobody on.
+        let one_more = |inside: u64| (inside & SHUT == 0).then_some(inside + 1);
+        if DOOR.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok() {
             return Inside(());
         }
-        DOOR.fetch_sub(1, Ordering::AcqRel);
         while DOOR.load(Ordering::Acquire) & SHUT != 0 {
-            thread::sleep(STEP);
+            if is_child() {
+                // Nobody has said so, and nobody else is here who could. What cannot be made anew is said elsewhere.
+                let _ = begin_anew();
+            } else {
+                thread::sleep(STEP);
+            }
         }
     }
 }
@@ -92,8 +99,23 @@ fn is_last() -> bool {
     FORKING.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok_and(|before| before == 1)
 }
 
+/// Exporters are made in this process.
+pub(super) fn at_home() {
+    if HOME.load(Ordering::Relaxed) == 0 {
+        let _ = HOME.compare_exchange(0, std::process::id(), Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// Whether the exporters are those of a parent.
+fn is_child() -> bool {
+    ![0, std::process::id()].contains(&HOME.load(Ordering::Acquire))
+}
+
 /// The process has forked, and this is the one that was there before.
-pub(super) fn after_in_parent() {
+pub(super) fn after_in_parent() -> Result<(), String> {
+    if is_child() {
+        return begin_anew();
+    }
     if is_last() {
         for held in exporters() {
             // Fails only for an exporter that is closed.
@@ -101,19 +123,31 @@ pub(super) fn after_in_parent() {
         }
         DOOR.fetch_and(!SHUT, Ordering::AcqRel);
     }
+    Ok(())
 }
 
-/// The process has forked, and this is the new one.
-pub(super) fn after_in_child() -> Result<(), (SharedRuntimeErrorCode, String)> {
-    let mut result = Ok(());
-    if RENEWED.swap(std::process::id(), Ordering::AcqRel) != std::process::id() {
-        result = renew();
+/// The process has forked, and this is the new one. A second time is nothing.
+pub(super) fn after_in_child() -> Result<(), String> {
+    if is_child() {
+        return begin_anew();
     }
-    if is_last() || FORKING.load(Ordering::Acquire) == 0 {
-        // Whoever was inside is not there any more.
-        DOOR.store(0, Ordering::Release);
+    if FORKING.load(Ordering::Acquire) == 0 {
+        return Ok(());
     }
-    result.map_err(|why| (SharedRuntimeErrorCode::WorkerError, why))
+    after_in_parent()?;
+    Err("this process is the one that wanted to fork, and no child: it goes on as before".to_owned())
+}
+
+/// Everything of the parent is left alone, and what the handles name is made anew.
+fn begin_anew() -> Result<(), String> {
+    if HOME.swap(std::process::id(), Ordering::AcqRel) == std::process::id() {
+        return Ok(());
+    }
+    let result = renew();
+    FORKING.store(0, Ordering::Release);
+    // Whoever was inside is not there any more.
+    DOOR.store(0, Ordering::Release);
+    result
 }
 
 /// Makes every exporter anew.

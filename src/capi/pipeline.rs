@@ -333,6 +333,7 @@ pub extern "C" fn dp_exporter_take_completed(
     response_out: *mut *mut TraceExporterResponse,
 ) -> *mut Failure {
     enter(|| {
+        let _inside = fork::enter();
         let result = find(exporter)?.tickets.state.lock().results.remove(&ticket);
         let none = || Error::new(ErrorKind::InvalidArgument, format!("there is no completed send {ticket}"));
         hand_over(result.ok_or_else(none)??, response_out)

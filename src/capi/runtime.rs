@@ -178,21 +178,21 @@ pub extern "C" fn ddog_shared_runtime_after_fork_parent(
 ) -> *mut SharedRuntimeFFIError {
     enter(|| {
         find(handle)?;
-        fork::after_in_parent();
-        Ok(Ok(()))
+        Ok(fork::after_in_parent().map_err(|why| (SharedRuntimeErrorCode::WorkerError, why)))
     })
 }
 
 /// Call it after `fork` in the child: every exporter begins anew, with an empty queue, connections, an account and (if
 /// the caller has not set one) a runtime id of its own. Handles stay what they are. What waits in the parent is the
-/// parent's, and so is a spool.
+/// parent's, and so is a spool. A second time is nothing; in a process that has not forked everything goes on, and it
+/// is an error if a fork was announced.
 #[unsafe(no_mangle)]
 pub extern "C" fn ddog_shared_runtime_after_fork_child(
     handle: *const ForkSafeRuntime,
 ) -> *mut SharedRuntimeFFIError {
     enter(|| {
         find(handle)?;
-        Ok(fork::after_in_child())
+        Ok(fork::after_in_child().map_err(|why| (SharedRuntimeErrorCode::WorkerError, why)))
     })
 }
 
@@ -203,8 +203,8 @@ pub extern "C" fn ddog_shared_runtime_shutdown(
     timeout_ms: u64,
 ) -> *mut SharedRuntimeFFIError {
     enter(|| {
-        let runtime = find(handle)?;
         let _inside = fork::enter();
+        let runtime = find(handle)?;
         let limit = if timeout_ms == 0 { MAX_DURATION } else { Duration::from_millis(timeout_ms) };
         if runtime.shut_down(limit.min(MAX_DURATION)) {
             return Ok(Ok(()));

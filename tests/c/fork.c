@@ -153,6 +153,50 @@ static void directories(ddog_CharSlice url, const ddog_ForkSafeRuntime *runtime)
   CHECK(system(command) == 0);
 }
 
+// Functions that are called by the wrong process, or not at all.
+static void mistakes(ddog_CharSlice url, const ddog_ForkSafeRuntime *runtime) {
+  ddog_TraceExporterConfig *c = config(url, runtime);
+  OK(ddog_trace_exporter_new(&exporter, c));
+  ddog_trace_exporter_config_free(c);
+  OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+  dp_Account account;
+  // Nobody has forked: everything goes on.
+  CHECK(ddog_shared_runtime_after_fork_child(runtime) == NULL && ddog_shared_runtime_after_fork_parent(runtime) == NULL);
+  CHECK(ddog_shared_runtime_before_fork(runtime) == NULL);
+  ddog_SharedRuntimeFFIError *error = ddog_shared_runtime_after_fork_child(runtime);
+  CHECK(error != NULL && strstr(error->msg, "no child") != NULL);
+  ddog_shared_runtime_error_free(error);
+  OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+  CHECK(dp_exporter_account(exporter, &account) == NULL && account.sent.traces == 2);
+  for (int kind = 0; kind < 3; kind++) {
+    // Announced twice, as by two runtimes.
+    CHECK(ddog_shared_runtime_before_fork(runtime) == NULL && ddog_shared_runtime_before_fork(runtime) == NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      alarm(PATIENCE);
+      // The parent's function, none at all, the right one three times.
+      if (kind == 0 && ddog_shared_runtime_after_fork_parent(runtime) != NULL) _exit(21);
+      if (kind == 2 && ddog_shared_runtime_after_fork_child(runtime) != NULL) _exit(22);
+      if (ddog_trace_exporter_send(exporter, BYTES, NULL) != NULL) _exit(23);
+      for (int i = 0; i < 2; i++) {
+        if (kind == 2 && ddog_shared_runtime_after_fork_child(runtime) != NULL) _exit(24);
+      }
+      if (dp_exporter_account(exporter, &account) != NULL || account.sent.traces != 1) _exit(25);
+      ddog_trace_exporter_free(exporter);
+      _exit(0);
+    }
+    CHECK(ddog_shared_runtime_after_fork_parent(runtime) == NULL && ddog_shared_runtime_after_fork_parent(runtime) == NULL);
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) fprintf(stderr, "fork: mistake %d, status %x\n", kind, status);
+    CHECK(status == 0);
+    OK(ddog_trace_exporter_send(exporter, BYTES, NULL));
+  }
+  CHECK(dp_exporter_account(exporter, &account) == NULL && account.sent.traces == 5);
+  ddog_trace_exporter_free(exporter);
+}
+
 int main(void) {
   int rounds = number("ROUNDS", 200), load_threads = number("LOAD", 4);
   ddog_CharSlice url = agent_start_apart();
@@ -163,6 +207,7 @@ int main(void) {
   const ddog_ForkSafeRuntime *runtime = NULL;
   CHECK(ddog_shared_runtime_new(&runtime) == NULL);
   directories(url, runtime);
+  mistakes(url, runtime);
   unsigned long before = agent_traces();
   ddog_TraceExporterConfig *c = config(url, runtime);
   OK(ddog_trace_exporter_new(&exporter, c));
