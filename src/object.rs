@@ -1,5 +1,5 @@
-//! JSON objects, field by field. What `json!` makes of an object is five times the code, and there are many that only people
-//! read.
+//! JSON objects, field by field. What `json!` makes of an object is five times the code, and there are many that only
+//! people read.
 
 use serde_json::{Map, Value};
 
