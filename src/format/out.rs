@@ -296,6 +296,7 @@ impl Out {
     }
 
     /// Bytes of any length; makes its own room.
+    #[inline]
     pub(super) fn bytes(&mut self, from: &[u8]) {
         self.copy_any(from);
     }

@@ -22,7 +22,13 @@ impl CreditCards {
     /// A tag's value: `?` if it looks like a card number and its key does not say that it is none.
     #[inline]
     pub fn tag(&self, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Verdict {
-        if may_be_card(value) && self.is_card(value) && self.is_checked(key) {
+        if may_be_card(value) { self.looked_at(key, value, out) } else { Verdict::Keep }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn looked_at(&self, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Verdict {
+        if self.is_card(value) && self.is_checked(key) {
             out.push(b'?');
             return Verdict::Replace;
         }

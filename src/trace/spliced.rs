@@ -366,17 +366,18 @@ impl SpanAccess for Spliced<'_, '_> {
         }
         // The usual span: nothing has changed, and nothing will.
         let bytes = self.changes.bytes;
-        let mut p = view.first as usize;
-        for i in 0..view.len {
-            let (Some((key, at)), start) = (short_text(bytes, p), p) else { return };
-            let Some((value, end)) = short_text(bytes, at) else { return };
+        let mut rest = bytes.get(view.first as usize..).unwrap_or(&[]);
+        let mut left = view.len;
+        while left > 0 {
+            let Some((key, behind)) = first_text(rest) else { return };
+            let Some((value, behind)) = first_text(behind) else { return };
             scratch.clear();
             if rule(key, value, scratch) != Verdict::Keep {
                 // Asked once more, together with all that follow.
-                let rest = MapView { first: start as u32, len: view.len - i, ..view };
+                let rest = MapView { first: (bytes.len() - rest.len()) as u32, len: left, ..view };
                 return self.each_text(rest, scratch, &mut text_rule(&mut rule));
             }
-            p = end;
+            (rest, left) = (behind, left - 1);
         }
     }
 
@@ -445,4 +446,15 @@ fn short_text(bytes: &[u8], p: usize) -> Option<(&[u8], usize)> {
         return Some((bytes.get(p + 1..end)?, end));
     }
     reader::text(bytes, p).ok()
+}
+
+/// The text that bytes begin with, and the bytes behind it.
+#[inline(always)]
+fn first_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&head, rest) = bytes.split_first()?;
+    if head & 0xe0 == 0xa0 {
+        return rest.split_at_checked(usize::from(head & 0x1f));
+    }
+    let (text, end) = reader::text(bytes, 0).ok()?;
+    Some((text, bytes.get(end..)?))
 }
