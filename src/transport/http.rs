@@ -343,7 +343,7 @@ impl Http {
                     if !self.is_closed() && !retry::is_worth_while(Instant::now(), end) {
                         return Err(tries.give_up(error, repeat, (post.budget, post.knob)));
                     }
-                    if error.status().is_some() {
+                    if error.status().is_some() || error.kind() != ErrorKind::TimedOut {
                         tries.told = Some(error);
                     }
                 }
@@ -482,7 +482,7 @@ struct Tries {
     attempts: u32,
     stale: usize,
     possibly_arrived: bool,
-    /// What the peer has said last.
+    /// What the peer has said last, or what was found out of it: that there is no such name, that nobody listens.
     told: Option<Error>,
     schedule: Option<Schedule>,
 }
@@ -493,7 +493,7 @@ impl Tries {
         self.schedule.get_or_insert_with(|| Schedule::new(end, retry::seed()))
     }
 
-    /// That no answer came to an attempt which the budget cut short says little of the peer: what it answered before
+    /// That no answer came to an attempt which the budget cut short says little of the peer: what is known from before
     /// says more.
     fn last_word(&mut self, error: Error) -> Error {
         let unheard = error.kind() == ErrorKind::TimedOut && error.status().is_none();
