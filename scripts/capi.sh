@@ -24,16 +24,13 @@ build() { # [CARGO ARGUMENT...]
   local profile=release
   [ "${DEV:-0}" = 1 ] && profile=debug
   mkdir -p "$out"
-  local target std="" from
+  local target from OWN_STD=${OWN_STD:-1}
   target=$(rustc -vV | sed -n 's/^host: //p')
   from=target/capi/$target/$profile
-  if [ "$profile" = release ]; then
-    set -- --release "$@"
-    . scripts/native_env.sh
-  fi
-  # shellcheck disable=SC2086  # std is words
-  cargo rustc --quiet --lib --no-default-features --features "$features" --crate-type cdylib,staticlib \
-    --target "$target" --target-dir target/capi $std "$@"
+  if [ "$profile" = release ]; then set -- --release "$@"; else OWN_STD=0; fi
+  . scripts/native_env.sh
+  with_std cargo rustc --quiet --lib --no-default-features --features "$features" --crate-type cdylib,staticlib \
+    --target "$target" --target-dir target/capi "$@"
   cp "$from/$built" "$out/$shared"
   cp "$from/libdata_pipeline.a" "$out/libdata-pipeline-ffi.a"
   if command -v objcopy > /dev/null; then objcopy --strip-debug "$out/libdata-pipeline-ffi.a"; fi

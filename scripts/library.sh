@@ -8,14 +8,12 @@ cd "$(dirname "$0")/.."
 profile=$1 features=$2 to=$3
 target=$(rustc -vV | sed -n 's/^host: //p')
 dir=${CARGO_TARGET_DIR:-target}/library
+out=$profile
 if [ "$profile" = dev ]; then
-  out=debug std=""
-else
-  out=$profile
-  . scripts/native_env.sh
+  out=debug OWN_STD=0
 fi
+. scripts/native_env.sh
 # One crate type: with an rlib beside it cargo builds without link-time optimisation, 0.2 MB larger and slower.
-# shellcheck disable=SC2086  # std is words
-cargo rustc --quiet --lib --crate-type cdylib --profile "$profile" ${features:+--features "$features"} \
-  --target "$target" --target-dir "$dir" $std
+with_std cargo rustc --quiet --lib --crate-type cdylib --profile "$profile" ${features:+--features "$features"} \
+  --target "$target" --target-dir "$dir"
 cp "$dir/$target/$out/${to##*/}" "$to"

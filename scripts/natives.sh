@@ -85,9 +85,8 @@ build() { # PLATFORM TARGET DIR
   esac
   if [ "${cargo[1]}" = zigbuild ]; then cargo=(cargo-zigbuild rustc); fi
   if [ -n "$FEATURES" ]; then cargo+=(--features "$FEATURES"); fi
-  # shellcheck disable=SC2086  # std is words
-  CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only DATA_PIPELINE_SYMBOLS=1 \
-    "${cargo[@]}" --release --lib --quiet --crate-type cdylib --target "$target" --target-dir "$dir" $std
+  export CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only DATA_PIPELINE_SYMBOLS=1
+  with_std "${cargo[@]}" --release --lib --quiet --crate-type cdylib --target "$target" --target-dir "$dir"
 }
 
 wanted=("$@")

@@ -61,9 +61,10 @@ for part in "$@"; do
       ;;
     rust-src)
       source=$(rustc --print sysroot)/lib/rustlib/src/rust/library/std
-      if [ ! -d "$source" ]; then
+      # What could not be had is not asked for again for an hour.
+      if [ ! -d "$source" ] && [ -z "$(find build/rust-src-absent -mmin -60 2> /dev/null)" ]; then
         echo "setup: rust-src, the source of Rust's standard library" >&2
-        timeout 120 rustup component add rust-src > /dev/null 2>&1 || true
+        timeout 120 rustup component add rust-src > /dev/null 2>&1 || { mkdir -p build && touch build/rust-src-absent; }
       fi
       [ -d "$source" ] || exit 1
       ;;
