@@ -84,7 +84,7 @@ final class Server {
         more = request != null && write(answers.to(request), connection, out);
       }
     } catch (IOException e) {
-      // The other side has gone: that ends the connection, as it should.
+      // The other side has gone, or speaks no HTTP: that ends the connection, as it should.
       return;
     } finally {
       synchronized (open) {
@@ -136,9 +136,15 @@ final class Server {
       return null;
     }
     String[] words = first.split(" ");
+    if (words.length < 2) {
+      throw new IOException("this is no HTTP");
+    }
     Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
     for (String l = line(in); l != null && !l.isEmpty(); l = line(in)) {
       int colon = l.indexOf(':');
+      if (colon < 0) {
+        throw new IOException("this is no header of HTTP");
+      }
       headers.put(
           l.substring(0, colon).trim().toLowerCase(Locale.ROOT), l.substring(colon + 1).trim());
     }
@@ -149,8 +155,20 @@ final class Server {
     byte[] body =
         "chunked".equalsIgnoreCase(headers.get("transfer-encoding"))
             ? chunks(in)
-            : exactly(in, Integer.parseInt(headers.getOrDefault("content-length", "0")));
+            : exactly(in, number(headers.getOrDefault("content-length", "0"), 10));
     return new Request(words[0], words[1], headers, body);
+  }
+
+  private static int number(String text, int radix) throws IOException {
+    try {
+      int number = Integer.parseInt(text.trim(), radix);
+      if (number >= 0) {
+        return number;
+      }
+    } catch (NumberFormatException e) {
+      throw new IOException("this is no length of HTTP: " + text, e);
+    }
+    throw new IOException("a length of HTTP is not negative: " + text);
   }
 
   private static byte[] chunks(InputStream in) throws IOException {
@@ -158,8 +176,7 @@ final class Server {
     while (true) {
       String size = String.valueOf(line(in));
       int semicolon = size.indexOf(';');
-      int length =
-          Integer.parseInt((semicolon < 0 ? size : size.substring(0, semicolon)).trim(), 16);
+      int length = number(semicolon < 0 ? size : size.substring(0, semicolon), 16);
       body.write(exactly(in, length));
       for (String l = line(in); length == 0 && l != null && !l.isEmpty(); l = line(in)) {
         // Trailers say nothing that anybody asks for.

@@ -2,6 +2,7 @@ package com.datadog.pipeline.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -13,9 +14,13 @@ import com.datadog.pipeline.TraceExporter;
 import com.datadog.pipeline.TraceExporterException;
 import java.io.File;
 import java.io.IOException;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -52,6 +57,38 @@ class FakeAgentTest {
       assertEquals(1, agent.requests().stream().filter(Request::isTraces).count());
       assertEquals("POST", agent.traceRequests().get(0).method().replace("PUT", "POST"));
       assertFalse(root.service().isEmpty() || root.name().isEmpty() || root.resource().isEmpty());
+    }
+  }
+
+  /** A client that speaks TLS, say, loses its connection and nothing else; no thread dies of it. */
+  @Test
+  void whatIsNoHttpEndsItsConnection() throws IOException {
+    AtomicReference<Throwable> uncaught = new AtomicReference<>();
+    Thread.UncaughtExceptionHandler before = Thread.getDefaultUncaughtExceptionHandler();
+    Thread.setDefaultUncaughtExceptionHandler((thread, error) -> uncaught.set(error));
+    String head = "POST /v0.4/traces HTTP/1.1\r\n";
+    try {
+      for (String text :
+          new String[] {
+            "\u0016\u0003\u0001\n\n",
+            head + "no colon\r\n\r\n",
+            head + "Content-Length: many\r\n\r\n",
+            head + "Content-Length: -1\r\n\r\n",
+            head + "Transfer-Encoding: chunked\r\n\r\nmany\r\n",
+          }) {
+        URI url = URI.create(agent.url());
+        try (Socket socket = new Socket(url.getHost(), url.getPort())) {
+          socket.setSoTimeout(10_000);
+          socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
+          assertEquals(-1, socket.getInputStream().read(), text);
+        }
+      }
+    } finally {
+      Thread.setDefaultUncaughtExceptionHandler(before);
+    }
+    assertNull(uncaught.get());
+    try (TraceExporter exporter = builder().build()) {
+      assertEquals(200, exporter.send(payload()).status());
     }
   }
 
