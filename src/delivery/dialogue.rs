@@ -35,7 +35,11 @@ impl Dispatcher {
     pub(crate) fn fetch_info(&self, limit: Duration) -> Result<Option<Info>, Error> {
         let target = self.targets.first();
         match self.ask(&target, limit) {
-            Asked::Heard { .. } => Ok(target.destination.info()),
+            Asked::Heard { .. } => {
+                // To this asker it may be no news, and to the one before it the way is still being made.
+                self.renew_way(&target);
+                Ok(target.destination.info())
+            }
             Asked::Nothing(error) | Asked::Tried { error, .. } | Asked::Failed(error) => Err(error),
         }
     }
