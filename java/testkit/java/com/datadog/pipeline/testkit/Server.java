@@ -136,7 +136,7 @@ final class Server {
       return null;
     }
     String[] words = first.split(" ");
-    if (words.length < 2) {
+    if (words.length != 3 || !words[2].startsWith("HTTP/1.")) {
       throw new IOException("this is no HTTP");
     }
     Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
