@@ -179,12 +179,33 @@ fn filters_of_an_agent_that_cannot_be_used_are_left_out_and_named_once() {
     assert_eq!(warned, 2, "{lines:?}");
 }
 
+/// Regexes that take long to compile: seconds for 600.
+fn heavy(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("(?:\\\\pL{{80}}|[a-z]{{90}}){{9}}x{i}")).collect()
+}
+
+/// Of two who ask at once one hears news, and makes of it what follows; the other must not go on before that.
+#[test]
+fn who_fetches_what_an_agent_says_goes_on_when_it_is_in_force() {
+    let agent = ScriptedAgent::start(Listen::Tcp, []);
+    let list = heavy(100).join("\",\"");
+    agent.set_info([say(200, &format!("{{\"version\":\"1\",\"ignore_resources\":[\"{list}\"]}}"))]);
+    let exporter = TraceExporter::builder().url(&agent.url).agent_filters(true).build().unwrap();
+    let began = Instant::now();
+    while exporter.agent_info().is_none() && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    exporter.fetch_info(Duration::from_secs(10)).unwrap();
+    let said: Value = serde_json::from_str(&exporter.explain()).unwrap();
+    // The rules are too large to be used, which is known when they have been tried.
+    assert!(!said["filters"]["unusable"].as_array().unwrap().is_empty(), "{}", said["filters"]);
+}
+
 /// 600 regexes that take seconds to compile, and a hundred times as many that would take none.
 #[test]
 fn nobody_waits_for_regexes_of_an_agent() {
-    let heavy: Vec<String> = (0..600).map(|i| format!("(?:\\\\pL{{80}}|[a-z]{{90}}){{9}}x{i}")).collect();
     let light: Vec<String> = (0..60_000).map(|i| format!("a{i}")).collect();
-    for rules in [heavy, light] {
+    for rules in [heavy(600), light] {
         let agent = ScriptedAgent::start(Listen::Tcp, []);
         let list = rules.join("\",\"");
         agent.set_info([say(200, &format!("{{\"version\":\"1\",\"ignore_resources\":[\"{list}\"]}}"))]);

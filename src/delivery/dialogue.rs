@@ -35,9 +35,11 @@ impl Dispatcher {
     pub(crate) fn fetch_info(&self, limit: Duration) -> Result<Option<Info>, Error> {
         let target = self.targets.first();
         match self.ask(&target, limit) {
-            Asked::Heard { .. } => {
-                // To this asker it may be no news, and to the one before it the way is still being made.
-                self.renew_way(&target);
+            Asked::Heard { changed, .. } => {
+                if !changed {
+                    // To whoever heard it before it was news, and the way may still be in the making.
+                    self.renew_way(&target);
+                }
                 Ok(target.destination.info())
             }
             Asked::Nothing(error) | Asked::Tried { error, .. } | Asked::Failed(error) => Err(error),
