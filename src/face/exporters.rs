@@ -100,12 +100,13 @@ impl Exporter {
 
 /// Makes room for `length` bytes. A host that is short of memory gets an error; an allocation that fails elsewhere
 /// would end its process.
-pub(crate) fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+pub(crate) fn grow<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) -> Result<(), Error> {
     if buffer.try_reserve(length.saturating_sub(buffer.len())).is_err() {
-        let message = format!("there is no native memory for a payload of {length} bytes");
+        let bytes = length.saturating_mul(size_of::<T>());
+        let message = format!("there is no native memory for a payload of {bytes} bytes");
         return Err(Error::new(ErrorKind::OutOfMemory, message));
     }
-    buffer.resize(length, 0);
+    buffer.resize(length, T::default());
     Ok(())
 }
 

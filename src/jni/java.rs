@@ -152,7 +152,8 @@ pub(super) fn bytes(env: &Env<'_>, array: &JByteArray<'_>, name: &'static str) -
 
 /// The numbers of an array.
 pub(super) fn ints(env: &Env<'_>, array: &JIntArray<'_>, name: &'static str) -> Result<Vec<jint>, Failure> {
-    let mut numbers = vec![0; count_of(env, array.as_raw(), name)?];
+    let mut numbers = Vec::new();
+    grow(&mut numbers, count_of(env, array.as_raw(), name)?)?;
     clean(env)?;
     let count = length(numbers.len())?;
     // SAFETY: no exception is pending; there is room for `count` numbers, as many as the array has.
