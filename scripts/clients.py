@@ -373,12 +373,18 @@ def compare(options, java, bridge, tracer):
     return failed
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def arguments(doc):
+    """A reader of what a run of the application needs."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("bridge")
     parser.add_argument("tracer")
     parser.add_argument("app")
     parser.add_argument("--java", default="java")
+    return parser
+
+
+def main():
+    parser = arguments(__doc__)
     parser.add_argument("--case", action="append")
     parser.add_argument("--faults")
     parser.add_argument("--stats", action="store_true")

@@ -5,7 +5,6 @@ usage: clients_agents.py BRIDGE.jar TRACER.jar APP-CLASSPATH [--java COMMAND]   
 At ddapm-test-agent, with its checks on, over TCP and a Unix socket; and at a real trace-agent in process, if
 ORACLE_AGENT names its program (tests/oracle/go/agent, built by Go). Needs build/venv. Prints one line a run.
 """
-import argparse
 import collections
 import json
 import os
@@ -65,12 +64,7 @@ def judge(name, case, code, said, spans):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("bridge")
-    parser.add_argument("tracer")
-    parser.add_argument("app")
-    parser.add_argument("--java", default="java")
-    options = parser.parse_args()
+    options = clients.arguments(__doc__).parse_args()
     java, tracer = shlex.split(options.java), f"-javaagent:{os.path.abspath(options.tracer)}"
     runs = [clients.Case("stock", [tracer], sender="tracer"),
             clients.Case("bridge", [f"-javaagent:{os.path.abspath(options.bridge)}", tracer], sender="bridge")]
