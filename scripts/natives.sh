@@ -3,8 +3,10 @@
 #   linux-x86_64 linux-aarch64 windows-x86_64 macos-aarch64 macos-x86_64 (all without an argument)
 # Leaves build/natives/<platform>/<file> and says what it installs. Each library passes scripts/native_gate.py; with
 # TWICE=1 it is built a second time from nothing and must come out the same. Its symbols come to build/symbols/<platform>:
-# for debuggers, which find them by the build id. Built as the JAR ships it (feature full: TLS and compression); another
-# list of features is given in FEATURES, none at all as FEATURES= for the size that is measured. A platform whose target cannot be had is skipped loudly; with STRICT=1
+# for debuggers, which find them by the build id. Built as the JAR ships it (feature full: TLS and compression, with a standard
+# library of its own where rust-src can be had: scripts/native_env.sh); another
+# list of features is given in FEATURES, none at all as FEATURES= for the size that is measured. A platform whose target cannot
+# be had is skipped loudly; with STRICT=1
 # that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -25,6 +25,7 @@ impl CreditCards {
         if may_be_card(value) { self.looked_at(key, value, out) } else { Verdict::Keep }
     }
 
+    /// Apart from the loop over all tags: few values come here.
     #[cold]
     #[inline(never)]
     fn looked_at(&self, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Verdict {
