@@ -8,7 +8,7 @@
 //!
 //! A server's thread lives on, so a copy stays mapped for each deployment whose exporter it has built (the standard
 //! library leaves a value behind wherever a thread is started) or in which it has waited (parking_lot does). The copy
-//! gives its pages back ([`give_back`]): of 4.3 MB some 0.6 stay resident (`make reach`, redeploy).
+//! gives its pages back ([`give_back`]): of 4.2 MB some 0.6 stay resident (`make reach`, redeploy).
 
 use crate::face::exporters;
 use jni::sys::JavaVM;
