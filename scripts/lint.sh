@@ -13,6 +13,11 @@ cargo clippy --quiet --lib --no-default-features --features capi -- -D warnings 
 # What only some features use must not be a warning for those who build without them.
 cargo clippy --quiet --lib --no-default-features --features tls -- -D warnings || fail "clippy with TLS alone"
 
+# The program that packs JARs is a crate of its own.
+packer=scripts/repack/Cargo.toml
+cargo fmt --manifest-path $packer --check > /dev/null || fail "rustfmt: run cargo fmt --manifest-path $packer"
+cargo clippy --quiet --all-targets --locked --manifest-path $packer --target-dir target/repack -- -D warnings || fail "clippy of $packer"
+
 # Everything that is made from the table of settings.
 python3 scripts/settings --check || fail "settings"
 

@@ -87,6 +87,8 @@ for part in $parts; do
     java)
       scripts/setup.sh gradle maven
       say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical; the example of a checkpoint"
+      logged repack cargo test --quiet --locked --manifest-path scripts/repack/Cargo.toml --target-dir target/repack
+      count build/repack.log '/^test result: ok/ { n += $4 }'
       logged gradle-build gradle --no-daemon -q build -PskipCargoTest -x cargoTest
       if grep -B2 -A4 WARNING build/gradle-build.log; then exit 1; fi
       count build/gradle-build.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
