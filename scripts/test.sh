@@ -86,7 +86,7 @@ for part in $parts; do
       ;;
     java)
       scripts/setup.sh gradle maven
-      say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical; the example of a checkpoint"
+      say "Java: JUnit through the JAR, -Xcheck:jni; two builds are byte-identical; 60 class loaders; the example of a checkpoint"
       logged repack cargo test --quiet --locked --manifest-path scripts/repack/Cargo.toml --target-dir target/repack
       count build/repack.log '/^test result: ok/ { n += $4 }'
       logged gradle-build gradle --no-daemon -q build -PskipCargoTest -x cargoTest
@@ -94,6 +94,8 @@ for part in $parts; do
       count build/gradle-build.log '/^[0-9]+ passed, 0 failed/ { n = $1 }'
       echo "$n passed"
       scripts/reproducible.sh
+      logged redeploy python3 scripts/reach_child.py "build/libs/data-pipeline-$(sed -n 's/^version=//p' gradle.properties).jar" --redeploy
+      tail -1 build/redeploy.log
       scripts/crac.sh
       ;;
     jvms)

@@ -107,6 +107,7 @@ pub mod stages;
 mod stats;
 #[cfg(feature = "parts")]
 pub mod stats;
+mod threads;
 mod time;
 #[cfg(not(feature = "parts"))]
 mod trace;

@@ -2,16 +2,15 @@
 //! nothing left are served from a reserve (`face/reserve.rs`, feature `reserve`). What is known here is how much of it
 //! is taken. As long as something is, and the system still has nothing, no payload is let in ([`is_short`]): so the
 //! reserve suffices for what is under way, and that ends in errors instead of the process. Nor is a thread started then
-//! ([`start_thread`]).
+//! (`threads.rs`).
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// So much must be there again before payloads are let in: what one needs beside its own bytes. No block of the reserve
 /// is so large, so asking for it asks the system.
-const ENOUGH: usize = 256 << 10;
+pub(crate) const ENOUGH: usize = 256 << 10;
 
 /// The reserve has given so many bytes.
 #[cfg_attr(not(feature = "reserve"), allow(dead_code))]
@@ -31,23 +30,12 @@ pub(crate) fn is_short() -> bool {
     TAKEN.load(Ordering::Relaxed) > 0 && !has(ENOUGH)
 }
 
+/// Whether the system has so many bytes.
 #[cold]
-fn has(bytes: usize) -> bool {
+pub(crate) fn has(bytes: usize) -> bool {
     let mut probe: Vec<u8> = Vec::new();
     let there = probe.try_reserve_exact(bytes).is_ok();
     // Or else the compiler takes the memory for granted.
     std::hint::black_box(probe.as_mut_ptr());
     there
-}
-
-/// Starts a thread, unless there is so little memory that it might not come to its first line: glibc ends the process
-/// if it has none to note what a thread's end must free.
-///
-/// # Errors
-/// What the system says; `OutOfMemory`.
-pub(crate) fn start_thread(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    if !has(stack + ENOUGH) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    std::thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(body).map(drop)
 }

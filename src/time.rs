@@ -6,7 +6,7 @@
 //! The thread is there while a duty is registered, and ends with the last. With nothing due it does not wake
 //! up at all.
 
-use crate::memory;
+use crate::threads;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -188,7 +188,7 @@ fn start(state: &mut State) {
         CHANGED.notify_one();
         return;
     }
-    state.running = memory::start_thread("dp-time", 256 * 1024, keep_time).is_ok();
+    state.running = threads::start("dp-time", 256 * 1024, keep_time).is_ok();
 }
 
 fn keep_time() {

@@ -1,7 +1,7 @@
 //! What runs beside sends and needs the network: one thread of that exporter does it, one after another. It
 //! is started when something is to be done and ends when nothing is left, so an idle exporter has none.
 
-use crate::memory;
+use crate::threads;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +81,7 @@ impl Tasks {
             let weak = Arc::downgrade(runner);
             // The request runs on this thread with ureq on top; 256 KiB is four times what a debug build was
             // seen to use.
-            state.running = memory::start_thread("dp-tasks", 256 * 1024, move || work(&weak)).is_ok();
+            state.running = threads::start("dp-tasks", 256 * 1024, move || work(&weak)).is_ok();
             runner.tasks().stuck.store(!state.running, Ordering::Relaxed);
         }
     }

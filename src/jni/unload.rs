@@ -1,25 +1,35 @@
 //! A class loader that is collected takes its copy of the library along; an application that is deployed again and
 //! again must not leave one behind each time.
 //!
-//! Threads of ours may still be in the code then, or threads of the host may have values in thread-local storage whose
-//! destructors are ours. Since 2.18 glibc counts those (`__cxa_thread_atexit_impl`), for our own threads, too, since
-//! each has such values, and keeps the library mapped until the last is gone. musl never unmaps and macOS does not
-//! unmap what has thread-local storage. Everywhere else [`stay_if_unsafe`] keeps the library for good.
+//! Threads of ours may still be in the code then, so they are waited for; if one does not end, the copy stays
+//! ([`stay`]). Threads of the host may have values in thread-local storage whose destructors are ours. The library as
+//! we ship it forgets those (`native/linux/shim.c`). One that was built without the shim is kept mapped by glibc, which
+//! since 2.18 counts them (`__cxa_thread_atexit_impl`), until the last such thread is gone; where nobody counts, it
+//! stays. musl never unmaps and macOS does not unmap what has thread-local storage. On Windows it stays.
 //!
-//! A server's thread lives on, so a copy stays mapped for each deployment whose exporter it has built (the standard
-//! library leaves a value behind wherever a thread is started) or in which it has waited (parking_lot does). The copy
-//! gives its pages back ([`give_back`]): of 4.2 MB some 0.6 stay resident (`make reach`, redeploy).
+//! A copy that stays gives its pages back ([`give_back`]).
 
 use crate::face::exporters;
+use crate::threads;
 use jni::sys::JavaVM;
 use std::ffi::c_void;
+use std::time::Duration;
+
+/// How long threads may take to end. The JVM's thread that takes libraries away waits so long.
+const LIMIT: Duration = Duration::from_millis(500);
 
 /// Called by the JVM before it unmaps the library: exporters that nobody has closed end now, and with them their
 /// threads.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)] // the JVM's name
 pub extern "system" fn JNI_OnUnload(_vm: *mut JavaVM, _reserved: *mut c_void) {
-    let _ = std::panic::catch_unwind(exporters::close_all);
+    let ended = std::panic::catch_unwind(|| {
+        exporters::close_all();
+        threads::end_all(LIMIT)
+    });
+    if !ended.unwrap_or(false) {
+        stay();
+    }
     give_back();
 }
 
@@ -95,6 +105,20 @@ fn give_back() {}
 /// Keeps the library mapped for ever where nobody counts who is still in it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(super) fn stay_if_unsafe() {
+    use std::ffi::c_char;
+
+    unsafe extern "C" {
+        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    }
+    // SAFETY: the function is that of dlfcn.h, and the name ends with NUL.
+    if unsafe { dlsym(std::ptr::null_mut(), c"__cxa_thread_atexit_impl".as_ptr()).is_null() } {
+        stay();
+    }
+}
+
+/// Keeps the library mapped for ever.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn stay() {
     use std::ffi::{c_char, c_int};
 
     #[repr(C)]
@@ -105,7 +129,6 @@ pub(super) fn stay_if_unsafe() {
         address: *mut c_void,
     }
     unsafe extern "C" {
-        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
         fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
         fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
     }
@@ -119,21 +142,24 @@ pub(super) fn stay_if_unsafe() {
         symbol: std::ptr::null(),
         address: std::ptr::null_mut(),
     };
-    // SAFETY: the functions are those of dlfcn.h, the texts end with NUL, and the address is one of this library, so
-    // that `file` is its name for as long as it is loaded, which it is while this runs.
+    // SAFETY: the functions are those of dlfcn.h, and the address is one of this library, so that `file` is its name
+    // for as long as it is loaded, which it is while this runs.
     unsafe {
-        if dlsym(std::ptr::null_mut(), c"__cxa_thread_atexit_impl".as_ptr()).is_null()
-            && dladdr(JNI_OnUnload as *const c_void, &raw mut place) != 0
-            && !place.file.is_null()
-        {
+        if dladdr(JNI_OnUnload as *const c_void, &raw mut place) != 0 && !place.file.is_null() {
             dlopen(place.file, LAZY | NO_LOAD | NO_DELETE);
         }
     }
 }
 
-/// Keeps the library mapped for ever: Windows unmaps it under threads that are in it.
+/// Windows unmaps a library under threads that are in it.
 #[cfg(windows)]
 pub(super) fn stay_if_unsafe() {
+    stay();
+}
+
+/// Keeps the library mapped for ever.
+#[cfg(windows)]
+fn stay() {
     unsafe extern "system" {
         fn GetModuleHandleExW(flags: u32, address: *const c_void, module: *mut *mut c_void) -> i32;
     }
@@ -148,3 +174,7 @@ pub(super) fn stay_if_unsafe() {
 /// Nothing is unmapped here that is still used.
 #[cfg(not(any(all(target_os = "linux", target_env = "gnu"), windows)))]
 pub(super) fn stay_if_unsafe() {}
+
+/// Nor here.
+#[cfg(not(any(all(target_os = "linux", target_env = "gnu"), windows)))]
+fn stay() {}

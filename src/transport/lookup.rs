@@ -4,7 +4,7 @@
 
 use super::fault;
 use crate::error::{Error, ErrorKind};
-use crate::memory;
+use crate::threads;
 use crate::transport::gate::Gate;
 use parking_lot::Mutex;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -77,7 +77,7 @@ impl Lookup {
             return Ok(seen);
         }
         let this = Arc::clone(self);
-        memory::start_thread("dp-lookup", 2 << 20, move || this.run())
+        threads::start("dp-lookup", 2 << 20, move || this.run())
             .map_err(|e| Error::new(ErrorKind::Io, format!("no thread for a name lookup: {e}")))?;
         state.running = true;
         Ok(seen)

@@ -6,7 +6,7 @@
 //! and whether a kept connection still stands shows only when it is used (the client then repeats at once).
 
 use super::wire::Stream;
-use crate::memory;
+use crate::threads;
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl WorkerStream {
     pub(super) fn new(stream: impl Read + Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        memory::start_thread("dp-pipe", 2 << 20, move || work(stream, &theirs))?;
+        threads::start("dp-pipe", 2 << 20, move || work(stream, &theirs))?;
         Ok(Self { shared, waiting: Vec::new() })
     }
 

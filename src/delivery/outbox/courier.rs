@@ -16,8 +16,8 @@ use crate::delivery::dispatch::{Dispatcher, Queued};
 use crate::delivery::response::AgentResponse;
 use crate::delivery::watch::{Body, Event, Severity};
 use crate::error::{Error, ErrorKind};
-use crate::memory;
 use crate::msgpack::{reader, writer};
+use crate::threads;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -131,7 +131,7 @@ impl Dispatcher {
         while self.queue.claim_sender() {
             let (queue, weak) = (Arc::clone(&self.queue), Arc::downgrade(self));
             // What a payload needs is on the heap; stages and ureq were seen to use less than a quarter of this.
-            if memory::start_thread("dp-sender", 512 * 1024, move || work(&queue, &weak)).is_err() {
+            if threads::start("dp-sender", 512 * 1024, move || work(&queue, &weak)).is_err() {
                 self.queue.not_started();
                 return;
             }

@@ -14,6 +14,7 @@ use crate::delivery::dispatch::Dispatcher;
 use crate::delivery::response::SendOptions;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
+use crate::threads;
 use crate::time::Clock;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -93,7 +94,7 @@ impl Tickets {
     fn bring_senders(self: &Arc<Self>, mut state: MutexGuard<'_, State>, dispatcher: &Arc<Dispatcher>) {
         while !state.suspended && state.resting < state.waiting.len() && state.senders < SENDERS {
             let (tickets, weak) = (Arc::clone(self), Arc::downgrade(dispatcher));
-            if memory::start_thread("dp-sender", 512 * 1024, move || tickets.work(&weak)).is_err() {
+            if threads::start("dp-sender", 512 * 1024, move || tickets.work(&weak)).is_err() {
                 break;
             }
             state.senders += 1;
