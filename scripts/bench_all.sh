@@ -26,6 +26,7 @@ if [ -d build/bench/shared ]; then
   done
 fi
 scripts/bench.sh "$@"
+python3 scripts/bench_agent.py
 scripts/bench_java.sh
 scripts/bench_clients.sh
 python3 scripts/bench_join.py build/bench

@@ -88,7 +88,7 @@ def stages(results, ax):
         bars(
             ax,
             names,
-            {w: v for w, v in series.items() if w in ("ours", "libdd", "libdd_s", "walk_c")},
+            {w: v for w, v in series.items() if w in ("ours", "libdd", "libdd_s", "agent", "walk_c")},
             "ns a span",
             log=True,
         )

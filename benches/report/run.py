@@ -124,6 +124,7 @@ def native(quick):
     if not quick:
         shell("scripts/bench.sh", "--big", "--rounds", "7", "flat")
         shell("scripts/bench.sh", "--theirs", "--rounds", "7", "wire", "stats", "real")
+    shell(sys.executable, "scripts/bench_agent.py", "1" if quick else "5")
     shell("scripts/bench_java.sh", "5" if quick else "41")
     shell(sys.executable, "scripts/bench_join.py", BENCH)
     return json.load(open(f"{BENCH}/results.json"))
@@ -280,6 +281,8 @@ def versions():
     found["dd-trace-java"] = DD_VERSION
     otel = re.search(r"<version>(\d[\d.]+\d)</version>\s*</dependency>", open("benches/otel/pom.xml").read())
     found["OpenTelemetry Java"] = otel[1]
+    agent = open("benches/agent/go.mod").read()
+    found["Go agent"] = re.search(r"datadog-agent/pkg/trace v([\d.]+)", agent)[1]
     return {"data-pipeline": VERSION, **found}
 
 

@@ -18,6 +18,7 @@ NAMES = {
     "none": "no exporter",
     "libdd": "libdatadog",
     "libdd_s": "libdatadog, its own profile",
+    "agent": "the agent's packages (Go)",
     "libdd-data-pipeline": "libdatadog",
 }
 
