@@ -34,6 +34,8 @@ fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
     if for_c {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{name}.so");
+        // Who closes it with dlclose does not wait for its threads.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
     if !release || !is("CARGO_CFG_TARGET_ENV", "gnu") {
         return;
@@ -49,7 +51,7 @@ fn main() {
     }
     // A crate that only links the rlib has no use for this, and an instrumented build needs the host's own library.
     if env::var_os("DATA_PIPELINE_HOST_LIBC").is_none()
-        && let Err(why) = link_with_stubs()
+        && let Err(why) = link_with_stubs(for_c)
     {
         println!(
             "cargo:warning=the library will need the C library of this machine, since stubs could not be made: {why}"
@@ -58,7 +60,7 @@ fn main() {
 }
 
 /// Makes the stubs and the shim, and has the library linked with them.
-fn link_with_stubs() -> Result<(), String> {
+fn link_with_stubs(for_c: bool) -> Result<(), String> {
     let (arch, target) = (variable("CARGO_CFG_TARGET_ARCH")?, variable("TARGET")?);
     let compiler = compiler(&arch, &target)?;
     let out = PathBuf::from(variable("OUT_DIR")?).join("libc");
@@ -85,7 +87,8 @@ fn link_with_stubs() -> Result<(), String> {
         write(&out.join(merged), "INPUT ( -lc )\n")?;
     }
     let shim = out.join("shim.o");
-    run(Command::new(&compiler).args(["-c", "-O2", "-fPIC", "-o"]).arg(&shim).arg(SHIM))?;
+    let face = if for_c { "-DFOR_C" } else { "-DFOR_JAVA" };
+    run(Command::new(&compiler).args(["-c", "-O2", "-fPIC", face, "-o"]).arg(&shim).arg(SHIM))?;
     println!("cargo:rustc-cdylib-link-arg=-L{}", out.display());
     // A function that no stub has is an error here, not a surprise on another machine.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,defs");

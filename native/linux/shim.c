@@ -5,7 +5,7 @@
  * The unwinder of newer compilers finds unwind tables by _dl_find_object, which came with glibc 2.35; here it asks
  * dl_iterate_phdr, as older unwinders do. Everything here is hidden: it serves this library alone.
  *
- * And what it takes to unmap the library under threads that live on: the last part of this file. */
+ * And what it takes to unmap the library for Java under threads that live on: the last part of this file. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -86,10 +86,12 @@ HIDDEN int find_object(void *pc, struct found *out) {
   return dl_iterate_phdr(look, &wanted) == 1 ? 0 : -1;
 }
 
+#ifdef FOR_JAVA
 /* A thread of the host lives on when its class loader goes, and with that this library; values of Rust's thread-local
  * storage may be left on it, whose destructors are here. glibc would keep the library mapped until the thread ends: for a
  * server's thread, for ever. So it is not told of them. Without the function of this name, which is hidden and nowhere, the
- * standard library has one key, whose destructor ends all values of a thread, as on systems that never had the function. */
+ * standard library has one key, whose destructor ends all values of a thread, as on systems that never had the function.
+ * (The library for C is never unmapped: build.rs.) */
 __asm__(".weak __cxa_thread_atexit_impl\n.hidden __cxa_thread_atexit_impl");
 /* A name that nobody uses would not be in the object's table. */
 extern int not_told(void) __asm__("__cxa_thread_atexit_impl");
@@ -163,3 +165,4 @@ __attribute__((destructor)) static void let_go(void) {
     if (atomic_load(&inside) == 0) break;
   }
 }
+#endif
