@@ -2,7 +2,8 @@
 // Made by `python3 scripts/headers.py` from src/capi. Change the sources, not this file.
 //
 // What holds for every function:
-// - A null error is success. An error is the caller's, and is freed by the function of its type, once.
+// - A null error is success. An error is the caller's, and is freed by the function of its type, once: it is a plain
+//   struct at an address, so nothing here can notice that it is freed twice.
 // - What comes out through an out pointer is the caller's, and is freed by the function of its type. After an error
 //   nothing was written there.
 // - A handle is no address. One that is null, was freed or was never made is an error (INVALID_ARGUMENT); freeing it is

@@ -3,7 +3,8 @@
 // Source-compatible with the headers of libdatadog 41.0.0 (revision 9d6b2ffb); binaries of other generations are no drop-in.
 //
 // What holds for every function:
-// - A null error is success. An error is the caller's, and is freed by the function of its type, once.
+// - A null error is success. An error is the caller's, and is freed by the function of its type, once: it is a plain
+//   struct at an address, so nothing here can notice that it is freed twice.
 // - What comes out through an out pointer is the caller's, and is freed by the function of its type. After an error
 //   nothing was written there.
 // - A handle is no address. One that is null, was freed or was never made is an error (INVALID_ARGUMENT); freeing it is

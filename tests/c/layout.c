@@ -30,9 +30,23 @@ IS(token, sizeof(ddog_TracerValueToken) == 48 && offsetof(ddog_TracerValueToken,
 IS(token_numbers, offsetof(ddog_TracerValueToken, bool_value) == 1 && offsetof(ddog_TracerValueToken, child_count) == 4 &&
                       offsetof(ddog_TracerValueToken, i64_value) == 8 && offsetof(ddog_TracerValueToken, u64_value) == 16 &&
                       offsetof(ddog_TracerValueToken, f64_value) == 24);
-IS(telemetry, sizeof(ddog_TelemetryClientConfig) == 80);
-IS(limits, sizeof(ddog_CardinalityLimitConfig) == 40);
-IS(error, sizeof(ddog_Error) == 24);
+IS(token_kind, offsetof(ddog_TracerValueToken, kind) == 0 && offsetof(ddog_ByteSlice, ptr) == 0);
+IS(telemetry, sizeof(ddog_TelemetryClientConfig) == 80 && offsetof(ddog_TelemetryClientConfig, interval) == 0 &&
+                  offsetof(ddog_TelemetryClientConfig, runtime_id) == 8 &&
+                  offsetof(ddog_TelemetryClientConfig, debug_enabled) == 24);
+IS(telemetry_sessions, offsetof(ddog_TelemetryClientConfig, session_id) == 32 &&
+                           offsetof(ddog_TelemetryClientConfig, root_session_id) == 48 &&
+                           offsetof(ddog_TelemetryClientConfig, parent_session_id) == 64);
+IS(limits, sizeof(ddog_CardinalityLimitConfig) == 40 && offsetof(ddog_CardinalityLimitConfig, whole_key_limit) == 0 &&
+               offsetof(ddog_CardinalityLimitConfig, resource_limit) == 8 &&
+               offsetof(ddog_CardinalityLimitConfig, http_endpoint_limit) == 16 &&
+               offsetof(ddog_CardinalityLimitConfig, peer_tags_limit) == 24 &&
+               offsetof(ddog_CardinalityLimitConfig, additional_tags_limit) == 32);
+IS(error, sizeof(ddog_Error) == 24 && sizeof(ddog_StdConfig) == sizeof(enum ddog_StdTarget));
+IS(file_config, sizeof(ddog_FileConfig) == 32 && offsetof(ddog_FileConfig, max_files) == 16 &&
+                    offsetof(ddog_FileConfig, max_size_bytes) == 24);
+IS(span_link_ids, offsetof(ddog_TracerSpanLink, trace_id_low) == 0 && offsetof(ddog_TracerSpanLink, trace_id_high) == 8 &&
+                      offsetof(ddog_TracerSpanLink, span_id) == 16);
 IS(kind, sizeof(ddog_TracerValueKind) == 1);
 IS(kinds, DDOG_TRACER_VALUE_NIL == 0 && DDOG_TRACER_VALUE_BOOL == 1 && DDOG_TRACER_VALUE_I64 == 2 &&
               DDOG_TRACER_VALUE_U64 == 3 && DDOG_TRACER_VALUE_F64 == 4 && DDOG_TRACER_VALUE_STRING == 5 &&
