@@ -2,7 +2,7 @@
 # Each target does its own set-up (scripts/setup.sh); a clone is enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gate report steady sanitize crate capi install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
+.PHONY: help demo test lint bench bench-gate report steady sanitize crate capi capi-all install bindings jar natives jar-all bridge otel testkit clients reach faults soak losses oracle fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -34,6 +34,9 @@ crate: ## `cargo package` builds from its own file, and under the oldest Rust th
 
 capi: ## build/capi/libdata-pipeline-ffi.{so,a} for C, checked by the programs of tests/c; headers are in include/
 	@scripts/capi.sh build && scripts/capi.sh test
+
+capi-all: ## the library for C of all five platforms into build/capi/PLATFORM, checked, and as archives in build/libs (TWICE=1 builds again)
+	@scripts/capi.sh build all
 
 install: ## headers, library, pkg-config file and CMake package for C under PREFIX (/usr/local)
 	@scripts/capi.sh install $${PREFIX:-$(or $(PREFIX),/usr/local)}
@@ -67,7 +70,7 @@ testkit: ## build/libs/data-pipeline-testkit-VERSION.jar: an agent for tests, an
 clients: ## published Java tracers, unmodified, send through the bridge: every span exactly once (fetches the tracers)
 	@scripts/clients.sh
 
-reach: ## the JAR of all platforms on a musl, an arm64 and a Windows JVM, an old glibc, in odd places (after make jar-all)
+reach: ## JAR and C libraries of all platforms on musl, arm64, Windows, an old glibc, in odd places (after make jar-all capi-all)
 	@scripts/reach.sh
 
 faults: ## the fault matrix: fault, received, sent, arrived, dropped by reason, ms; two destinations under kill and restart

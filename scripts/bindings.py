@@ -109,15 +109,20 @@ def ruby():
     return run("ruby", ROOT / "examples/ruby/send.rb")
 
 
+def start_agent():
+    """Its URL; it lives as long as this process."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+    # A client may leave when it likes.
+    server.handle_error = lambda *_: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def main(names):
     global URL
     every = {f.__name__: f for f in (c, python, node, go, ruby)}
     OUT.mkdir(parents=True, exist_ok=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
-    # A client may leave when it likes.
-    server.handle_error = lambda *_: None
-    URL = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    URL = start_agent()
     if not LIBRARY.exists():
         subprocess.run([ROOT / "scripts/capi.sh", "build"], check=True)
     ran = skipped = 0
@@ -137,4 +142,5 @@ def main(names):
     print(json.dumps({"ran": ran, "skipped": skipped}))
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

