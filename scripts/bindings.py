@@ -76,14 +76,38 @@ def c():
     return run(build / "send_spans")
 
 
-def python():
+def ddtrace():
+    """A Python with ddtrace, and what keeps it from talking of anything but traces."""
     tool("python3")
     venv = OUT / "python"
     if not (venv / "bin/ddtrace-run").exists():
         run("python3", "-m", "venv", venv, fetches=True)
         run(venv / "bin/pip", "install", "-q", "--disable-pip-version-check", f"ddtrace=={DDTRACE}", fetches=True)
     quiet = {"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_REMOTE_CONFIGURATION_ENABLED": "false"}
-    return run(venv / "bin/python", ROOT / "examples/python/ddtrace_send.py", env=quiet)
+    return venv / "bin/python", quiet
+
+
+def python():
+    program, quiet = ddtrace()
+    return run(program, ROOT / "examples/python/ddtrace_send.py", env=quiet)
+
+
+def test_agent():
+    """The same at Datadog's test agent with its checks on: it refuses what is wrong, and says what it has."""
+    program, quiet = ddtrace()
+    if not (ROOT / "build/venv/bin/ddapm-test-agent").exists():
+        run("scripts/setup.sh", "python", cwd=ROOT, fetches=True)
+    script = 'DD_TRACE_AGENT_URL=$TEST_AGENT_URL "$0" "$1" && curl -sf "$TEST_AGENT_URL/test/traces" > "$2"'
+    tool("curl")
+    found = OUT / "test-agent.json"
+    said = run("python3", "scripts/with_test_agent.py", "sh", "-c", script, program, ROOT / "examples/python/ddtrace_send.py", found,
+               cwd=ROOT, env=quiet)
+    traces = json.loads(found.read_text())
+    services = sorted({span["service"] for trace in traces for span in trace})
+    if services != ["example-db", "example-python"] or {len(trace) for trace in traces} != {2}:
+        raise SystemExit(f"bindings: the test agent has {services} in {len(traces)} traces")
+    Agent.traces += len(traces)
+    return said
 
 
 def node():
@@ -120,7 +144,7 @@ def start_agent():
 
 def main(names):
     global URL
-    every = {f.__name__: f for f in (c, python, node, go, ruby)}
+    every = {f.__name__: f for f in (c, python, test_agent, node, go, ruby)}
     OUT.mkdir(parents=True, exist_ok=True)
     URL = start_agent()
     if not LIBRARY.exists():
