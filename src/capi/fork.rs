@@ -1,10 +1,10 @@
 //! Forks. Before one, every thread of this library ends and nobody is inside it; in the parent everything goes on; in
 //! the child every exporter is made anew.
 //!
-//! **The door.** Calls that work with an exporter go through [`enter`]. It is two atomic numbers and no lock, so it has
-//! the same state in the child whatever other threads did at that moment; functions that build spans need no door, for
-//! the same reason (`slab`). The lock of an exporter's handle is taken inside the door only, and so is that of a
-//! runtime's by whoever does not fork.
+//! **The door.** Calls that work with an exporter or a payload go through [`enter`]. It is two atomic numbers and no
+//! lock, so it has the same state in the child whatever other threads did at that moment; functions that build spans
+//! need no door, for the same reason (`slab`). The lock of an exporter's handle is taken inside the door only, and so
+//! is that of a runtime's by whoever does not fork.
 //!
 //! **The child.** What an exporter was in the parent may hold locks of threads that are not there any more. So the
 //! child never touches it: it is left alone for good (some kilobytes), and the handle names another exporter with the

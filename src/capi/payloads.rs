@@ -2,6 +2,7 @@
 
 use super::common::{ByteSlice, CharSlice, Slice, write};
 use super::error::Fault;
+use super::fork;
 use super::handles::{self, as_pointer};
 use super::pipeline::{Failure, enter};
 use crate::face::requests;
@@ -42,6 +43,7 @@ pub extern "C" fn dp_convert(
     answer_out: *mut *mut Text,
 ) -> *mut Failure {
     enter(|| {
+        let _inside = fork::enter();
         let request = request.text()?.split_ascii_whitespace().collect::<Vec<_>>().join("\0");
         let answer = requests::conversion(request.as_bytes(), payload.values()?)?;
         hand_over_text(answer, answer_out)
@@ -51,7 +53,10 @@ pub extern "C" fn dp_convert(
 /// A payload as lines of JSON, a span a line.
 #[unsafe(no_mangle)]
 pub extern "C" fn dp_json_lines(payload: ByteSlice, answer_out: *mut *mut Text) -> *mut Failure {
-    enter(|| hand_over_text(requests::lines(payload.values()?)?.into_bytes(), answer_out))
+    enter(|| {
+        let _inside = fork::enter();
+        hand_over_text(requests::lines(payload.values()?)?.into_bytes(), answer_out)
+    })
 }
 
 /// A text without its literals, as it would leave the process. `kind` is a span's type (`sql`, `redis`, …), `dbms` its
@@ -65,6 +70,7 @@ pub extern "C" fn dp_obfuscate(
     answer_out: *mut *mut Text,
 ) -> *mut Failure {
     enter(|| {
+        let _inside = fork::enter();
         let request = [kind.text()?, dbms.text()?, mode.text()?, ""].join("\0");
         hand_over_text(requests::obfuscation(request.as_bytes(), text.values()?)?, answer_out)
     })

@@ -6,11 +6,13 @@
 //!
 //! Values stay in their slot when a handle is freed and are used again with the memory that they have, so spans cost
 //! no allocation once enough of them exist. A slot has a lock of its own; which slots are free stands in a list
-//! without a lock, and slots never move, so a process may fork at any moment.
+//! without a lock, and slots never move, so a process may fork at any moment. For the same reason nobody waits for a
+//! page that another thread makes, who would not be there in the child: each makes one, and the first is taken.
 
 use super::lock::Lock;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::{ptr, slice};
 
 /// Page `n` has `FIRST << n` slots.
 const PAGES: usize = 20;
@@ -27,7 +29,10 @@ static FREED_IN_VAIN: AtomicU64 = AtomicU64::new(0);
 /// The values of one kind that C holds by handle.
 pub(crate) struct Slab<T> {
     kind: usize,
-    pages: [OnceLock<Box<[Slot<T>]>>; PAGES],
+    /// The first slot of each page, null until it is made; then it stays.
+    pages: [AtomicPtr<Slot<T>>; PAGES],
+    /// What the pages are.
+    _owns: PhantomData<Box<[Slot<T>]>>,
     /// Slots that were ever used.
     made: AtomicU32,
     /// The first free slot: its index and one, below a number that every change counts up.
@@ -53,7 +58,8 @@ impl<T: Default> Slab<T> {
         assert!(kind > 0 && kind < 15);
         Self {
             kind: kind as usize,
-            pages: [const { OnceLock::new() }; PAGES],
+            pages: [const { AtomicPtr::new(ptr::null_mut()) }; PAGES],
+            _owns: PhantomData,
             made: AtomicU32::new(0),
             free: AtomicU64::new(0),
         }
@@ -107,7 +113,7 @@ impl<T: Default> Slab<T> {
 
     /// Works with every value that is there.
     pub(crate) fn each(&self, mut body: impl FnMut(&mut T)) {
-        for slot in self.pages.iter().filter_map(OnceLock::get).flatten() {
+        for slot in (0..PAGES).filter_map(|page| self.page(page)).flatten() {
             let mut state = slot.state.lock();
             if state.live {
                 body(&mut state.value);
@@ -127,20 +133,34 @@ impl<T: Default> Slab<T> {
     #[inline]
     fn slot(&self, index: u32) -> Option<&Slot<T>> {
         let (page, at) = place(index);
-        self.pages.get(page)?.get()?.get(at)
+        self.page(page)?.get(at)
+    }
+
+    #[inline]
+    fn page(&self, page: usize) -> Option<&[Slot<T>]> {
+        let first = self.pages.get(page)?.load(Ordering::Acquire);
+        // SAFETY: what is not null begins a page, which `make` has put there whole before this load saw it, and which
+        // is freed with `self` only.
+        (!first.is_null()).then(|| unsafe { slice::from_raw_parts(first, slots(page)) })
     }
 
     fn make(&self) -> Option<u32> {
         let index = self.made.fetch_add(1, Ordering::Relaxed);
         let (page, _) = place(index);
-        let Some(page_of) = self.pages.get(page).filter(|_| index < u32::MAX) else {
+        let Some(place_of) = self.pages.get(page).filter(|_| index < u32::MAX) else {
             self.made.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
-        page_of.get_or_init(|| {
+        if place_of.load(Ordering::Acquire).is_null() {
             let slot = |_| Slot { next: AtomicU32::new(0), state: Lock::default() };
-            (0..FIRST << page).map(slot).collect()
-        });
+            let mine: Box<[Slot<T>]> = (0..slots(page)).map(slot).collect();
+            let mine = Box::into_raw(mine).cast::<Slot<T>>();
+            if place_of.compare_exchange(ptr::null_mut(), mine, Ordering::AcqRel, Ordering::Acquire).is_err()
+            {
+                // SAFETY: it was made above, and nobody else has seen it.
+                unsafe { free_page(mine, page) };
+            }
+        }
         Some(index)
     }
 
@@ -168,6 +188,31 @@ impl<T: Default> Slab<T> {
             }
         }
     }
+}
+
+impl<T> Drop for Slab<T> {
+    fn drop(&mut self) {
+        for (page, first) in self.pages.iter_mut().enumerate() {
+            if !first.get_mut().is_null() {
+                // SAFETY: it is a page that `make` has put there, and whoever had one of its slots had borrowed `self`.
+                unsafe { free_page(*first.get_mut(), page) };
+            }
+        }
+    }
+}
+
+/// How many slots this page has.
+const fn slots(page: usize) -> usize {
+    (FIRST as usize) << page
+}
+
+/// Frees a page that was not put into its place, or is not needed any more.
+///
+/// # Safety
+/// `first` comes from a box of the slots of this page, and nobody uses them.
+unsafe fn free_page<T>(first: *mut Slot<T>, page: usize) {
+    // SAFETY: as this function asks for.
+    drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, slots(page))) });
 }
 
 /// How often something was freed that was not there.

@@ -1,5 +1,6 @@
 // Forks under load: ROUNDS (200) children while LOAD (4) threads send and offer. Each child sends traces of its own through
-// the same handle; the parent loses nothing. A child that hangs says where.
+// the same handle; the parent loses nothing. Before that, forks while HANDLES (100000) are made by each of four threads. A
+// child that hangs says where.
 //
 // Not every allocator lets a process fork while another thread allocates: that of AddressSanitizer in GCC before 14 leaves
 // its locks taken in the child. LOAD=0 is for such ones.
@@ -197,6 +198,46 @@ static void mistakes(ddog_CharSlice url, const ddog_ForkSafeRuntime *runtime) {
   ddog_trace_exporter_free(exporter);
 }
 
+static atomic_int makers;
+
+static void *make_many(void *argument) {
+  long count = (long)argument;
+  ddog_TraceExporterCancelToken **all = malloc((size_t)count * sizeof(*all));
+  for (long i = 0; i < count; i++) CHECK((all[i] = ddog_trace_exporter_cancel_token_new()) != NULL);
+  makers--;
+  for (long i = 0; i < count; i++) ddog_trace_exporter_cancel_token_drop(all[i]);
+  free(all);
+  return NULL;
+}
+
+// The tables of handles grow while the process forks: the child waits for nobody who is not there any more.
+static void tables_grow(const ddog_ForkSafeRuntime *runtime) {
+  enum { MAKERS = 4 };
+  pthread_t threads[MAKERS];
+  long count = number("HANDLES", 100000);
+  makers = MAKERS;
+  for (int i = 0; i < MAKERS; i++) CHECK(pthread_create(&threads[i], NULL, make_many, (void *)count) == 0);
+  do {
+    CHECK(ddog_shared_runtime_before_fork(runtime) == NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+      alarm(PATIENCE);
+      if (ddog_shared_runtime_after_fork_child(runtime) != NULL) _exit(31);
+      for (int i = 0; i < 3; i++) {
+        if (ddog_trace_exporter_cancel_token_new() == NULL) _exit(32);
+      }
+      _exit(0);
+    }
+    CHECK(ddog_shared_runtime_after_fork_parent(runtime) == NULL);
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) fprintf(stderr, "fork: while tables grow, status %x\n", status);
+    CHECK(status == 0);
+  } while (makers > 0);
+  for (int i = 0; i < MAKERS; i++) pthread_join(threads[i], NULL);
+}
+
 int main(void) {
   int rounds = number("ROUNDS", 200), load_threads = number("LOAD", 4);
   ddog_CharSlice url = agent_start_apart();
@@ -208,6 +249,7 @@ int main(void) {
   CHECK(ddog_shared_runtime_new(&runtime) == NULL);
   directories(url, runtime);
   mistakes(url, runtime);
+  if (load_threads > 0) tables_grow(runtime);
   unsigned long before = agent_traces();
   ddog_TraceExporterConfig *c = config(url, runtime);
   OK(ddog_trace_exporter_new(&exporter, c));
