@@ -25,6 +25,8 @@ lay_out() {
   stand_in "$work/clone/scripts/clients.sh" clients "1 passed, 0 failed, 0 skipped"
   stand_in "$work/clone/scripts/test_report.sh" test_report "report: 2 passed"
   stand_in "$work/clone/gradle/gradle8/gradle8.sh" gradle8 "4 passed, 0 failed, 0 skipped"
+  printf 'import os, sys\nprint("reach_child: 60 loaders")\nsys.exit(9 if os.environ["FAIL"] == "reach_child" else 0)\n' \
+    > "$work/clone/scripts/reach_child.py"
   stand_in "$work/bin/cargo" cargo "test result: ok. 7 passed; 0 failed; 0 ignored"
   stand_in "$work/bin/gradle" gradle "5 passed, 0 failed, 0 skipped"
 }
@@ -46,7 +48,7 @@ run nobody || wrong "red although nothing failed"
 [ "$(tail -1 "$work/said")" = "57 passed, 0 failed" ] || wrong "the closing line is not 3 + 2 + 7 + 6 + 2 * 3 + 3 * 7 + 5 + 4 + 2 + 1 passed"
 checks=$((checks + 1))
 
-for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report crate capi \
+for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report crate capi reach_child \
   test_scripts consumers clients; do
   lay_out
   if run "$who"; then wrong "green although $who failed"; fi
