@@ -16,52 +16,14 @@ import sys
 import tempfile
 import zipfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import shared  # noqa: E402
+
 ROOT = os.getcwd()
 VERSION = re.search(r"^version=(.+)$", open("gradle.properties").read(), re.M)[1]
 LIBS = f"{ROOT}/build/libs"
 BRIDGE = f"{LIBS}/data-pipeline-bridge-{VERSION}.jar"
-TRACER = "1.68.1"
 WORK = f"{ROOT}/build/bench/clients"
-
-
-def unpack_tracer():
-    """dd-java-agent keeps its classes as .classdata in folders; DDAgentApi and its HTTP client become a class path."""
-    jar, out = f"build/clients/dd-java-agent-{TRACER}.jar", f"{WORK}/dd"
-    if os.path.exists(f"{out}/done"):
-        return out
-    if not os.path.exists(jar):
-        return None
-    with zipfile.ZipFile(jar) as file:
-        for name in file.namelist():
-            part, _, rest = name.partition("/")
-            if name.endswith(".classdata") and part in ("shared", "trace"):
-                path = os.path.join(out, rest[: -len("data")])
-            elif name.endswith(".class") and not name.startswith("META-INF/"):
-                path = os.path.join(out, name)
-            else:
-                continue
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as to:
-                to.write(file.read(name))
-    open(f"{out}/done", "w").close()
-    return out
-
-
-def payloads():
-    """spans_N.msgpack: so many spans in traces of ten, from the generator's web payload."""
-    source = open("benches/gen_payloads.py").read()
-    tools = {}
-    # The generator writes files when it is imported.
-    exec(source[source.index("def skip(") : source.index("REAL = {")], tools)
-    with open("build/bench/payloads/web_100x10.msgpack", "rb") as file:
-        traces = list(tools["items"](file.read()))
-    bodies = {1: open("build/bench/payloads/web_1x1.msgpack", "rb").read()}
-    for spans in (100, 1000):
-        count = spans // 10
-        bodies[spans] = b"\xdd" + count.to_bytes(4, "big") + b"".join(traces[:count])
-    for spans, body in bodies.items():
-        with open(f"{WORK}/spans_{spans}.msgpack", "wb") as out:
-            out.write(body)
 
 
 def java(jvm):
@@ -135,8 +97,8 @@ def main():
     options = parser.parse_args()
     only, rounds = options.only.split(","), str(options.rounds)
     os.makedirs(WORK, exist_ok=True)
-    payloads()
-    tracer = unpack_tracer()
+    shared.payloads("web_100x10", WORK, (100, 1000))
+    tracer = shared.tracer(f"{WORK}/dd")
     otel = sorted(glob.glob(f"{ROOT}/build/otel/*.jar"))
     cores = sorted(os.sched_getaffinity(0))
     ours, others = (["taskset", "-c", str(cores[-1])], ["taskset", "-c", str(cores[0])]) if len(cores) > 1 else ([], [])

@@ -17,7 +17,9 @@ import sys
 import time
 import zipfile
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+import shared  # noqa: E402
 import storm  # noqa: E402
 
 ROOT = os.getcwd()
@@ -27,7 +29,6 @@ VERSION = re.search(r"^version=(.+)$", open("gradle.properties").read(), re.M)[1
 JARS = [f"build/libs/data-pipeline-{VERSION}.jar", f"build/libs/data-pipeline-opentelemetry-{VERSION}.jar"]
 BENCH = "build/bench"
 AGENT = f"{BENCH}/target/release/examples/java_bench_peer"
-DD_VERSION = "1.68.1"
 
 
 def shell(*command, **more):
@@ -39,49 +40,6 @@ def said(*command):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-# Payloads of N spans, and dd-trace-java's classes.
-
-
-def payloads():
-    """spans_N.msgpack: so many spans in traces of ten, from the generator's web payload."""
-    source = open("benches/gen_payloads.py").read()
-    tools = {}
-    exec(
-        source[source.index("def skip(") : source.index("REAL = {")], tools
-    )  # the generator writes files when it is imported
-    os.makedirs(f"{BUILD}/payloads", exist_ok=True)
-    with open(f"{BENCH}/payloads/web_1000x10.msgpack", "rb") as file:
-        traces = list(tools["items"](file.read()))
-    bodies = {1: open(f"{BENCH}/payloads/web_1x1.msgpack", "rb").read()}
-    for spans in (10, 100, 1_000, 10_000):
-        count = spans // 10
-        bodies[spans] = b"\xdd" + count.to_bytes(4, "big") + b"".join(traces[:count])
-    for spans, body in bodies.items():
-        with open(f"{BUILD}/payloads/spans_{spans}.msgpack", "wb") as out:
-            out.write(body)
-
-
-def unpack_tracer():
-    """dd-java-agent keeps its classes as .classdata in folders; DDAgentApi and its HTTP client become a class path."""
-    jar = f"build/clients/dd-java-agent-{DD_VERSION}.jar"
-    out = f"{BUILD}/dd"
-    if os.path.exists(f"{out}/done") or not os.path.exists(jar):
-        return
-    with zipfile.ZipFile(jar) as file:
-        for name in file.namelist():
-            part, _, rest = name.partition("/")
-            if name.endswith(".classdata") and part in ("shared", "trace"):
-                path = os.path.join(out, rest[: -len("data")])
-            elif name.endswith(".class") and not name.startswith("META-INF/"):
-                path = os.path.join(out, name)
-            else:
-                continue
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as to:
-                to.write(file.read(name))
-    open(f"{out}/done", "w").close()
 
 
 def java(*arguments, options=()):
@@ -233,7 +191,7 @@ def sizes(quick):
         jars = [p for p in otel if not re.search(leave, p)]
         if jars:
             found[label] = sum(map(os.path.getsize, jars))
-    tracer = f"build/clients/dd-java-agent-{DD_VERSION}.jar"
+    tracer = f"build/clients/dd-java-agent-{shared.TRACER}.jar"
     if os.path.exists(tracer):
         found["dd-java-agent (the whole tracer), JAR"] = os.path.getsize(tracer)
     return found
@@ -278,7 +236,7 @@ def versions():
         f"libdd-{n}": v
         for n, v in re.findall(r'^libdd-(trace-\w+|ddsketch|data-pipeline) = .*?"=([\d.]+)"', lock, re.M)
     }
-    found["dd-trace-java"] = DD_VERSION
+    found["dd-trace-java"] = shared.TRACER
     otel = re.search(r"<version>(\d[\d.]+\d)</version>\s*</dependency>", open("benches/otel/pom.xml").read())
     found["OpenTelemetry Java"] = otel[1]
     agent = open("benches/agent/go.mod").read()
@@ -332,8 +290,8 @@ def main():
 
 def prepare():
     """Payloads and classes of the Java views; the peers' sources only where their classes are."""
-    payloads()
-    unpack_tracer()
+    shared.payloads("web_1000x10", f"{BUILD}/payloads", (10, 100, 1_000, 10_000))
+    shared.tracer(f"{BUILD}/dd")
     if not os.path.exists(f"{BUILD}/dd/done"):
         left_out.add("dd-trace-java: its JAR could not be fetched")
     os.makedirs(f"{BUILD}/classes", exist_ok=True)
