@@ -25,8 +25,10 @@ lay_out() {
   stand_in "$work/clone/scripts/clients.sh" clients "1 passed, 0 failed, 0 skipped"
   stand_in "$work/clone/scripts/test_report.sh" test_report "report: 2 passed"
   stand_in "$work/clone/gradle/gradle8/gradle8.sh" gradle8 "4 passed, 0 failed, 0 skipped"
-  printf 'import os, sys\nprint("reach_child: 60 loaders")\nsys.exit(9 if os.environ["FAIL"] == "reach_child" else 0)\n' \
-    > "$work/clone/scripts/reach_child.py"
+  for name in reach_child reach_java; do
+    printf 'import os, sys\nprint("%s: fine")\nsys.exit(9 if os.environ["FAIL"] == "%s" else 0)\n' $name $name \
+      > "$work/clone/scripts/$name.py"
+  done
   stand_in "$work/bin/cargo" cargo "test result: ok. 7 passed; 0 failed; 0 ignored"
   stand_in "$work/bin/gradle" gradle "5 passed, 0 failed, 0 skipped"
 }
@@ -48,7 +50,7 @@ run nobody || wrong "red although nothing failed"
 [ "$(tail -1 "$work/said")" = "57 passed, 0 failed" ] || wrong "the closing line is not 3 + 2 + 7 + 6 + 2 * 3 + 3 * 7 + 5 + 4 + 2 + 1 passed"
 checks=$((checks + 1))
 
-for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report crate capi reach_child \
+for who in "cargo tree" "cargo build" "cargo test" gradle gradle8 setup reproducible crac test_jvms test_agent gate test_report crate capi reach_child reach_java \
   test_scripts consumers clients; do
   lay_out
   if run "$who"; then wrong "green although $who failed"; fi
