@@ -1,6 +1,7 @@
 //! The natives of the asynchronous interface.
 
 use super::boundary::{Failure, enter};
+use super::frame::{Env, JByteArray, JByteBuffer, JClass, JLongArray, JObject};
 use super::java;
 use super::trace_exporter::{answer, direct, exporter, options, within};
 use crate::delivery::outbox::queue::Offer;
@@ -9,9 +10,7 @@ use crate::exporter::SendOptions;
 use crate::face::exporters::{Exporter, bounds};
 use crate::face::{numbers, tickets};
 use crate::settings::RawConfig;
-use jni::objects::{JByteArray, JByteBuffer, JClass, JLongArray, JObject};
 use jni::sys::{jboolean, jint, jlong};
-use jni::{Env, EnvUnowned};
 use std::sync::Arc;
 
 /// Queues a part of a `byte[]`: 0 if it was taken, else the code of the reason. With a `ticket` other than 0 the answer
@@ -19,7 +18,7 @@ use std::sync::Arc;
 /// `send_by_ticket`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     payload: JByteArray<'l>,
@@ -45,7 +44,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOffer<'l>(
 /// As `nativeOffer`, a part of a direct buffer.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeOfferDirect<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     payload: JByteBuffer<'l>,
@@ -93,7 +92,7 @@ fn offer(
 /// The number of a send that has completed, waiting up to `millis`; 0 if none has.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAwaitCompletion<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     millis: jlong,
 ) -> jlong {
@@ -103,7 +102,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAwaitComple
 /// What became of the send with this number, once; as `nativeSend` gives it.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCompletion<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     ticket: jlong,
     last: JObject<'l>,
@@ -122,7 +121,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCompletion<
 /// and bytes; then what was dropped, reason by reason.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     millis: jlong,
@@ -139,7 +138,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlush<'l>(
 /// Puts these settings in force, one msgpack map as `nativeCreate` takes it.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeReconfigure<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     settings: JByteArray<'l>,
@@ -153,7 +152,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeReconfigure
 /// Goes on after a suspension.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeResume<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
 ) {

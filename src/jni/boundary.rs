@@ -1,10 +1,10 @@
 //! The only place where panics are caught, errors become exceptions and a pending exception is kept.
 
+use super::frame::{Env, JClass};
 use super::java::{self, Argument, Exception};
 use crate::error::{Error, ErrorKind};
 use crate::face::panic;
-use jni::objects::JClass;
-use jni::{Env, EnvUnowned, errors::ErrorPolicy, jni_str};
+use jni::jni_str;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,40 +28,44 @@ impl From<Error> for Failure {
 
 /// Runs the body of a native. Whatever goes wrong, the JVM gets one exception and a default value.
 pub(super) fn enter<'l, T: Default>(
-    mut env: EnvUnowned<'l>,
+    mut env: Env<'l>,
     class: &JClass<'l>,
     body: impl FnOnce(&mut Env<'l>) -> Result<T, Failure>,
 ) -> T {
-    env.with_env(|env| -> Result<T, jni::errors::Error> {
-        let failure = match catch_unwind(AssertUnwindSafe(|| body(env))) {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(failure)) => failure,
-            Err(payload) => Failure::Ours(Error::new(ErrorKind::Panic, panic::message(&*payload))),
+    let why = match catch_unwind(AssertUnwindSafe(|| body(&mut env))) {
+        Ok(Ok(value)) => return value,
+        Ok(Err(failure)) => Ok(failure),
+        Err(panic) => Err(panic),
+    };
+    refuse(&mut env, class, why);
+    T::default()
+}
+
+/// Puts what went wrong into an exception. Should that panic, too, the ready one is thrown: no native returns without
+/// an answer and without an exception.
+#[cold]
+fn refuse<'l>(env: &mut Env<'l>, class: &JClass<'l>, why: Result<Failure, Box<dyn Any + Send>>) {
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        let in_words = |payload: Box<dyn Any + Send>| {
+            Failure::Ours(Error::new(ErrorKind::Panic, panic::message(&*payload)))
         };
-        throw(env, class, failure);
-        Ok(T::default())
-    })
-    .resolve::<Silent>()
+        throw(env, class, why.unwrap_or_else(in_words));
+    }));
+    // Not dropped: what a panic leaves behind may panic again.
+    std::mem::forget(told);
+    java::out_of_memory(env);
 }
 
 /// Runs a part of loading: whether it went well. No exception is left behind.
-pub(super) fn loading<'l>(
-    env: &mut EnvUnowned<'l>,
-    body: impl FnOnce(&mut Env<'l>) -> Result<(), Failure>,
-) -> bool {
-    env.with_env(|env| -> Result<bool, jni::errors::Error> {
-        let result = catch_unwind(AssertUnwindSafe(|| body(env)));
-        if env.exception_check() {
-            env.exception_clear();
-        }
-        Ok(matches!(result, Ok(Ok(()))))
-    })
-    .resolve::<Silent>()
+pub(super) fn loading<'l>(env: &mut Env<'l>, body: impl FnOnce(&mut Env<'l>) -> Result<(), Failure>) -> bool {
+    let result = catch_unwind(AssertUnwindSafe(|| body(env)));
+    if env.exception_check() {
+        env.exception_clear();
+    }
+    matches!(result, Ok(Ok(())))
 }
 
-/// Throws unless an exception is already on its way; if the right one cannot be made, the JVM's own is pending or the
-/// ready one is thrown: no native returns without an answer and without an exception.
-#[cold]
+/// Throws unless an exception is already on its way. If the right one cannot be made, the JVM's own is pending.
 fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
     if env.exception_check() {
         return;
@@ -77,7 +81,6 @@ fn throw<'l>(env: &mut Env<'l>, class: &JClass<'l>, failure: Failure) {
     };
     // An exception that could not be made has left the JVM's own behind.
     drop(thrown);
-    java::out_of_memory(env);
 }
 
 /// A `TraceExporterException`, made by the calling class.
@@ -98,27 +101,4 @@ fn ours<'l>(env: &mut Env<'l>, class: &JClass<'l>, error: &Error) -> Result<(), 
         )?
     };
     java::raise(env, &exception)
-}
-
-/// What is left for jni's own error path: nothing, since everything was handled inside.
-struct Silent;
-
-impl<T: Default> ErrorPolicy<T, jni::errors::Error> for Silent {
-    type Captures<'unowned_env_local: 'native_method, 'native_method> = ();
-
-    fn on_error<'unowned_env_local: 'native_method, 'native_method>(
-        _: &mut Env<'unowned_env_local>,
-        (): &mut (),
-        _: jni::errors::Error,
-    ) -> jni::errors::Result<T> {
-        Ok(T::default())
-    }
-
-    fn on_panic<'unowned_env_local: 'native_method, 'native_method>(
-        _: &mut Env<'unowned_env_local>,
-        (): &mut (),
-        _: Box<dyn Any + Send + 'static>,
-    ) -> jni::errors::Result<T> {
-        Ok(T::default())
-    }
 }

@@ -7,21 +7,15 @@
 //! thrown if even that one is missing.
 
 use super::boundary::Failure;
+use super::frame::{
+    Env, JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString, table,
+};
 use crate::error::{Error, ErrorKind};
 use crate::face::exporters::grow;
-use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
+use jni::jni_str;
 use jni::strings::{JNIStr, JNIString};
 use jni::sys::{JNINativeMethod, jarray, jboolean, jint, jlong, jobject, jvalue};
-use jni::{Env, jni_str};
 use std::sync::OnceLock;
-
-/// Calls a function of the JVM's table.
-macro_rules! table {
-    ($env:expr, $version:ident . $function:ident ( $($argument:expr),* )) => {{
-        let raw = $env.get_raw();
-        ((**raw).$version.$function)(raw $(, $argument)*)
-    }};
-}
 
 /// The exceptions of the JVM that natives throw.
 #[derive(Clone, Copy)]

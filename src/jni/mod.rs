@@ -10,6 +10,7 @@
 
 mod asynchronous;
 mod boundary;
+mod frame;
 mod java;
 mod register;
 mod tool;
@@ -17,32 +18,28 @@ mod trace_exporter;
 mod unload;
 mod version;
 
-use jni::EnvUnowned;
-use jni::sys::{JNI_VERSION_1_8, jint};
+use frame::Env;
+use jni::sys::{JNI_ERR, JNI_OK, JNI_VERSION_1_8, JavaVM, jint};
 use std::ffi::c_void;
 
 /// Called by the JVM when it has loaded the library.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)] // the JVM's name
-pub extern "system" fn JNI_OnLoad(vm: *mut jni::sys::JavaVM, _reserved: *mut c_void) -> jint {
+pub extern "system" fn JNI_OnLoad(vm: *mut JavaVM, _reserved: *mut c_void) -> jint {
     crate::face::panic::be_silent();
     unload::stay_if_unsafe();
     if vm.is_null() {
-        return jni::sys::JNI_ERR;
+        return JNI_ERR;
     }
-    // SAFETY: the JVM hands over its own, valid pointer, and this thread is attached: it is running `System.load`.
-    let vm = unsafe { jni::JavaVM::from_raw(vm) };
     let mut raw = std::ptr::null_mut::<c_void>();
-    // SAFETY: the invocation table of a live JVM has GetEnv, and `raw` is a place for its result.
-    let code = unsafe {
-        let invoke = vm.get_raw();
-        ((**invoke).v1_2.GetEnv)(invoke, &raw mut raw, JNI_VERSION_1_8)
-    };
-    if code == jni::sys::JNI_OK && !raw.is_null() {
+    // SAFETY: the JVM hands over its own, valid pointer, and this thread is attached: it is running `System.load`. The
+    // invocation table of a live JVM has GetEnv, and `raw` is a place for its result.
+    let code = unsafe { ((**vm).v1_2.GetEnv)(vm, &raw mut raw, JNI_VERSION_1_8) };
+    if code == JNI_OK && !raw.is_null() {
         // SAFETY: GetEnv said JNI_OK, so `raw` is this thread's environment, valid until this function returns.
-        let mut env = unsafe { EnvUnowned::from_raw(raw.cast()) };
+        let mut env = unsafe { Env::of(raw.cast()) };
         if !boundary::loading(&mut env, java::look_up) {
-            return jni::sys::JNI_ERR;
+            return JNI_ERR;
         }
         // If this fails the JVM finds the exported symbols.
         boundary::loading(&mut env, register::natives_of_the_loading_class);

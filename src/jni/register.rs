@@ -4,12 +4,12 @@
 //! called. If that fails nothing is lost: the JVM then finds the exported symbols by their names.
 
 use super::boundary::Failure;
+use super::frame::{Env, JObjectArray};
 use super::trace_exporter as natives;
 use super::{asynchronous, java, tool};
-use jni::objects::JObjectArray;
+use jni::jni_str;
 use jni::strings::JNIString;
 use jni::sys::JNINativeMethod;
-use jni::{Env, jni_str};
 use std::ffi::c_void;
 
 /// The loader's class, behind its package.
@@ -120,7 +120,7 @@ fn package(env: &mut Env<'_>) -> Result<Option<String>, Failure> {
     let frames = unsafe {
         let thread = java::call_static(env, &thread, current, &[])?;
         let frames = java::call(env, &thread, trace)?;
-        JObjectArray::<jni::objects::JObject<'_>>::from_raw(env, frames.into_raw())
+        JObjectArray::from_raw(env, frames.into_raw())
     };
     for i in 0..java::objects(env, &frames, "frames")?.min(64) {
         let name = java::with_element(env, &frames, i, |env, frame| {

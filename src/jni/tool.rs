@@ -1,12 +1,11 @@
 //! What needs no exporter: payloads and texts for the JAR as a tool, the check of one setting for the builder.
 
 use super::boundary::{Failure, enter};
+use super::frame::{Env, JByteArray, JClass, JObjectArray};
 use super::java::{self, Piece};
 use crate::error::Error;
 use crate::face::{exporters, requests};
 use crate::transport::trust;
-use jni::EnvUnowned;
-use jni::objects::{JByteArray, JClass, JObjectArray};
 use jni::sys::{jboolean, jlong};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use std::time::Duration;
 /// line, a JSON object of what became of it, and then the body.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     request: JByteArray<'l>,
     payload: JByteArray<'l>,
@@ -30,7 +29,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeConvert<'l>
 /// read. Gives how many are trusted.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeTrust<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     authorities: JByteArray<'l>,
     micros: jlong,
@@ -46,7 +45,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeTrust<'l>(
 /// it.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSetting<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     settings: JByteArray<'l>,
 ) -> JByteArray<'l> {
@@ -59,7 +58,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCheckSettin
 /// A payload as JSON lines.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     payload: JByteArray<'l>,
 ) -> JByteArray<'l> {
@@ -73,7 +72,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeShow<'l>(
 /// them.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     request: JByteArray<'l>,
     text: JByteArray<'l>,
@@ -88,7 +87,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeObfuscate<'
 /// The stats of payloads, as JSON.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStatsOf<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     payloads: JObjectArray<'l>,
     now: jboolean,

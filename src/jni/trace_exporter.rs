@@ -1,14 +1,16 @@
 //! The natives of `com.datadog.pipeline.TraceExporter`.
 
 use super::boundary::{Failure, enter};
+use super::frame::{
+    Env, JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString,
+};
 use super::java::{self, Argument, Piece};
 use crate::error::Error;
 use crate::exporter::{AgentResponse, DroppedP0, SendOptions};
 use crate::face::exporters::{self, Exporter, News, bounds, grow};
 use crate::face::{numbers, questions};
-use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JLongArray, JObject, JObjectArray, JString};
+use jni::jni_str;
 use jni::sys::{jboolean, jint, jlong};
-use jni::{Env, EnvUnowned, jni_str};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub(super) fn exporter(handle: jlong) -> Result<Arc<Exporter>, Failure> {
 /// The library's version, to be compared with the JAR's.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeVersion<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
 ) -> JString<'l> {
     enter(env, &class, |env| java::string(env, &super::version::of_library()))
@@ -30,7 +32,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeVersion<'l>
 /// An exporter from the settings, one msgpack map.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     settings: JByteArray<'l>,
 ) -> jlong {
@@ -40,7 +42,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeCreate<'l>(
 /// Sends a part of a `byte[]`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     payload: JByteArray<'l>,
@@ -70,7 +72,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSend<'l>(
 /// Sends a part of a direct buffer, without a copy.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendDirect<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     payload: JByteBuffer<'l>,
@@ -93,7 +95,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendDirect<
 /// Sends one payload that lies in pieces: direct buffers and arrays, with offset and length of each in `parts`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     pieces: JObjectArray<'l>,
@@ -129,7 +131,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeSendPieces<
 /// and traces as lines where the host writes them.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     millis: jlong,
@@ -154,7 +156,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeClose<'l>(
 /// The account.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeMetrics<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
 ) -> JLongArray<'l> {
@@ -174,7 +176,7 @@ pub(super) fn within(millis: jlong) -> Duration {
 /// What stats have counted, with the groups of the current buckets, as JSON.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStats<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
 ) -> JByteArray<'l> {
@@ -187,7 +189,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeStats<'l>(
 /// Sends the stats of all buckets; whether they arrived.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeFlushStats<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     millis: jlong,
@@ -301,7 +303,7 @@ pub(super) fn direct<'b>(
 /// The answer to a question of [`questions`].
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAsk<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
     question: jint,
@@ -318,7 +320,7 @@ pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeAsk<'l>(
 /// Whether there are log lines. Asked after every send of an exporter that has a listener.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_com_datadog_pipeline_TraceExporter_nativeHasLines<'l>(
-    env: EnvUnowned<'l>,
+    env: Env<'l>,
     class: JClass<'l>,
     handle: jlong,
 ) -> jboolean {
