@@ -48,6 +48,11 @@ fn main() {
     // The linker of this target is LLD since Rust 1.90; it folds functions that came out equal.
     if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--icf=all");
+        // It also puts functions and data beside others that look like them: DEFLATE sees no further back than 32 KB,
+        // so the JAR becomes 2 % smaller.
+        if llvm().is_some_and(|version| version >= 21) {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,--bp-compression-sort=both");
+        }
     }
     // A crate that only links the rlib has no use for this, and an instrumented build needs the host's own library.
     if env::var_os("DATA_PIPELINE_HOST_LIBC").is_none()
@@ -57,6 +62,13 @@ fn main() {
             "cargo:warning=the library will need the C library of this machine, since stubs could not be made: {why}"
         );
     }
+}
+
+/// The version of LLVM that the compiler brings along, and with it that of LLD.
+fn llvm() -> Option<u32> {
+    let said = Command::new(env::var_os("RUSTC")?).arg("-vV").output().ok()?.stdout;
+    let said = String::from_utf8(said).ok()?;
+    said.lines().find_map(|line| line.strip_prefix("LLVM version: "))?.split('.').next()?.parse().ok()
 }
 
 /// Makes the stubs and the shim, and has the library linked with them.
