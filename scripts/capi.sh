@@ -210,7 +210,7 @@ case "${1:-}" in
     # A process without memory has none for valgrind.
     NOT="fork short_memory" LIMIT=600 checked
     # The child of a fork has what threads of its parent had, and nobody who could free it.
-    ONLY=fork ROUNDS=${ROUNDS:-20} LIMIT=600 run valgrind --quiet --error-exitcode=9 --leak-check=no --trace-children=yes
+    ONLY=fork ROUNDS=${ROUNDS:-20} HANDLES=${HANDLES:-5000} LIMIT=600 run valgrind --quiet --error-exitcode=9 --leak-check=no --trace-children=yes
     ;;
   address)
     host=$(rustc -vV | sed -n 's/^host: //p')

@@ -4,7 +4,7 @@
 #   thread    ThreadSanitizer (nightly Rust with rust-src: an uninstrumented standard library would make it report its
 #             locks as races)
 #   address   AddressSanitizer with leak check (nightly Rust)
-#   miri      the unit tests of msgpack, trace, format and the sketch, with small sizes (nightly Rust with miri and
+#   miri      the unit tests of msgpack, trace, format, the sketch and C's handles, with small sizes (nightly Rust with miri and
 #             rust-src)
 #   memcheck  valgrind over the library's own tests
 #   c         the programs of tests/c under valgrind and AddressSanitizer: no error, no leak
@@ -73,7 +73,7 @@ for part in $parts; do
       if ! nightly; then skip "no nightly Rust"; continue; fi
       if ! component miri || ! component rust-src; then skip "miri and rust-src of the nightly toolchain cannot be had"; continue; fi
       run lib env MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-deterministic-floats" cargo +nightly miri test --no-default-features \
-        --target-dir build/sanitize/miri --lib -- msgpack:: trace:: format:: stats::sketch
+        --features capi --target-dir build/sanitize/miri --lib -- msgpack:: trace:: format:: stats::sketch capi::slab capi::lock
       ;;
     memcheck)
       scripts/setup.sh valgrind
