@@ -52,7 +52,7 @@ package() { # PLATFORM PREFIX
   local private
   case "$1" in
     linux-*) private="-lpthread -ldl -lm -lgcc_s" ;;
-    macos-*) private="-liconv -lm" ;;
+    macos-*) private="-lm" ;;
     windows-*) private="-lws2_32 -luserenv -lntdll -lbcrypt -ladvapi32" ;;
   esac
   sed -e "s|@PREFIX@|$2|" -e "s|@VERSION@|$version|" -e "s|@PRIVATE@|$private|" native/capi/data-pipeline-ffi.pc.in

@@ -2,7 +2,7 @@
 get_filename_component(_dp_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 if(APPLE)
   set(_dp_shared "${_dp_prefix}/lib/libdata-pipeline-ffi.dylib")
-  set(_dp_needs iconv m)
+  set(_dp_needs m)
 elseif(WIN32)
   set(_dp_shared "${_dp_prefix}/bin/data-pipeline-ffi.dll")
   set(_dp_needs ws2_32 userenv ntdll bcrypt advapi32)
