@@ -5,7 +5,7 @@
 
 use super::headers::TAGS_HASH;
 use super::sha256;
-use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use ureq::http::HeaderMap;
 
@@ -23,136 +23,84 @@ pub struct Info {
 }
 
 /// The fields of `/info`, by the agent's own names.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs)] // the agent's names; what is used is explained where it is used
 pub struct Fields {
-    #[serde(deserialize_with = "lenient")]
     pub version: String,
-    #[serde(deserialize_with = "lenient")]
     pub git_commit: String,
-    #[serde(deserialize_with = "lenient")]
     pub endpoints: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub feature_flags: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub client_drop_p0s: bool,
-    #[serde(deserialize_with = "lenient")]
     pub span_meta_structs: bool,
-    #[serde(deserialize_with = "lenient")]
     pub long_running_spans: bool,
-    #[serde(deserialize_with = "lenient")]
     pub span_events: bool,
-    #[serde(deserialize_with = "lenient")]
     pub evp_proxy_allowed_headers: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub peer_tags: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub span_kinds_stats_computed: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub obfuscation_version: u32,
-    #[serde(deserialize_with = "lenient")]
     pub filter_tags: FilterTags,
-    #[serde(deserialize_with = "lenient")]
     pub filter_tags_regex: FilterTags,
-    #[serde(deserialize_with = "lenient")]
     pub ignore_resources: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub org_prop_marker: String,
-    #[serde(deserialize_with = "lenient")]
     pub config: AgentConfig,
 }
 
 /// Tags a trace's root must have, or must not have: `key` or `key:value`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct FilterTags {
-    #[serde(deserialize_with = "lenient")]
     pub require: Vec<String>,
-    #[serde(deserialize_with = "lenient")]
     pub reject: Vec<String>,
 }
 
 /// The part of the agent's configuration that it tells.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct AgentConfig {
-    #[serde(deserialize_with = "lenient")]
     pub default_env: String,
-    #[serde(deserialize_with = "lenient")]
     pub target_tps: f64,
-    #[serde(deserialize_with = "lenient")]
     pub max_eps: f64,
-    #[serde(deserialize_with = "lenient")]
     pub receiver_port: u16,
-    #[serde(deserialize_with = "lenient")]
     pub receiver_socket: String,
-    #[serde(deserialize_with = "lenient")]
     pub connection_limit: u64,
-    #[serde(deserialize_with = "lenient")]
     pub receiver_timeout: u64,
-    #[serde(deserialize_with = "lenient")]
     pub max_request_bytes: u64,
-    #[serde(deserialize_with = "lenient")]
     pub statsd_port: u16,
-    #[serde(deserialize_with = "lenient")]
     pub max_memory: f64,
-    #[serde(deserialize_with = "lenient")]
     pub max_cpu: f64,
-    #[serde(deserialize_with = "lenient")]
     pub obfuscation: Obfuscation,
 }
 
 /// How the agent obfuscates. Agents before 7.79 spell some names differently; both are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Obfuscation {
-    #[serde(deserialize_with = "lenient")]
     pub elastic_search: bool,
-    #[serde(deserialize_with = "lenient")]
     pub mongo: bool,
-    #[serde(deserialize_with = "lenient")]
     pub sql_exec_plan: bool,
-    #[serde(deserialize_with = "lenient")]
     pub sql_exec_plan_normalize: bool,
-    #[serde(deserialize_with = "lenient")]
     pub sql_obfuscation_mode: String,
-    #[serde(deserialize_with = "lenient")]
     pub remove_stack_traces: bool,
-    #[serde(deserialize_with = "lenient")]
     pub http: HttpObfuscation,
-    #[serde(deserialize_with = "lenient")]
     pub redis: CacheObfuscation,
-    #[serde(deserialize_with = "lenient")]
     pub valkey: CacheObfuscation,
-    #[serde(deserialize_with = "lenient")]
     pub memcached: CacheObfuscation,
 }
 
 /// URLs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct HttpObfuscation {
-    #[serde(deserialize_with = "lenient")]
     pub remove_query_string: bool,
-    #[serde(deserialize_with = "lenient")]
     pub remove_path_digits: bool,
 }
 
 /// Redis, Valkey and Memcached commands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct CacheObfuscation {
-    #[serde(alias = "Enabled", deserialize_with = "lenient")]
     pub enabled: bool,
-    #[serde(alias = "RemoveAllArgs", deserialize_with = "lenient")]
     pub remove_all_args: bool,
-    #[serde(alias = "KeepCommand", deserialize_with = "lenient")]
     pub keep_command: bool,
 }
 
@@ -166,7 +114,8 @@ impl Info {
         if !raw.trim_start().starts_with('{') {
             return Err("it is not a JSON object".to_owned());
         }
-        let fields: Fields = serde_json::from_str(raw).map_err(|e| format!("it is not valid JSON ({e})"))?;
+        let said: Value = serde_json::from_str(raw).map_err(|e| format!("it is not valid JSON ({e})"))?;
+        let fields = Fields::read(&said).unwrap_or_default();
         Ok(Self {
             fields: Arc::new(fields),
             raw: Arc::from(raw),
@@ -234,22 +183,89 @@ impl Info {
     }
 }
 
-/// Takes `null`, and a value of another type than expected, for absent: one odd field must not hide all others.
-fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either<T> {
-        Good(T),
-        Other(serde::de::IgnoredAny),
+/// What can stand in a field. Not derived by serde, whose code for these fields takes 25 KB of the library.
+trait Field: Default {
+    /// Nothing if the value has another type.
+    fn read(value: &Value) -> Option<Self>;
+
+    /// The field by the first of these names that is there. `null` and what has another type than expected count as
+    /// absent: one odd field must not hide all others.
+    fn of(object: &Map<String, Value>, names: &[&str]) -> Self {
+        names.iter().find_map(|name| object.get(*name)).and_then(Self::read).unwrap_or_default()
     }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::Good(value) => value,
-        Either::Other(_) => T::default(),
-    })
+}
+
+impl Field for bool {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Field for u64 {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_u64()
+    }
+}
+
+impl Field for u32 {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_u64()?.try_into().ok()
+    }
+}
+
+impl Field for u16 {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_u64()?.try_into().ok()
+    }
+}
+
+impl Field for f64 {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_f64()
+    }
+}
+
+impl Field for String {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(str::to_owned)
+    }
+}
+
+impl Field for Vec<String> {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(String::read).collect()
+    }
+}
+
+/// Objects, field by field; an older name of a field behind it.
+macro_rules! objects {
+    ($($object:ident { $($field:ident $(or $old:literal)?,)* })*) => {$(
+        impl Field for $object {
+            fn read(value: &Value) -> Option<Self> {
+                let object = value.as_object()?;
+                Some(Self { $($field: Field::of(object, &[stringify!($field) $(, $old)?]),)* })
+            }
+        }
+    )*};
+}
+
+objects! {
+    Fields {
+        version, git_commit, endpoints, feature_flags, client_drop_p0s, span_meta_structs, long_running_spans,
+        span_events, evp_proxy_allowed_headers, peer_tags, span_kinds_stats_computed, obfuscation_version, filter_tags,
+        filter_tags_regex, ignore_resources, org_prop_marker, config,
+    }
+    FilterTags { require, reject, }
+    AgentConfig {
+        default_env, target_tps, max_eps, receiver_port, receiver_socket, connection_limit, receiver_timeout,
+        max_request_bytes, statsd_port, max_memory, max_cpu, obfuscation,
+    }
+    Obfuscation {
+        elastic_search, mongo, sql_exec_plan, sql_exec_plan_normalize, sql_obfuscation_mode, remove_stack_traces, http,
+        redis, valkey, memcached,
+    }
+    HttpObfuscation { remove_query_string, remove_path_digits, }
+    CacheObfuscation { enabled or "Enabled", remove_all_args or "RemoveAllArgs", keep_command or "KeepCommand", }
 }
 
 /// An answer with this body, for the tests of other rooms.
@@ -334,6 +350,16 @@ mod tests {
             assert_eq!(*info.fields, Fields::default(), "{text}");
             assert_eq!(info.max_request_bytes(), None);
         }
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_and_one_of_an_older_agent_are_read() {
+        let info = parse(
+            r#"{"version":"1.2","version":"7.80.0","config":{"obfuscation":{"redis":{"KeepCommand":true}}}}"#,
+        );
+        let fields = info.unwrap().fields;
+        assert_eq!(fields.version, "7.80.0");
+        assert!(fields.config.obfuscation.redis.keep_command);
     }
 
     #[test]
