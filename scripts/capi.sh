@@ -14,7 +14,7 @@
 # and compression); another list of features is given in FEATURES.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=build/capi name=capi
+out=build/capi speaker=capi
 export FEATURES=${FEATURES-full,reserve}
 features=capi${FEATURES:+,$FEATURES}
 library=(--no-default-features --features "$features" --crate-type "cdylib,staticlib")

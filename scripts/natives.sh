@@ -9,7 +9,7 @@
 # STRICT=1 does: scripts/platforms.sh, which has all that is not about Java.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=natives
+speaker=natives
 export FEATURES=${FEATURES-full,reserve}
 library=(--crate-type cdylib)
 if [ -n "$FEATURES" ]; then library+=(--features "$FEATURES"); fi

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # A library for each of our platforms, whatever face it has; sourced by natives.sh (Java) and capi.sh (C) in the root of the
 # checkout. Who sources it says
-#   name           who speaks
+#   speaker        who speaks
 #   library        words for cargo: --crate-type …, --no-default-features …
 #   place          a function of PLATFORM FROM TO: what cargo left in FROM becomes, in TO, what is shipped
 #   check          a function of PLATFORM DIR: whether what is there may be shipped, by scripts/native_gate.py
@@ -9,7 +9,7 @@
 # With TWICE=1 each is built a second time from nothing and must come out the same. FEATURES is what is built in.
 every="linux-x86_64 linux-aarch64 windows-x86_64 macos-aarch64 macos-x86_64"
 
-say() { printf '%s: %s\n' "$name" "$*"; }
+say() { printf '%s: %s\n' "$speaker" "$*"; }
 
 target_of() {
   case "$1" in
@@ -18,7 +18,7 @@ target_of() {
     windows-x86_64) echo x86_64-pc-windows-gnu ;;
     macos-aarch64) echo aarch64-apple-darwin ;;
     macos-x86_64) echo x86_64-apple-darwin ;;
-    *) echo "$name: no platform $1" >&2; exit 2 ;;
+    *) echo "$speaker: no platform $1" >&2; exit 2 ;;
   esac
 }
 # The file name of a shared library.
@@ -83,7 +83,7 @@ build_for() { # PLATFORM TARGET DIR
 }
 
 every_platform() { # OUT TARGET-DIR [PLATFORM...]
-  local out=$1 dir=$2 platform target again=build/$name-again skipped="" built="" refused="" started
+  local out=$1 dir=$2 platform target again=build/$speaker-again skipped="" built="" refused="" started
   started=$(date +%s)
   minutes() { printf '%d min %02d s' $((($(date +%s) - started) / 60)) $((($(date +%s) - started) % 60)); }
   skip() { say "SKIPPED $1: $2"; skipped="$skipped $1"; }
