@@ -21,7 +21,7 @@ LIMIT = {"linux": 2_900_000, "windows": 3_200_000, "macos": 3_400_000}
 # More, where the toolchain's own standard library is in it: scripts/native_env.sh says why. It prints backtraces.
 OWN_STD, BACKTRACES = 400_000, b"stack backtrace:"
 # An archive has the standard library as the toolchain brings it, and what a linker would leave out.
-ARCHIVE = 16_000_000
+ARCHIVE = 12_000_000
 # TLS is 1.02 MB, the two compressors 0.33.
 FULL = 1_400_000
 NEEDED = {
