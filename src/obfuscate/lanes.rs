@@ -7,19 +7,27 @@ use wide::u8x16;
 pub(super) type Block = [u8x16; 4];
 
 /// The first bytes of a text as a block; what it is too short for is 0. It never goes through memory in parts, since
-/// a load that spans two stores waits for both.
+/// a load that spans two stores waits for both. How long a text is cannot be foretold, so that is asked once.
 #[inline(always)]
 pub(super) fn block(text: &[u8]) -> Block {
-    let tail = match (text.as_chunks::<16>().1.len(), text.last_chunk::<16>()) {
-        (0, _) => 0,
-        (len, Some(last)) => u128::from_le_bytes(*last) >> (8 * (16 - len)),
-        (_, None) => swar::word(text).unwrap_or(0),
+    let (parts, rest) = text.as_chunks::<16>();
+    let tail = || {
+        let word = match (parts, text.last_chunk::<16>()) {
+            ([], _) => swar::word(text).unwrap_or(0),
+            (_, Some(_)) if rest.is_empty() => 0,
+            (_, Some(last)) => u128::from_le_bytes(*last) >> (8 * (16 - rest.len())),
+            (_, None) => 0,
+        };
+        u8x16::new(word.to_le_bytes())
     };
-    let part = |at: usize| match text.get(at..) {
-        None => u8x16::ZERO,
-        Some(rest) => u8x16::new(rest.first_chunk().copied().unwrap_or(tail.to_le_bytes())),
-    };
-    [part(0), part(16), part(32), part(48)]
+    let [a, b, c, d] = [0, 1, 2, 3].map(|i| parts.get(i).map_or(u8x16::ZERO, |part| u8x16::new(*part)));
+    match parts.len() {
+        0 => [tail(), b, c, d],
+        1 => [a, tail(), c, d],
+        2 => [a, b, tail(), d],
+        3 => [a, b, c, tail()],
+        _ => [a, b, c, d],
+    }
 }
 
 /// The places where the highest bit of what `marks` makes of the bytes is set.

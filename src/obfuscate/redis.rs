@@ -327,23 +327,36 @@ impl Values {
             Self::AfterFirst => (1, 0),
             Self::Nth(n) => (n as u8, NEVER),
             Self::Every(first, step) => (first as u8, step as u8),
-            Self::Config | Self::Bitfield => (NEVER, 1),
-            // Unless options come before the first score.
+            Self::Config | Self::Bitfield => (NEVER, NEVER),
             Self::Zadd => (2, 2),
         };
-        Stride { first, step }
+        let asks = match self {
+            Self::Config | Self::Bitfield => Asks::Always,
+            Self::Zadd => Asks::WithOptions,
+            _ => Asks::Never,
+        };
+        Stride { first, step, asks }
     }
 }
 
 /// No argument, or no other one.
 pub(super) const NEVER: u8 = 4;
 
-/// Which arguments are hidden, at most [`NEVER`] each; with a `step` of 0 all from the first on as one. `first` is
-/// never and `step` is not: it depends on the arguments.
+/// Which arguments are hidden, at most [`NEVER`] each; with a `step` of 0 all from the first on as one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stride {
     pub(super) first: u8,
     pub(super) step: u8,
+    pub(super) asks: Asks,
+}
+
+/// Whether it depends on the arguments which are hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    Never,
+    /// If there are options before the first score.
+    WithOptions,
+    Always,
 }
 
 /// What becomes of an argument.
@@ -427,20 +440,22 @@ fn values_of(command: &[u8]) -> Values {
     if word & NOT_ASCII != 0 || command.last() == Some(&0) {
         return values_of_unusual(command);
     }
-    values_of_word(word).0
+    values_of_word(word)
 }
 
 /// By a name in upper case, as [`swar::upper_word`] gives it.
 #[inline]
-pub(super) fn values_of_word(word: u128) -> (Values, Stride) {
-    let mut slot = slot_of(word);
-    while let Some(&(name, values, stride)) = COMMANDS.get(slot) {
-        if name == word || name == 0 {
-            return (values, stride);
-        }
-        slot = (slot + 1) % SLOTS;
-    }
-    (Values::None, Values::None.stride())
+pub(super) fn values_of_word(word: u128) -> Values {
+    let slot = slot_of(word);
+    if COMMANDS.words[slot] == word { COMMANDS.values[slot] } else { Values::None }
+}
+
+/// The same as a stride.
+#[inline(always)]
+pub(super) fn stride_of_word(word: u128) -> Stride {
+    let slot = slot_of(word);
+    let is_known = COMMANDS.words[slot] == word;
+    COMMANDS.strides[if is_known { slot } else { SLOTS }]
 }
 
 /// The one long name, and names with letters beyond ASCII whose upper-case form is in it (`ſet` is `SET`).
@@ -476,10 +491,11 @@ const fn word_of(command: &[u8]) -> Option<u128> {
 
 const SLOTS: usize = 128;
 
+/// No two names of the table have the same: the factor was searched for, and the table is not built otherwise.
 #[inline]
 const fn slot_of(word: u128) -> usize {
     let folded = word as u64 ^ ((word >> 64) as u64).rotate_left(31);
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
+    (folded.wrapping_mul(0x8731_16f0_3579_c67f) >> 57) as usize
 }
 
 /// The one name that does not fit into a number.
@@ -529,20 +545,31 @@ const NAMES: [(&str, Values); 41] = [
     ("ZSCORE", Values::Nth(1)),
 ];
 
-/// The names by their hash; a place that is taken sends on to the next.
-static COMMANDS: [(u128, Values, Stride); SLOTS] = {
-    let mut table = [(0, Values::None, Values::None.stride()); SLOTS];
+struct Commands {
+    words: [u128; SLOTS],
+    values: [Values; SLOTS],
+    /// The last one is that of commands that are not listed.
+    strides: [Stride; SLOTS + 1],
+}
+
+/// The names by their hash.
+static COMMANDS: Commands = {
+    let mut table = Commands {
+        words: [0; SLOTS],
+        values: [Values::None; SLOTS],
+        strides: [Values::None.stride(); SLOTS + 1],
+    };
     let mut n = 0;
     while n < NAMES.len() {
         let word = match word_of(NAMES[n].0.as_bytes()) {
             Some(word) => word,
             None => panic!("a name of more than 16 characters"),
         };
-        let mut slot = slot_of(word);
-        while table[slot].0 != 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        table[slot] = (word, NAMES[n].1, NAMES[n].1.stride());
+        let slot = slot_of(word);
+        assert!(table.words[slot] == 0, "two names in one place: search for another factor");
+        table.words[slot] = word;
+        table.values[slot] = NAMES[n].1;
+        table.strides[slot] = NAMES[n].1.stride();
         n += 1;
     }
     table

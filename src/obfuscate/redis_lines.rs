@@ -3,13 +3,15 @@
 //! bytes that are not printable ASCII, no end within the block) ends the run; [`super::redis`] goes on from there.
 
 use super::lanes;
-use super::redis::{Arguments, NEVER, Shown, Stride, Values, values_of_word};
+use super::redis::{Arguments, Asks, NEVER, Shown, Stride, stride_of_word, values_of_word};
 use crate::normalize::swar;
 use wide::{i8x16, u8x16};
 
 const BLOCK: usize = 64;
 /// Copies move so much at a time, and may read and write beyond what they are for.
 const STEP: usize = 32;
+/// What a block may become.
+const ROOM: usize = BLOCK + STEP;
 /// The longest name that is looked up here.
 const LONGEST_NAME: usize = 16;
 
@@ -25,9 +27,14 @@ pub(super) struct Done {
 pub(super) fn front(text: &[u8], out: &mut Vec<u8>) -> Done {
     let mut done = Done { bytes: 0, changed: false };
     while let Some(rest) = text.get(done.bytes..).filter(|rest| !rest.is_empty()) {
-        let mut window = Window::new(rest);
+        // The room is written in place, and what is left of it taken back: its length is no question to ask.
+        let start = out.len();
+        out.extend_from_slice(&[0; ROOM]);
+        let Some(room) = out.get_mut(start..).and_then(|room| room.first_chunk_mut()) else { break };
+        let mut window = Window::new(rest, room);
         let read = window.lines(&mut done.changed);
-        out.extend_from_slice(window.shown());
+        let written = window.written;
+        out.truncate(start + written);
         done.bytes += read;
         if read == 0 {
             break;
@@ -45,23 +52,22 @@ fn without(mut places: u64, n: u8) -> u64 {
     if n == NEVER { 0 } else { places }
 }
 
-struct Window {
+struct Window<'o> {
     text: [u8; BLOCK + STEP],
-    /// Bytes of the text in it, and whether it ends here.
+    /// Bytes of the text in it.
     len: usize,
-    is_last: bool,
-    /// Places of separators, quotes, and of what makes a line unusual.
+    /// Places of separators (the end of the text counts as a line end), quotes, and of what makes a line unusual.
     spaces: u64,
     ends: u64,
     quotes: u64,
     unusual: u64,
-    out: [u8; BLOCK + STEP],
+    out: &'o mut [u8; ROOM],
     written: usize,
 }
 
-impl Window {
+impl<'o> Window<'o> {
     #[inline(always)]
-    fn new(rest: &[u8]) -> Self {
+    fn new(rest: &[u8], out: &'o mut [u8; ROOM]) -> Self {
         let block = lanes::block(rest);
         let mut text = [0; BLOCK + STEP];
         for (to, part) in text.as_chunks_mut::<16>().0.iter_mut().zip(block) {
@@ -91,18 +97,13 @@ impl Window {
         Self {
             text,
             len,
-            is_last: rest.len() <= BLOCK,
             spaces,
-            ends,
+            ends: ends | !inside & inside.wrapping_add(1),
             quotes,
             unusual,
-            out: [0; BLOCK + STEP],
+            out,
             written: 0,
         }
-    }
-
-    fn shown(&self) -> &[u8] {
-        self.out.get(..self.written).unwrap_or(&[])
     }
 
     /// Shows the usual lines at the front; gives how many bytes they have.
@@ -112,11 +113,10 @@ impl Window {
         let (mut at, mut run) = (0, 0);
         while at < self.len {
             let left = self.ends & !lanes::below(at);
-            let end = match left {
-                0 if self.is_last => self.len,
-                0 => break,
-                _ => left.trailing_zeros() as usize,
-            };
+            if left == 0 {
+                break;
+            }
+            let end = left.trailing_zeros() as usize;
             let line = lanes::below(end) & !lanes::below(at);
             let spaces = self.spaces & line;
             let name_end = if spaces == 0 { end } else { spaces.trailing_zeros() as usize };
@@ -127,7 +127,7 @@ impl Window {
             {
                 break;
             }
-            self.arguments(self.values(at, name_end - at), spaces, end, &mut run, changed);
+            self.arguments(self.name(at, name_end - at), spaces, end, &mut run, changed);
             at = end + 1;
         }
         let read = at.min(self.len);
@@ -135,38 +135,32 @@ impl Window {
         read
     }
 
+    /// A name in upper case, as a number.
     #[inline(always)]
-    fn values(&self, at: usize, len: usize) -> (Values, Stride) {
+    fn name(&self, at: usize, len: usize) -> u128 {
         let part = |at: usize| {
             let bytes = self.text.get(at..).and_then(|t| t.first_chunk::<8>());
             bytes.map_or(0, |b| u64::from_le_bytes(*b))
         };
         let upper = |word: u64| u128::from(word - swar::within(word, b'a', b'z') / 4);
         let word = upper(part(at)) | upper(part(at + 8)) << 64;
-        values_of_word(word & (u128::MAX >> (8 * (16 - len))))
+        word & (u128::MAX >> (8 * (16 - len)))
     }
 
     /// Hides what of the arguments holds values. A space stands before each of them.
     #[inline(always)]
-    fn arguments(
-        &mut self,
-        values: (Values, Stride),
-        all: u64,
-        end: usize,
-        run: &mut usize,
-        changed: &mut bool,
-    ) {
-        let (values, Stride { first, step }) = values;
-        let next = |spaces: u64| if spaces == 0 { end } else { spaces.trailing_zeros() as usize };
-        let mut spaces = without(all, first);
-        if values == Values::Zadd && self.has_option(all) || first == NEVER && step != NEVER {
-            return self.asking(values, all, end, run, changed);
+    fn arguments(&mut self, name: u128, all: u64, end: usize, run: &mut usize, changed: &mut bool) {
+        let Stride { first, step, asks } = stride_of_word(name);
+        if asks != Asks::Never && (asks == Asks::Always || self.has_option(all)) {
+            return self.asking(name, all, end, run, changed);
         }
+        let goes_on = if step == 0 { 0 } else { u64::MAX };
+        let next = |spaces: u64| (spaces.trailing_zeros() as usize).min(end);
+        let mut spaces = without(all, first);
         while spaces != 0 {
             let start = next(spaces) + 1;
-            let behind = if step == 0 { end } else { next(spaces & (spaces - 1)) };
-            self.hide(start, behind, run, changed);
-            spaces = if step == 0 { 0 } else { without(spaces, step) };
+            self.hide(start, next(spaces & spaces.wrapping_sub(1) & goes_on), run, changed);
+            spaces = without(spaces, step) & goes_on;
         }
     }
 
@@ -180,8 +174,8 @@ impl Window {
 
     /// The same for a command that depends on its arguments.
     #[cold]
-    fn asking(&mut self, values: Values, mut spaces: u64, end: usize, run: &mut usize, changed: &mut bool) {
-        let mut arguments = Arguments::with(values);
+    fn asking(&mut self, name: u128, mut spaces: u64, end: usize, run: &mut usize, changed: &mut bool) {
+        let mut arguments = Arguments::with(values_of_word(name));
         while spaces != 0 {
             let start = spaces.trailing_zeros() as usize + 1;
             spaces &= spaces - 1;

@@ -75,19 +75,26 @@ enum Shown {
     Nothing,
 }
 
+/// What the tokens so far mean for the next one.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    /// What the last token was, or has become.
+    pub(super) last: Kind,
+    /// How many values were seen in a row; only 0, 1 and more differ.
+    pub(super) values: u32,
+    /// How many lists were seen in a row; only 0, 1 and more differ.
+    pub(super) lists: u32,
+}
+
 /// The state between two tokens, and the output.
 pub(super) struct Grouping<'o> {
-    last: Kind,
-    /// How many values were seen in a row; only 0, 1 and more differ.
-    values: u32,
-    /// How many lists were seen in a row; only 0, 1 and more differ.
-    lists: u32,
+    pub(super) state: State,
     /// The kinds after which only the whole rule will do.
     special: u32,
-    keep_alias: bool,
+    pub(super) keep_alias: bool,
     replace_digits: bool,
     table_names: bool,
-    out: Writer<'o>,
+    pub(super) out: Writer<'o>,
 }
 
 impl<'o> Grouping<'o> {
@@ -97,9 +104,7 @@ impl<'o> Grouping<'o> {
             special |= Kind::From.bit() | Kind::Join.bit() | Kind::Update.bit() | Kind::Into.bit();
         }
         Grouping {
-            last: Kind::Other,
-            values: 0,
-            lists: 0,
+            state: State { last: Kind::Other, values: 0, lists: 0 },
             special,
             keep_alias: config.keep_sql_alias,
             replace_digits: config.replace_digits,
@@ -113,18 +118,28 @@ impl<'o> Grouping<'o> {
         self.out
     }
 
+    /// Whether the next token may be a usual one: see `tokenizer/usual.rs`.
+    #[inline(always)]
+    pub(super) fn is_usual(&self) -> bool {
+        let unusual = self.special | Kind::GroupedOpen.bit() | Kind::Colon.bit();
+        unusual & self.state.last.bit() == 0
+            && !self.replace_digits
+            && !self.table_names
+            && !self.out.is_empty()
+    }
+
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.special & self.last.bit() == 0
+        self.special & self.state.last.bit() == 0
     }
 
     /// A name or keyword, `src[from..to]`.
     #[inline(always)]
     pub(super) fn name(&mut self, kind: Kind, src: &[u8], from: usize, to: usize) -> Result<(), Refused> {
-        let is_alias = (kind == Kind::As && self.is_plain()) || self.last == Kind::As;
-        if is_alias && !self.keep_alias && self.lists <= 1 {
-            (self.values, self.lists) = (0, 0);
-            self.last = if self.last == Kind::As { Kind::Dropped } else { Kind::As };
+        let is_alias = (kind == Kind::As && self.is_plain()) || self.state.last == Kind::As;
+        if is_alias && !self.keep_alias && self.state.lists <= 1 {
+            (self.state.values, self.state.lists) = (0, 0);
+            self.state.last = if self.state.last == Kind::As { Kind::Dropped } else { Kind::As };
             return Ok(());
         }
         if kind == Kind::As || self.replace_digits {
@@ -136,10 +151,11 @@ impl<'o> Grouping<'o> {
     /// A token that is written as it is: keywords, operators, but none that step 2 or 3 may drop or change.
     #[inline(always)]
     pub(super) fn symbol(&mut self, kind: Kind, src: &[u8], from: usize, to: usize) -> Result<(), Refused> {
-        let is_plain = (self.special | Kind::GroupedOpen.bit() | Kind::Colon.bit()) & self.last.bit() == 0;
-        if is_plain && self.lists <= 1 {
-            (self.values, self.lists) = (0, 0);
-            self.last = kind;
+        let is_plain =
+            (self.special | Kind::GroupedOpen.bit() | Kind::Colon.bit()) & self.state.last.bit() == 0;
+        if is_plain && self.state.lists <= 1 {
+            (self.state.values, self.state.lists) = (0, 0);
+            self.state.last = kind;
             self.out.word(src, from, to);
             return Ok(());
         }
@@ -156,10 +172,10 @@ impl<'o> Grouping<'o> {
     #[inline(always)]
     pub(super) fn literal(&mut self) -> Result<(), Refused> {
         if self.is_plain() {
-            self.lists += u32::from(self.last == Kind::Open);
-            self.last = Kind::Grouped;
-            if self.values == 0 {
-                self.values = 1;
+            self.state.lists += u32::from(self.state.last == Kind::Open);
+            self.state.last = Kind::Grouped;
+            if self.state.values == 0 {
+                self.state.values = 1;
                 self.out.symbol(b'?');
             }
             return Ok(());
@@ -170,10 +186,10 @@ impl<'o> Grouping<'o> {
     #[inline(always)]
     pub(super) fn comma(&mut self) -> Result<(), Refused> {
         if self.is_plain() {
-            if self.values > 0 || self.lists > 1 {
-                self.last = Kind::Grouped;
+            if self.state.values > 0 || self.state.lists > 1 {
+                self.state.last = Kind::Grouped;
             } else {
-                self.last = Kind::Comma;
+                self.state.last = Kind::Comma;
                 self.out.tight(b",");
             }
             return Ok(());
@@ -184,12 +200,12 @@ impl<'o> Grouping<'o> {
     #[inline(always)]
     pub(super) fn open(&mut self) -> Result<(), Refused> {
         if self.is_plain() {
-            if self.lists == 0 {
-                self.last = Kind::Open;
+            if self.state.lists == 0 {
+                self.state.last = Kind::Open;
                 self.out.symbol(b'(');
             } else {
-                self.lists = 2;
-                self.last = Kind::GroupedOpen;
+                self.state.lists = 2;
+                self.state.last = Kind::GroupedOpen;
             }
             return Ok(());
         }
@@ -199,11 +215,11 @@ impl<'o> Grouping<'o> {
     #[inline(always)]
     pub(super) fn close(&mut self) -> Result<(), Refused> {
         if self.is_plain() {
-            if self.lists <= 1 {
-                self.last = Kind::Close;
+            if self.state.lists <= 1 {
+                self.state.last = Kind::Close;
                 self.out.symbol(b')');
             } else {
-                self.last = Kind::Grouped;
+                self.state.last = Kind::Grouped;
             }
             return Ok(());
         }
@@ -213,37 +229,37 @@ impl<'o> Grouping<'o> {
     /// Any token: the whole rule.
     #[inline(never)]
     pub(super) fn push(&mut self, kind: Kind, text: &[u8]) -> Result<(), Refused> {
-        let last = self.last;
+        let last = self.state.last;
         let kind = if self.table_names { self.as_table(kind, text) } else { kind };
         let (kind, shown) = self.dropped(kind)?;
         let (kind, shown) = self.replaced(kind, shown);
 
-        if (last == Kind::Open && kind.is_grouped()) || (kind == Kind::Open && self.lists > 0) {
-            self.lists = (self.lists + 1).min(2);
+        if (last == Kind::Open && kind.is_grouped()) || (kind == Kind::Open && self.state.lists > 0) {
+            self.state.lists = (self.state.lists + 1).min(2);
         }
         let starts_query = matches!(kind, Kind::Select | Kind::Delete | Kind::Update | Kind::Name);
-        if self.lists > 0 && last == Kind::GroupedOpen && starts_query {
+        if self.state.lists > 0 && last == Kind::GroupedOpen && starts_query {
             // The dropped parenthesis opened a query, not a list: it comes back.
-            (self.values, self.lists, self.last) = (0, 0, kind);
+            (self.state.values, self.state.lists, self.state.last) = (0, 0, kind);
             self.out.symbol(b'(');
             self.write(kind, last, shown, text);
             return Ok(());
         }
         let (kind, shown) = if kind.is_grouped() {
-            self.values = (self.values + 1).min(2);
-            if self.values > 1 { (Kind::Grouped, Shown::Nothing) } else { (kind, shown) }
-        } else if self.values > 0 && kind == Kind::Comma {
+            self.state.values = (self.state.values + 1).min(2);
+            if self.state.values > 1 { (Kind::Grouped, Shown::Nothing) } else { (kind, shown) }
+        } else if self.state.values > 0 && kind == Kind::Comma {
             (Kind::Grouped, Shown::Nothing)
-        } else if self.lists > 1 {
+        } else if self.state.lists > 1 {
             (kind.grouped(), Shown::Nothing)
         } else {
             if !matches!(kind, Kind::Comma | Kind::Open | Kind::Close) {
-                (self.values, self.lists) = (0, 0);
+                (self.state.values, self.state.lists) = (0, 0);
             }
             (kind, shown)
         };
         self.write(kind, last, shown, text);
-        self.last = kind;
+        self.state.last = kind;
         Ok(())
     }
 
@@ -254,7 +270,7 @@ impl<'o> Grouping<'o> {
 
     /// Step 1. A string or number is never taken for a table, although the agent does: it would be shown.
     fn as_table(&self, kind: Kind, text: &[u8]) -> Kind {
-        let is_table = match self.last {
+        let is_table = match self.state.last {
             Kind::From | Kind::Join => chars::is_letter(chars::decode(text, 0).0),
             Kind::Update | Kind::Into => true,
             _ => false,
@@ -264,7 +280,7 @@ impl<'o> Grouping<'o> {
 
     /// Step 2.
     fn dropped(&self, kind: Kind) -> Result<(Kind, Shown), Refused> {
-        match (self.last, kind) {
+        match (self.state.last, kind) {
             // Between the brackets of an alias there may be nothing but names.
             (Kind::Bracketed, Kind::Name) => Ok((Kind::Bracketed, Shown::Nothing)),
             (Kind::Bracketed, kind) if kind != Kind::CloseBracket => Err(Refused::default()),
@@ -279,7 +295,7 @@ impl<'o> Grouping<'o> {
 
     /// Step 3.
     fn replaced(&self, kind: Kind, shown: Shown) -> (Kind, Shown) {
-        match (self.last, kind) {
+        match (self.state.last, kind) {
             (Kind::Savepoint, kind) => (kind.grouped(), Shown::Placeholder),
             (Kind::Equals, Kind::DoubleQuoted) | (_, Kind::Literal | Kind::Value) => {
                 (Kind::Grouped, Shown::Placeholder)

@@ -10,6 +10,9 @@ use super::ends::{dollar_quoted_end, fraction_end, is_name_letter, number_end};
 use super::grouping::{Grouping, Kind};
 use super::keywords::{pack, pack_short, packed, packed_short};
 use super::writer::Writer;
+use usual::{Tail, Window};
+
+mod usual;
 
 /// Why nothing was written: unreadable. Another reading of backslashes may help if one was seen in quotes.
 #[derive(Debug, Default)]
@@ -51,6 +54,19 @@ fn nested(
     name: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
+    reading_by(|scanner| scanner.scan(), src, config, reading, depth, name, out)
+}
+
+#[inline(always)]
+fn reading_by(
+    scan: impl Fn(&mut Scanner<'_, '_>) -> Result<(), Refused>,
+    src: &[u8],
+    config: &SqlConfig,
+    reading: Reading,
+    depth: u8,
+    name: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
     let grouping = Grouping::new(config, Writer::new(out, src.len() + src.len() / 4));
     let mut scanner = Scanner {
         src,
@@ -62,9 +78,10 @@ fn nested(
         depth,
         config,
         name,
+        tail: Tail::of(src),
         grouping,
     };
-    let outcome = scanner.scan();
+    let outcome = scan(&mut scanner);
     let saw_backslash = scanner.saw_backslash;
     let written = scanner.grouping.into_writer();
     if outcome.is_err() || written.is_empty() {
@@ -86,6 +103,7 @@ struct Scanner<'a, 'o> {
     depth: u8,
     config: &'a SqlConfig,
     name: &'a mut Vec<u8>,
+    tail: Tail,
     grouping: Grouping<'o>,
 }
 
@@ -97,43 +115,54 @@ struct Quoted {
 
 impl Scanner<'_, '_> {
     fn scan(&mut self) -> Result<(), Refused> {
-        let src = self.src;
+        let mut window = Window::default();
         loop {
-            // One NUL in front of a token is overlooked, but not at the very start.
-            if byte(src, self.at) == 0 && self.at > 0 && self.at < src.len() {
-                self.at += 1;
-            }
-            while self.at < src.len() && chars::is_space(src[self.at]) {
-                self.at += 1;
-            }
-            let Some(&first) = src.get(self.at) else {
+            self.usual(&mut window);
+            if !self.token()? {
                 return Ok(());
-            };
-            match first {
-                b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'@' => self.word()?,
-                b',' => {
-                    self.at += 1;
-                    self.grouping.comma()?;
-                }
-                b'(' => {
-                    self.at += 1;
-                    self.grouping.open()?;
-                }
-                b')' => {
-                    self.at += 1;
-                    self.grouping.close()?;
-                }
-                b'\'' => self.string()?,
-                b'0'..=b'9' => self.number()?,
-                // These are no rarer in lists of values; another jump for them would be guessed wrong as often as
-                // this one.
-                b'?' => self.value(self.at + 1)?,
-                b'$' => self.dollar(byte(src, self.at + 1))?,
-                b'-' => self.minus(byte(src, self.at + 1))?,
-                b'=' => self.symbol(Kind::Equals, 1)?,
-                _ => self.rare(first)?,
             }
         }
+    }
+
+    /// Reads any token; says whether there was one.
+    #[inline(always)]
+    fn token(&mut self) -> Result<bool, Refused> {
+        let src = self.src;
+        // One NUL in front of a token is overlooked, but not at the very start.
+        if byte(src, self.at) == 0 && self.at > 0 && self.at < src.len() {
+            self.at += 1;
+        }
+        while self.at < src.len() && chars::is_space(src[self.at]) {
+            self.at += 1;
+        }
+        let Some(&first) = src.get(self.at) else {
+            return Ok(false);
+        };
+        match first {
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'@' => self.word()?,
+            b',' => {
+                self.at += 1;
+                self.grouping.comma()?;
+            }
+            b'(' => {
+                self.at += 1;
+                self.grouping.open()?;
+            }
+            b')' => {
+                self.at += 1;
+                self.grouping.close()?;
+            }
+            b'\'' => self.string()?,
+            b'0'..=b'9' => self.number()?,
+            // These are no rarer in lists of values; another jump for them would be guessed wrong as often as
+            // this one.
+            b'?' => self.value(self.at + 1)?,
+            b'$' => self.dollar(byte(src, self.at + 1))?,
+            b'-' => self.minus(byte(src, self.at + 1))?,
+            b'=' => self.symbol(Kind::Equals, 1)?,
+            _ => self.rare(first)?,
+        }
+        Ok(true)
     }
 
     /// A token of `length` bytes that is nothing but itself.

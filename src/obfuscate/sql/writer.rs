@@ -13,13 +13,27 @@ pub(super) struct Writer<'o> {
 }
 
 const BLOCK: usize = 16;
+/// Room beyond what is expected.
+const SPARE: usize = 192;
 
 impl<'o> Writer<'o> {
     /// Starts behind what `out` holds, with room for about `expected` bytes.
     pub(super) fn new(out: &'o mut Vec<u8>, expected: usize) -> Self {
         let start = out.len();
-        out.resize(start + expected + 4 * BLOCK, 0);
+        out.resize(start + expected + SPARE, 0);
         Writer { out, start, end: start }
+    }
+
+    /// The room behind what is written, if there is that much.
+    #[inline(always)]
+    pub(super) fn room<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.out.get_mut(self.end..).and_then(|room| room.first_chunk_mut())
+    }
+
+    /// So many bytes of the room were written.
+    #[inline(always)]
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.end += count;
     }
 
     /// Whether nothing was written yet.
@@ -93,7 +107,7 @@ impl<'o> Writer<'o> {
         let end = self.end + text.len();
         if end > self.out.len() {
             // Doubling keeps the cost of growing linear.
-            self.out.resize(end + end / 2 + 4 * BLOCK, 0);
+            self.out.resize(end + end / 2 + SPARE, 0);
         }
         self.out[self.end..end].copy_from_slice(text);
         self.end = end;
