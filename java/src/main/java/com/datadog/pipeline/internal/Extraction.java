@@ -102,9 +102,10 @@ final class Extraction {
 
   /** Writes the file and gives the CRC-32 of what it wrote, in hex. */
   String copy(InputStream in) throws IOException {
-    Files.createFile(file, ownersOnly());
     CRC32 sum = new CRC32();
-    // Not a channel: its classes are not in the archive that every JVM starts from.
+    // The directory is new, and nobody else can enter it. Not a channel, nor Files.createFile,
+    // which
+    // opens one: its classes are not in the archive that every JVM starts from.
     try (OutputStream out = new FileOutputStream(file.toFile())) {
       byte[] buffer = new byte[1 << 16];
       for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
@@ -112,6 +113,7 @@ final class Extraction {
         out.write(buffer, 0, n);
       }
     }
+    file.toFile().setExecutable(true);
     return Long.toHexString(sum.getValue());
   }
 

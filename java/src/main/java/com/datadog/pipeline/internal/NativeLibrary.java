@@ -176,6 +176,10 @@ public final class NativeLibrary {
     } catch (IOException | NoSuchAlgorithmException | RuntimeException e) {
       // Only shown to people; the library works without it.
       return "";
+    } finally {
+      if (loadedFrom != null) {
+        loadedFrom.close();
+      }
     }
   }
 

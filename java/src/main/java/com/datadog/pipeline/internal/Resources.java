@@ -4,6 +4,8 @@ import java.io.Closeable;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.net.URL;
 import java.net.URLConnection;
 import java.util.Enumeration;
@@ -52,6 +54,12 @@ abstract class Resources implements Closeable {
      */
     private String base;
 
+    /**
+     * The JAR on disk in which something was found. Read as a file: connections to it need a dozen
+     * classes that no JVM has at its start, and may leave it open.
+     */
+    private Jar jar;
+
     ClassPath(ClassLoader loader) {
       this.loader = loader;
     }
@@ -81,12 +89,24 @@ abstract class Resources implements Closeable {
       if (base != null) {
         return open(new URL(base + name));
       }
+      if (jar != null) {
+        return jar.open(name);
+      }
       if (loader != null) {
-        return loader.getResourceAsStream(name);
+        URL url = loader.getResource(name);
+        jar = url == null ? null : Jar.of(url.toString(), name);
+        return jar != null ? jar.open(name) : loader.getResourceAsStream(name);
       }
       // On the boot class path; an agent's own JAR stands on the system's class path, too.
       InputStream in = Resources.class.getResourceAsStream("/" + name);
       return in != null ? in : ClassLoader.getSystemResourceAsStream(name);
+    }
+
+    @Override
+    public void close() {
+      if (jar != null) {
+        jar.close();
+      }
     }
 
     private static InputStream open(URL url) throws IOException {
@@ -105,13 +125,30 @@ abstract class Resources implements Closeable {
     }
   }
 
-  /** A JAR that was handed over. */
+  /** A JAR of which we know the file. */
   static final class Jar extends Resources {
     private final File file;
     private ZipFile zip;
 
     Jar(File file) {
       this.file = file;
+    }
+
+    /** The JAR of this resource if it stands in a file, and not in a JAR inside of another. */
+    static Jar of(String url, String name) {
+      String before = "jar:file:";
+      String after = "!/" + name;
+      if (!url.startsWith(before) || !url.endsWith(after)) {
+        return null;
+      }
+      String path = url.substring("jar:".length(), url.length() - after.length());
+      try {
+        File file = path.contains("!/") ? null : new File(new URI(path));
+        return file != null && file.isFile() ? new Jar(file) : null;
+      } catch (URISyntaxException | IllegalArgumentException e) {
+        // A name that is spelled otherwise; the class loader knows how.
+        return null;
+      }
     }
 
     @Override
