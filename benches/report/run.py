@@ -252,7 +252,6 @@ def main():
     os.makedirs(BUILD, exist_ok=True)
     os.makedirs(OUT, exist_ok=True)
     began, load = time.time(), os.getloadavg()[0]
-    left_out.add("the Go agent's packages: their figures are not measured here")
     only = options.only.split(",") if options.only else [step.__name__ for step, _, _ in STEPS]
     if set(only) & {"latency", "threads", "application", "start"}:
         prepare()
@@ -268,6 +267,8 @@ def main():
         path = f"{BUILD}/{step.__name__}.json"
         kept[step.__name__] = json.load(open(path)) if os.path.exists(path) else []
     left_out.update(f"{name}: not measured yet" for name, found in kept.items() if not found)
+    if not any(row.get("opponent_name") == "agent" for row in kept["native"]):
+        left_out.add("the Go agent's packages: there is no Go, or they could not be fetched")
     views = [row for name in ("latency", "threads", "application", "start") for row in kept[name]]
     results = {
         "quick": options.quick,
