@@ -52,6 +52,7 @@ impl Dispatcher {
         let asked = target.destination.ask(limit);
         target.presence.discovered(asked.error(), began);
         if asked.error().is_some_and(|error| error.kind() == ErrorKind::Closed) {
+            target.discovery.broken_off();
             return asked;
         }
         if let Asked::Tried { error, changed: true } = &asked {
@@ -85,10 +86,8 @@ impl Dispatcher {
     /// Waits until the preferred destination is known. `Ok(None)`: it is there, but has nothing to say of itself.
     pub(crate) fn await_agent(&self, limit: Duration) -> Result<Option<Info>, Error> {
         let target = self.targets.first();
-        if !target.discovery.is_known() {
-            self.call_for(&target, self.clock.now());
-        }
-        let heard = target.discovery.wait(limit, target.destination.address())?;
+        let call = || self.call_for(&target, self.clock.now());
+        let heard = target.discovery.wait(limit, target.destination.address(), call)?;
         Ok(if heard { target.destination.info() } else { None })
     }
 

@@ -40,6 +40,8 @@ struct State {
     without: bool,
     last_error: Option<Error>,
     asked: Option<Instant>,
+    /// A request is under way.
+    running: bool,
     /// When it is to be asked again.
     due: Option<Instant>,
     /// The state that the last request was made for.
@@ -54,11 +56,6 @@ impl Discovery {
     /// Nothing is known yet.
     pub(crate) fn new(clock: Clock) -> Self {
         Self { clock, state: Mutex::default(), changed: Condvar::new(), missed: AtomicBool::new(false) }
-    }
-
-    /// Whether the peer was heard.
-    pub(crate) fn is_known(&self) -> bool {
-        self.state.lock().known.is_some()
     }
 
     /// The last failure, if the last request failed.
@@ -96,13 +93,20 @@ impl Discovery {
         let mut state = self.state.lock();
         state.due = None;
         state.asked = Some(self.clock.now());
+        state.running = true;
         state.requests += 1;
+    }
+
+    /// A request was broken off, and says nothing of the peer.
+    pub(crate) fn broken_off(&self) {
+        self.state.lock().running = false;
     }
 
     /// A request is over, and all that follows from it is done. Gives when the next is due.
     pub(crate) fn record(&self, asked: &Asked) -> Instant {
         let now = self.clock.now();
         let mut state = self.state.lock();
+        state.running = false;
         let next = match asked {
             Asked::Heard { state: heard, .. } => {
                 state.known = Some(Arc::clone(heard));
@@ -159,11 +163,18 @@ impl Discovery {
         state.asked.filter(|_| self.has_missed()).map(|asked| now.max(asked + LEAST_INTERVAL))
     }
 
-    /// Waits until the peer is known. `Ok(false)`: it answered, but has nothing to say.
-    pub(crate) fn wait(&self, limit: Duration, address: &str) -> Result<bool, Error> {
+    /// Waits until the peer is known, and has it asked by `call` unless it is being asked. `Ok(false)`: it answered,
+    /// but has nothing to say.
+    pub(crate) fn wait(&self, limit: Duration, address: &str, call: impl FnOnce()) -> Result<bool, Error> {
         let end = self.clock.now() + limit;
         let mut state = self.state.lock();
+        // A request under way that fails is followed by another one soon, now that somebody waits.
         state.waiting += 1;
+        if state.known.is_none() && !state.without && !state.running && !state.closed {
+            drop(state);
+            call();
+            state = self.state.lock();
+        }
         let mut timed_out = false;
         let result = loop {
             if let Some(answer) = state.answer(timed_out.then_some(limit), address) {
@@ -241,10 +252,11 @@ mod tests {
         let (d, clock) = standing();
         d.begin();
         assert_eq!(d.record(&heard("1")), clock.now() + REFRESH);
-        assert!(d.is_known() && !d.is_without());
+        let is_known = || d.wait(Duration::ZERO, "", || unreachable!("it is known")).unwrap();
+        assert!(is_known() && !d.is_without());
         for asked in [failed(), nothing()] {
             d.record(&asked);
-            assert!(d.is_known() && d.last_error().is_some());
+            assert!(is_known() && d.last_error().is_some());
         }
         assert_eq!(d.record(&nothing()), clock.now() + REFRESH);
         d.record(&heard("1"));
@@ -311,10 +323,29 @@ mod tests {
             "{e}"
         );
         d.record(&nothing());
-        assert!(!d.wait(limit, "a").unwrap());
+        let wait = |limit| d.wait(limit, "a", || unreachable!("it has answered"));
+        assert!(!wait(limit).unwrap());
         d.record(&heard("1"));
-        assert!(d.wait(Duration::ZERO, "a").unwrap());
+        assert!(wait(Duration::ZERO).unwrap());
         d.close();
-        assert_eq!(d.wait(limit, "a").unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(wait(limit).unwrap_err().kind(), ErrorKind::Closed);
+    }
+
+    #[test]
+    fn whoever_waits_has_the_peer_asked_unless_it_is_being_asked() {
+        let (d, _) = standing();
+        let is_called = || {
+            let mut called = false;
+            assert!(d.wait(Duration::ZERO, "a", || called = true).is_err());
+            called
+        };
+        assert!(is_called());
+        d.begin();
+        assert!(!is_called());
+        d.record(&failed());
+        assert!(is_called());
+        d.begin();
+        d.broken_off();
+        assert!(is_called());
     }
 }
