@@ -254,6 +254,7 @@ fn play_queued(case: &Case, listen: Listen) -> Row {
     let started = Instant::now();
     e.offer(&body()).unwrap();
     let future = e.send_async(&body());
+    let early = e.metrics();
     let report = e.flush(Duration::from_millis(1500) + slack());
     let took = started.elapsed();
     assert!(report.complete, "{name} {listen:?}: {report:?} after {took:?}");
@@ -264,7 +265,14 @@ fn play_queued(case: &Case, listen: Listen) -> Row {
         Lost(_) => assert_eq!(m.dropped_total().traces, 4, "{name} {listen:?}: {result:?} {m:#?}"),
     }
     assert_eq!(result.is_ok(), case.fate == Sent, "{name}");
-    assert_eq!((report.sent, report.dropped), (m.sent, m.dropped), "{name}: a flush tells the truth");
+    // A flush tells of what is done while it lasts. A sender may have been faster, even than the look before it.
+    let told = report.sent.traces + report.dropped_total().traces;
+    let before = early.sent.traces + early.dropped_total().traces;
+    let all = m.sent.traces + m.dropped_total().traces;
+    assert!(told <= all - before, "{name}: {told} told of {all}, {before} of them before");
+    if told == all {
+        assert_eq!((report.sent, report.dropped), (m.sent, m.dropped), "{name}: a flush tells the truth");
+    }
     finish(&name, transport(listen), &e, arrived(&agent), took)
 }
 
