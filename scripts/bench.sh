@@ -3,17 +3,19 @@
 # usage: scripts/bench.sh [--big] [--theirs] [--rounds N] [GROUP...]
 # groups: main wire dialogue flat stats real obfuscation bindings beyond sizes; none = all
 # --theirs: the opponents built as their own release profile says, for size; they are then called libdd_s.
+# The program runs three times, a third of the rounds (15) each: where a process's memory happens to lie makes some rows half
+# as dear again, for both sides. Of each row the run in the middle counts (scripts/bench_median.py).
 # Generates the payloads (benches/gen_payloads.py), builds benches/peers (the first time some minutes: the reference's
 # crates with fat LTO), runs it, and joins build/bench/parts/*.json. Other programs (the Java benchmarks) put their rows
 # beside them as build/bench/parts/NAME.json in the same form, before or after.
 set -eu
 cd "$(dirname "$0")/.."
-big="" rounds="" groups="" profile=release
+big="" rounds=15 groups="" profile=release
 while [ $# -gt 0 ]; do
   case "$1" in
     --big) big="--big" ;;
     --theirs) profile=theirs ;;
-    --rounds) rounds="--rounds $2"; shift ;;
+    --rounds) rounds=$2; shift ;;
     *) groups="$groups $1" ;;
   esac
   shift
@@ -35,8 +37,13 @@ if [ -z "$groups" ] || [ -n "$rust" ]; then
   out=$bench/parts
   [ $profile = release ] || out=$bench/parts-theirs
   mkdir -p $out
-  # shellcheck disable=SC2086  # groups and rounds are words
-  "${CARGO_TARGET_DIR:-benches/peers/target}/$profile/bench" --payloads $bench/payloads --out $out $rounds $rust
+  rm -rf $bench/runs
+  for run in 1 2 3; do
+    # shellcheck disable=SC2086  # groups are words
+    "${CARGO_TARGET_DIR:-benches/peers/target}/$profile/bench" --payloads $bench/payloads --out $bench/runs/$run \
+      --rounds $(((rounds + 2) / 3)) $rust > $bench/run-$run.log
+  done
+  python3 scripts/bench_median.py $bench/runs $out
   if [ $profile = theirs ]; then
     python3 - $out $bench/parts << 'PYTHON'
 import glob, json, os, sys

@@ -45,6 +45,7 @@ public final class JavaBench {
   private final String peerProgram;
   private final String jar;
   private final String measuredCores;
+  private final String otherCores;
   private final int rounds;
   private final List<Object> rows = new ArrayList<>();
 
@@ -53,15 +54,15 @@ public final class JavaBench {
     peerProgram = args[2];
     jar = args[3];
     measuredCores = args.length > 4 ? args[4] : "";
+    otherCores = args.length > 5 ? args[5] : "";
     rounds = args.length > 6 ? Integer.parseInt(args[6]) : 41;
   }
 
   /** Measures, prints the rows and writes them to the file. */
   public static void main(String[] args) throws Exception {
     JavaBench bench = new JavaBench(args);
-    String others = args.length > 5 ? args[5] : "";
     System.out.println("-- java: ours, opponent, ratio = opponent / ours");
-    try (Peer agent = new Peer(Peer.pinned(others, bench.peerProgram, "agent"))) {
+    try (Peer agent = new Peer(Peer.pinned(bench.otherCores, bench.peerProgram, "agent"))) {
       String url = agent.line();
       try (Peer peer = new Peer(Peer.pinned(bench.measuredCores, bench.peerProgram, "send", url));
           TraceExporter exporter = TraceExporter.builder().url(url).language("java").build()) {
@@ -249,7 +250,8 @@ public final class JavaBench {
   }
 
   /**
-   * From the first call to a ready exporter, in fresh JVMs, beside a bare load of the same file.
+   * From the first call to a ready exporter, in fresh JVMs, beside a bare load of the same file: as
+   * a JVM is started, and on one core, which its compilers and collector want, too.
    */
   private void load() throws IOException {
     File library = File.createTempFile("bench-", ".library");
@@ -260,27 +262,36 @@ public final class JavaBench {
         }
       }
     }
+    if (measuredCores.isEmpty()) {
+      load("load_ms", library.getPath(), "");
+    } else {
+      load("load_ms", library.getPath(), otherCores + "," + measuredCores);
+      load("load_ms_one_core", library.getPath(), measuredCores);
+    }
+    Files.delete(library.toPath());
+  }
+
+  private void load(String name, String library, String cores) throws IOException {
     double[] ours = new double[15];
     double[] bare = new double[15];
     for (int i = -2; i < ours.length; i++) {
-      double millis = loadMillis();
-      double bareMillis = loadMillis(library.getPath());
+      double millis = loadMillis(cores);
+      double bareMillis = loadMillis(cores, library);
       if (i >= 0) {
         ours[i] = millis;
         bare[i] = bareMillis;
       }
     }
-    Files.delete(library.toPath());
-    row("load_ms", null, "ms", median(ours), "System.load", median(bare) / median(ours));
+    row(name, null, "ms", median(ours), "System.load", median(bare) / median(ours));
   }
 
-  private double loadMillis(String... arguments) throws IOException {
+  private static double loadMillis(String cores, String... arguments) throws IOException {
     String java = Paths.get(System.getProperty("java.home"), "bin", "java").toString();
     List<String> command = new ArrayList<>();
     Collections.addAll(
         command, java, "-cp", System.getProperty("java.class.path"), Load.class.getName());
     Collections.addAll(command, arguments);
-    try (Peer jvm = new Peer(Peer.pinned(measuredCores, command.toArray(new String[0])))) {
+    try (Peer jvm = new Peer(Peer.pinned(cores, command.toArray(new String[0])))) {
       return Double.parseDouble(jvm.line()) / 1e6;
     }
   }
