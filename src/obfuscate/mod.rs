@@ -37,3 +37,15 @@ pub use redis::{
 };
 pub use replace::{Growth, MAX_GROWTH, ReplaceRule, Replacer};
 pub use span::{Obfuscator, Scratch, TextKind};
+
+/// Numbers below what is asked for, the same ones every time: for tests on texts that are put together at random.
+#[cfg(test)]
+fn dice() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |n| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % n
+    }
+}

@@ -95,13 +95,7 @@ fn rules_for_other_keys_change_nothing() {
         \"a name of more than thirty-two characters\": |{\"a\": [1, "
         .split('|')
         .collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |n: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as usize % n
-    };
+    let mut below = crate::obfuscate::dice();
     let other = Json::new(&["no key"], &["none"]);
     for _ in 0..60_000 {
         let mut text = ["", "{\"a\": [", "[", "{"][below(4)].to_owned();

@@ -537,13 +537,7 @@ mod tests {
     #[test]
     fn a_statement_reads_the_same_with_and_without_blocks() {
         let parts: Vec<&str> = PARTS.split('|').collect();
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut below = |n: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 33) as usize % n
-        };
+        let mut below = crate::obfuscate::dice();
         let mut read = 0;
         for round in 0..60_000 {
             // Few different parts in each, so that most statements can be read to their end.
