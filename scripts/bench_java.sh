@@ -11,7 +11,8 @@ jar=build/libs/data-pipeline-$version.jar
 mkdir -p build/bench/parts
 # The sizes of what ships; then the bare library, without TLS and compression, which all other rows are about.
 quietly gradle --no-daemon -q jar
-python3 scripts/bench_sizes.py "$jar" _full build/bench/parts/full.json
+quietly scripts/capi.sh build
+python3 scripts/bench_sizes.py "$jar" _full build/bench/parts/full.json "$(ls build/capi/libdata-pipeline-ffi.so build/capi/*.dylib 2> /dev/null | head -1)"
 quietly gradle --no-daemon -q -PcargoFeatures= jar benchClasses
 # The opponents get the same compiler settings as the library in the JAR, in a directory of their own: an rlib beside the
 # library would replace it by one without link-time optimisation.

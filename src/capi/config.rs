@@ -106,17 +106,17 @@ impl Settings {
     }
 }
 
-/// Changes settings.
+/// Changes settings. Not made anew for each body, since nobody sets anything often.
 fn set(
     config: *mut TraceExporterConfig,
-    body: impl FnOnce(&mut Settings) -> Result<(), Fault>,
+    body: &mut dyn FnMut(&mut Settings) -> Result<(), Fault>,
 ) -> *mut TraceExporterError {
     enter(|| with(config, body))
 }
 
 /// Makes a setting that is a text; an empty one is none.
 fn set_text(config: *mut TraceExporterConfig, name: &str, value: CharSlice) -> *mut TraceExporterError {
-    set(config, |settings| settings.make(name, Some(value.text()?).filter(|text| !text.is_empty())))
+    set(config, &mut |settings| settings.make(name, Some(value.text()?).filter(|text| !text.is_empty())))
 }
 
 /// Works with settings.
@@ -242,7 +242,7 @@ pub extern "C" fn ddog_trace_exporter_config_enable_health_metrics(
     is_enabled: bool,
 ) -> *mut TraceExporterError {
     let _ = is_enabled;
-    set(config, |_| Ok(()))
+    set(config, &mut |_| Ok(()))
 }
 
 /// Sends instrumentation telemetry. Null, or never called: none is sent.
@@ -251,7 +251,7 @@ pub extern "C" fn ddog_trace_exporter_config_enable_telemetry(
     config: *mut TraceExporterConfig,
     telemetry_cfg: *const TelemetryClientConfig,
 ) -> *mut TraceExporterError {
-    set(config, |settings| {
+    set(config, &mut |settings| {
         let Some(t) = behind(telemetry_cfg) else { return settings.make("telemetry", None) };
         let texts = [
             ("telemetrySessionId", &t.session_id),
@@ -285,7 +285,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_compute_stats(
     config: *mut TraceExporterConfig,
     is_enabled: bool,
 ) -> *mut TraceExporterError {
-    set(config, |settings| settings.make("computeStats", is_enabled.then_some("10 s")))
+    set(config, &mut |settings| settings.make("computeStats", is_enabled.then_some("10 s")))
 }
 
 /// Tells the agent that the tracer computes stats. Without effect while this library computes them.
@@ -295,7 +295,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_client_computed_stats(
     client_computed_stats: bool,
 ) -> *mut TraceExporterError {
     let told = if client_computed_stats { "true" } else { "false" };
-    set(config, |settings| settings.make("clientComputedStats", Some(told)))
+    set(config, &mut |settings| settings.make("clientComputedStats", Some(told)))
 }
 
 /// Sets process tags, `key:value,key:value`.
@@ -324,7 +324,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_connection_timeout(
 ) -> *mut TraceExporterError {
     let timeout = Duration::from_millis(timeout_ms).min(MAX_DURATION);
     let timeout = timeout.as_millis().to_string();
-    set(config, |settings| settings.make("sendTimeout", Some(&*timeout).filter(|_| timeout_ms > 0)))
+    set(config, &mut |settings| settings.make("sendTimeout", Some(&*timeout).filter(|_| timeout_ms > 0)))
 }
 
 /// The exporter belongs to this runtime: `ddog_shared_runtime_shutdown` closes it. The runtime may be freed before.
@@ -349,7 +349,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_otlp_endpoint(
     config: *mut TraceExporterConfig,
     url: CharSlice,
 ) -> *mut TraceExporterError {
-    set(config, |settings| {
+    set(config, &mut |settings| {
         settings.otlp.0 = text(url)?;
         Ok(())
     })
@@ -361,7 +361,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_otlp_protocol(
     config: *mut TraceExporterConfig,
     protocol: CharSlice,
 ) -> *mut TraceExporterError {
-    set(config, |settings| {
+    set(config, &mut |settings| {
         settings.otlp.1 = match protocol.text()? {
             "http/protobuf" => false,
             "http/json" => true,
@@ -381,7 +381,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_otlp_instrumentation_scope(
     name: CharSlice,
     version: CharSlice,
 ) -> *mut TraceExporterError {
-    set(config, |_| {
+    set(config, &mut |_| {
         name.text()?;
         version.text()?;
         Ok(())
@@ -394,7 +394,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_stats_cardinality_limit(
     config: *mut TraceExporterConfig,
     limits: CardinalityLimitConfig,
 ) -> *mut TraceExporterError {
-    set(config, |s| {
+    set(config, &mut |s| {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let limits = StatsLimits {
             whole_key: number(limits.whole_key_limit),
@@ -428,7 +428,7 @@ pub extern "C" fn ddog_trace_exporter_config_set_output_to_log(
     config: *mut TraceExporterConfig,
     max_line_size: usize,
 ) -> *mut TraceExporterError {
-    set(config, |settings| {
+    set(config, &mut |settings| {
         settings.log = Some(u32::try_from(max_line_size).unwrap_or(u32::MAX));
         Ok(())
     })

@@ -96,31 +96,54 @@ fn set(event: &mut Event, key: &CharSlice, value: Value<'_>) -> Result<(), Fault
     event.attributes.put(key.text()?.as_bytes(), value.size(), |out| value.write(out))
 }
 
-fn set_list<'a, T: 'a>(
-    event: &mut Event,
-    key: &CharSlice,
-    values: &'a Slice<T>,
-    each: impl Fn(&'a T) -> Result<Value<'a>, Fault>,
-) -> Result<(), Fault> {
-    let (key, values) = (key.text()?, values.values()?);
-    let count =
-        u32::try_from(values.len()).map_err(|_| Fault::new(Code::InvalidArgument, "too many values"))?;
-    // Every value is looked at before one is written, so that an error changes nothing.
-    let mut size = VALUE_BYTES + 16;
-    for value in values {
-        size = size.saturating_add(each(value)?.size());
-    }
-    event.attributes.put(key.as_bytes(), size, |out| {
-        writer::map_head(out, 2);
-        writer::str(out, b"type");
-        writer::uint(out, 4);
-        writer::str(out, b"array_value");
-        writer::map_head(out, 1);
-        writer::str(out, b"values");
-        writer::array_head(out, count);
-        for value in values.iter().filter_map(|value| each(value).ok()) {
-            value.write(out);
+/// Values of one kind, as the caller has them.
+enum List<'a> {
+    Text(&'a Slice<CharSlice>),
+    /// As bytes: what C has there need not be 0 or 1.
+    Bool(&'a Slice<u8>),
+    Int(&'a Slice<i64>),
+    Double(&'a Slice<f64>),
+}
+
+impl List<'_> {
+    /// Gives `each` every value, in order.
+    fn walk(&self, each: &mut dyn FnMut(Value<'_>)) -> Result<(), Fault> {
+        match self {
+            List::Text(list) => {
+                for text in list.values()? {
+                    each(Value::Text(text.text()?));
+                }
+            }
+            List::Bool(list) => list.values()?.iter().for_each(|value| each(Value::Bool(*value != 0))),
+            List::Int(list) => list.values()?.iter().for_each(|value| each(Value::Int(*value))),
+            List::Double(list) => list.values()?.iter().for_each(|value| each(Value::Double(*value))),
         }
+        Ok(())
+    }
+}
+
+/// Sets an attribute that is a list: one function for all kinds of lists, since they are rare and it is large.
+fn set_list(event: *mut TracerSpanEvent, key: &CharSlice, list: &List<'_>) -> *mut TraceExporterError {
+    with(event, |event| {
+        let key = key.text()?;
+        // Every value is looked at before one is written, so that an error changes nothing.
+        let (mut size, mut count) = (VALUE_BYTES + 16, 0_usize);
+        list.walk(&mut |value| {
+            size = size.saturating_add(value.size());
+            count += 1;
+        })?;
+        let count = u32::try_from(count).map_err(|_| Fault::new(Code::InvalidArgument, "too many values"))?;
+        event.attributes.put(key.as_bytes(), size, |out| {
+            writer::map_head(out, 2);
+            writer::str(out, b"type");
+            writer::uint(out, 4);
+            writer::str(out, b"array_value");
+            writer::map_head(out, 1);
+            writer::str(out, b"values");
+            writer::array_head(out, count);
+            // It went well before.
+            let _ = list.walk(&mut |value| value.write(out));
+        })
     })
 }
 
@@ -202,7 +225,7 @@ pub extern "C" fn ddog_tracer_span_event_set_string_array(
     key: CharSlice,
     values: Slice<CharSlice>,
 ) -> *mut TraceExporterError {
-    with(event, |event| set_list(event, &key, &values, |text| text.text().map(Value::Text)))
+    set_list(event, &key, &List::Text(&values))
 }
 
 /// Sets an attribute that is a list of true and false.
@@ -212,9 +235,7 @@ pub extern "C" fn ddog_tracer_span_event_set_bool_array(
     key: CharSlice,
     values: Slice<bool>,
 ) -> *mut TraceExporterError {
-    // As bytes: what C has there need not be 0 or 1.
-    let values = Slice { ptr: values.ptr.cast::<u8>(), len: values.len };
-    with(event, |event| set_list(event, &key, &values, |value| Ok(Value::Bool(*value != 0))))
+    set_list(event, &key, &List::Bool(&Slice { ptr: values.ptr.cast(), len: values.len }))
 }
 
 /// Sets an attribute that is a list of whole numbers.
@@ -224,7 +245,7 @@ pub extern "C" fn ddog_tracer_span_event_set_int_array(
     key: CharSlice,
     values: Slice<i64>,
 ) -> *mut TraceExporterError {
-    with(event, |event| set_list(event, &key, &values, |value| Ok(Value::Int(*value))))
+    set_list(event, &key, &List::Int(&values))
 }
 
 /// Sets an attribute that is a list of numbers.
@@ -234,5 +255,5 @@ pub extern "C" fn ddog_tracer_span_event_set_double_array(
     key: CharSlice,
     values: Slice<f64>,
 ) -> *mut TraceExporterError {
-    with(event, |event| set_list(event, &key, &values, |value| Ok(Value::Double(*value))))
+    set_list(event, &key, &List::Double(&values))
 }
