@@ -3,7 +3,7 @@
 #   (rust telemetry otlp agent stats singles rules regexes)
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones: scan, stats, every format
 #   otlp   our OTLP as others read it, the captured payloads and generated ones (ORACLE_SEED): OpenTelemetry's own classes for
-#          Python (build/venv), the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's receiver, plain,
+#          Python (build/venv) and Java, the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's receiver, plain,
 #          compressed, under TLS (OTLP_PEER names the program, else it is built from ../shared/tools/otlp-peer; Go). What is
 #          not there is said and left out.
 #   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
@@ -38,9 +38,18 @@ for part in $asked; do
       cargo build --quiet --manifest-path $manifest --bins
       rm -rf build/oracle/generated
       "$target/debug/generate" build/oracle/generated 500 "${ORACLE_SEED:-0}"
+      in_java=""
+      if scripts/setup.sh maven && mvn -q -f tests/oracle/java dependency:copy-dependencies \
+        -DoutputDirectory="$PWD/build/oracle/java" > build/oracle/java.log 2>&1 &&
+        javac -d build/oracle/java -cp 'build/oracle/java/*' tests/oracle/java/OtlpProtos.java; then
+        in_java="--java build/oracle/java:build/oracle/java/*"
+      else
+        echo "oracle: OpenTelemetry's classes for Java left out, they could not be fetched or used"
+      fi
       for more in "" "--payloads build/oracle/generated"; do
         # shellcheck disable=SC2086
-        build/venv/bin/python tests/oracle/otlp_protos.py "$target/debug/convert" $more || failed="$failed otlp-protos"
+        (set -f && build/venv/bin/python tests/oracle/otlp_protos.py "$target/debug/convert" $in_java $more) ||
+          failed="$failed otlp-protos"
       done
       if ! command -v go > /dev/null; then
         echo "oracle: the agent and the collector left out, there is no Go on this machine"

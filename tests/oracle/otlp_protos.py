@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Do OpenTelemetry's own generated classes for Python read our OTLP, strictly, and is JSON the same as protobuf?
 
-usage: otlp_protos.py CONVERT [--payloads DIR]
+usage: otlp_protos.py CONVERT [--payloads DIR] [--java CLASSPATH]
+With a class path, those for Java (OtlpProtos, tests/oracle/java) are asked the same.
 CONVERT is the binary `convert` of tests/oracle. Python's protobuf refuses what the collector lets pass: text that is
 not UTF-8; and bytes that are more than they need to be (padded lengths, fields that are written empty) are seen in the
 length of what it writes itself. JSON is read with unknown fields denied.
@@ -10,7 +11,9 @@ import argparse
 import base64
 import json
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 import agent_compare as agents
 from google.protobuf import json_format
@@ -23,6 +26,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("convert")
     parser.add_argument("--payloads", type=pathlib.Path)
+    parser.add_argument("--java")
     options = parser.parse_args()
     found = options.payloads.glob("*.msgpack") if options.payloads else agents.FIXTURES.glob("*/*.msgpack")
     files = {f"{p.parent.name}/{p.stem}": p for p in sorted(found)}
@@ -36,7 +40,16 @@ def main():
             failures += 1
             print(f"{name}: {type(e).__name__}: {str(e)[:500]}")
     print(f"{len(protobuf)} payloads, {spans} spans read by OpenTelemetry's classes: {failures} failures")
-    return 1 if failures or not spans else 0
+    refused = options.java and in_java(options.java, protobuf, text)
+    return 1 if failures or not spans or refused else 0
+
+
+def in_java(classpath, protobuf, text):
+    """Whether the classes for Java see a failure."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
+        names.writelines(f"{name}\t{path}\t{text[name]}\n" for name, path in protobuf.items())
+        names.flush()
+        return subprocess.run(["java", "-cp", classpath, "OtlpProtos", names.name]).returncode
 
 
 def compare(protobuf, text):
