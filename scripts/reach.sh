@@ -205,6 +205,7 @@ java_part() {
   echo "== $1"
   [ -x build/jvms/25/bin/java ] || scripts/setup.sh jvms || echo "reach: no JREs could be fetched; $1 uses what there is"
   local code=0
+  if [ "$1" = graal ]; then scripts/setup.sh gradle && gradle --no-daemon -q testClassPath; fi
   python3 scripts/reach_java.py "$jar" "$1" || code=$?
   case $code in
     0) passed=$((passed + 1)) ;;

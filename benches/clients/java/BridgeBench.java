@@ -8,16 +8,23 @@ import datadog.trace.agent.common.writer.RemoteApi;
 import datadog.trace.agent.common.writer.ddagent.DDAgentApi;
 import datadog.trace.agent.common.writer.ddagent.TraceMapperV0_4;
 import datadog.trace.api.ProtocolVersion;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.Field;
+import java.net.InetSocketAddress;
+import java.net.StandardSocketOptions;
+import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
  * {@code DDAgentApi.sendSerializedTraces} of the published tracer, with the bridge and without, in
  * turn on one object: rows {@code bridge_N} and {@code bridge_heap_1000}. The sides take turns in
- * short slices; a row has the median of the ratios.
+ * short slices; a row has the median of the ratios. {@code plain_socket} is what no sender can be
+ * faster than: a request of this size written to a socket, the answer read.
  *
  * <p>usage: java -javaagent:data-pipeline-bridge.jar … BridgeBench PORT FOLDER NAME ROUNDS
  * [SOCKET], with the tracer's classes on the class path
@@ -28,6 +35,8 @@ public final class BridgeBench {
 
   private final DDAgentApi api;
   private final Field ready;
+  private final SocketChannel plain;
+  private final ByteBuffer answer = ByteBuffer.allocateDirect(8192);
 
   private BridgeBench(String port, String socket) throws Exception {
     HttpUrl at = HttpUrl.get(socket == null ? "http://127.0.0.1:" + port : "http://localhost:8126");
@@ -40,6 +49,13 @@ public final class BridgeBench {
             client, Monitoring.DISABLED, at, ProtocolVersion.V0_4, true, false);
     discovery.discover();
     api = new DDAgentApi(client, at, discovery, Monitoring.DISABLED, true);
+    plain =
+        socket == null
+            ? SocketChannel.open(new InetSocketAddress("127.0.0.1", Integer.parseInt(port)))
+            : SocketChannel.open(UnixDomainSocketAddress.of(socket));
+    if (socket == null) {
+      plain.setOption(StandardSocketOptions.TCP_NODELAY, true);
+    }
     ready = Class.forName("com.datadog.bridge.Bridge", true, null).getDeclaredField("ready");
     ready.setAccessible(true);
     for (int i = 0; !ready.getBoolean(null); i++) {
@@ -76,12 +92,18 @@ public final class BridgeBench {
     double[] us = new double[rounds];
     double[] stock = new double[rounds];
     double[] ratios = new double[rounds];
+    double[] floor = new double[rounds];
+    double[] overFloor = new double[rounds];
+    ByteBuffer request = request(bytes);
+    exchanges(request, 400);
     for (int i = 0; i < rounds; i++) {
       boolean first = i % 2 == 0;
       us[i] = first ? slice(true, body, traces, ours) : 0;
       stock[i] = slice(false, body, traces, theirs);
       us[i] = first ? us[i] : slice(true, body, traces, ours);
       ratios[i] = stock[i] / us[i];
+      floor[i] = exchanges(request, ours);
+      overFloor[i] = floor[i] / us[i];
     }
     Rows.print(
         "bridge_" + spans,
@@ -91,6 +113,14 @@ public final class BridgeBench {
         "stock",
         Rows.median(stock),
         Rows.median(ratios));
+    Rows.print(
+        "bridge_" + spans,
+        payload,
+        "us",
+        Rows.median(us),
+        "plain_socket",
+        Rows.median(floor),
+        Rows.median(overFloor));
     if (spans == 1000) {
       Rows.print(
           "bridge_heap_1000",
@@ -110,6 +140,36 @@ public final class BridgeBench {
       Payload payload = payload(body, traces);
       long start = System.nanoTime();
       send(payload);
+      each[i] = (System.nanoTime() - start) / 1e3;
+    }
+    return Rows.median(each);
+  }
+
+  /** A request of about the size of ours. */
+  private static ByteBuffer request(byte[] body) {
+    StringBuilder head = new StringBuilder("PUT /v0.4/traces HTTP/1.1\r\nHost: localhost:8126\r\n");
+    head.append("Content-Type: application/msgpack\r\nContent-Length: ").append(body.length);
+    for (int i = 10; i < 22; i++) {
+      head.append("\r\nDatadog-Meta-Header-").append(i).append(": a value of a header");
+    }
+    byte[] bytes = head.append("\r\n\r\n").toString().getBytes(StandardCharsets.US_ASCII);
+    ByteBuffer all = ByteBuffer.allocateDirect(bytes.length + body.length);
+    all.put(bytes).put(body).flip();
+    return all;
+  }
+
+  /** What no sender is faster than: the request written to a socket, its answer read. */
+  private double exchanges(ByteBuffer request, int calls) throws IOException {
+    double[] each = new double[calls];
+    for (int i = 0; i < calls; i++) {
+      long start = System.nanoTime();
+      for (ByteBuffer out = request.duplicate(); out.hasRemaining(); ) {
+        plain.write(out);
+      }
+      answer.clear();
+      do {
+        plain.read(answer);
+      } while (answer.position() == 0 || answer.get(answer.position() - 1) != '}');
       each[i] = (System.nanoTime() - start) / 1e3;
     }
     return Rows.median(each);

@@ -1,5 +1,7 @@
 package com.datadog.pipeline.opentelemetry;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /** Bytes that grow: msgpack, and the text that goes into it. Not thread-safe. */
@@ -13,11 +15,24 @@ final class Buf {
   int len;
   private char[] chars = new char[256];
 
+  /** The same bytes, eight at a time. */
+  private ByteBuffer words = words(bytes);
+
+  private static ByteBuffer words(byte[] bytes) {
+    return ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder());
+  }
+
+  /** Eight bytes as a number, in the machine's order. */
+  long word(int at) {
+    return words.getLong(at);
+  }
+
   /** Empties it, and gives memory back that an unusual payload has left. */
   void clear() {
     len = 0;
     if (bytes.length > KEEP) {
       bytes = new byte[4096];
+      words = words(bytes);
     }
     if (chars.length > KEEP / 4) {
       chars = new char[256];
@@ -30,6 +45,7 @@ final class Buf {
       int wanted = Math.addExact(len, more);
       int doubled = bytes.length > Integer.MAX_VALUE / 2 ? wanted : bytes.length * 2;
       bytes = Arrays.copyOf(bytes, Math.max(wanted, doubled));
+      words = words(bytes);
     }
   }
 
@@ -145,12 +161,12 @@ final class Buf {
     len = end + shift;
   }
 
-  /** Bytes of another buffer as a text. */
-  void text(byte[] from, int start, int size) {
+  /** The first bytes of another buffer as a text. */
+  void text(Buf from, int size) {
     reserve(5 + size);
     head(len, size);
     len += headSize(size);
-    System.arraycopy(from, start, bytes, len, size);
+    System.arraycopy(from.bytes, 0, bytes, len, size);
     len += size;
   }
 
@@ -201,12 +217,11 @@ final class Buf {
   }
 
   /** Text that is ASCII, without a head. */
+  @SuppressWarnings("deprecation") // It takes the low byte of each character, which is all of it.
   void ascii(String s) {
     int n = s.length();
     reserve(n);
-    for (int i = 0; i < n; i++) {
-      bytes[len + i] = (byte) s.charAt(i);
-    }
+    s.getBytes(0, n, bytes, len);
     len += n;
   }
 

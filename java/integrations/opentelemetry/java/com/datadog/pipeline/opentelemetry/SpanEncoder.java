@@ -31,7 +31,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Names names = new Names();
   private final StringTable table = new StringTable();
   private final Buf spans = new Buf();
-  private final Buf payload = new Buf();
   private final Json json = new Json();
 
   private final Tag spanKind = rules.tag("span.kind");
@@ -117,13 +116,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       for (int i = 0; i < chunks; i++) {
         chunk(i);
       }
-      payload.clear();
-      payload.reserve(table.out.len + spans.len + 16);
-      payload.put(0x92);
-      payload.put32(0xdd, table.count);
-      payload.put(table.out.bytes, 0, table.out.len);
-      payload.put(spans.bytes, 0, spans.len);
-      return payload;
+      return table.complete(spans);
     } finally {
       batch.clear();
       table.end();
@@ -325,7 +318,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     if (!span.getLinks().isEmpty() && tagged(links)) {
       json.out.clear();
       json.links(span.getLinks());
-      meta(links, table.of(json.out.bytes, 0, json.out.len));
+      meta(links, table.of(json.out, json.out.len));
     }
     String name = scope.getName();
     if (!name.isEmpty()) {
@@ -376,7 +369,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     if (tagged(events)) {
       json.out.clear();
       json.events(spanEvents);
-      meta(events, table.of(json.out.bytes, 0, json.out.len));
+      meta(events, table.of(json.out, json.out.len));
     }
     for (int i = 0; i < spanEvents.size(); i++) {
       if (spanEvents.get(i).getName().equals("exception")) {
@@ -403,7 +396,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     if (Batch.hex(id, 0) != 0 && tagged(highTraceId)) {
       json.out.clear();
       json.out.ascii(id);
-      meta(highTraceId, table.of(json.out.bytes, 0, 16));
+      meta(highTraceId, table.of(json.out, 16));
     }
   }
 
@@ -470,7 +463,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       if (tagged(tag)) {
         json.out.clear();
         json.value(value);
-        meta(tag, table.of(json.out.bytes, 0, json.out.len));
+        meta(tag, table.of(json.out, json.out.len));
       }
       return;
     }

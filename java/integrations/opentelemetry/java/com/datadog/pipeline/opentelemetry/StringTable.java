@@ -4,14 +4,19 @@ import java.util.Arrays;
 
 /**
  * The strings of one v0.5 payload: each is written once and then named by its number. Number 0 is
- * the empty text. Not thread-safe.
+ * the empty text. They stand where the payload begins, so that {@link #complete} has the spans to
+ * add and nothing to move. Not thread-safe.
  */
 final class StringTable {
   private static final int LEAST = 1024;
   private static final int KEEP = 1 << 16;
 
-  final Buf out = new Buf();
-  int count;
+  /** Odd, and its bits in no order: 2^64 divided by the golden ratio. */
+  private static final long MIX = 0x9E3779B97F4A7C15L;
+
+  private final Buf out = new Buf();
+  private int count;
+  private int countAt;
 
   // By string: open addressing.
   private String[] strings = new String[LEAST];
@@ -45,7 +50,16 @@ final class StringTable {
     }
     bytesUsed = 0;
     count = 1;
+    out.put(0x92);
+    countAt = out.put32(0xdd, 0);
     out.put(0xa0);
+  }
+
+  /** The payload: this table and these spans. */
+  Buf complete(Buf spans) {
+    out.set32(countAt, count);
+    out.put(spans.bytes, 0, spans.len);
+    return out;
   }
 
   /** Lets the strings of the payload go. */
@@ -96,21 +110,21 @@ final class StringTable {
     }
   }
 
-  /** The number of a text that stands as bytes in another buffer. */
-  int of(byte[] bytes, int start, int length) {
+  /** The number of a text: the first bytes of another buffer. */
+  int of(Buf from, int length) {
     if (length == 0) {
       return 0;
     }
-    int hash = hash(bytes, start, length);
+    int hash = hash(from, length);
     int mask = byteNumbers.length - 1;
     int at = (hash ^ hash >>> 15) & mask;
     while (byteNumbers[at] != 0) {
-      if (hashes[at] == hash && lengths[at] == length && same(bytes, start, places[at], length)) {
+      if (hashes[at] == hash && lengths[at] == length && same(from, places[at], length)) {
         return byteNumbers[at];
       }
       at = at + 1 & mask;
     }
-    out.text(bytes, start, length);
+    out.text(from, length);
     hashes[at] = hash;
     lengths[at] = length;
     places[at] = out.len - length;
@@ -121,30 +135,44 @@ final class StringTable {
     return count++;
   }
 
-  /** Two times four bytes a step: one by one each would wait for the multiplication before. */
-  private static int hash(byte[] bytes, int start, int length) {
-    int even = length;
-    int odd = 0;
-    int end = start + length;
-    int i = start;
-    for (; i + 8 <= end; i += 8) {
-      even = even * 923_521 + four(bytes, i);
-      odd = odd * 923_521 + four(bytes, i + 4);
+  /**
+   * Eight bytes a step, in two lanes, since in one each step would wait for the multiplication
+   * before. The last eight bytes are taken as they end, so some count twice.
+   */
+  private static int hash(Buf from, int length) {
+    long even = length;
+    long odd = 0;
+    if (length < 8) {
+      for (int i = 0; i < length; i++) {
+        odd = odd << 8 | from.bytes[i] & 0xff;
+      }
+    } else {
+      int i = 0;
+      for (; i + 16 <= length; i += 16) {
+        even = (even ^ from.word(i)) * MIX;
+        odd = (odd ^ from.word(i + 8)) * MIX;
+        // A product's high bits know all of the factor, its low ones do not.
+        even ^= even >>> 32;
+        odd ^= odd >>> 32;
+      }
+      if (i + 8 < length) {
+        even = (even ^ from.word(i)) * MIX;
+      }
+      odd ^= from.word(length - 8);
     }
-    int hash = even * 31 + odd;
-    for (; i < end; i++) {
-      hash = hash * 31 + bytes[i];
-    }
-    return hash;
+    long both = ((even ^ even >>> 32) + Long.rotateLeft(odd, 23)) * MIX;
+    return (int) (both >>> 32);
   }
 
-  private static int four(byte[] b, int i) {
-    return (b[i] * 31 + b[i + 1]) * 961 + b[i + 2] * 31 + b[i + 3];
-  }
-
-  private boolean same(byte[] bytes, int start, int place, int length) {
-    for (int i = 0; i < length; i++) {
-      if (bytes[start + i] != out.bytes[place + i]) {
+  private boolean same(Buf from, int place, int length) {
+    int i = 0;
+    for (; i + 8 <= length; i += 8) {
+      if (from.word(i) != out.word(place + i)) {
+        return false;
+      }
+    }
+    for (; i < length; i++) {
+      if (from.bytes[i] != out.bytes[place + i]) {
         return false;
       }
     }
