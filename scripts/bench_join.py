@@ -7,7 +7,8 @@ parts have is taken from the newer part. Sizes: library_bytes of the release lib
 only if the file is there.
 
 Groups may have run at different times, on a machine that was faster or slower then. What they measured is ratios, so
-each row that has `times_walk` is restated with one walk a payload: ours = times_walk * walk, opponent = ratio * ours.
+each row that has `times_walk` is restated with one walk a payload: ours = times_walk * walk, opponent = ratio * ours. What
+stands against another case of ours (an opponent that is the name of a row) is restated with that row in the same way.
 """
 import glob
 import json
@@ -37,6 +38,16 @@ def restate(rows):
             row["ours"] = round(row["times_walk"] * walk, 4)
             if row.get("ratio"):
                 row["opponent"] = round(row["ratio"] * row["ours"], 4)
+    # Where a group's memory lies moves all its cases: those that rules compare are compared as they ran, in turn.
+    names = {(row["name"], row.get("payload")): row for row in rows}
+    for row in list(rows):
+        beside = names.get((row["opponent_name"], row.get("payload")))
+        if beside and beside["name"] != row["name"] and row.get("ratio") and row.get("times_walk"):
+            for each in rows:
+                if (each["name"], each.get("payload")) == (row["name"], row.get("payload")):
+                    each["times_walk"] = round(beside["times_walk"] / row["ratio"], 4)
+                    each["ours"] = round(beside["ours"] / row["ratio"], 4)
+                    each["opponent"] = each["ratio"] and round(each["ratio"] * each["ours"], 4)
     witnessed = {row["payload"] for row in rows if row["name"] == "walk" and row["opponent_name"]}
     return [r for r in rows if r["name"] != "walk" or r["opponent_name"] or r["payload"] not in witnessed]
 
