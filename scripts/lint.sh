@@ -47,8 +47,11 @@ java=$(sed -nE 's/^  ([A-Z_]+),?$/\1/p' java/src/main/java/com/datadog/pipeline/
 
 # The headers for C are made from src/capi.
 python3 scripts/headers.py --check || fail "headers"
+# A script that has the name of a module of Python's own is what others there import in its place.
+python3 -c 'import pathlib, sys; sys.exit(bool(sys.stdlib_module_names & {p.stem for p in pathlib.Path("scripts").iterdir()}))' ||
+  fail "a script has the name of a module of Python"
 # The numbers that cross to Java stand in one list.
-scripts/numbers.py --check || fail "run scripts/numbers.py"
+scripts/face_numbers.py --check || fail "run scripts/face_numbers.py"
 
 # Java: Google Java Format, if its JAR can be had; warnings are errors in the build.
 format=build/google-java-format.jar

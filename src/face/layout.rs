@@ -1,4 +1,4 @@
-// Made by `python3 scripts/numbers.py` from src/face/numbers.txt. Change the list, not this file.
+// Made by `scripts/face_numbers.py` from src/face/numbers.txt. Change the list, not this file.
 
 //! The layout of the numbers that cross.
 

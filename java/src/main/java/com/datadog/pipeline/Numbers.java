@@ -1,6 +1,6 @@
 package com.datadog.pipeline;
 
-// Made by `python3 scripts/numbers.py` from src/face/numbers.txt. Change the list, not this file.
+// Made by `scripts/face_numbers.py` from src/face/numbers.txt. Change the list, not this file.
 
 /** Where each number stands in the arrays that the native side gives. */
 final class Numbers {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the two sides of the numbers that cross to Java out of src/face/numbers.txt.
 
-usage: scripts/numbers.py [--check]        --check writes nothing, and fails if a file is not as it would be made
+usage: scripts/face_numbers.py [--check]        --check writes nothing, and fails if a file is not as it would be made
 """
 import re
 import sys
@@ -34,7 +34,7 @@ def changes():
 
 
 def rust():
-    out = f"// Made by `python3 scripts/numbers.py` from {LIST}. Change the list, not this file.\n\n"
+    out = f"// Made by `scripts/face_numbers.py` from {LIST}. Change the list, not this file.\n\n"
     out += "//! The layout of the numbers that cross.\n\n"
     out += "use super::numbers::{Numbers, millis};\nuse crate::account::Metrics;\n"
     out += "use crate::asynchronous::FlushReport;\nuse crate::delivery::outbox::queue::QueueStatus;\nuse crate::delivery::response::LeftOut;\n"
@@ -48,7 +48,7 @@ def rust():
 
 def java():
     out = "package com.datadog.pipeline;\n\n"
-    out += f"// Made by `python3 scripts/numbers.py` from {LIST}. Change the list, not this file.\n\n"
+    out += f"// Made by `scripts/face_numbers.py` from {LIST}. Change the list, not this file.\n\n"
     out += "/** Where each number stands in the arrays that the native side gives. */\n"
     out += "final class Numbers {\n  private Numbers() {}\n"
     for layout, _, numbers in layouts():
@@ -74,7 +74,7 @@ for path, text in ((RUST, rust()), (JAVA, java())):
         except OSError:
             old = ""
         if old != text:
-            print(f"{path} is not what scripts/numbers.py makes of {LIST}")
+            print(f"{path} is not what scripts/face_numbers.py makes of {LIST}")
             bad = True
     else:
         open(path, "w", encoding="utf-8").write(text)
