@@ -2,10 +2,11 @@
 """The real Java tracer with and without the bridge: does every span arrive exactly once?
 
 usage: clients.py BRIDGE.jar TRACER.jar APP-CLASSPATH [--java COMMAND] [--case NAME]... [--faults JAR] [--stats]
-                  [--jobs N]
+                  [--first PAIRS] [--jobs N]
 A recording agent stands in for the real one; it counts spans of v0.4, v0.5 and v1 bodies by their ids and tells by a
 header whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Needs build/venv. Prints one line a case.
---faults: a copy of the bridge whose methods fail on request. --stats: native stats against the tracer's own.
+--faults: a copy of the bridge whose methods fail on request. --stats: native stats against the tracer's own. --first:
+how long after its start the first 100 spans of an application have arrived, with the bridge and stock in turn.
 """
 import argparse, collections, concurrent.futures, hashlib, http.server, json, os, re, shlex, shutil
 import socket, socketserver, subprocess, sys, tempfile, threading, time
@@ -45,6 +46,7 @@ class Recorder:
         self.groups = collections.defaultdict(lambda: [0, 0])
         self.left_to_agent = collections.defaultdict(lambda: [0, 0])
         self.paths = collections.Counter()
+        self.began, self.hundred = time.monotonic(), None
 
     def span(self, trace, span, name, meta, metrics, error, resource, counted):
         self.ids[(trace, span)] += 1
@@ -72,6 +74,8 @@ class Recorder:
                 for s in chunk:
                     self.span(s["trace_id"], s["span_id"], s["name"], s.get("meta") or {}, s.get("metrics") or {},
                               s.get("error") or 0, s.get("resource"), counted)
+            if self.hundred is None and len(self.ids) >= 100:
+                self.hundred = time.monotonic() - self.began
 
     def stats(self, body):
         with self.lock:
@@ -377,6 +381,25 @@ def compare(options, java, bridge, tracer):
     return failed
 
 
+def first(options, java, bridge, tracer):
+    """Seconds from the start of the application to the arrival of its first 100 spans."""
+    sides = {"bridge": [f"-javaagent:{bridge}", f"-javaagent:{tracer}"], "stock": [f"-javaagent:{tracer}"]}
+    seconds = {name: [] for name in sides}
+    for turn in range(options.first):
+        for name in sorted(sides, reverse=turn % 2 == 1):
+            code, said, r = run_case(Case(name, sides[name], requests=150), options, java)
+            if code != 0 or r.hundred is None:
+                print(f"clients: {name} ended with {code} and {len(r.ids)} spans\n{said[-1500:]}")
+                return True
+            seconds[name].append(r.hundred)
+    bridged, stock = (sorted(seconds[name]) for name in ("bridge", "stock"))
+    middle = options.first // 2
+    print(f"clients: the first 100 spans are there after {bridged[middle]:.2f} s with the bridge, {stock[middle]:.2f} s "
+          f"stock ({bridged[0]:.2f} to {bridged[-1]:.2f}, {stock[0]:.2f} to {stock[-1]:.2f})")
+    # The tracer flushes once a second; what is less than a tenth of that is not the bridge's.
+    return bridged[middle] > stock[middle] + 0.1
+
+
 def arguments(doc):
     """A reader of what a run of the application needs."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
@@ -392,12 +415,15 @@ def main():
     parser.add_argument("--case", action="append")
     parser.add_argument("--faults")
     parser.add_argument("--stats", action="store_true")
+    parser.add_argument("--first", type=int)
     parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
     java = shlex.split(options.java)
     bridge, tracer = os.path.abspath(options.bridge), os.path.abspath(options.tracer)
     if options.stats:
         return 1 if compare(options, java, bridge, tracer) else 0
+    if options.first:
+        return 1 if first(options, java, bridge, tracer) else 0
     version = tuple(int(n) for n in re.search(r"(\d+)\.(\d+)\.\d+\.jar$", tracer).groups())
     said = subprocess.run(java + ["-version"], capture_output=True, text=True).stderr
     java_version = int(re.search(r'"(?:1\.)?(\d+)', said).group(1))

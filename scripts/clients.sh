@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Published tracers, unmodified, through the bridge, with JREs of build/jvms.
-# usage: scripts/clients.sh [--short | --stats] [--jvm N]... [--case NAME]... [TRACER-VERSION...]
+# usage: scripts/clients.sh [--short | --stats | --first PAIRS] [--jvm N]... [--case NAME]... [TRACER-VERSION...]
 # --short: the newest tracer on Java 17, three cases. --stats: native stats against the tracer's own, group by group.
+# --first: when the first 100 spans of an application arrive, with the bridge and stock in turn.
 # Without these also toward ddapm-test-agent and, with Go, a real trace-agent in process.
 # Without --jvm: the newest tracer on all five, the others on 8, 17, 21 and 25. Some minutes a tracer and JVM.
 # Needs Maven for the tracers (30 MB each) and build/venv. What cannot be had says so and counts as skipped.
@@ -24,6 +25,7 @@ while [ $# -gt 0 ]; do
       tracers=(1.68.1)
       ;;
     --stats) options+=(--stats) chosen=${chosen:-17} ;;
+    --first) options+=(--first "$2") chosen=${chosen:-17}; export START_MS=${START_MS:-0}; shift ;;
     --jvm) chosen="$chosen $2"; shift ;;
     --case) options+=(--case "$2"); shift ;;
     *) tracers+=("$1") ;;
