@@ -39,8 +39,10 @@ def restate(rows):
             if row.get("ratio"):
                 row["opponent"] = round(row["ratio"] * row["ours"], 4)
     # Where a group's memory lies moves all its cases: those that rules compare are compared as they ran, in turn.
-    names = {(row["name"], row.get("payload")): row for row in rows}
-    for row in list(rows):
+    names = {}
+    for row in rows:
+        names.setdefault((row["name"], row.get("payload")), row)
+    for row in rows:
         beside = names.get((row["opponent_name"], row.get("payload")))
         if beside and beside["name"] != row["name"] and row.get("ratio") and row.get("times_walk"):
             for each in rows:
