@@ -4,7 +4,7 @@ Everything here is a function of `results.json`; nothing measures, nothing draws
 """
 
 # Not peers: what nobody can be faster than, and ourselves in another form.
-FLOORS = {"raw_post", "raw_tls", "plain_socket", "raw_socket", "walk_c", "rmp", "copy", "System.load"}
+FLOORS = {"raw_post", "walk_then_post", "raw_tls", "plain_socket", "raw_socket", "walk_c", "rmp", "copy", "System.load"}
 OURSELVES = {"rust", "one_sender", "off", "spans_100", "ours_otel", "ours_queue", "java", "send_tcp", "v04_to_v05"}
 
 NAMES = {

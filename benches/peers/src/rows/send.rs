@@ -1,10 +1,14 @@
-//! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection.
+//! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection, and against one by
+//! somebody who reads the payload once before, while the peer waits and its core may go to sleep.
+
+use std::hint::black_box;
 
 use data_pipeline::TraceExporter;
 
 use crate::measure::{Bench, Case};
 use crate::payloads::Payloads;
 use crate::sink;
+use crate::walk::walk;
 
 const BODIES: [&str; 5] = ["web_100x10", "body_20k", "body_60k", "body_200k", "web_1x1"];
 
@@ -31,7 +35,11 @@ pub fn run(bench: &mut Bench, payloads: &Payloads) {
                     let response = exporter.send(&payload.bytes).expect("the sink answers");
                     assert_eq!((response.status(), response.spans as usize), (200, payload.spans));
                 })
-                .against("raw_post", post),
+                .against("raw_post", &post)
+                .against("walk_then_post", || {
+                    black_box(walk(black_box(&payload.bytes)));
+                    post()
+                }),
         );
     }
 }
