@@ -1,5 +1,5 @@
-//! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection, and against one by
-//! somebody who reads the payload once before, while the peer waits and its core may go to sleep.
+//! Group `main`: a whole send over loopback against a bare POST of the same bytes on a kept connection, and against
+//! one by somebody who reads the payload once before, while the peer waits and its core may go to sleep.
 
 use std::hint::black_box;
 
