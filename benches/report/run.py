@@ -257,7 +257,7 @@ def main():
         prepare()
     # Steps may be measured one by one; the page says how long all of them took.
     minutes = f"{BUILD}/minutes.json"
-    took = json.load(open(minutes)) if os.path.exists(minutes) else {}
+    took = json.load(open(minutes)) if options.only and os.path.exists(minutes) else {}
     todo = [(s, q if options.quick else w) for s, q, w in STEPS if s.__name__ in only]
     for i, (step, _) in enumerate(todo):
         left = sum(minutes for _, minutes in todo[i:])
