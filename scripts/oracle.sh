@@ -3,9 +3,9 @@
 #   (rust telemetry otlp agent stats singles rules regexes)
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones: scan, stats, every format
 #   otlp   our OTLP as others read it, the captured payloads and generated ones (ORACLE_SEED): OpenTelemetry's own classes for
-#          Python (build/venv) and Java, the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's receiver, plain,
-#          compressed, under TLS (OTLP_PEER names the program, else it is built from ../shared/tools/otlp-peer; Go). What is
-#          not there is said and left out.
+#          Python (build/venv) and Java, the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's
+#          receiver, plain, compressed, under TLS (OTLP_PEER names the program, else it is built from
+#          ../shared/tools/otlp-peer; Go). What is not there is said and left out.
 #   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
