@@ -1,26 +1,13 @@
-//! The buffers that ureq reads and writes through. The output buffer can hold the request's head back, so
-//! that the body is laid down right behind it and both leave in one write; the input buffer starts small and
-//! grows only for a long head.
-//!
-//! ureq copies the body into the output buffer. Some CPUs copy 14 times slower when the destination lies a
-//! few bytes above the source modulo a page (measured: 176 us instead of 12 for 618 KB, from 1 to 15 bytes);
-//! where that would be so, the output starts a little later.
+//! The buffers that ureq reads and writes through. The output buffer holds the head of a request; of the body it only
+//! gives room to count in. The input buffer starts small and grows only for a long head.
 
 use super::call::Call;
 use ureq::unversioned::transport::Buffers;
 
-/// Largest piece handed to the kernel at once. While the peer reads one piece the next one is copied, and what was
-/// copied is still in the processor's cache when the kernel takes it: 618 KB need 225 us where one piece of all needs
-/// 245, and pieces of 64 KB 500. An idle exporter holds this much.
-const MAX_OUTPUT: usize = 256 * 1024;
-/// Bytes in a page, or a divisor of it.
-pub(in super::super) const PAGE: usize = 4096;
-/// A distance (modulo a page) below this makes copying slow; 15 was measured, a cache line is safe.
-const TOO_NEAR: usize = 64;
-/// Room for starting later.
-const SLIDE: usize = 2 * TOO_NEAR;
 /// Smallest output buffer: a head with generous metadata.
 const MIN_OUTPUT: usize = 4 * 1024;
+/// Largest one. ureq counts a body in steps of this. An idle exporter holds it.
+const MAX_OUTPUT: usize = 64 * 1024;
 /// First size of the input buffer: an ordinary answer in one read.
 const FIRST_INPUT: usize = 4 * 1024;
 /// ureq refuses a head of more than 64 KiB; more room than that is never needed.
@@ -28,62 +15,33 @@ const MAX_INPUT: usize = 128 * 1024;
 
 /// Output and input of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct HoldingBuffers {
+pub(crate) struct WireBuffers {
     output: Vec<u8>,
-    /// Where the output begins in `output`.
-    begin: usize,
-    held: usize,
-    /// Where the next byte of the body lies in memory, modulo a page.
-    source: usize,
     input: Vec<u8>,
     start: usize,
     end: usize,
     progress: bool,
 }
 
-impl HoldingBuffers {
-    /// Keeps the first `amount` bytes of the output in front of the body, which is written next.
-    pub(crate) fn hold(&mut self, amount: usize) {
-        self.held += amount;
-        self.source = Call::current().page_offset;
+impl WireBuffers {
+    /// What ureq has put into the output.
+    pub(crate) fn written(&self, amount: usize) -> &[u8] {
+        self.output.get(..amount).unwrap_or(&self.output)
     }
 
-    /// Whether so much is held that the rest of the buffer is not worth waiting for.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.held > self.output.len() / 2
-    }
-
-    /// What was held and `amount` bytes behind it; nothing is held afterwards.
-    pub(crate) fn take(&mut self, amount: usize) -> &[u8] {
-        let end = (self.begin + self.held + amount).min(self.output.len());
-        let out = &self.output[self.begin..end];
-        (self.begin, self.held) = (0, 0);
-        self.source += amount;
-        out
-    }
-
-    /// Room for output behind what is held.
     fn room(&mut self) -> &mut [u8] {
-        let wanted =
-            Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT).max(self.held + MIN_OUTPUT) + SLIDE;
+        let wanted = Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT);
         if self.output.len() < wanted {
-            // The body leaves in smaller pieces where there is no memory for a large one.
-            let least = self.held + MIN_OUTPUT + SLIDE;
-            let more = |size: usize| size.saturating_sub(self.output.len());
-            let size = if self.output.try_reserve_exact(more(wanted)).is_ok() { wanted } else { least };
+            // Smaller steps do, where there is no memory for large ones.
+            let more = wanted - self.output.len();
+            let size = if self.output.try_reserve_exact(more).is_ok() { wanted } else { MIN_OUTPUT };
             self.output.resize(size.max(self.output.len()), 0);
         }
-        let target = self.output.as_ptr().addr() + self.begin + self.held;
-        let distance = (target % PAGE + PAGE - self.source % PAGE) % PAGE;
-        if distance > 0 && distance < TOO_NEAR && self.begin == 0 {
-            self.output.copy_within(..self.held, TOO_NEAR);
-            self.begin = TOO_NEAR;
-        }
-        &mut self.output[self.begin + self.held..]
+        &mut self.output
     }
 }
 
-impl Buffers for HoldingBuffers {
+impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
         self.room()
     }
@@ -128,48 +86,28 @@ impl Buffers for HoldingBuffers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     #[test]
-    fn a_held_head_and_the_body_behind_it_leave_as_one_piece() {
-        let mut b = HoldingBuffers::default();
-        b.output()[..4].copy_from_slice(b"head");
-        b.hold(4);
-        b.output()[..4].copy_from_slice(b"body");
-        assert_eq!(b.take(4), b"headbody");
-        assert!(b.take(0).is_empty());
-    }
-
-    #[test]
-    fn the_body_is_never_copied_to_just_above_its_page_offset() {
-        let limit = std::time::Duration::from_secs(1);
-        for offset in 0..PAGE {
-            let call =
-                Call::new(std::time::Instant::now() + limit, limit, "sendTimeout", limit, 10_000, offset);
+    fn the_output_is_as_large_as_the_request_within_bounds() {
+        let mut last = 0;
+        for (size, room) in [(0, MIN_OUTPUT), (9_000, 9_000), (100, 9_000), (1 << 30, MAX_OUTPUT)] {
+            let limit = Duration::from_secs(1);
+            let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, size);
             call.run(|| {
-                let mut b = HoldingBuffers::default();
-                b.output()[..400].fill(b'h');
-                b.hold(400);
-                let room = b.output();
-                let distance = (room.as_ptr().addr() + PAGE - offset) % PAGE;
-                assert!(distance == 0 || distance >= 16, "{offset}: {distance}");
-                assert!(room.len() >= 9_600);
-                room[..3].fill(b'b');
-                assert!(b.take(3) == [[b'h'; 400].as_slice(), b"bbb"].concat(), "{offset}");
+                let mut b = WireBuffers::default();
+                b.output.resize(last, 0);
+                assert_eq!(b.output().len(), room);
+                b.output()[..4].copy_from_slice(b"head");
+                assert_eq!(b.written(4), b"head");
+                last = room;
             });
         }
     }
 
     #[test]
-    fn there_is_always_room_behind_a_held_head() {
-        let mut b = HoldingBuffers::default();
-        let all = b.output().len();
-        b.hold(all);
-        assert!(b.is_crowded() && !b.output().is_empty());
-    }
-
-    #[test]
     fn input_that_was_not_used_up_stays_and_the_buffer_ends_growing() {
-        let mut b = HoldingBuffers::default();
+        let mut b = WireBuffers::default();
         b.input_append_buf()[..3].copy_from_slice(b"abc");
         b.input_appended(3);
         b.input_consume(1);

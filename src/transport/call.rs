@@ -4,6 +4,7 @@
 //! configuration and us a `setsockopt` per phase. A request runs on the caller's thread from beginning to end, so the
 //! rest travels in a thread-local cell: plain data, without a destructor.
 
+use super::outgoing;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,6 @@ pub(crate) struct Call {
     pub(crate) connect_timeout: Duration,
     /// Bytes of the body and, roughly, of the head: how large an output buffer is worth having.
     pub(crate) size_hint: usize,
-    /// Where the body lies in memory, modulo a page: see `buffers`.
-    pub(crate) page_offset: usize,
     /// Found out: a new connection was opened, so the request did not go over a kept one.
     pub(crate) fresh: bool,
     /// Found out: the whole request was handed to the kernel.
@@ -45,7 +44,6 @@ impl Call {
         knob: &'static str,
         connect_timeout: Duration,
         size_hint: usize,
-        page_offset: usize,
     ) -> Self {
         let (fresh, sent, answered, broke_off) = (false, false, false, false);
         Self {
@@ -54,7 +52,6 @@ impl Call {
             knob,
             connect_timeout,
             size_hint,
-            page_offset,
             fresh,
             sent,
             answered,
@@ -70,6 +67,7 @@ impl Call {
         impl Drop for Clear {
             fn drop(&mut self) {
                 CURRENT.set(None);
+                outgoing::forget();
             }
         }
         CURRENT.set(Some(self));
@@ -94,7 +92,7 @@ impl Call {
     pub(crate) fn current() -> Self {
         CURRENT.get().unwrap_or_else(|| {
             let limit = Duration::from_secs(1);
-            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0, 0)
+            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0)
         })
     }
 

@@ -1,11 +1,14 @@
 //! One request and its answer over ureq: no repetition, no policy. Says of a failure what the policy needs to know: was
 //! it a kept connection, was the request sent whole, did an answer begin.
 
+use super::outgoing::Body;
 use super::{Call, closed, fault};
 use crate::error::{Error, ErrorKind};
 use std::io::Read;
+use ureq::SendBody;
+use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::response::Parts;
-use ureq::http::{HeaderMap, Method, Request, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 /// More of a body is not read. The largest honest answers are rates of thousands of services, far below.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -80,11 +83,17 @@ impl Exchange<'_> {
 
     fn talk(self, agent: &ureq::Agent, status: &mut Option<u16>) -> Result<Answer, ureq::Error> {
         let has_body = self.method != Method::GET;
-        let mut request = Request::new(self.body);
+        let mut request = Request::new(());
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers;
-        let response = if has_body { agent.run(request)? } else { agent.run(request.map(|_| ()))? };
+        let response = if has_body {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+            let mut body = Body::new(self.body);
+            agent.run(request.map(|()| SendBody::from_reader(&mut body)))?
+        } else {
+            agent.run(request)?
+        };
 
         let (parts, mut body) = response.into_parts();
         *status = Some(parts.status.as_u16());
@@ -124,6 +133,7 @@ fn explain(e: ureq::Error, address: &str, call: &Call) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::new(ErrorKind::Io, format!("talking to {address} failed: {other}")),
         },
+        U::Io(e) if fault::ours(&e).is_some() => fault::ours(&e).unwrap_or_else(closed),
         U::Io(e) => match e.kind() {
             std::io::ErrorKind::UnexpectedEof if call.answered => {
                 fault::answer(address, "the connection was closed in the middle of it")

@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::outlet::Outlet;
 use super::retry::{self, Schedule};
 use super::secrets::Secrets;
-use super::{Call, Connections, NoLookup, PAGE, TlsReport, closed};
+use super::{Call, Connections, NoLookup, TlsReport, closed};
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Compression, Config};
 use std::sync::Arc;
@@ -223,7 +223,7 @@ impl Http {
         let deadline = Instant::now() + limit;
         let mut stale = 0;
         loop {
-            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size, 0);
+            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size);
             let request = exchange();
             let note = self.note(&request.method, request.uri, &request.headers, request.body);
             match request.run(&self.agent, call, &self.address) {
@@ -456,7 +456,7 @@ impl Http {
             (end, post.budget, post.knob)
         };
         let size = post.head_size + post.body.len();
-        Call::new(deadline, limit, knob, self.connect_timeout, size, post.body.as_ptr().addr() % PAGE)
+        Call::new(deadline, limit, knob, self.connect_timeout, size)
     }
 
     /// Whether the end of the budget left an attempt less than half the time that one has otherwise.

@@ -3,7 +3,8 @@
 //! ureq runs the HTTP dialogue and keeps idle connections; this module opens them and carries the bytes. It goes around
 //! ureq in three places, each for a measured reason: name lookup happens here and only for a new connection (ureq looks
 //! up before it asks its pool), deadlines travel in [`Call`] (per-request settings cost ureq a copy of its
-//! configuration), and the head of a request waits for its body (ureq writes them one by one).
+//! configuration), and the head of a request leaves together with its body, which is not copied (ureq writes one after
+//! the other, through a buffer): see [`outgoing`].
 
 mod buffers;
 mod call;
@@ -14,6 +15,7 @@ pub(crate) mod fault;
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod lookup;
+mod outgoing;
 pub(crate) mod outlet;
 pub(crate) mod pace;
 #[cfg(any(windows, test))]
@@ -31,7 +33,6 @@ pub(crate) mod trust;
 mod unix;
 mod wire;
 
-use buffers::PAGE;
 use call::{Call, Until};
 
 use crate::error::{Error, ErrorKind};
@@ -99,7 +100,7 @@ impl Connections {
             AgentUrl::Http { .. } => self.open_tcp(until, &register_socket),
             #[cfg(unix)]
             AgentUrl::Unix { path } => unix::connect(path, &self.gate, until, register_socket)
-                .map(|s| self.plain(SocketStream::new(s))),
+                .map(|s| self.plain(SocketStream::unix(s))),
             #[cfg(windows)]
             AgentUrl::Pipe { name } => {
                 let register = |shared: &Arc<pipe::Shared>| {
@@ -123,11 +124,11 @@ impl Connections {
                 let socket =
                     tcp::connect(&proxy.lookup, proxy.port, &proxy.address, &self.gate, until, register)
                         .map_err(|e| e.note(" (`proxy`)"))?;
-                let mut stream = SocketStream::new(socket);
+                let mut stream = SocketStream::tcp(socket);
                 proxy.pass(&mut stream, until)?;
                 stream
             }
-            (None, AgentUrl::Http { port, .. }) => SocketStream::new(tcp::connect(
+            (None, AgentUrl::Http { port, .. }) => SocketStream::tcp(tcp::connect(
                 &self.lookup,
                 *port,
                 &self.address,

@@ -8,13 +8,15 @@
 use super::wire::Stream;
 use crate::threads;
 use parking_lot::{Condvar, Mutex};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 use ureq::unversioned::transport::ShutdownHandle;
 
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;
+/// How much is copied to the thread at once.
+const PIECE: usize = 256 * 1024;
 
 /// A blocking stream behind a thread.
 #[derive(Debug)]
@@ -95,8 +97,13 @@ impl WorkerStream {
 }
 
 impl Stream for WorkerStream {
-    fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
-        self.run(Job::Write(bytes.to_vec()), deadline).map(|(_, n)| n)
+    fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize> {
+        let bytes = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        self.run(Job::Write(bytes), deadline).map(|(_, n)| n)
+    }
+
+    fn piece(&self) -> usize {
+        PIECE
     }
 
     fn read(&mut self, into: &mut [u8], deadline: Instant) -> io::Result<usize> {
@@ -244,7 +251,7 @@ mod tests {
     fn carries_bytes_both_ways_and_sees_the_end() {
         let (a, mut b) = UnixStream::pair().unwrap();
         let mut stream = WorkerStream::new(a).unwrap();
-        assert_eq!(stream.write(b"ping", soon()).unwrap(), 4);
+        assert_eq!(stream.write(&[IoSlice::new(b"pi"), IoSlice::new(b"ng")], soon()).unwrap(), 4);
         let mut got = [0; 4];
         b.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"ping");
@@ -267,7 +274,7 @@ mod tests {
         assert_eq!(e.kind(), io::ErrorKind::TimedOut);
         assert!(started.elapsed() < Duration::from_secs(2));
         assert!(!stream.is_silent());
-        assert!(stream.write(b"x", soon()).is_err());
+        assert!(stream.write(&[IoSlice::new(b"x")], soon()).is_err());
     }
 
     #[test]

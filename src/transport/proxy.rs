@@ -5,7 +5,7 @@ use super::lookup::Lookup;
 use super::wire::Stream;
 use crate::error::{Error, ErrorKind};
 use crate::settings::{AgentUrl, Config, ProxyUrl};
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 /// A head of more than this is no answer to CONNECT.
@@ -77,7 +77,7 @@ impl Proxy {
     fn talk(&self, stream: &mut impl Stream, (deadline, ..): Until) -> io::Result<()> {
         let mut rest = self.request.as_slice();
         while !rest.is_empty() {
-            let n = stream.write(rest, deadline)?;
+            let n = stream.write(&[IoSlice::new(rest)], deadline)?;
             if n == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }

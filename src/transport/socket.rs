@@ -6,7 +6,7 @@
 
 use super::wire::Stream;
 use socket2::{SockRef, Socket};
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -17,6 +17,12 @@ use ureq::unversioned::transport::ShutdownHandle;
 const SLACK: Duration = Duration::from_millis(10);
 /// A write that waits wakes this often to see whether the agent has answered meanwhile.
 const WRITE_SLICE: Duration = Duration::from_millis(250);
+/// Bytes that the kernel gets at once. The limit of a write begins anew with every few KB that the peer takes, so a
+/// large piece could hold us far beyond the deadline.
+const PIECE: usize = 128 * 1024;
+/// The same where the limit is one for the whole write: TCP on Linux. 618 KB need 350 us so, in pieces of 256 KB 550:
+/// the peer sleeps between two.
+const LONG_PIECE: usize = 1024 * 1024;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod flags {
@@ -53,13 +59,22 @@ impl ShutdownHandle for SharedSocket {
 #[derive(Debug)]
 pub(super) struct SocketStream {
     socket: Arc<SharedSocket>,
+    piece: usize,
     read_limit: Duration,
     write_limit: Duration,
 }
 
 impl SocketStream {
-    pub(super) fn new(socket: Arc<SharedSocket>) -> Self {
-        Self { socket, read_limit: Duration::ZERO, write_limit: Duration::ZERO }
+    pub(super) fn tcp(socket: Arc<SharedSocket>) -> Self {
+        Self::new(socket, if cfg!(target_os = "linux") { LONG_PIECE } else { PIECE })
+    }
+
+    pub(super) fn unix(socket: Arc<SharedSocket>) -> Self {
+        Self::new(socket, PIECE)
+    }
+
+    fn new(socket: Arc<SharedSocket>, piece: usize) -> Self {
+        Self { socket, piece, read_limit: Duration::ZERO, write_limit: Duration::ZERO }
     }
 
     fn set_read_limit(&mut self, deadline: Instant) -> io::Result<()> {
@@ -102,10 +117,10 @@ impl SocketStream {
 }
 
 impl Stream for SocketStream {
-    fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
+    fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize> {
         loop {
             self.set_write_limit(deadline)?;
-            match self.socket.0.send_with_flags(bytes, flags::SEND) {
+            match self.socket.0.send_vectored_with_flags(parts, flags::SEND) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if is_timeout(&e) => {
                     if Instant::now() >= deadline {
@@ -118,6 +133,10 @@ impl Stream for SocketStream {
                 other => return other,
             }
         }
+    }
+
+    fn piece(&self) -> usize {
+        self.piece
     }
 
     fn read(&mut self, into: &mut [u8], deadline: Instant) -> io::Result<usize> {

@@ -1,25 +1,31 @@
 //! One connection as ureq sees it. Takes a [`Stream`] (socket or pipe) and adds what the agent dialogue needs:
 //!
-//! - the head of a request is held back until the first part of the body lies behind it, and both leave in one write;
+//! - the head of a request is held back until the body comes, which writes both: see [`outgoing`];
 //! - every read and write keeps to the deadline of the request, so an answer that trickles in cannot stretch it;
 //! - an agent that answers before it has read everything (413, 408) is heard, although writing to it fails;
 //! - a kept connection is looked at with one non-blocking read before it is used again, and not at all on return;
 //! - what ureq does not tell its callers is noted in [`Call`]: kept or new, sent whole, answered.
 
-use super::buffers::HoldingBuffers;
+use super::buffers::WireBuffers;
 use super::call::Call;
 use super::fault;
+use super::outgoing::{self, Outgoing};
 use crate::error::Error;
+use parking_lot::Mutex;
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 /// A byte stream to the agent. Reads and writes block until the deadline at most and then fail with `TimedOut`.
 pub(super) trait Stream: Debug + Send + Sync + 'static {
-    /// Writes some bytes. Fails with `WouldBlock` if an answer has arrived while the peer takes nothing more.
-    fn write(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<usize>;
+    /// Writes some bytes of `parts`, one after the other. Fails with `WouldBlock` if an answer has arrived while the
+    /// peer takes nothing more.
+    fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize>;
+
+    /// How many bytes it is worth giving it at once.
+    fn piece(&self) -> usize;
 
     /// Reads some bytes; 0 is the end.
     fn read(&mut self, into: &mut [u8], deadline: Instant) -> io::Result<usize>;
@@ -33,9 +39,11 @@ pub(super) trait Stream: Debug + Send + Sync + 'static {
 enum Stage {
     /// Nothing of the next request was written.
     Ready,
-    /// A request is being written.
-    Writing,
-    /// The request is out (or was cut short), the answer is awaited or being read.
+    /// The head of a request is known, nothing of it written.
+    Head,
+    /// The request is out, or was cut short.
+    Sent,
+    /// The answer is awaited or being read.
     Reading,
     /// The answer was read and the connection went back into the pool.
     Kept,
@@ -44,53 +52,75 @@ enum Stage {
 /// A [`Stream`] with buffers, deadlines and the joined first write.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
-    stream: S,
+    link: Arc<Mutex<Link<S>>>,
     address: Arc<str>,
-    buffers: HoldingBuffers,
-    stage: Stage,
-    /// Writing failed; the rest of the request is not sent, and only an early answer can still save the request.
-    broken: Option<Error>,
+    buffers: WireBuffers,
     ended: bool,
 }
 
-impl<S: Stream> Wire<S> {
-    pub(super) fn new(stream: S, address: Arc<str>) -> Self {
-        let buffers = HoldingBuffers::default();
-        Self { stream, address, buffers, stage: Stage::Ready, broken: None, ended: false }
-    }
+/// The part of it that the body of a request writes itself through.
+#[derive(Debug)]
+struct Link<S> {
+    stream: S,
+    address: Arc<str>,
+    stage: Stage,
+    /// The head of the request that comes next.
+    head: Vec<u8>,
+    /// Writing failed; the rest of the request is not sent, and only an early answer can still save the request.
+    broken: Option<Error>,
+}
 
-    fn write_out(&mut self, amount: usize) -> Result<(), Error> {
+impl<S: Stream> Outgoing for Link<S> {
+    fn send(&mut self, body: &[u8]) -> Result<(), Error> {
         let call = Call::current();
-        let mut rest = self.buffers.take(amount);
-        if self.broken.is_some() {
-            return Ok(());
-        }
-        while !rest.is_empty() {
-            match self.stream.write(rest, call.deadline) {
+        let (mut head, mut body) = (self.head.as_slice(), body);
+        let most = self.stream.piece();
+        while self.broken.is_none() && !(head.is_empty() && body.is_empty()) {
+            let piece = body.get(..most).unwrap_or(body);
+            let parts = [IoSlice::new(head), IoSlice::new(piece)];
+            match self.stream.write(if head.is_empty() { &parts[1..] } else { &parts }, call.deadline) {
                 Ok(0) => {
                     self.broken =
                         Some(fault::writing(&self.address, &io::ErrorKind::WriteZero.into(), &call));
-                    return Ok(());
                 }
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                Ok(n) => {
+                    let of_head = n.min(head.len());
+                    head = head.get(of_head..).unwrap_or_default();
+                    body = body.get(n - of_head..).unwrap_or_default();
+                }
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                     return Err(fault::writing(&self.address, &e, &call));
                 }
                 // The agent may have answered already (413) and closed: let the read find out.
-                Err(e) => {
-                    self.broken = Some(fault::writing(&self.address, &e, &call));
-                    return Ok(());
-                }
+                Err(e) => self.broken = Some(fault::writing(&self.address, &e, &call)),
             }
         }
+        self.head.clear();
+        self.stage = Stage::Sent;
         Ok(())
+    }
+}
+
+impl<S: Stream> Wire<S> {
+    pub(super) fn new(stream: S, address: Arc<str>) -> Self {
+        let link = Link {
+            stream,
+            address: Arc::clone(&address),
+            stage: Stage::Ready,
+            head: Vec::new(),
+            broken: None,
+        };
+        Self { link: Arc::new(Mutex::new(link)), address, buffers: WireBuffers::default(), ended: false }
     }
 
     fn read_in(&mut self) -> Result<bool, Error> {
-        if self.stage != Stage::Reading {
-            self.write_out(0)?;
-            self.stage = Stage::Reading;
-            if self.broken.is_none() {
+        let mut link = self.link.lock();
+        if link.stage != Stage::Reading {
+            if link.stage == Stage::Head {
+                link.send(&[])?;
+            }
+            link.stage = Stage::Reading;
+            if link.broken.is_none() {
                 Call::note(|call| call.sent = true);
             }
         }
@@ -99,10 +129,10 @@ impl<S: Stream> Wire<S> {
         if room.is_empty() {
             return Err(fault::answer(&self.address, "a line of it is far too long"));
         }
-        match self.stream.read(room, call.deadline) {
+        match link.stream.read(room, call.deadline) {
             Ok(0) => {
                 self.ended = true;
-                match self.broken.take() {
+                match link.broken.take() {
                     Some(error) if !call.answered => Err(error),
                     _ if !call.answered => Err(fault::closed(&self.address)),
                     _ => {
@@ -127,7 +157,7 @@ impl<S: Stream> Wire<S> {
                 });
                 Ok(true)
             }
-            Err(e) => match self.broken.take() {
+            Err(e) => match link.broken.take() {
                 Some(error) if !call.answered && fault::ours(&e).is_none() => Err(error),
                 _ => {
                     Call::note(|c| c.broke_off = call.answered && e.kind() != io::ErrorKind::TimedOut);
@@ -144,15 +174,15 @@ impl<S: Stream> Transport for Wire<S> {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        if self.stage == Stage::Ready {
-            self.stage = Stage::Writing;
-            self.buffers.hold(amount);
-            if !self.buffers.is_crowded() {
-                return Ok(());
-            }
-            return self.write_out(0).map_err(wrap);
+        let mut link = self.link.lock();
+        if link.stage == Stage::Ready {
+            link.stage = Stage::Head;
+            outgoing::lend(Arc::clone(&self.link) as _);
         }
-        self.write_out(amount).map_err(wrap)
+        if link.stage == Stage::Head {
+            link.head.extend_from_slice(self.buffers.written(amount));
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
@@ -160,21 +190,22 @@ impl<S: Stream> Transport for Wire<S> {
     }
 
     fn is_open(&mut self) -> bool {
-        if self.broken.is_some() || self.ended {
+        let mut link = self.link.lock();
+        if link.broken.is_some() || self.ended {
             return false;
         }
-        match self.stage {
+        match link.stage {
             // ureq asks when it puts the connection away and again when it takes it out. Only the second answer counts:
             // whatever arrives in between must be seen then anyway.
             Stage::Reading => {
-                self.stage = Stage::Kept;
+                link.stage = Stage::Kept;
                 true
             }
             Stage::Kept => {
-                self.stage = Stage::Ready;
-                self.stream.is_silent()
+                link.stage = Stage::Ready;
+                link.stream.is_silent()
             }
-            Stage::Ready | Stage::Writing => false,
+            Stage::Ready | Stage::Head | Stage::Sent => false,
         }
     }
 }
@@ -199,7 +230,104 @@ fn wrap(error: Error) -> ureq::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::status_of;
+    use super::*;
+    use crate::transport::outgoing::Body;
+    use std::io::Read;
+    use std::time::Duration;
+
+    /// Takes so many bytes at once, and at the end fails as told.
+    #[derive(Debug)]
+    struct Taker {
+        taken: Vec<u8>,
+        writes: usize,
+        at_once: usize,
+        most: usize,
+        then: io::ErrorKind,
+    }
+
+    impl Stream for Taker {
+        fn write(&mut self, parts: &[IoSlice<'_>], _: Instant) -> io::Result<usize> {
+            self.writes += 1;
+            let before = self.taken.len();
+            let room = self.at_once.min(self.most - before);
+            self.taken.extend(parts.iter().flat_map(|part| part.iter()).take(room));
+            let n = self.taken.len() - before;
+            if n > 0 || room > 0 { Ok(n) } else { Err(self.then.into()) }
+        }
+
+        fn piece(&self) -> usize {
+            1000
+        }
+
+        fn read(&mut self, _: &mut [u8], _: Instant) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn is_silent(&mut self) -> bool {
+            true
+        }
+    }
+
+    /// A request with `body` as ureq makes it; what its body said first, and the connection.
+    fn request(body: &[u8], taker: Taker) -> (io::Result<usize>, Wire<Taker>) {
+        let limit = Duration::from_secs(5);
+        let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, 100);
+        let mut wire = Wire::new(taker, "there".into());
+        let never = ureq::unversioned::transport::time::Duration::NotHappening;
+        let reason = ureq::Timeout::Global;
+        let forever = NextTimeout { after: never, reason, per_read: None, per_write: None };
+        let (first, _) = call.run(|| {
+            for part in ["POST / HTTP/1.1\r\n", "\r\n"] {
+                wire.buffers().output()[..part.len()].copy_from_slice(part.as_bytes());
+                wire.transmit_output(part.len(), forever).unwrap();
+            }
+            assert_eq!(wire.link.lock().stream.writes, 0, "the head waits for the body");
+            let mut body = Body::new(body);
+            let mut left = body.read(&mut [0; 64]);
+            let first = left.as_ref().map(|n| *n).map_err(|e| io::Error::other(e.to_string()));
+            while let Ok(1..) = left {
+                wire.transmit_output(*left.as_ref().unwrap(), forever).unwrap();
+                left = body.read(&mut [0; 64]);
+            }
+            first
+        });
+        (first, wire)
+    }
+
+    #[test]
+    fn head_and_body_leave_together_however_little_the_peer_takes() {
+        let body: Vec<u8> = (0..5000).map(|i| i as u8).collect();
+        for (at_once, writes) in [(1, 5019), (7, 717), (18, 279), (19, 265), (1000, 6), (1_000_000, 5)] {
+            let taker =
+                Taker { taken: Vec::new(), writes: 0, at_once, most: 1 << 20, then: io::ErrorKind::Other };
+            let (first, wire) = request(&body, taker);
+            assert_eq!(first.unwrap(), 64);
+            let link = wire.link.lock();
+            assert!(link.broken.is_none() && link.head.is_empty() && link.stage == Stage::Sent);
+            assert_eq!(
+                link.stream.taken,
+                [b"POST / HTTP/1.1\r\n\r\n".as_slice(), &body].concat(),
+                "{at_once}"
+            );
+            assert_eq!(link.stream.writes, writes, "{at_once}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_word_to_the_answer_and_one_that_takes_too_long_does_not() {
+        for most in [0, 5, 19, 100] {
+            for (then, ends) in [
+                (io::ErrorKind::WouldBlock, false),
+                (io::ErrorKind::BrokenPipe, false),
+                (io::ErrorKind::TimedOut, true),
+            ] {
+                let taker = Taker { taken: Vec::new(), writes: 0, at_once: 64, most, then };
+                let (first, wire) = request(&[7; 500], taker);
+                assert_eq!(first.is_err(), ends, "{most} {then}");
+                assert_eq!(wire.link.lock().broken.is_some(), !ends, "{most} {then}");
+            }
+        }
+    }
 
     #[test]
     fn the_last_head_that_has_begun_says_the_status() {
