@@ -19,7 +19,7 @@ const SLACK: Duration = Duration::from_millis(10);
 const WRITE_SLICE: Duration = Duration::from_millis(250);
 /// Bytes that the kernel gets at once. The limit of a write begins anew with every few KB that the peer takes, so a
 /// large piece could hold us far beyond the deadline.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 256 * 1024;
 /// The same where the limit is one for the whole write: TCP on Linux. 618 KB need 350 us so, in pieces of 256 KB 550:
 /// the peer sleeps between two.
 const LONG_PIECE: usize = 1024 * 1024;
