@@ -124,6 +124,19 @@ fn what_a_send_says_goes_into_headers() {
 }
 
 #[test]
+fn long_headers_arrive_whole() {
+    let agent = ScriptedAgent::start(TRANSPORTS[0], []);
+    for length in [4_000, 60_000, 200_000] {
+        let value = "v".repeat(length);
+        let mut config = config(&agent.url);
+        config.header.push(("x-long".to_owned(), value.clone()));
+        let client = Client::new(&Config::new(config).unwrap()).unwrap();
+        client.send(&request(&[0x90; 70_000])).unwrap();
+        assert!(agent.requests().last().unwrap().header("x-long") == Some(&value), "{length}");
+    }
+}
+
+#[test]
 fn a_path_prefix_is_kept() {
     let agent = ScriptedAgent::start(TRANSPORTS[0], []);
     client(&format!("{}/behind/proxy/", agent.url)).send(&request(b"\x90")).unwrap();

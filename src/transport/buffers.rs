@@ -6,8 +6,10 @@ use ureq::unversioned::transport::Buffers;
 
 /// Smallest output buffer: a head with generous metadata.
 const MIN_OUTPUT: usize = 4 * 1024;
-/// Largest one. ureq counts a body in steps of this. An idle exporter holds it.
-const MAX_OUTPUT: usize = 64 * 1024;
+/// Largest one that a body is worth: ureq counts it in steps of this. An idle exporter holds it.
+const STEP: usize = 64 * 1024;
+/// Largest one that a head gets; no header may be longer.
+const MAX_OUTPUT: usize = 256 * 1024;
 /// First size of the input buffer: an ordinary answer in one read.
 const FIRST_INPUT: usize = 4 * 1024;
 /// ureq refuses a head of more than 64 KiB; more room than that is never needed.
@@ -30,7 +32,8 @@ impl WireBuffers {
     }
 
     fn room(&mut self) -> &mut [u8] {
-        let wanted = Call::current().size_hint.clamp(MIN_OUTPUT, MAX_OUTPUT);
+        let Call { head_size, body_size, .. } = Call::current();
+        let wanted = head_size.max((head_size + body_size).min(STEP)).clamp(MIN_OUTPUT, MAX_OUTPUT);
         if self.output.len() < wanted {
             // Smaller steps do, where there is no memory for large ones.
             let more = wanted - self.output.len();
@@ -91,9 +94,16 @@ mod tests {
     #[test]
     fn the_output_is_as_large_as_the_request_within_bounds() {
         let mut last = 0;
-        for (size, room) in [(0, MIN_OUTPUT), (9_000, 9_000), (100, 9_000), (1 << 30, MAX_OUTPUT)] {
+        for (head, body, room) in [
+            (0, 0, MIN_OUTPUT),
+            (500, 8_500, 9_000),
+            (100, 0, 9_000),
+            (500, 1 << 30, STEP),
+            (100_000, 0, 100_000),
+            (1 << 20, 1, MAX_OUTPUT),
+        ] {
             let limit = Duration::from_secs(1);
-            let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, size);
+            let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, (head, body));
             call.run(|| {
                 let mut b = WireBuffers::default();
                 b.output.resize(last, 0);

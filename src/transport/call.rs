@@ -22,8 +22,10 @@ pub(crate) struct Call {
     pub(crate) knob: &'static str,
     /// Limit of opening a connection; within `deadline`.
     pub(crate) connect_timeout: Duration,
-    /// Bytes of the body and, roughly, of the head: how large an output buffer is worth having.
-    pub(crate) size_hint: usize,
+    /// Roughly how many bytes the head has.
+    pub(crate) head_size: usize,
+    /// Bytes of the body.
+    pub(crate) body_size: usize,
     /// Found out: a new connection was opened, so the request did not go over a kept one.
     pub(crate) fresh: bool,
     /// Found out: the whole request was handed to the kernel.
@@ -43,7 +45,7 @@ impl Call {
         limit: Duration,
         knob: &'static str,
         connect_timeout: Duration,
-        size_hint: usize,
+        (head_size, body_size): (usize, usize),
     ) -> Self {
         let (fresh, sent, answered, broke_off) = (false, false, false, false);
         Self {
@@ -51,7 +53,8 @@ impl Call {
             limit,
             knob,
             connect_timeout,
-            size_hint,
+            head_size,
+            body_size,
             fresh,
             sent,
             answered,
@@ -92,7 +95,7 @@ impl Call {
     pub(crate) fn current() -> Self {
         CURRENT.get().unwrap_or_else(|| {
             let limit = Duration::from_secs(1);
-            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, 0)
+            Self::new(Instant::now() + limit, limit, "sendTimeout", limit, (0, 0))
         })
     }
 

@@ -223,7 +223,7 @@ impl Http {
         let deadline = Instant::now() + limit;
         let mut stale = 0;
         loop {
-            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, head_size);
+            let call = Call::new(deadline, limit, "sendTimeout", self.connect_timeout, (head_size, 0));
             let request = exchange();
             let note = self.note(&request.method, request.uri, &request.headers, request.body);
             match request.run(&self.agent, call, &self.address) {
@@ -455,8 +455,7 @@ impl Http {
         } else {
             (end, post.budget, post.knob)
         };
-        let size = post.head_size + post.body.len();
-        Call::new(deadline, limit, knob, self.connect_timeout, size)
+        Call::new(deadline, limit, knob, self.connect_timeout, (post.head_size, post.body.len()))
     }
 
     /// Whether the end of the budget left an attempt less than half the time that one has otherwise.

@@ -271,7 +271,7 @@ mod tests {
     /// A request with `body` as ureq makes it; what its body said first, and the connection.
     fn request(body: &[u8], taker: Taker) -> (io::Result<usize>, Wire<Taker>) {
         let limit = Duration::from_secs(5);
-        let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, 100);
+        let call = Call::new(Instant::now() + limit, limit, "sendTimeout", limit, (100, body.len()));
         let mut wire = Wire::new(taker, "there".into());
         let never = ureq::unversioned::transport::time::Duration::NotHappening;
         let reason = ureq::Timeout::Global;
