@@ -317,6 +317,9 @@ fn time_limits_hold_for_every_kind_of_slowness() {
     let cases: Vec<(&str, Step, &[u8], Option<u16>)> = vec![
         ("never answers", Step::Stall, BODY, None),
         ("never reads", Step::StallReading, &big, None),
+        ("reads a little at a time", Step::Sip(4096, drip), &big, None),
+        ("reads more at a time", Step::Sip(16_384, drip), &big, None),
+        ("reads much at a time", Step::Sip(65_536, drip), &big, None),
         ("head byte by byte", Step::Dribble(slow_head(), drip), BODY, None),
         (
             "informational answers without end",

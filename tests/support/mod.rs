@@ -64,6 +64,8 @@ pub enum Step {
     Stall,
     /// Read nothing at all.
     StallReading,
+    /// Read so many bytes, pause, read as many again, and never answer.
+    Sip(usize, Duration),
     /// A 200 with a body of so many bytes.
     Huge(u64),
     /// The same, but chunked.
@@ -405,6 +407,14 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
             shared.script.lock().unwrap().pop_front();
             return stall(shared);
         }
+        if let Some(&Step::Sip(bytes, pause)) = front.as_ref() {
+            shared.script.lock().unwrap().pop_front();
+            buffer.truncate(bytes);
+            while !shared.stop.load(Ordering::SeqCst) && io.read(&mut buffer).is_ok_and(|n| n > 0) {
+                std::thread::sleep(pause);
+            }
+            return;
+        }
         if part {
             buffer.truncate(64);
         }
@@ -532,7 +542,7 @@ fn serve(shared: &Shared, socket: &Socket, number: usize) {
                 return stall(shared);
             }
             Step::CloseAfterBody | Step::CloseAfterAccept => return,
-            Step::Stall | Step::StallReading => return stall(shared),
+            Step::Stall | Step::StallReading | Step::Sip(..) => return stall(shared),
             Step::Huge(n) => {
                 let _ = io.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n").as_bytes());
                 let piece = vec![b' '; 64 * 1024];
