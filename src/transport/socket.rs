@@ -69,6 +69,7 @@ impl SocketStream {
         Self::new(socket, if cfg!(target_os = "linux") { LONG_PIECE } else { PIECE })
     }
 
+    #[cfg(unix)]
     pub(super) fn unix(socket: Arc<SharedSocket>) -> Self {
         Self::new(socket, PIECE)
     }
