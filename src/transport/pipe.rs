@@ -98,7 +98,8 @@ impl WorkerStream {
 
 impl Stream for WorkerStream {
     fn write(&mut self, parts: &[IoSlice<'_>], deadline: Instant) -> io::Result<usize> {
-        let bytes = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
         self.run(Job::Write(bytes), deadline).map(|(_, n)| n)
     }
 
