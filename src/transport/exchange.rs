@@ -128,12 +128,16 @@ fn too_long() -> ureq::Error {
 /// Our own errors come through ureq unharmed; what it found itself is put into words here.
 fn explain(e: ureq::Error, address: &str, call: &Call) -> Error {
     use ureq::Error as U;
+    if let U::Io(e) = &e
+        && let Some(ours) = fault::ours(e)
+    {
+        return ours;
+    }
     match e {
         U::Other(inner) => match inner.downcast::<Error>() {
             Ok(ours) => *ours,
             Err(other) => Error::new(ErrorKind::Io, format!("talking to {address} failed: {other}")),
         },
-        U::Io(e) if fault::ours(&e).is_some() => fault::ours(&e).unwrap_or_else(closed),
         U::Io(e) => match e.kind() {
             std::io::ErrorKind::UnexpectedEof if call.answered => {
                 fault::answer(address, "the connection was closed in the middle of it")

@@ -53,7 +53,6 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     link: Arc<Mutex<Link<S>>>,
-    address: Arc<str>,
     buffers: WireBuffers,
     ended: bool,
 }
@@ -103,18 +102,12 @@ impl<S: Stream> Outgoing for Link<S> {
 
 impl<S: Stream> Wire<S> {
     pub(super) fn new(stream: S, address: Arc<str>) -> Self {
-        let link = Link {
-            stream,
-            address: Arc::clone(&address),
-            stage: Stage::Ready,
-            head: Vec::new(),
-            broken: None,
-        };
-        Self { link: Arc::new(Mutex::new(link)), address, buffers: WireBuffers::default(), ended: false }
+        let link = Link { stream, address, stage: Stage::Ready, head: Vec::new(), broken: None };
+        Self { link: Arc::new(Mutex::new(link)), buffers: WireBuffers::default(), ended: false }
     }
 
     fn read_in(&mut self) -> Result<bool, Error> {
-        let mut link = self.link.lock();
+        let link = &mut *self.link.lock();
         if link.stage != Stage::Reading {
             if link.stage == Stage::Head {
                 link.send(&[])?;
@@ -127,14 +120,14 @@ impl<S: Stream> Wire<S> {
         let call = Call::current();
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
-            return Err(fault::answer(&self.address, "a line of it is far too long"));
+            return Err(fault::answer(&link.address, "a line of it is far too long"));
         }
         match link.stream.read(room, call.deadline) {
             Ok(0) => {
                 self.ended = true;
                 match link.broken.take() {
                     Some(error) if !call.answered => Err(error),
-                    _ if !call.answered => Err(fault::closed(&self.address)),
+                    _ if !call.answered => Err(fault::closed(&link.address)),
                     _ => {
                         Call::note(|call| call.broke_off = true);
                         Ok(false)
@@ -145,7 +138,7 @@ impl<S: Stream> Wire<S> {
                 self.buffers.input_appended(n);
                 // A record of TLS: an alert, or a handshake.
                 if !call.answered && matches!(self.buffers.input(), [0x15 | 0x16, 0x03, ..]) {
-                    return Err(fault::speaks_tls(&self.address));
+                    return Err(fault::speaks_tls(&link.address));
                 }
                 let status = match call.status {
                     Some(200..) => None,
@@ -161,7 +154,7 @@ impl<S: Stream> Wire<S> {
                 Some(error) if !call.answered && fault::ours(&e).is_none() => Err(error),
                 _ => {
                     Call::note(|c| c.broke_off = call.answered && e.kind() != io::ErrorKind::TimedOut);
-                    Err(fault::reading(&self.address, &e, &call))
+                    Err(fault::reading(&link.address, &e, &call))
                 }
             },
         }
