@@ -1,11 +1,13 @@
 #!/bin/sh
 # Our answers beside those of code that we did not write. usage: scripts/oracle.sh PART...      none = all
-#   (rust telemetry otlp agent stats singles rules regexes)
+#   (rust telemetry otlp otel agent stats singles rules regexes)
 #   rust   differential tests against the libdd crates, on generated payloads and the captured ones: scan, stats, every format
 #   otlp   our OTLP as others read it, the captured payloads and generated ones (ORACLE_SEED): OpenTelemetry's own classes for
 #          Python (build/venv) and Java, the OTLP receiver of a real trace-agent (Go), and the OpenTelemetry Collector's
 #          receiver, plain, compressed, under TLS (OTLP_PEER names the program, else it is built from
 #          ../shared/tools/otlp-peer; Go). What is not there is said and left out.
+#   otel   generated OpenTelemetry spans (20,000 cases; ORACLE_SEED, ORACLE_CASES) by the agent's OTLP receiver and by our
+#          exporter for OpenTelemetry: every field of every span. Needs Go and a JDK.
 #   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
@@ -19,7 +21,7 @@
 # The first build of each takes a minute or so. Exit 0 if nothing differs but what the tests name.
 set -eu
 cd "$(dirname "$0")/.."
-asked="${*:-rust telemetry otlp agent stats singles rules regexes}"
+asked="${*:-rust telemetry otlp otel agent stats singles rules regexes}"
 failed=""
 manifest=tests/oracle/Cargo.toml
 target="${CARGO_TARGET_DIR:-tests/oracle/target}"
@@ -68,6 +70,17 @@ for part in $asked; do
       else
         echo "oracle: the collector left out, OTLP_PEER names no receiver"
       fi
+      ;;
+    otel)
+      if ! command -v go > /dev/null; then
+        echo "oracle: otel left out, there is no Go on this machine"
+        continue
+      fi
+      mkdir -p build/oracle
+      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      python3 tests/oracle/otel_cases.py "${ORACLE_SEED:-0}" "${ORACLE_CASES:-20000}" > build/oracle/otel-cases.jsonl
+      build/oracle/agent mapping < build/oracle/otel-cases.jsonl > build/oracle/otel.jsonl
+      gradle --no-daemon -q -PotelCases=build/oracle/otel.jsonl opentelemetryTest || failed="$failed otel"
       ;;
     agent)
       if ! command -v go > /dev/null; then
@@ -135,7 +148,7 @@ for part in $asked; do
         build/oracle/rules-q build/oracle/rules-rules build/oracle/rules-spans --docs docs/fidelity.md \
         --seed "${ORACLE_SEED:-7}" --share "${ORACLE_SHARE:-100}" || failed="$failed rules"
       ;;
-    *) echo "oracle: no part $part (rust, telemetry, otlp, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
+    *) echo "oracle: no part $part (rust, telemetry, otlp, otel, agent, stats, singles, rules, regexes)" >&2; exit 2 ;;
   esac
 done
 if [ -n "$failed" ]; then

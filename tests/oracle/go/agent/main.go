@@ -4,6 +4,7 @@
 //	agent < cases.jsonl       one fresh agent a case: sends the file, stops, prints one JSON line a case
 //	agent stats < cases.jsonl what the agent's concentrator makes of a payload beside our stats of it, one JSON line a case
 //	agent retime DIR FILE...  copies payloads into DIR with times that every clock can live with
+//	agent mapping < cases.jsonl  what its OTLP receiver makes of OTLP in JSON: lines as those of tests/fixtures/otel
 //	agent peer-tags           the peer tags that the agent aggregates by, with commas
 //	agent serve               one agent until standard input ends: first line {"url":…,"socket":…}, then one JSON line
 //	                          for each payload that reaches the sink
@@ -37,6 +38,8 @@ func main() {
 		err = retime(os.Args[2], os.Args[3:])
 	} else if len(os.Args) > 1 && os.Args[1] == "stats" {
 		err = compareStats()
+	} else if len(os.Args) > 1 && os.Args[1] == "mapping" {
+		err = mapSpans()
 	} else if len(os.Args) > 1 {
 		err = fmt.Errorf("unknown argument %s; see the head of main.go", os.Args[1])
 	} else {

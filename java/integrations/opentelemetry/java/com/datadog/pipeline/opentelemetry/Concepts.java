@@ -41,6 +41,7 @@ final class Concepts {
   static final int[] PROTOCOL = keys("network.protocol.name");
   static final int[] ENVIRONMENT = keys("deployment.environment.name", "deployment.environment");
   static final int[] VERSION = keys("service.version");
+  static final int[] MEASURED = keys("_dd.measured");
 
   /** How many keys there are; below 64. */
   static final int COUNT = NUMBERS.size();
@@ -88,25 +89,23 @@ final class Concepts {
   /** The text of a concept, null if there is none. Numbers are no text. */
   static String text(int[] concept, Values span, Values resource) {
     for (int key : concept) {
-      Object value = span.get(key);
-      if (value instanceof String && !((String) value).isEmpty()) {
-        return (String) value;
-      }
-      value = resource.get(key);
-      if (value instanceof String && !((String) value).isEmpty()) {
-        return (String) value;
+      String text = text(key, span, resource);
+      if (text != null) {
+        return text;
       }
     }
     return null;
   }
 
-  /** A status that is an integer or a text that is one; -1 if there is none. */
+  /** A status that is an integer or a text that is one; negative if there is none. */
   static long status(int[] concept, Values span, Values resource) {
     for (int key : concept) {
-      long status = status(span.get(key));
-      if (status == NONE) {
-        status = status(resource.get(key));
+      Long integer = integer(key, span, resource);
+      if (integer != null) {
+        return integer;
       }
+      String text = text(key, span, resource);
+      long status = text == null ? NONE : parsed(text);
       if (status != NONE) {
         return status;
       }
@@ -116,18 +115,50 @@ final class Concepts {
 
   private static final long NONE = Long.MIN_VALUE;
 
-  private static long status(Object value) {
-    if (value instanceof Long) {
-      return (Long) value;
-    }
-    if (value instanceof String && !((String) value).isEmpty()) {
-      try {
-        return Long.parseLong((String) value);
-      } catch (NumberFormatException e) {
+  /** The integer that a text writes, {@code 404} or {@code 4.04e2}; {@link #NONE} if it is none. */
+  private static long parsed(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      if ("+-.0123456789eE".indexOf(text.charAt(i)) < 0) {
         return NONE;
       }
     }
-    return NONE;
+    try {
+      return Long.parseLong(text);
+    } catch (NumberFormatException e) {
+      // Perhaps it has a fraction or an exponent.
+    }
+    try {
+      double number = Double.parseDouble(text);
+      return (long) number == number ? (long) number : NONE;
+    } catch (NumberFormatException e) {
+      return NONE;
+    }
+  }
+
+  /** Whether the span, or else its resource, has the integer 1 there. */
+  static boolean isOne(int[] concept, Values span, Values resource) {
+    if (((span.mask | resource.mask) >>> concept[0] & 1) == 0) {
+      return false;
+    }
+    Long integer = integer(concept[0], span, resource);
+    return integer != null && integer == 1;
+  }
+
+  private static Long integer(int key, Values span, Values resource) {
+    Object value = span.get(key);
+    if (!(value instanceof Long)) {
+      value = resource.get(key);
+    }
+    return value instanceof Long ? (Long) value : null;
+  }
+
+  private static String text(int key, Values span, Values resource) {
+    Object value = span.get(key);
+    if (value instanceof String && !((String) value).isEmpty()) {
+      return (String) value;
+    }
+    value = resource.get(key);
+    return value instanceof String && !((String) value).isEmpty() ? (String) value : null;
   }
 
   /** The gRPC status as text, null if there is none. */
@@ -145,21 +176,15 @@ final class Concepts {
 
   private static String textOrInteger(int[] concept, Values span, Values resource) {
     for (int key : concept) {
-      String text = textOrInteger(span.get(key));
-      if (text == null) {
-        text = textOrInteger(resource.get(key));
-      }
+      String text = text(key, span, resource);
       if (text != null) {
         return text;
       }
+      Long integer = integer(key, span, resource);
+      if (integer != null) {
+        return integer.toString();
+      }
     }
     return null;
-  }
-
-  private static String textOrInteger(Object value) {
-    if (value instanceof String) {
-      return ((String) value).isEmpty() ? null : (String) value;
-    }
-    return value instanceof Long ? value.toString() : null;
   }
 }

@@ -28,17 +28,23 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
   private static final byte[] SPAN_ID = bytes("\",\"span_id\":\"");
   private static final byte[] DROPPED = bytes("\"dropped_attributes_count\":");
   private static final byte[] ATTRIBUTES = bytes("\"attributes\":{");
+  private static final byte[] REDACTED = bytes("\"redacted\"");
   private static final byte[] FIRST_LINK = bytes("{\"trace_id\":\"");
   private static final byte[] NEXT_LINK = bytes(",{\"trace_id\":\"");
 
-  /** ASCII that stands in a text of JSON as it is; Go escapes what HTML would read. */
-  private static final boolean[] PLAIN = new boolean[128];
+  /** ASCII that stands in a text of JSON as it is. */
+  private static final boolean[] PLAIN = plain('"', '\\');
 
-  static {
-    Arrays.fill(PLAIN, 0x20, 128, true);
-    for (char c : new char[] {'"', '\\', '<', '>', '&'}) {
-      PLAIN[c] = false;
+  /** The same in events, where what HTML would read is escaped, too. */
+  private static final boolean[] PLAIN_IN_EVENTS = plain('"', '\\', '<', '>', '&');
+
+  private static boolean[] plain(char... escaped) {
+    boolean[] plain = new boolean[128];
+    Arrays.fill(plain, 0x20, 128, true);
+    for (char c : escaped) {
+      plain[c] = false;
     }
+    return plain;
   }
 
   /** The digits of the numbers below 100. */
@@ -54,11 +60,16 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
   }
 
   final Buf out = new Buf();
+  private boolean[] plain = PLAIN;
   private boolean first;
   private boolean asText;
 
+  /** Whether a value held a number that JSON cannot write. */
+  private boolean isBroken;
+
   /** {@code [{"time_unix_nano":N,"name":…,"attributes":{…},"dropped_attributes_count":N}]}. */
   void events(List<EventData> events) {
+    plain = PLAIN_IN_EVENTS;
     out.put('[');
     for (int i = 0; i < events.size(); i++) {
       EventData event = events.get(i);
@@ -87,6 +98,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
 
   /** As the agent writes {@code _dd.span_links}, but with texts escaped. */
   void links(List<LinkData> links) {
+    plain = PLAIN;
     out.put('[');
     for (int i = 0; i < links.size(); i++) {
       LinkData link = links.get(i);
@@ -146,7 +158,13 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     text(key.getKey());
     out.put(':');
     if (!asText) {
+      int at = out.len;
+      isBroken = false;
       value(value);
+      if (isBroken) {
+        out.len = at;
+        out.put(REDACTED);
+      }
     } else if (value instanceof String) {
       text((String) value);
     } else if (value instanceof Long || value instanceof Boolean) {
@@ -158,18 +176,33 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     }
   }
 
+  /** A list or a map as a tag has it; nothing if one of its numbers cannot be written. */
+  void structure(Object value) {
+    plain = PLAIN;
+    out.clear();
+    isBroken = false;
+    value(value);
+    if (isBroken) {
+      out.clear();
+    }
+  }
+
   /** A value with its type. */
-  void value(Object value) {
+  private void value(Object value) {
     if (value instanceof String) {
       text((String) value);
     } else if (value instanceof Long || value instanceof Integer) {
       number(((Number) value).longValue());
     } else if (value instanceof Double) {
-      out.ascii(number(((Double) value).doubleValue()));
+      double number = (Double) value;
+      isBroken |= Double.isNaN(number) || Double.isInfinite(number);
+      out.ascii(number(number));
     } else if (value instanceof Boolean) {
       out.ascii((Boolean) value ? "true" : "false");
     } else if (value instanceof List) {
       list((List<?>) value);
+    } else if (value instanceof ByteBuffer && !((ByteBuffer) value).hasRemaining()) {
+      out.ascii("null");
     } else if (value instanceof ByteBuffer) {
       out.put('"');
       out.ascii(base64((ByteBuffer) value));
@@ -275,7 +308,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     int i = 0;
     for (; i < n; i++) {
       char c = s.charAt(i);
-      if (c >= 128 || !PLAIN[c]) {
+      if (c >= 128 || !plain[c]) {
         break;
       }
       bytes[at++] = (byte) c;
@@ -295,7 +328,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     int n = s.length();
     for (int i = from; i < n; i++) {
       char c = s.charAt(i);
-      if (c < 128 ? PLAIN[c] : c != '\u2028' && c != '\u2029') {
+      if (c < 128 ? plain[c] : c != '\u2028' && c != '\u2029') {
         continue;
       }
       if (i > from) {
@@ -315,6 +348,12 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
       case '"':
       case '\\':
         out.put(c);
+        break;
+      case '\b':
+        out.put('b');
+        break;
+      case '\f':
+        out.put('f');
         break;
       case '\n':
         out.put('n');
@@ -336,7 +375,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
   /** As Go writes it: shortest, plain from 1e-6 to 1e21, else with an exponent. */
   static String number(double d) {
     if (Double.isNaN(d) || Double.isInfinite(d)) {
-      return Double.isNaN(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf";
+      return Double.toString(d);
     }
     if (d == 0) {
       return 1 / d < 0 ? "-0" : "0";

@@ -72,23 +72,36 @@ final class Names {
     }
   }
 
-  private static final Map<String, String> PHRASES = new HashMap<>();
+  private static final Map<Integer, String> PHRASES = new HashMap<>();
 
   private static void phrases(String... pairs) {
     for (int i = 0; i < pairs.length; i += 2) {
-      PHRASES.put(pairs[i], pairs[i] + " " + pairs[i + 1]);
+      PHRASES.put(Integer.valueOf(pairs[i]), pairs[i + 1]);
     }
   }
 
   static {
     phrases(
+        "100", "Continue",
+        "101", "Switching Protocols",
+        "102", "Processing",
+        "103", "Early Hints",
         "200", "OK",
         "201", "Created",
         "202", "Accepted",
+        "203", "Non-Authoritative Information",
         "204", "No Content",
+        "205", "Reset Content",
+        "206", "Partial Content",
+        "207", "Multi-Status",
+        "208", "Already Reported",
+        "226", "IM Used",
+        "300", "Multiple Choices",
         "301", "Moved Permanently",
         "302", "Found",
+        "303", "See Other",
         "304", "Not Modified",
+        "305", "Use Proxy",
         "307", "Temporary Redirect",
         "308", "Permanent Redirect",
         "400", "Bad Request",
@@ -155,8 +168,19 @@ final class Names {
     }
   }
 
+  /** A name made of a word; empty if nothing of the word is left. */
   private static Function<String, String> name(Function<String, String> make) {
-    return from -> Normalize.name(make.apply(Normalize.tagValue(from)));
+    return from -> {
+      String word = Normalize.tagValue(from);
+      return word.isEmpty() ? "" : Normalize.name(make.apply(word));
+    };
+  }
+
+  /** A name made of two words; empty if nothing of one of them is left. */
+  private static String name(String first, String second, String end) {
+    String one = Normalize.tagValue(first);
+    String other = Normalize.tagValue(second);
+    return one.isEmpty() || other.isEmpty() ? "" : Normalize.name(one + "." + other + end);
   }
 
   private final Made service = new Made(Normalize::service);
@@ -168,7 +192,11 @@ final class Names {
   private final Made invoke = new Made(name(trigger -> trigger + ".invoke"));
   private final Made tag = new Made(Normalize::tagValue);
   private final Made databaseType =
-      new Made(system -> TYPES.getOrDefault(Normalize.tagValue(system), "db"));
+      new Made(
+          system -> {
+            String known = Normalize.tagValue(system);
+            return known.isEmpty() ? "" : TYPES.getOrDefault(known, "db");
+          });
   private final Map<String, Made> dotted = new HashMap<>();
   private final Map<String, Made> invoked = new HashMap<>();
   private final Map<String, Made> spaced = new HashMap<>();
@@ -176,14 +204,9 @@ final class Names {
   // Functions that hold nothing of a call are made once: one that held it would be an object a
   // span.
   private static final Function<String, Function<String, String>> INVOKED =
-      provider ->
-          name ->
-              Normalize.name(
-                  Normalize.tagValue(provider) + "." + Normalize.tagValue(name) + ".invoke");
+      provider -> function -> name(provider, function, ".invoke");
   private static final Function<String, Function<String, String>> DOTTED =
-      system ->
-          operation ->
-              Normalize.name(Normalize.tagValue(system) + "." + Normalize.tagValue(operation));
+      system -> operation -> name(system, operation, "");
   private static final Function<String, Function<String, String>> SPACED =
       first -> second -> Normalize.truncate(first + " " + second, Titles.MAX_RESOURCE);
 
@@ -208,6 +231,8 @@ final class Names {
   String tag(String value) {
     return tag.of(value);
   }
+
+  // What follows is empty if nothing is left of a word by the agent's rules.
 
   String operation(String name) {
     return plain.of(name);
@@ -252,6 +277,12 @@ final class Names {
 
   /** The reason phrase behind an HTTP status that is text; the status alone if it has none. */
   static String reason(String status) {
-    return PHRASES.getOrDefault(status, status);
+    String phrase = null;
+    try {
+      phrase = PHRASES.get(Integer.parseInt(status));
+    } catch (NumberFormatException e) {
+      // It is no number.
+    }
+    return phrase == null ? status : status + " " + phrase;
   }
 }

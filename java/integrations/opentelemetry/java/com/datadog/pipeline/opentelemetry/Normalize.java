@@ -77,7 +77,7 @@ final class Normalize {
   /** As a tag value, of at most 100 bytes; what is empty then is the agent's stand-in. */
   static String service(String service) {
     String normalized = tagValue(truncate(service, MAX_SERVICE));
-    return normalized.isEmpty() ? "unnamed-java-service" : normalized;
+    return normalized.isEmpty() ? "unnamed-service" : normalized;
   }
 
   /** At most so many bytes of UTF-8, no character cut. */

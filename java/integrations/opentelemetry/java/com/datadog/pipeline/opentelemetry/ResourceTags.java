@@ -10,6 +10,9 @@ final class ResourceTags {
   final Tag[] names;
   final String[] values;
 
+  /** The rate of analytics that it names for its spans, negative if none. */
+  double analytics = -1;
+
   /** The pairs as they stand in the payload {@link #payload}. */
   final Buf block = new Buf();
 
@@ -31,6 +34,10 @@ final class ResourceTags {
                 concepts.put(concept, value);
               }
               if (Rules.isField(key.getKey())) {
+                return;
+              }
+              if (Rules.isAnalytics(key.getKey())) {
+                analytics = Values.analytics(Values.text(value));
                 return;
               }
               Tag tag = rules.tag(Rules.mapped(key.getKey()));

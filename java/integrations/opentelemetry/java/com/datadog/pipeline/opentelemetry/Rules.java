@@ -21,8 +21,12 @@ final class Rules {
     NONE,
     /** The sampling priority, if it is a number. */
     PRIORITY,
-    /** The rate of analytics, if it is a boolean or its text. */
+    /** The rate of analytics: of what is no number nothing else stays. */
     ANALYTICS,
+    /** Who decided to keep the trace, which is known when the chunk's priority is. */
+    MECHANISM,
+    /** The gRPC status, which other attributes may tell better. */
+    GRPC_STATUS,
     /** The HTTP status, which is decided when all attributes are known. */
     HTTP_STATUS,
   }
@@ -140,10 +144,17 @@ final class Rules {
         action = Action.NONE;
         break;
       case "sampling.priority":
+      case "_sampling_priority_v1":
         action = Action.PRIORITY;
+        break;
+      case "_dd.p.dm":
+        action = Action.MECHANISM;
         break;
       case "analytics.event":
         action = Action.ANALYTICS;
+        break;
+      case "rpc.grpc.status_code":
+        action = Action.GRPC_STATUS;
         break;
       case "http.status_code":
       case "http.response.status_code":
@@ -160,10 +171,15 @@ final class Rules {
     if (mapped != null) {
       return mapped;
     }
-    if (key.startsWith(HEADER) && key.length() > HEADER.length()) {
+    if (key.startsWith(HEADER)) {
       return "http.request.headers." + key.substring(HEADER.length());
     }
     return key;
+  }
+
+  /** Whether an attribute of this name says if spans are for analytics. */
+  static boolean isAnalytics(String key) {
+    return key.equals("analytics.event");
   }
 
   /** Whether the agent keeps an attribute of this name out of the tags. */

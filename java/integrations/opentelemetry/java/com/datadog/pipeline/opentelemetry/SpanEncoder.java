@@ -40,6 +40,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag sampleRate = rules.tag("_sample_rate");
   private final Tag priority = rules.tag("_sampling_priority_v1");
   private final Tag analytics = rules.tag("_dd1.sr.eausr");
+  private final Tag measured = rules.tag("_dd.measured");
   private final Tag tracestate = rules.tag("w3c.tracestate");
   private final Tag otelTraceId = rules.tag("otel.trace_id");
   private final Tag version = rules.tag("version");
@@ -88,16 +89,11 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private double statusAttribute;
   private boolean hasStatusAttribute;
   private String statusText;
+  private String grpcText;
 
   // One chunk.
-  private double chunkPriority;
-  private boolean hasPriority;
-  private int metaCountAt;
-  private int mechanismAt;
-  private int mechanismValueAt;
-  private int mechanismEnd;
-  private int priorityAt;
-  private int firstMetaCount;
+  private final Decision decision = new Decision();
+  private boolean isFirst;
 
   SpanEncoder() {
     for (SpanKind kind : SpanKind.values()) {
@@ -127,33 +123,14 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   }
 
   private void chunk(int index) {
-    chunkPriority = 1;
-    hasPriority = false;
+    decision.begin();
     spans.put32(0xdd, batch.count(index));
     boolean first = true;
     for (int i = batch.first(index); i != Batch.END; i = batch.after(i)) {
       span(batch.span(i), batch.traceId(index), first);
       first = false;
     }
-    if (hasPriority) {
-      decide();
-    }
-  }
-
-  /** A span of the chunk has named a priority: its first span says it. */
-  private void decide() {
-    spans.set64(priorityAt, Double.doubleToRawLongBits(chunkPriority));
-    if (mechanismAt < 0) {
-      return;
-    }
-    if (chunkPriority > 0) {
-      spans.set32(mechanismValueAt, sampledByUser.number(table, payloads));
-      return;
-    }
-    // Nobody decided to keep it: the pair goes.
-    System.arraycopy(spans.bytes, mechanismEnd, spans.bytes, mechanismAt, spans.len - mechanismEnd);
-    spans.len -= mechanismEnd - mechanismAt;
-    spans.set32(metaCountAt, firstMetaCount - 1);
+    decision.settle(spans, table, sampledByUser, payloads);
   }
 
   private void span(SpanData span, long traceId, boolean first) {
@@ -163,7 +140,8 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     emptyCount = 0;
     conflict = false;
     hasStatusAttribute = false;
-    statusText = null;
+    statusText = "";
+    grpcText = null;
     own.clear();
     resource(span.getResource());
     SpanKind kind = span.getKind();
@@ -177,16 +155,21 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     spans.put64(0xcf, Batch.hex(span.getSpanId(), 0));
     SpanContext parent = span.getParentSpanContext();
     spans.put64(0xcf, parent.isValid() ? Batch.hex(parent.getSpanId(), 0) : 0);
-    long duration = Math.max(0, span.getEndEpochNanos() - span.getStartEpochNanos());
     long start = span.getStartEpochNanos();
+    long duration = span.getEndEpochNanos() - start;
+    if (duration < 0 || duration > Long.MAX_VALUE - start) {
+      duration = 0;
+    }
     if (start < YEAR_2000) {
-      start = System.currentTimeMillis() * 1_000_000 - duration;
+      long now = System.currentTimeMillis() * 1_000_000;
+      start = now < duration ? now : now - duration;
     }
     spans.put64(0xd3, start);
     spans.put64(0xd3, duration);
     spans.put(status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR ? 1 : 0);
 
     int countAt = spans.put32(0xdf, 0);
+    isFirst = first;
     winners(span, kind, status);
     if (first) {
       first(span, countAt);
@@ -194,7 +177,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     span.getAttributes().forEach(this);
     afterAttributes(span, status);
     resourceTags();
-    if (!has(databaseName)) {
+    if (!has(databaseName) && !isWaiting(databaseName)) {
       String namespace = titles.text(Concepts.DB_NAMESPACE);
       if (namespace != null) {
         meta(databaseName, table.of(namespace));
@@ -207,10 +190,10 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       }
     }
     spans.set32(countAt, metaCount);
+    int priorityAt = metrics(first);
     if (first) {
-      firstMetaCount = metaCount;
+      decision.first(metaCount, priorityAt);
     }
-    metrics(first);
     spans.unsigned(table.of(titles.type(kind)));
 
     spans.set32(serviceAt, table.of(titles.service()));
@@ -279,6 +262,16 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     metricValues[metricCount++] = value;
   }
 
+  private void overwrite(Tag tag, double value) {
+    for (int i = 0; i < metricCount; i++) {
+      if (metricTags[i] == tag) {
+        metricValues[i] = value;
+        return;
+      }
+    }
+    metric(tag, value);
+  }
+
   /** A text that an attribute gives: the first that is not empty stays. */
   private void text(Tag tag, String value) {
     if (tag.inMeta == serial) {
@@ -302,7 +295,9 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       scopeAttributes.forEach(
           (key, value) -> {
             Tag tag = rules.tag(key.getKey());
-            if (!key.getKey().isEmpty() && tag.inMeta != serial) {
+            if (isFirst && tag == mechanism) {
+              decision.own(table.of(Values.text(value)));
+            } else if (!key.getKey().isEmpty() && tag.inMeta != serial) {
               meta(tag, table.of(Values.text(value)));
             }
           });
@@ -359,6 +354,14 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
   }
 
+  /** A value as the agent writes such, if something of it is left then. */
+  private void notEmpty(Tag tag, String value) {
+    String normalized = value == null ? "" : names.tag(value);
+    if (!normalized.isEmpty()) {
+      once(tag, normalized);
+    }
+  }
+
   private void once(Tag tag, String value) {
     if (tag.inMeta != serial) {
       meta(tag, table.of(value));
@@ -381,17 +384,11 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
 
   /** What the first span of a chunk says for all of it. */
   private void first(SpanData span, int countAt) {
-    metaCountAt = countAt;
-    mechanismAt = -1;
-    if (tagged(mechanism)) {
-      mechanismAt = spans.len;
-      spans.unsigned(mechanism.number(table, payloads));
-      mechanismValueAt = spans.put32(0xce, sampledByDefault.number(table, payloads));
-      mechanismEnd = spans.len;
-      mechanism.inMeta = serial;
-      conflict |= mechanism.inResource == resource.id;
-      metaCount++;
-    }
+    int value = sampledByDefault.number(table, payloads);
+    decision.pair(spans, countAt, mechanism.number(table, payloads), value);
+    mechanism.inMeta = serial;
+    conflict |= mechanism.inResource == resource.id;
+    metaCount++;
     String id = span.getTraceId();
     if (Batch.hex(id, 0) != 0 && tagged(highTraceId)) {
       json.out.clear();
@@ -411,19 +408,29 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
         return;
       case PRIORITY:
         if (value instanceof Number) {
-          chunkPriority = ((Number) value).doubleValue();
-          hasPriority = true;
-          metric(priority, chunkPriority);
+          // Under two names: the first counts.
+          if (priority.inMetrics != serial) {
+            metric(priority, ((Number) value).doubleValue());
+            decision.name((Number) value);
+          }
           return;
         }
         break;
       case ANALYTICS:
-        if (value instanceof Boolean) {
-          metric(analytics, (Boolean) value ? 1 : 0);
+        if (!(value instanceof Number)) {
+          analytics(Values.analytics(Values.text(value)));
           return;
         }
-        if (value instanceof String) {
-          analytics((String) value);
+        break;
+      case MECHANISM:
+        if (isFirst && !(value instanceof Number)) {
+          decision.own(table.of(Values.text(value)));
+          return;
+        }
+        break;
+      case GRPC_STATUS:
+        if (!(value instanceof Number)) {
+          grpcText = Values.text(value);
           return;
         }
         break;
@@ -435,8 +442,8 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
           }
           return;
         }
-        if (statusText == null && value instanceof String && !((String) value).isEmpty()) {
-          statusText = (String) value;
+        if (statusText.isEmpty()) {
+          statusText = Values.text(value);
         }
         break;
       default:
@@ -461,34 +468,21 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private void other(Tag tag, Object value) {
     if (value instanceof List) {
       if (tagged(tag)) {
-        json.out.clear();
-        json.value(value);
-        meta(tag, table.of(json.out, json.out.len));
+        json.structure(value);
+        if (json.out.len == 0) {
+          text(tag, "");
+        } else {
+          meta(tag, table.of(json.out, json.out.len));
+        }
       }
       return;
     }
     text(tag, Values.text(value));
   }
 
-  private void analytics(String value) {
-    switch (value) {
-      case "1":
-      case "t":
-      case "T":
-      case "true":
-      case "TRUE":
-      case "True":
-        metric(analytics, 1);
-        break;
-      case "0":
-      case "f":
-      case "F":
-      case "false":
-      case "FALSE":
-      case "False":
-        metric(analytics, 0);
-        break;
-      default:
+  private void analytics(double rate) {
+    if (rate >= 0) {
+      metric(analytics, rate);
     }
   }
 
@@ -500,9 +494,15 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     } else if (hasStatusAttribute) {
       metric(httpStatus, statusAttribute);
     }
+    if (Concepts.isOne(Concepts.MEASURED, own, resource.concepts)) {
+      overwrite(measured, 1);
+    }
+    analytics(resource.analytics);
     String grpc = Concepts.grpc(own, resource.concepts);
     if (grpc != null) {
       once(grpcStatus, grpc);
+    } else if (grpcText != null) {
+      text(grpcStatus, grpcText);
     }
     TraceState state = span.getSpanContext().getTraceState();
     if (!state.isEmpty() && sampleRate.inMetrics != serial) {
@@ -513,15 +513,13 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
     if (tagged(version) && !isWaiting(version)) {
       String release = titles.text(Concepts.VERSION);
-      if (release != null) {
-        once(version, names.tag(release));
-      }
+      notEmpty(version, release);
     }
     if (status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR
         && tagged(errorMessage)
         && !isWaiting(errorMessage)) {
       String message = status.getDescription();
-      if (message.isEmpty() && statusText != null) {
+      if (message.isEmpty() && !statusText.isEmpty()) {
         message = Names.reason(statusText);
       }
       if (!message.isEmpty()) {
@@ -530,9 +528,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
     if (tagged(env) && !isWaiting(env)) {
       String environment = titles.text(Concepts.ENVIRONMENT);
-      if (environment != null) {
-        once(env, names.tag(environment));
-      }
+      notEmpty(env, environment);
     }
   }
 
@@ -547,11 +543,15 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     for (int i = 0; i < tags.length; i++) {
       if (tags[i].inMeta != serial) {
         meta(tags[i], table.of(resource.values[i]));
+      } else if (isFirst && tags[i] == mechanism) {
+        decision.own(table.of(resource.values[i]));
       }
     }
   }
 
-  private void metrics(boolean first) {
+  /** Gives where the priority stands, if this is a chunk's first span. */
+  private int metrics(boolean first) {
+    int priorityAt = -1;
     if (first) {
       metric(priority, 1);
     }
@@ -567,5 +567,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
         priorityAt = at;
       }
     }
+    return priorityAt;
   }
 }

@@ -50,62 +50,74 @@ final class Titles {
       return "custom";
     }
     String system = text(Concepts.DB_SYSTEM);
-    return system == null ? "http" : names.databaseType(system);
+    type = system == null ? "" : names.databaseType(system);
+    return type.isEmpty() ? "http" : type;
   }
 
+  /** The operation name. A rule whose word has nothing left by the agent's rules is none. */
   String name(SpanKind kind) {
     boolean client = kind == SpanKind.CLIENT;
     boolean server = kind == SpanKind.SERVER;
-    String operation = text(Concepts.OPERATION);
-    if (operation != null) {
-      return names.operation(operation);
-    }
-    if ((client || server) && text(Concepts.HTTP_METHOD) != null) {
+    String word = text(Concepts.OPERATION);
+    String name = word == null ? "" : names.operation(word);
+    if (name.isEmpty() && (client || server) && text(Concepts.HTTP_METHOD) != null) {
       return server ? "http.server.request" : "http.client.request";
     }
-    String system = client ? text(Concepts.DB_SYSTEM) : null;
-    if (system != null) {
-      return names.query(system);
+    if (name.isEmpty() && client) {
+      word = text(Concepts.DB_SYSTEM);
+      name = word == null ? "" : names.query(word);
     }
-    if (kind != SpanKind.INTERNAL) {
-      system = text(Concepts.MESSAGING_SYSTEM);
-      operation = system == null ? null : text(Concepts.MESSAGING_OPERATION);
-      if (operation != null) {
-        return names.messaging(system, operation);
-      }
+    if (name.isEmpty() && kind != SpanKind.INTERNAL) {
+      word = text(Concepts.MESSAGING_SYSTEM);
+      String operation = word == null ? null : text(Concepts.MESSAGING_OPERATION);
+      name = operation == null ? "" : names.messaging(word, operation);
     }
-    system = client || server ? text(Concepts.RPC_SYSTEM) : null;
-    if (system != null) {
-      if (client && names.tag(system).equals("aws-api")) {
-        String service = text(Concepts.RPC_SERVICE);
-        return service == null ? "aws.client.request" : names.aws(service);
-      }
-      return client ? names.clientRequest(system) : names.serverRequest(system);
+    if (name.isEmpty() && (client || server)) {
+      name = remote(client);
     }
-    String function = client ? text(Concepts.FAAS_PROVIDER) : null;
-    if (function != null) {
-      String invoked = text(Concepts.FAAS_NAME);
-      if (invoked != null) {
-        return names.invoke(function, invoked);
-      }
+    if (!name.isEmpty()) {
+      return name;
     }
-    String trigger = server ? text(Concepts.FAAS_TRIGGER) : null;
-    if (trigger != null) {
-      return names.invoke(trigger);
-    }
-    if (text(Concepts.GRAPHQL_TYPE) != null) {
+    word = text(Concepts.GRAPHQL_TYPE);
+    if (word != null && !names.tag(word).isEmpty()) {
       return "graphql.server.request";
     }
     if (client || server) {
-      String protocol = text(Concepts.PROTOCOL);
-      if (protocol != null) {
-        return client ? names.clientRequest(protocol) : names.serverRequest(protocol);
-      }
-      return client ? "client.request" : "server.request";
+      word = text(Concepts.PROTOCOL);
+      name = word == null ? "" : request(word, client);
+      return !name.isEmpty() ? name : client ? "client.request" : "server.request";
     }
     return kind == SpanKind.PRODUCER
         ? "Producer"
         : kind == SpanKind.CONSUMER ? "Consumer" : "Internal";
+  }
+
+  private String request(String system, boolean client) {
+    return client ? names.clientRequest(system) : names.serverRequest(system);
+  }
+
+  /** The name of a call to another process or function, or of one from there; empty if neither. */
+  private String remote(boolean client) {
+    String word = text(Concepts.RPC_SYSTEM);
+    String name = "";
+    if (word != null && client && names.tag(word).equals("aws-api")) {
+      String service = text(Concepts.RPC_SERVICE);
+      name = service == null ? "" : names.aws(service);
+      return name.isEmpty() ? "aws.client.request" : name;
+    }
+    if (word != null) {
+      name = request(word, client);
+    }
+    if (name.isEmpty() && client) {
+      word = text(Concepts.FAAS_PROVIDER);
+      String function = word == null ? null : text(Concepts.FAAS_NAME);
+      return function == null ? "" : names.invoke(word, function);
+    }
+    if (name.isEmpty()) {
+      word = text(Concepts.FAAS_TRIGGER);
+      name = word == null ? "" : names.invoke(word);
+    }
+    return name;
   }
 
   String resource(SpanData span, SpanKind kind) {

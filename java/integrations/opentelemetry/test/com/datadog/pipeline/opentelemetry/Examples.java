@@ -18,7 +18,10 @@ import io.opentelemetry.sdk.trace.data.EventData;
 import io.opentelemetry.sdk.trace.data.LinkData;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.data.StatusData;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +29,7 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.zip.GZIPInputStream;
 
 /** The examples of tests/fixtures/otel: OTLP in JSON, and what the agent's receiver makes of it. */
 final class Examples {
@@ -55,9 +59,14 @@ final class Examples {
   @SuppressWarnings("unchecked")
   static List<Examples> read(Path file) throws IOException {
     List<Examples> all = new ArrayList<>();
-    for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
-      if (!line.isEmpty()) {
-        all.add(new Examples((Map<String, Object>) Json.parse(line)));
+    try (InputStream raw = Files.newInputStream(file);
+        InputStream in = file.toString().endsWith(".gz") ? new GZIPInputStream(raw) : raw;
+        BufferedReader lines =
+            new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8))) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        if (!line.isEmpty()) {
+          all.add(new Examples((Map<String, Object>) Json.parse(line)));
+        }
       }
     }
     return all;
@@ -225,7 +234,7 @@ final class Examples {
       case "intValue":
         return Value.of(Long.parseLong(inner.toString()));
       case "doubleValue":
-        return Value.of(((Number) inner).doubleValue());
+        return Value.of(Double.parseDouble(inner.toString()));
       case "bytesValue":
         return Value.of(Base64.getDecoder().decode((String) inner));
       case "arrayValue":
