@@ -1,6 +1,6 @@
 #!/bin/sh
 # A Spring Boot application under load with the bridge and stock, in turn, and OpenTelemetry's agent on the same one.
-# usage: scripts/clients_load.sh [MINUTES a run, default 5] [--pairs N] [--rate REQUESTS_A_SECOND]
+# usage: scripts/clients_load.sh [MINUTES each, default 5] [--pairs N] [--rate REQUESTS_A_SECOND]
 # Fetches Spring Boot, the tracer and OpenTelemetry's agent. Wants a quiet machine; needs Java 17.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """A Spring Boot application under load, with the bridge and stock in turn; then with OpenTelemetry's agent through us.
 
-usage: load.py [MINUTES, default 5] [--pairs N] [--rate N]      from scripts/clients_load.sh
-Prints each run, then the medians of the pairs: p99, CPU, bytes allocated. Of the CPU it says what the threads used that
-send (the tracer's `dd-`, ours `dp-`) and what the JVM's compilers did: sending is some percent of the application's
-CPU, which varies by more than that beside other work on the machine. With OpenTelemetry's agent: whether every span of
-every request arrived once.
+usage: load.py [MINUTES each, default 5] [--pairs N] [--rate N]      from scripts/clients_load.sh
+Of a pair both run at once, each in a JVM of its own, and requests go to them in turn, ten seconds each: what else the
+machine does meets both. Prints of each its latencies, CPU and bytes allocated, then the medians of the pairs; "p99 of
+slices" is the median over the rounds of one's p99 over the other's. Of the CPU it says what the threads used that send
+(the tracer's `dd-`, ours `dp-`) and what the JVM's compilers did: sending is some percent of the application's CPU,
+which varies by more than that beside other work. With OpenTelemetry's agent: whether every span of every request
+arrived once.
 """
 
 import argparse
+import contextlib
 import glob
 import os
 import re
@@ -29,7 +32,8 @@ EXTENSION = os.path.abspath(f"build/libs/data-pipeline-opentelemetry-{VERSION}.j
 TRACER = os.path.abspath("build/clients/dd-java-agent-1.68.1.jar")
 OTEL = "build/clients/opentelemetry-javaagent-*.jar"
 WORK = os.path.abspath("build/clients/load")
-WARM_UP_S = 20
+WARM_UP_S = 30
+SLICE_S = 10
 
 
 def free_port():
@@ -43,20 +47,20 @@ def get(port, path):
         return answer.read().decode()
 
 
-def load(port, rate, seconds):
-    path = f"{WORK}/classes"
-    done = subprocess.run(
-        ["java", "-cp", path, "Load", str(port), str(rate), str(seconds)], capture_output=True, text=True, check=True
-    )
-    return [int(n) for n in done.stdout.split()]
+def load(rate, seconds, ports):
+    """Of each port p50, p99 and errors; and of each its p99 beside the first one's."""
+    words = [str(word) for word in (rate, seconds, SLICE_S, *ports)]
+    command = ["java", "-cp", f"{WORK}/classes", "Load", *words]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [[int(n) for n in line.split()] for line in lines[: len(ports)]], [float(line) for line in lines[len(ports) :]]
 
 
 class Application:
-    def __init__(self, options):
+    def __init__(self, name, options):
         self.port = free_port()
         jars = ":".join(glob.glob("build/clients/spring/*.jar"))
         words = ["-Xms256m", "-Xmx256m", *options, "-cp", f"{WORK}/classes:{jars}", "shop.ShopApplication"]
-        self.log = open(f"{WORK}/application.log", "w")
+        self.log = open(f"{WORK}/{name}.log", "w")
         settings = [f"--server.port={self.port}", "--server.tomcat.max-keep-alive-requests=-1"]
         self.process = subprocess.Popen(["java", *words, *settings], stdout=self.log, stderr=subprocess.STDOUT)
 
@@ -69,7 +73,11 @@ class Application:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.2)
-        sys.exit(open(f"{WORK}/application.log").read()[-3000:])
+        sys.exit(open(self.log.name).read()[-3000:])
+
+    def cost(self):
+        """Milliseconds of CPU, and bytes allocated."""
+        return [int(n) for n in get(self.port, "/cost").split()]
 
     def threads(self):
         """Milliseconds of CPU of the threads that send, and of the JVM's compilers."""
@@ -92,20 +100,30 @@ class Application:
         self.log.close()
 
 
-def run(name, options, seconds, rate):
-    with Application(options) as app:
-        load(app.port, rate, WARM_UP_S)
-        before, threads = [int(n) for n in get(app.port, "/cost").split()], app.threads()
-        p50, p99, errors = load(app.port, rate, seconds)
-        after, ended = [int(n) for n in get(app.port, "/cost").split()], app.threads()
-    cost = [b - a for a, b in zip(before, after)]
-    used = {name: ended[name] - threads[name] for name in threads}
-    print(
-        f"{name}: p50 {p50} us, p99 {p99} us, CPU {cost[0]} ms (sending {used['send']:.0f}, compiling "
-        f"{used['compile']:.0f}), {cost[1] / 1e6:.1f} MB allocated, {errors} errors",
-        flush=True,
-    )
-    return p99, cost[0] - used["compile"], used["send"], cost[1], errors
+def pair(sides, seconds, rate):
+    """Both applications, each in a JVM of its own, at the same time: the requests go to them in turn, a slice each."""
+    with contextlib.ExitStack() as stack:
+        apps = [stack.enter_context(Application(name, options)) for name, options in sides]
+        ports = [app.port for app in apps]
+        load(rate, WARM_UP_S, ports)
+        before = [(app.cost(), app.threads()) for app in apps]
+        latencies, ratios = load(rate, seconds, ports)
+        after = [(app.cost(), app.threads()) for app in apps]
+    found = {}
+    for i, (name, _) in enumerate(sides):
+        cpu, allocated = (a - b for a, b in zip(after[i][0], before[i][0]))
+        sending, compiling = (after[i][1][kind] - before[i][1][kind] for kind in ("send", "compile"))
+        p50, p99, errors = latencies[i]
+        print(
+            f"  {name}: p50 {p50} us, p99 {p99} us, CPU {cpu} ms (sending {sending:.0f}, compiling {compiling:.0f}), "
+            f"{allocated / 1e6:.1f} MB allocated, {errors} errors",
+            flush=True,
+        )
+        if errors:
+            sys.exit("load: the application answered with errors")
+        found[name] = {"p99": p99, "p99 of slices": ratios[i], "CPU without compiling": cpu - compiling}
+        found[name] |= {"CPU of the threads that send": sending, "allocated": allocated}
+    return {what: found["bridge"][what] / found["stock"][what] for what in found["stock"]}
 
 
 def pairs(options, agent_port):
@@ -113,20 +131,14 @@ def pairs(options, agent_port):
     settings += ["-Ddd.profiling.enabled=false", "-Ddd.instrumentation.telemetry.enabled=false"]
     settings += ["-Ddd.remote_config.enabled=false"]
     stock = [f"-javaagent:{TRACER}", *settings]
+    sides = [("stock", stock), ("bridge", [f"-javaagent:{BRIDGE}", *stock])]
     ratios = []
     for i in range(options.pairs):
-        both = {}
-        order = [("stock", stock), ("bridge", [f"-javaagent:{BRIDGE}", *stock])]
-        for name, words in order if i % 2 == 0 else order[::-1]:
-            both[name] = run(f"pair {i + 1}, {name}", words, options.minutes * 60, options.rate)
-            if both[name][-1]:
-                sys.exit("load: the application answered with errors")
-        ratios.append([b / s for b, s in zip(both["bridge"][:-1], both["stock"][:-1])])
-    p99, cpu, sending, allocated = (statistics.median(r[k] for r in ratios) for k in range(4))
-    print(
-        f"bridge / stock, median of {len(ratios)} pairs: p99 {p99:.3f}, CPU without compiling {cpu:.3f}, of the threads "
-        f"that send {sending:.3f}, allocated {allocated:.3f}"
-    )
+        print(f"pair {i + 1} of {options.pairs}: {options.minutes:g} minutes each, in slices of {SLICE_S} s", flush=True)
+        ratios.append(pair(sides if i % 2 == 0 else sides[::-1], options.minutes * 60, options.rate))
+        print("  bridge / stock: " + ", ".join(f"{what} {ratio:.3f}" for what, ratio in ratios[-1].items()), flush=True)
+    medians = (f"{what} {statistics.median(r[what] for r in ratios):.3f}" for what in ratios[0])
+    print(f"bridge / stock, median of {len(ratios)} pairs: {', '.join(medians)}")
 
 
 def open_telemetry(rate):
@@ -141,8 +153,8 @@ def open_telemetry(rate):
     words += ["-Dotel.metrics.exporter=none", "-Dotel.logs.exporter=none", "-Dotel.service.name=shop"]
     words += [f"-Dotel.exporter.datadog.endpoint=http://127.0.0.1:{server.server_address[1]}"]
     seconds = 10
-    with Application(words) as app:
-        load(app.port, rate, seconds)
+    with Application("opentelemetry", words) as app:
+        load(rate, seconds, [app.port])
         time.sleep(6)
     requests = int(rate * seconds)
     seen = recorder.resources["GET /orders/{id}"]

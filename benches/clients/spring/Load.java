@@ -11,7 +11,12 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Requests at a fixed rate, whatever the answers do: each latency counts from when the request was
- * due. usage: Load PORT REQUESTS_A_SECOND SECONDS; prints p50 and p99 in microseconds, and errors
+ * due. With several ports in turn, a slice of the time each, forth and back, so that what else the
+ * machine does meets all of them.
+ *
+ * <p>usage: Load REQUESTS_A_SECOND SECONDS_EACH SLICE_SECONDS PORT...; prints a line for each port,
+ * p50 and p99 in microseconds and errors, and then for each the median of its p99 over that of the
+ * first port in the same round.
  */
 public final class Load {
   private static final int CONNECTIONS = 8;
@@ -19,10 +24,46 @@ public final class Load {
   private Load() {}
 
   public static void main(String[] arguments) throws Exception {
-    int port = Integer.parseInt(arguments[0]);
-    double rate = Double.parseDouble(arguments[1]);
-    int requests = (int) (rate * Double.parseDouble(arguments[2]));
-    long[] latencies = new long[requests];
+    double rate = Double.parseDouble(arguments[0]);
+    double slice = Double.parseDouble(arguments[2]);
+    int rounds = (int) Math.max(1, Math.round(Double.parseDouble(arguments[1]) / slice));
+    int requests = (int) (rate * slice);
+    int ports = arguments.length - 3;
+    long[][][] latencies = new long[ports][rounds][];
+    long[] errors = new long[ports];
+    for (int round = 0; round < rounds; round++) {
+      for (int k = 0; k < ports; k++) {
+        int i = round % 2 == 0 ? k : ports - 1 - k;
+        latencies[i][round] = new long[requests];
+        errors[i] += slice(Integer.parseInt(arguments[3 + i]), rate, latencies[i][round]);
+      }
+    }
+    for (int i = 0; i < ports; i++) {
+      long[] all = Arrays.stream(latencies[i]).flatMapToLong(Arrays::stream).toArray();
+      System.out.printf(
+          Locale.ROOT, "%d %d %d%n", quantile(all, 0.5), quantile(all, 0.99), errors[i]);
+    }
+    for (int i = 0; i < ports; i++) {
+      double[] ratios = new double[rounds];
+      for (int round = 0; round < rounds; round++) {
+        ratios[round] =
+            (double) quantile(latencies[i][round], 0.99) / quantile(latencies[0][round], 0.99);
+      }
+      Arrays.sort(ratios);
+      System.out.printf(Locale.ROOT, "%.3f%n", ratios[rounds / 2]);
+    }
+  }
+
+  /** In microseconds. */
+  private static long quantile(long[] latencies, double quantile) {
+    long[] sorted = latencies.clone();
+    Arrays.sort(sorted);
+    return sorted[(int) (sorted.length * quantile)] / 1000;
+  }
+
+  /** Sends them all to one port; gives how many were not answered well. */
+  private static long slice(int port, double rate, long[] latencies) throws InterruptedException {
+    int requests = latencies.length;
     AtomicInteger next = new AtomicInteger();
     AtomicLong errors = new AtomicLong();
     CountDownLatch done = new CountDownLatch(CONNECTIONS);
@@ -52,13 +93,7 @@ public final class Load {
           .start();
     }
     done.await();
-    Arrays.sort(latencies);
-    System.out.printf(
-        Locale.ROOT,
-        "%d %d %d%n",
-        latencies[requests / 2] / 1000,
-        latencies[(int) (requests * 0.99)] / 1000,
-        errors.get());
+    return errors.get();
   }
 
   private static int answer(InputStream in) throws IOException {
