@@ -7,7 +7,8 @@
 #          receiver, plain, compressed, under TLS (OTLP_PEER names the program, else it is built from
 #          ../shared/tools/otlp-peer; Go). What is not there is said and left out.
 #   otel   generated OpenTelemetry spans (20,000 cases; ORACLE_SEED, ORACLE_CASES) by the agent's OTLP receiver and by our
-#          exporter for OpenTelemetry: every field of every span. Needs Go and a JDK.
+#          exporter for OpenTelemetry: every field of every span; and 2,000 of them through either as they leave a real agent.
+#          Needs Go and a JDK.
 #   telemetry  a message of instrumentation telemetry beside that of libdd-telemetry, of the same numbers: headers and JSON.
 #   agent  the captured payloads, and 200 generated ones (ORACLE_SEED), through a real trace-agent: as captured, and as our v0.4, v0.5 and v1.0. Needs Go 1.26
 #          and the Go module proxy; without Go it says so and is left out.
@@ -81,6 +82,8 @@ for part in $asked; do
       python3 tests/oracle/otel_cases.py "${ORACLE_SEED:-0}" "${ORACLE_CASES:-20000}" > build/oracle/otel-cases.jsonl
       build/oracle/agent mapping < build/oracle/otel-cases.jsonl > build/oracle/otel.jsonl
       gradle --no-daemon -q -PotelCases=build/oracle/otel.jsonl opentelemetryTest || failed="$failed otel"
+      head -2000 build/oracle/otel.jsonl > build/oracle/otel-first.jsonl
+      python3 tests/oracle/otel_delivery.py build/oracle/agent build/oracle/otel-first.jsonl || failed="$failed otel-delivery"
       ;;
     agent)
       if ! command -v go > /dev/null; then

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -58,10 +59,14 @@ func start(s *sink, o options) (*running, error) {
 	return nil, fmt.Errorf("the agent on port %d does not answer /info", port)
 }
 
-// export hands a request in protobuf to the agent's OTLP receiver, as its gRPC server does.
+// export hands a request, in protobuf or JSON, to the agent's OTLP receiver, as its gRPC server does.
 func (r *running) export(request []byte) error {
 	in := ptraceotlp.NewExportRequest()
-	if err := in.UnmarshalProto(request); err != nil {
+	read := in.UnmarshalProto
+	if bytes.HasPrefix(request, []byte("{")) {
+		read = in.UnmarshalJSON
+	}
+	if err := read(request); err != nil {
 		return err
 	}
 	_, err := r.agent.OTLPReceiver.Export(context.Background(), in)

@@ -13,7 +13,7 @@
 // "rules": "" | "off" | "packaged"}. With
 // "keep" every trace is kept whatever its priority (the agent then writes priority and mechanism itself), so that what
 // the agent would drop can be compared as well.
-// "otlp" is a request in protobuf, handed to the agent's OTLP receiver.
+// "otlp" is a request in protobuf or JSON, handed to the agent's OTLP receiver.
 // With "rules" the agent does not convert to v1, and obfuscates as little as it can or as a packaged one.
 // The answer is {"id", "status", "body", "chunks": […]}; chunks and spans have their string references resolved, numbers
 // that JSON cannot carry exactly (ids, NaN) are text.

@@ -19,6 +19,8 @@ final class Rules {
     TAG,
     /** Nothing: it is a field of the span. */
     NONE,
+    /** A number only: the trace id says what a text would. */
+    TRACE_ID,
     /** The sampling priority, if it is a number. */
     PRIORITY,
     /** The rate of analytics: of what is no number nothing else stays. */
@@ -51,6 +53,7 @@ final class Rules {
   }
 
   private static final Map<String, String> MAPPED = new HashMap<>();
+  static final String TRACE_ID_HIGH = "_dd.p.tid";
   private static final String HEADER = "http.request.header.";
 
   static {
@@ -134,14 +137,10 @@ final class Rules {
 
   private Rule make(AttributeKey<?> key) {
     String name = key.getKey();
-    Action action = Action.TAG;
+    Action action = isField(name) ? Action.NONE : Action.TAG;
     switch (name) {
-      case "":
-      case "service.name":
-      case "operation.name":
-      case "resource.name":
-      case "span.type":
-        action = Action.NONE;
+      case TRACE_ID_HIGH:
+        action = Action.TRACE_ID;
         break;
       case "sampling.priority":
       case "_sampling_priority_v1":
@@ -182,10 +181,14 @@ final class Rules {
     return key.equals("analytics.event");
   }
 
-  /** Whether the agent keeps an attribute of this name out of the tags. */
+  /**
+   * Whether an attribute of this name is no tag: the agent reads it as a field, or it would speak
+   * of the trace id, and an agent refuses a trace whose spans name two.
+   */
   static boolean isField(String key) {
     switch (key) {
       case "":
+      case TRACE_ID_HIGH:
       case "service.name":
       case "operation.name":
       case "resource.name":

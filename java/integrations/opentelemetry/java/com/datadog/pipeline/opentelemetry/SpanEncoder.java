@@ -57,7 +57,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag errorMessage = rules.tag("error.msg");
   private final Tag databaseName = rules.tag("db.name");
   private final Tag mechanism = rules.tag("_dd.p.dm");
-  private final Tag highTraceId = rules.tag("_dd.p.tid");
+  private final Tag highTraceId = rules.tag(Rules.TRACE_ID_HIGH);
   private final Tag sampledByUser = new Tag("-4");
   private final Tag sampledByDefault = new Tag("-9");
   private final Tag unset = new Tag("Unset");
@@ -297,7 +297,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
             Tag tag = rules.tag(key.getKey());
             if (isFirst && tag == mechanism) {
               decision.own(table.of(Values.text(value)));
-            } else if (!key.getKey().isEmpty() && tag.inMeta != serial) {
+            } else if (!key.getKey().isEmpty() && tag != highTraceId && tag.inMeta != serial) {
               meta(tag, table.of(Values.text(value)));
             }
           });
@@ -406,6 +406,11 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     switch (rule.action) {
       case NONE:
         return;
+      case TRACE_ID:
+        if (!(value instanceof Number)) {
+          return;
+        }
+        break;
       case PRIORITY:
         if (value instanceof Number) {
           // Under two names: the first counts.
