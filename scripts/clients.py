@@ -339,7 +339,9 @@ def fields_of(r):
 def compare(options, java, bridge, tracer):
     """Native stats against the tracer's own, group by group."""
     before = [f"-javaagent:{bridge}", f"-javaagent:{tracer}"]
-    runs = [Case("the tracer's own", [f"-javaagent:{tracer}"], requests=60),
+    # Older ones compute stats only if they are told so, under this name.
+    own_stats = [f"-javaagent:{tracer}", "-Ddd.trace.tracer.metrics.enabled=true"]
+    runs = [Case("the tracer's own", own_stats, requests=60),
             Case("native", before, ["-Ddata-pipeline.stats=native"], requests=60)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         (code_t, said_t, own), (code_n, said_n, native) = pool.map(lambda case: run_case(case, options, java), runs)
