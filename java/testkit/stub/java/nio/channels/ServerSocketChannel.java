@@ -11,10 +11,8 @@ public abstract class ServerSocketChannel implements Channel {
     return null;
   }
 
-  /** Listens at this address. */
-  public final ServerSocketChannel bind(SocketAddress local) throws IOException {
-    return null;
-  }
+  /** Listens at this address; so many connections may wait. */
+  public abstract ServerSocketChannel bind(SocketAddress local, int backlog) throws IOException;
 
   /** The next connection. */
   public abstract SocketChannel accept() throws IOException;

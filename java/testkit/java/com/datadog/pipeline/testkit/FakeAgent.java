@@ -26,7 +26,10 @@ public class FakeAgent implements AutoCloseable {
 
   private final Builder start;
   private final List<Request> requests = new ArrayList<>();
+
+  /** Guarded by {@link #requests}, too. */
   private final Deque<Answer> next = new ArrayDeque<>();
+
   private volatile Answers answers;
   private volatile Answers info;
   private volatile long limitBytes = Long.MAX_VALUE;
@@ -98,6 +101,10 @@ public class FakeAgent implements AutoCloseable {
       }
       agent.resume();
       return agent;
+    }
+
+    private String place() {
+      return socket == null ? "port " + port : socket.toString();
     }
 
     private Listener listener() throws IOException {
@@ -223,7 +230,7 @@ public class FakeAgent implements AutoCloseable {
 
   /** Answers the next so many requests, {@code /info} apart, with this; then as before. */
   public void answerNext(int count, Answer answer) {
-    synchronized (next) {
+    synchronized (requests) {
       for (int i = 0; i < count; i++) {
         next.add(answer);
       }
@@ -240,8 +247,15 @@ public class FakeAgent implements AutoCloseable {
     answer(request -> Answer.reset());
   }
 
-  /** Waits so long before every answer. */
+  /**
+   * Waits so long before every answer.
+   *
+   * @throws IllegalArgumentException if it is negative
+   */
   public void delay(Duration delay) {
+    if (delay.isNegative()) {
+      throw new IllegalArgumentException("the delay is " + delay + "; it must not be negative");
+    }
     this.delayMillis = delay.toMillis();
   }
 
@@ -266,7 +280,7 @@ public class FakeAgent implements AutoCloseable {
     info = start.info;
     limitBytes = Long.MAX_VALUE;
     delayMillis = 0;
-    synchronized (next) {
+    synchronized (requests) {
       next.clear();
     }
   }
@@ -288,7 +302,8 @@ public class FakeAgent implements AutoCloseable {
       try {
         server = new Server(start.listener(), this::answered);
       } catch (IOException e) {
-        throw new UncheckedIOException(e);
+        throw new UncheckedIOException(
+            "cannot listen at " + start.place() + ": " + e.getMessage(), e);
       }
     }
   }
@@ -310,27 +325,37 @@ public class FakeAgent implements AutoCloseable {
   }
 
   private Answer answered(Request request) {
+    Answers fixed = fixed(request);
+    Answer planned = null;
     synchronized (requests) {
       requests.add(request);
+      // Taken as it comes: one that waits must not take the answer that is meant for a later one.
+      if (fixed == null) {
+        planned = next.poll();
+      }
     }
+    Answers others = fixed == null ? answers : fixed;
+    Answer answer = planned == null ? others.to(request) : planned;
     pause();
-    if (request.path().endsWith("/info")) {
-      return info.to(request);
+    return answer;
+  }
+
+  /** What is answered whatever was planned; null if that decides. */
+  private Answers fixed(Request request) {
+    if (request.isFor("/info")) {
+      return info;
     }
-    if (start.onlyV03 && !request.path().endsWith("/v0.3/traces")) {
-      return Answer.json(404, "404 page not found");
+    if (start.onlyV03 && !request.isFor("/v0.3/traces")) {
+      return all -> Answer.json(404, "404 page not found");
     }
     if (request.isProbe()) {
-      return Answer.RATES;
+      return all -> Answer.RATES;
     }
-    if (request.body().length > limitBytes) {
-      return Answer.json(413, "the limit is " + limitBytes + " bytes");
+    long limit = limitBytes;
+    if (request.body().length > limit) {
+      return all -> Answer.json(413, "the limit is " + limit + " bytes");
     }
-    Answer planned;
-    synchronized (next) {
-      planned = next.poll();
-    }
-    return planned != null ? planned : answers.to(request);
+    return null;
   }
 
   private void pause() {

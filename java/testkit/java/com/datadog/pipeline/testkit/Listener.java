@@ -10,6 +10,11 @@ import java.net.Socket;
 
 /** Where connections come from. Thread-safe. */
 abstract class Listener {
+  /**
+   * How many connections may wait to be accepted; one more is lost, and its client stands still.
+   */
+  static final int BACKLOG = 1024;
+
   /** One connection. */
   abstract static class Connection {
     abstract InputStream in() throws IOException;
@@ -36,7 +41,7 @@ abstract class Listener {
   static Listener tcp(int port) throws IOException {
     ServerSocket socket = new ServerSocket();
     socket.setReuseAddress(true);
-    socket.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port), 50);
+    socket.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port), BACKLOG);
     return new Tcp(socket);
   }
 
@@ -49,9 +54,7 @@ abstract class Listener {
 
     @Override
     Connection accept() throws IOException {
-      Socket accepted = socket.accept();
-      accepted.setTcpNoDelay(true);
-      return new TcpConnection(accepted);
+      return new TcpConnection(socket.accept());
     }
 
     @Override
@@ -84,6 +87,8 @@ abstract class Listener {
 
     @Override
     OutputStream out() throws IOException {
+      // An error on some systems if the other side has gone: then of this connection alone.
+      socket.setTcpNoDelay(true);
       return socket.getOutputStream();
     }
 

@@ -8,6 +8,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -69,8 +70,19 @@ final class Server {
         }
         daemon(() -> serve(connection));
       } catch (IOException e) {
-        return;
+        // One connection too many is not the end of the others.
+        if (!stopped) {
+          pause();
+        }
       }
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(5);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -81,7 +93,10 @@ final class Server {
       boolean more = true;
       while (more) {
         Request request = read(in, out);
-        more = request != null && write(answers.to(request), connection, out);
+        more =
+            request != null
+                && write(answers.to(request), request, connection, out)
+                && !request.isLast();
       }
     } catch (IOException e) {
       // The other side has gone, or speaks no HTTP: that ends the connection, as it should.
@@ -104,7 +119,8 @@ final class Server {
   }
 
   /** Whether the connection goes on. */
-  private static boolean write(Answer answer, Listener.Connection connection, OutputStream out)
+  private static boolean write(
+      Answer answer, Request request, Listener.Connection connection, OutputStream out)
       throws IOException {
     if (answer == null) {
       return false;
@@ -120,7 +136,9 @@ final class Server {
     String head = "HTTP/1.1 " + answer.status + " X\r\n" + answer.headers;
     ByteArrayOutputStream all = new ByteArrayOutputStream();
     all.write(bytes(head + "Content-Length: " + answer.body.length + "\r\n\r\n"));
-    all.write(answer.body);
+    if (!request.method().equals("HEAD")) {
+      all.write(answer.body);
+    }
     all.writeTo(out);
     out.flush();
     return true;
@@ -156,7 +174,13 @@ final class Server {
         "chunked".equalsIgnoreCase(headers.get("transfer-encoding"))
             ? chunks(in)
             : exactly(in, number(headers.getOrDefault("content-length", "0"), 10));
-    return new Request(words[0], words[1], headers, body);
+    // Who says that this is all may wait for the end of the connection.
+    String connection = headers.getOrDefault("connection", "").toLowerCase(Locale.ROOT);
+    boolean last =
+        words[2].equals("HTTP/1.0")
+            ? !connection.contains("keep-alive")
+            : connection.contains("close");
+    return new Request(words[0], words[1], headers, body, last);
   }
 
   private static int number(String text, int radix) throws IOException {
@@ -188,10 +212,14 @@ final class Server {
     }
   }
 
+  /** So many bytes; there is room for them as they come, since a length may be anything. */
   private static byte[] exactly(InputStream in, int length) throws IOException {
-    byte[] bytes = new byte[length];
+    byte[] bytes = new byte[Math.min(length, 1 << 20)];
     for (int at = 0; at < length; ) {
-      int n = in.read(bytes, at, length - at);
+      if (at == bytes.length) {
+        bytes = Arrays.copyOf(bytes, (int) Math.min(length, 2L * at));
+      }
+      int n = in.read(bytes, at, bytes.length - at);
       if (n < 0) {
         throw new EOFException();
       }

@@ -21,11 +21,13 @@ final class UnixListener extends Listener {
     this.path = path;
   }
 
-  static Listener listen(Path path) throws IOException {
+  static Listener listen(Path place) throws IOException {
+    // A URL has no other.
+    Path path = place.toAbsolutePath();
     // What an agent before has left there is in the way.
     Files.deleteIfExists(path);
     ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-    channel.bind(UnixDomainSocketAddress.of(path));
+    channel.bind(UnixDomainSocketAddress.of(path), BACKLOG);
     return new UnixListener(channel, path);
   }
 
