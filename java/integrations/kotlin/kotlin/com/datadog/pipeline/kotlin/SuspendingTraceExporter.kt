@@ -8,10 +8,10 @@ import com.datadog.pipeline.TraceExporter
 import com.datadog.pipeline.TraceExporterException
 import java.time.Duration
 import java.util.concurrent.CompletionException
+import kotlin.coroutines.EmptyCoroutineContext
 import kotlin.coroutines.resume
 import kotlin.coroutines.resumeWithException
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.runInterruptible
 import kotlinx.coroutines.suspendCancellableCoroutine
 
 /**
@@ -31,7 +31,8 @@ class SuspendingTraceExporter(
 
     /**
      * Sends a payload and gives the agent's answer; no thread waits meanwhile. It goes through the exporter's queue and shares
-     * its bounds. A coroutine that is cancelled hears no answer; the payload may have been sent.
+     * its bounds. A coroutine that is cancelled hears no answer; the payload may have been sent. With `Overflow.BLOCK` it holds
+     * its thread while the queue is full.
      *
      * @throws TraceExporterException if it was not accepted, `QUEUE_FULL` if the queue has no room
      * @throws IllegalStateException if the exporter is closed
@@ -49,11 +50,22 @@ class SuspendingTraceExporter(
         }
     }
 
-    /** Puts a payload into the queue, which is sent in the background; `false` if it has no room. Never suspends. */
+    /** Puts a payload into the queue, which is sent in the background; `false` if it has no room. Never suspends; see [send] for `Overflow.BLOCK`. */
     fun offer(payload: ByteArray): Boolean = exporter.offer(payload)
 
-    /** Waits until what was offered is delivered, for `limit` at most. */
-    suspend fun flush(limit: Duration): FlushResult = runInterruptible(Dispatchers.IO) { exporter.flush(limit) }
+    /**
+     * Waits until what was offered is delivered, for `limit` at most, on a thread of [Dispatchers.IO]. A coroutine that is
+     * cancelled goes on at once; that thread waits on, since a flush that has begun cannot be interrupted.
+     *
+     * @throws IllegalStateException if the exporter is closed
+     */
+    suspend fun flush(limit: Duration): FlushResult = suspendCancellableCoroutine { continuation ->
+        Dispatchers.IO.dispatch(EmptyCoroutineContext) {
+            if (continuation.isActive) {
+                continuation.resumeWith(runCatching { exporter.flush(limit) })
+            }
+        }
+    }
 
     /** What became of every trace so far. */
     val metrics: Metrics

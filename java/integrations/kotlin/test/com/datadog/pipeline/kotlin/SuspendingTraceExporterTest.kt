@@ -4,8 +4,10 @@ import com.datadog.pipeline.ErrorCode
 import com.datadog.pipeline.TraceExporterException
 import com.datadog.pipeline.testkit.FakeAgent
 import java.time.Duration
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
@@ -67,6 +69,21 @@ class SuspendingTraceExporterTest {
             assertTrue(System.nanoTime() - start < 20_000_000_000)
             agent.heal()
         }
+    }
+
+    @Test
+    fun whoIsCancelledDoesNotWaitForAFlush() = runBlocking {
+        agent.delay(Duration.ofSeconds(60))
+        val exporter = traceExporter { url(agent.url()) }
+        assertTrue(exporter.offer(ONE))
+        val start = System.nanoTime()
+        assertNull(withTimeoutOrNull(50) { exporter.flush(Duration.ofSeconds(50)) })
+        val job = launch(Dispatchers.Default) { exporter.flush(Duration.ofSeconds(50)) }
+        job.cancelAndJoin()
+        assertTrue(System.nanoTime() - start < 20_000_000_000)
+        exporter.exporter.close(Duration.ZERO)
+        val e = runCatching { exporter.flush(Duration.ofSeconds(1)) }.exceptionOrNull()
+        assertTrue(e is IllegalStateException, "$e")
     }
 
     @Test
