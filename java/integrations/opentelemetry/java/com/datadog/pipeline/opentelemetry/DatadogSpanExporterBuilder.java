@@ -46,7 +46,7 @@ public final class DatadogSpanExporterBuilder {
    * where the agent takes it, else v0.4.
    */
   public DatadogSpanExporterBuilder setProtocol(String protocol) {
-    switch (protocol) {
+    switch (Objects.requireNonNull(protocol, "protocol")) {
       case "v0.4":
         builder.outputFormat(OutputFormat.V04);
         break;
@@ -63,6 +63,7 @@ public final class DatadogSpanExporterBuilder {
 
   /** How long an export, a flush and a shutdown may take; up to 10 minutes. Default 10 s. */
   public DatadogSpanExporterBuilder setTimeout(Duration limit) {
+    Objects.requireNonNull(limit, "limit");
     if (limit.isZero() || limit.isNegative() || limit.compareTo(MOST) > 0) {
       throw new IllegalArgumentException(
           "the timeout is " + limit + "; it must be more than 0 and at most 10 minutes");
