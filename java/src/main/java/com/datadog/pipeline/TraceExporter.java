@@ -56,6 +56,11 @@ public final class TraceExporter extends Sending implements AutoCloseable {
       } catch (TraceExporterException e) {
         close(Duration.ZERO);
         throw e;
+      } catch (LinkageError e) {
+        // The class of the bean cannot even be linked in a runtime without java.management.
+        close(Duration.ZERO);
+        throw new TraceExporterException(
+            ErrorCode.INVALID_CONFIGURATION, "jmx: this runtime has no beans: " + e, e);
       }
     }
     session.accompaniedBy(bean, shutdownHook ? ShutdownHook.register(this) : null);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.datadog.pipeline.internal.Json;
 import com.datadog.pipeline.testkit.Answer;
@@ -15,6 +16,7 @@ import com.datadog.pipeline.testkit.Request;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.net.URI;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -307,6 +309,32 @@ class DialogueTest {
       assertEquals(0, second.metrics().sent().traces());
     }
     assertEquals(0, server.queryNames(ours, null).size());
+  }
+
+  /** Asks for a bean where there are none. */
+  static final class WithoutBeans {
+    private WithoutBeans() {}
+
+    public static void main(String[] arguments) {
+      try {
+        TraceExporter.builder().jmx(true).build();
+      } catch (TraceExporterException e) {
+        System.out.println(e.getMessage());
+      }
+      TraceExporter.builder().jmx(false).build().close();
+    }
+  }
+
+  @Test
+  void aRuntimeWithoutBeansIsAnErrorOfConfiguration() throws Exception {
+    assumeTrue(ChildJvm.feature() >= 9, "this JVM has no modules");
+    URI classes = DialogueTest.class.getProtectionDomain().getCodeSource().getLocation().toURI();
+    String path = Jars.JAR + File.pathSeparator + new File(classes);
+    ChildJvm.Outcome o =
+        new ChildJvm()
+            .run("--limit-modules", "java.base", "-cp", path, WithoutBeans.class.getName());
+    assertEquals(0, o.exit, o.toString());
+    assertTrue(o.out.startsWith("INVALID_CONFIGURATION: jmx: "), o.toString());
   }
 
   @Test
