@@ -315,11 +315,11 @@ def judge(case, code, said, r, stock):
     return wrong
 
 
-def doctor(java, bridge, tracer):
-    """The doctor says yes to this tracer, no to a JAR that is none, and no without the library."""
+def doctor(java, bridge, tracer, starts):
+    """The doctor says yes to this tracer if it starts, no to a JAR that is none, and no without the library."""
     wrong = []
-    for words, code, text in (([tracer], 0, "the bridge would work"), ([bridge], 1, "does not fit"),
-                              ([tracer], 1, "library: does not work")):
+    said = (0, "the bridge would work\n") if starts else (1, "does not start on this Java")
+    for words, code, text in (([tracer], *said), ([bridge], 1, "does not fit"), ([tracer], 1, "library: does not work")):
         missing = ["-Dcom.datadog.pipeline.native.path=/nowhere"] if text.startswith("library") else []
         done = subprocess.run([*java, *missing, "-jar", bridge, "doctor", *words], capture_output=True, text=True)
         if done.returncode != code or text not in done.stdout or done.stderr:
@@ -434,13 +434,14 @@ def main():
     chosen = [c for c in every if not options.case or c.name in options.case]
     failed, stock, done = 0, None, []
     if not options.case:
-        failed += doctor(java, bridge, tracer)
         # The stock one is the first, and alone: it says whether there is anything to be tested.
         done = [run_case(chosen[0], options, java)]
         _, said, r = done[0]
-        if not r.ids and "while installing the Datadog Agent" in said:
+        starts = bool(r.ids) or "while installing the Datadog Agent" not in said
+        failed += doctor(java, bridge, tracer, starts)
+        if not starts:
             print(f"clients: SKIPPED, this tracer does not start on Java {java_version}, without the bridge either")
-            return SKIPPED
+            return 1 if failed else SKIPPED
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         rest = pool.map(lambda case: run_case(case, options, java), chosen[len(done):])
         for case, (code, said, r) in zip(chosen, itertools.chain(done, rest)):

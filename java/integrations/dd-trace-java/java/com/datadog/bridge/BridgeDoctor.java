@@ -21,6 +21,7 @@ final class BridgeDoctor {
       "responseListeners",
       "featuresDiscovery",
       "agentUrl",
+      "httpClient",
       "headers",
       "nativeMetricsEnabled|metricsEnabled"
     },
@@ -44,6 +45,12 @@ final class BridgeDoctor {
     {"/communication/http/OkHttpUtils", "prepareRequest"},
   };
 
+  private static final String WORKS = "the bridge would work";
+  private static final String SENDS_ITSELF =
+      "the bridge would not work; the tracer would send itself";
+  private static final String NO_TRACER =
+      "the bridge would not work: take a newer dd-java-agent, or an older Java";
+
   private static final String USAGE =
       "usage: java -jar data-pipeline-bridge.jar doctor [dd-java-agent.jar]";
 
@@ -65,23 +72,41 @@ final class BridgeDoctor {
         library
             ? "library: works, version " + TraceExporter.version()
             : "library: does not work: " + TraceExporter.unavailabilityCause().getMessage());
-    boolean seam = true;
+    String verdict = library ? WORKS : SENDS_ITSELF;
     if (arguments.length == 2) {
+      File tracer = new File(arguments[1]);
       String found;
       try {
-        found = look(new File(arguments[1]));
+        found = look(tracer);
       } catch (IOException | RuntimeException e) {
         found = "cannot be read: " + e.getMessage();
       }
-      seam = found.startsWith("fits");
       out.println("tracer: " + found);
+      if (!found.startsWith("fits")) {
+        verdict = SENDS_ITSELF;
+      } else if (!starts(tracer, out)) {
+        verdict = NO_TRACER;
+      }
     }
-    boolean works = library && seam;
+    out.println(verdict);
+    return verdict.equals(WORKS) ? 0 : 1;
+  }
+
+  /** Whether the tracer starts on this Java; yes if that could not be tried. */
+  private static boolean starts(File tracer, PrintStream out) {
+    String failure;
+    try {
+      failure = TracerStart.failure(tracer);
+    } catch (IOException | RuntimeException e) {
+      out.println("start: could not be tried: " + e.getMessage());
+      return true;
+    }
     out.println(
-        works
-            ? "the bridge would work"
-            : "the bridge would not work; the tracer would send itself");
-    return works ? 0 : 1;
+        failure == null
+            ? "start: this tracer starts on this Java"
+            : "start: this tracer does not start on this Java, without the bridge either: "
+                + failure);
+    return failure == null;
   }
 
   private static String look(File jar) throws IOException {
