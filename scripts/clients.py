@@ -125,13 +125,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         recorder = self.server.recorder
         body = self.body()
         text, status = b"{}", 200
-        if self.path == "/info":
+        path = re.sub("^http://[^/]*", "", self.path)  # as a proxy gets it
+        if path == "/info":
             text = json.dumps(INFO).encode()
-        elif self.path.endswith("/traces"):
-            recorder.traces(self.headers, body, self.path)
+        elif path.endswith("/traces"):
+            recorder.traces(self.headers, body, path)
             rates = {"service:,env:": 1.0, "service:bridge-app,env:spike": recorder.rate}
             text = json.dumps({"rate_by_service": rates}).encode()
-        elif self.path == "/v0.6/stats":
+        elif path == "/v0.6/stats":
             recorder.stats(body)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -186,7 +187,17 @@ def cases(bridge, tracer, faulty, version, java_version):
     yield Case("bridge behind", behind, sender="bridge")
     if version >= (1, 45):  # older ones know no extensions
         yield Case("extension", alone, env={"DD_TRACE_EXTENSIONS_PATH": bridge}, sender="bridge")
+        folders = f"/nowhere,{os.path.dirname(bridge)}"
+        yield Case("extension in a folder", alone, env={"DD_TRACE_EXTENSIONS_PATH": folders}, sender="bridge")
     yield Case("Unix socket", before, sender="bridge", unix=True)
+    yield Case("Unix socket that is found", before, sender="bridge", unix=True, found=True)
+    yield Case("a path in the URL", before, sender="bridge", suffix="/left-out", path="/v0.4/traces")
+    yield Case("proxy", before, sender="tracer", proxy=True)
+    if version >= (1, 45):  # older ones always leave stats to somebody
+        nobody = ["-Ddd.apm.tracing.enabled=false", "-Ddd.experimental.appsec.standalone.enabled=true"]
+        yield Case("no stats by anybody", before, nobody, sender="bridge", no_stats=True)
+        nobody = nobody + ["-Ddata-pipeline.stats=native"]
+        yield Case("no stats by anybody, native neither", before, nobody, sender="bridge", no_stats=True)
     # The second is the name that the setting had in older ones.
     wants_v05 = ["-Ddd.trace.agent.protocol.version=0.5", "-Ddd.trace.agent.v0.5.enabled=true"]
     yield Case("protocol 0.5", before, wants_v05, sender="bridge", path="/v0.5/traces")
@@ -199,14 +210,20 @@ def cases(bridge, tracer, faulty, version, java_version):
     # With its own look at containers Java 25 ends by a signal where the cgroup file names what is not there.
     yield Case("containers' headers", before, ["-XX:-UseContainerSupport"], sender="bridge", container=True)
     yield Case("library missing", before, ["-Dcom.datadog.pipeline.native.path=/nowhere"], sender="tracer", said=True)
+    if java_version >= 9:
+        few = "java.base,java.instrument,java.logging,java.naming,java.sql,jdk.unsupported"
+        yield Case("no java.management", before, ["--limit-modules", few], sender="bridge", said=True, end=0)
     if java_version >= 24:
         yield Case("native access denied", before, ["--illegal-native-access=deny"], sender="tracer", said=True)
     if faulty:
         broken = [f"-javaagent:{faulty}", f"-javaagent:{tracer}"]
         yield Case("every call fails", broken, ["-Dbridge.faults=send"], sender="tracer", said=True)
+        mute = ["-Dbridge.faults=send", "-Dapp.without.err=true"]
+        yield Case("every call fails, no standard error", broken, mute, sender="tracer")
         steps = ["-Dbridge.faults=" + ",".join(STEPS)]
         yield Case("each step fails once", broken, steps, requests=180, said=True)
     yield Case("exits at once", before, end=0)
+    yield Case("agent comes late", before, sender="bridge", requests=120, end=8000, outage=(0, 13))
     yield Case("agent killed and restarted", before, sender="bridge", requests=120, end=4000, outage=(9, 4))
 
 
@@ -218,7 +235,9 @@ def application(case, options, java, url):
     """The command that runs the application toward this agent."""
     settings = ["-Ddd.service.name=bridge-app", "-Ddd.env=spike", "-Ddd.instrumentation.telemetry.enabled=false",
                 "-Ddd.profiling.enabled=false", "-Ddd.appsec.enabled=false", "-Ddd.remote_config.enabled=false",
-                "-Ddd.trace.startup.logs=false", f"-Ddd.trace.agent.url={url}"]
+                "-Ddd.trace.startup.logs=false"]
+    if url:
+        settings.append(f"-Ddd.trace.agent.url={url}")
     # A slow machine needs more time before the tracer's instrumentation is in place.
     app = ["-cp", options.app, "App", str(case.requests), "120", os.environ.get("START_MS", "6000"), str(case.end)]
     return java + case.agents + settings + case.more + app
@@ -227,15 +246,26 @@ def application(case, options, java, url):
 def run_case(case, options, java):
     recorder = Recorder(case.rate)
     folder = tempfile.mkdtemp()
-    server = agent(recorder, os.path.join(folder, "apm.socket") if case.special.get("unix") else 0)
+    os.mkdir(os.path.join(folder, "datadog"))
+    server = agent(recorder, os.path.join(folder, "datadog", "apm.socket") if case.special.get("unix") else 0)
     where = server.server_address
     url = f"unix://{where}" if isinstance(where, str) else f"http://127.0.0.1:{where[1]}"
-    command = application(case, options, java, url)
+    if case.special.get("proxy"):
+        java = java + ["-Dhttp.proxyHost=127.0.0.1", f"-Dhttp.proxyPort={where[1]}"]
+        url = "http://agent.invalid:8126"
+    if case.special.get("found"):
+        url = None  # the tracer looks for /var/run/datadog/apm.socket
+    command = application(case, options, java, url and url + case.special.get("suffix", ""))
+    mounted = None
     if case.special.get("container"):
         fake = os.path.join(folder, "cgroup")
         with open(fake, "w") as out:
             out.write(f"0::/docker/{CONTAINER}\n")
-        command = ["unshare", "-m", "sh", "-c", f"mount --bind {fake} /proc/$$/cgroup && exec \"$@\"", "sh"] + command
+        mounted = f"{fake} /proc/$$/cgroup"
+    elif case.special.get("found"):
+        mounted = f"{folder} $(readlink -f /var/run)"
+    if mounted:
+        command = ["unshare", "-m", "sh", "-c", f"mount --bind {mounted} && exec \"$@\"", "sh"] + command
     restarted, again = None, []
     if case.special.get("outage"):
         after, pause = case.special["outage"]
@@ -291,7 +321,7 @@ def judge(case, code, said, r, stock):
         wrong.append("a warning of checked JNI")
     if case.end > 0 and "sender thread alive true" not in said:
         wrong.append("the tracer's sender thread is dead")
-    if case.sender == "bridge" and not re.search(r"^bean .* has sent [1-9]", said, re.M):
+    if case.sender == "bridge" and case.end > 0 and not re.search(r"^bean .* has sent [1-9]", said, re.M):
         wrong.append("no bean in JMX has sent anything")
     lines = said.count("[data-pipeline-bridge]")
     if bool(case.special.get("said")) != (lines > 0) or lines > 1:
@@ -302,6 +332,10 @@ def judge(case, code, said, r, stock):
     told = sent and all(CONTAINER in h.get("datadog-container-id", "") for h in sent)
     if case.special.get("container") and not told:
         wrong.append("no container's id: " + str(sorted(sent[0]) if sent else None))
+    if case.special.get("no_stats") and any(h.get("datadog-client-computed-stats") != "true" for h in sent):
+        wrong.append("the agent was not told to compute no stats")
+    if case.special.get("no_stats") and case.name.endswith("neither") and any(r.groups):
+        wrong.append("stats were computed all the same")
     if case.special.get("counted"):
         counted = sum(h for h, _ in r.groups.values()) + sum(h for h, _ in r.left_to_agent.values())
         if counted < len(r.ids):
@@ -326,6 +360,19 @@ def doctor(java, bridge, tracer, starts):
             wrong.append(f"exit {done.returncode}: {done.stdout}{done.stderr}")
     print("doctor: " + ("all well" if not wrong else "FAULT: " + "; ".join(wrong)), flush=True)
     return bool(wrong)
+
+
+def without_tracer(java, bridge, app):
+    """Programs of one class with the bridge alone: what they print, and how many lines the bridge."""
+    failed = 0
+    for name, main, text, lines in (("a loader that does not see the bridge", "ClosedLoader",
+                                     "the sender has answered itself\n", 1), ("an end that has begun", "SlowEnd", "", 0)):
+        done = subprocess.run([*java, f"-javaagent:{bridge}", "-cp", app, main], capture_output=True, text=True)
+        said = done.stderr.count("[data-pipeline-bridge]")
+        fault = done.returncode != 0 or done.stdout != text or said != lines
+        print(f"{name}: " + (f"FAULT: {done.stdout}{done.stderr}" if fault else "all well"), flush=True)
+        failed += fault
+    return failed
 
 
 def fields_of(r):
@@ -439,6 +486,7 @@ def main():
         _, said, r = done[0]
         starts = bool(r.ids) or "while installing the Datadog Agent" not in said
         failed += doctor(java, bridge, tracer, starts)
+        failed += without_tracer(java, bridge, options.app)
         if not starts:
             print(f"clients: SKIPPED, this tracer does not start on Java {java_version}, without the bridge either")
             return 1 if failed else SKIPPED
@@ -447,7 +495,7 @@ def main():
         for case, (code, said, r) in zip(chosen, itertools.chain(done, rest)):
             if case.name == "stock":
                 stock = r
-            if case.special.get("container") and "unshare" in said and code != 0:
+            if (case.special.get("container") or case.special.get("found")) and "unshare" in said and code != 0:
                 print(f"{case.name}: SKIPPED, no rights for a mount of its own", flush=True)
                 continue
             wrong = judge(case, code, said, r, stock)

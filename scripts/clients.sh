@@ -15,7 +15,8 @@ bridge=build/libs/data-pipeline-bridge-$version.jar
 dir=build/clients
 source=java/integrations/dd-trace-java
 mkdir -p "$dir/app"
-javac --release 8 -Xlint:-options -d "$dir/app" $source/test/app/App.java || exit 1
+javac --release 8 -Xlint:-options -d "$dir/app" -sourcepath $source/test/app $source/test/app/*.java \
+  $source/test/app/closed/common/writer/ddagent/DDAgentApi.java || exit 1
 options=() tracers=() chosen=""
 while [ $# -gt 0 ]; do
   case $1 in

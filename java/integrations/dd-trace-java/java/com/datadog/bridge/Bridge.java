@@ -47,7 +47,7 @@ public final class Bridge {
         try {
           instrumentation.retransformClasses(loaded);
         } catch (Throwable e) {
-          say("not active, the tracer sends itself: " + e);
+          sayInactive(e);
         }
       }
     }
@@ -70,15 +70,20 @@ public final class Bridge {
   private static void load(String jar) {
     try {
       TraceExporter.libraryFrom(Paths.get(jar));
-      if (TraceExporter.isAvailable()) {
-        ready = true;
+      if (!TraceExporter.isAvailable()) {
+        sayInactive(TraceExporter.unavailabilityCause());
+        return;
+      }
+      ready = true;
+      try {
         Runtime.getRuntime()
             .addShutdownHook(new Thread(Sending.ALL::shutDown, "dp-bridge-shutdown"));
-      } else {
-        say("not active, the tracer sends itself: " + TraceExporter.unavailabilityCause());
+      } catch (IllegalStateException e) {
+        // The JVM ends already: what comes from now on is flushed at once.
+        Sending.ALL.shutDown();
       }
     } catch (Throwable e) {
-      say("not active, the tracer sends itself: " + e);
+      sayInactive(e);
     }
   }
 
@@ -94,15 +99,27 @@ public final class Bridge {
     try {
       return Sending.ALL.send(api, payload);
     } catch (Throwable e) {
-      say("a payload goes out by the tracer's own sender: " + e);
+      say("a payload goes out by the tracer's own sender: ", e);
       return null;
     }
   }
 
-  /** One line on standard error, as agents have it, and no second one. */
-  static void say(String line) {
-    if (SAID.compareAndSet(false, true)) {
-      System.err.println("[data-pipeline-bridge] " + line);
+  /** One line that says why the tracer sends itself. Never throws. */
+  static void sayInactive(Throwable why) {
+    say("not active, the tracer sends itself: ", why);
+  }
+
+  /**
+   * One line on standard error, as agents have it, and no second one. Never throws, whatever the
+   * application has made of standard error.
+   */
+  static void say(String line, Object why) {
+    try {
+      if (SAID.compareAndSet(false, true)) {
+        System.err.println("[data-pipeline-bridge] " + line + why);
+      }
+    } catch (Throwable e) {
+      // There is nobody left to be told.
     }
   }
 }

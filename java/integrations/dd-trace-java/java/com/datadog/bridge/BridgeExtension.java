@@ -12,16 +12,16 @@ public final class BridgeExtension extends InstrumenterModule {
   public BridgeExtension() {
     super("data-pipeline-bridge");
     try {
-      Class<?> utils =
-          Class.forName(
-              "datadog.trace.agent.tooling.Utils",
-              false,
-              InstrumenterModule.class.getClassLoader());
+      ClassLoader tracer = InstrumenterModule.class.getClassLoader();
+      Class<?> utils = Class.forName("datadog.trace.agent.tooling.Utils", false, tracer);
       Instrumentation instrumentation =
           (Instrumentation) utils.getMethod("getInstrumentation").invoke(null);
-      BridgeAgent.activate(instrumentation);
+      Class<?> config = Class.forName("datadog.trace.api.InstrumenterConfig", true, tracer);
+      Object settings = config.getMethod("get").invoke(null);
+      BridgeAgent.activate(
+          instrumentation, (String) config.getMethod("getTraceExtensionsPath").invoke(settings));
     } catch (Throwable e) {
-      System.err.println("[data-pipeline-bridge] not active, the tracer sends itself: " + e);
+      BridgeAgent.sayInactive(e);
     }
   }
 }

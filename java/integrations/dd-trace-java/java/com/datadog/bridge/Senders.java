@@ -89,12 +89,7 @@ final class Senders {
     }
     // It has arrived: whatever fails from here on, the tracer must not send it once more.
     tell(api, response);
-    int status = Math.max(200, response.status());
-    if (response != lastResponse) {
-      lastResponse = response;
-      lastBody = response.body();
-    }
-    return accepted(api, exporter, traces, bytes, status, lastBody);
+    return accepted(api, exporter, traces, bytes, response);
   }
 
   /** What the agent did not take now may wait in the queue; what it refused is refused. */
@@ -130,7 +125,7 @@ final class Senders {
     if (!offer(exporter, bytes, said)) {
       return null;
     }
-    return accepted(api, exporter, traces, bytes, 202, "");
+    return accepted(api, exporter, traces, bytes, null);
   }
 
   private boolean offer(TraceExporter exporter, int bytes, SendOptions said) {
@@ -145,18 +140,31 @@ final class Senders {
     return exporter.offer(whole, 0, bytes, said);
   }
 
-  /** The tracer's response for a payload that is in our hands or the agent's. Never throws. */
+  /**
+   * The tracer's response for a payload that the agent has answered, or that is in our hands. Never
+   * throws.
+   */
   private Object accepted(
-      Object api, TraceExporter exporter, int traces, int bytes, int status, String body) {
+      Object api, TraceExporter exporter, int traces, int bytes, AgentResponse response) {
     Object answer = tracer.accepted;
     try {
+      int status = 202;
+      String body = "";
+      if (response != null) {
+        status = Math.max(200, response.status());
+        if (response != lastResponse) {
+          lastBody = response.body();
+          lastResponse = response;
+        }
+        body = lastBody;
+      }
       answer = tracer.succeeded(api, traces, bytes, status, body);
       if (shuttingDown) {
         flush(exporter);
       }
       tracer.discover(api);
     } catch (Throwable e) {
-      Bridge.say("the tracer could not be told everything: " + e);
+      Bridge.say("the tracer could not be told everything: ", e);
     }
     return answer;
   }
@@ -175,7 +183,7 @@ final class Senders {
         ratesGiven = true;
       }
     } catch (Throwable e) {
-      Bridge.say("the agent's sampling rates did not reach the tracer: " + e);
+      Bridge.say("the agent's sampling rates did not reach the tracer: ", e);
     }
   }
 
@@ -185,6 +193,9 @@ final class Senders {
       return null;
     }
     switch (endpoint) {
+      case "v0.3/traces":
+      // The same bodies. The tracer takes it when it starts before the agent; for an agent that has
+      // nothing else the exporter takes it too.
       case "v0.4/traces":
         return InputFormat.V04;
       case "v0.5/traces":
@@ -210,7 +221,10 @@ final class Senders {
     String key = base + ' ' + format + ' ' + ours;
     TraceExporter exporter = exporters.get(key);
     if (exporter == null) {
-      exporter = build(api, base, format, ours);
+      exporter = build(api, endpoint, format, ours);
+      if (exporter == null) {
+        return null;
+      }
       exporters.put(key, exporter);
       if (ours) {
         // The first payload is counted too, so what the agent offers must be known before.
@@ -227,12 +241,15 @@ final class Senders {
     return exporter;
   }
 
-  private TraceExporter build(Object api, String base, InputFormat format, boolean ours)
+  /** Null if the tracer goes by a pipe or a proxy. */
+  private TraceExporter build(Object api, String endpoint, InputFormat format, boolean ours)
       throws ReflectiveOperationException {
+    String socket = tracer.socket(api);
+    if (socket == null && !tracer.isDirect(api)) {
+      return null;
+    }
     Builder builder = TraceExporter.builder();
-    Object socket = tracer.config("getAgentUnixDomainSocket");
-    boolean onSocket = socket instanceof String && !((String) socket).isEmpty();
-    builder.url(onSocket ? "unix://" + socket : stripped(base));
+    builder.url(socket != null ? "unix://" + socket : tracer.base(api, endpoint));
     builder.inputFormat(format);
     builder.outputFormat(
         format == InputFormat.V04
@@ -271,7 +288,7 @@ final class Senders {
       }
     }
     TraceExporter exporter = builder.jmx(false).build();
-    Bridge.say("sends, but its numbers are not in JMX: " + why.getMessage());
+    Bridge.say("sends, but its numbers are not in JMX: ", why.getMessage());
     return exporter;
   }
 
@@ -292,10 +309,6 @@ final class Senders {
     if (runtime instanceof String && !((String) runtime).isEmpty()) {
       builder.runtimeId((String) runtime);
     }
-  }
-
-  private static String stripped(String url) {
-    return url.endsWith("/") ? url.substring(0, url.length() - 1) : url;
   }
 
   /** A header that the tracer would send becomes the setting that sends it. */
@@ -355,7 +368,7 @@ final class Senders {
         flush(exporter);
       }
     } catch (Throwable e) {
-      Bridge.say("not everything could be sent at the end: " + e);
+      Bridge.say("not everything could be sent at the end: ", e);
     }
   }
 

@@ -2,6 +2,9 @@ package com.datadog.bridge;
 
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.net.Proxy;
+import java.net.ProxySelector;
+import java.net.URI;
 import java.nio.channels.WritableByteChannel;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +23,9 @@ final class Tracer {
   private final Object[] one = new Object[1];
   private final Object[] two = new Object[2];
 
+  /** Whether the agent is to compute no stats, whoever else does. */
+  private final boolean agentComputesNone;
+
   /** Whether the tracer's log is to have a line for every send. */
   private final boolean logsEverySend;
 
@@ -36,6 +42,7 @@ final class Tracer {
   private final Field listeners;
   private final Field discovery;
   private final Field url;
+  private final Field client;
   private final Field headers;
   private final Field metricsEnabled;
   private final Field totalTraces;
@@ -70,11 +77,16 @@ final class Tracer {
     listeners = field(api, "responseListeners");
     discovery = field(api, "featuresDiscovery");
     url = field(api, "agentUrl");
+    client = field(api, "httpClient");
     headers = field(api, "headers");
     metricsEnabled = field(api, "nativeMetricsEnabled", "metricsEnabled");
     totalTraces = field(api, "totalTraces");
     receivedTraces = field(api, "receivedTraces");
     sentTraces = field(api, "sentTraces");
+    agentComputesNone =
+        Boolean.TRUE.equals(config("isOtelTracesSpanMetricsEnabled"))
+            || Boolean.FALSE.equals(config("isApmTracingEnabled"))
+            || Boolean.TRUE.equals(config("isAppSecStandaloneEnabled"));
     logsEverySend = Boolean.TRUE.equals(config("isDebugEnabled"));
     countSuccess = method(api, "countAndLogSuccessfulSend", int.class, int.class);
     countFailure = named(api, "countAndLogFailedSend", 4);
@@ -147,6 +159,44 @@ final class Tracer {
   }
 
   /**
+   * The URL that the tracer sends to, without the endpoint. A path of the agent's URL counts up to
+   * its last slash.
+   */
+  String base(Object sender, String endpoint) throws ReflectiveOperationException {
+    Object base = url.get(sender);
+    String whole =
+        base.getClass().getMethod("resolve", String.class).invoke(base, endpoint).toString();
+    return whole.substring(0, whole.length() - endpoint.length() - 1);
+  }
+
+  /** The Unix socket that the tracer's client uses, from its settings or found; null if none. */
+  String socket(Object sender) throws ReflectiveOperationException {
+    Object factory = ofClient(sender, "socketFactory");
+    return factory.getClass().getSimpleName().equals("UnixDomainSocketFactory")
+        ? field(factory.getClass(), "path").get(factory).toString()
+        : null;
+  }
+
+  /** Whether the tracer's client opens its connections as everybody does: no pipe, no proxy. */
+  boolean isDirect(Object sender) throws ReflectiveOperationException {
+    if (!ofClient(sender, "socketFactory").getClass().getName().startsWith("javax.net.")) {
+      return false;
+    }
+    Object proxy = ofClient(sender, "proxy");
+    if (proxy != null) {
+      return proxy == Proxy.NO_PROXY;
+    }
+    ProxySelector selector = (ProxySelector) ofClient(sender, "proxySelector");
+    List<Proxy> proxies = selector == null ? null : selector.select(URI.create(url(sender)));
+    return proxies == null || proxies.isEmpty() || proxies.get(0).type() == Proxy.Type.DIRECT;
+  }
+
+  private Object ofClient(Object sender, String getter) throws ReflectiveOperationException {
+    Object of = client.get(sender);
+    return of.getClass().getMethod(getter).invoke(of);
+  }
+
+  /**
    * The endpoint that the tracer chose, {@code v0.4/traces} for instance; asks the agent if due.
    */
   String endpoint(Object sender) throws ReflectiveOperationException {
@@ -164,14 +214,15 @@ final class Tracer {
     discoverIfOutdated.invoke(discovery.get(sender), NONE);
   }
 
-  /** Whether the tracer is able to compute stats itself. */
+  /** Whether nobody but the tracer may compute stats, if it is able to. */
   boolean wantsStats(Object sender) throws ReflectiveOperationException {
-    return metricsEnabled.getBoolean(sender);
+    return agentComputesNone || metricsEnabled.getBoolean(sender);
   }
 
-  /** Whether the tracer computes stats itself, now. */
+  /** Whether the agent shall compute no stats, now: the tracer does, or nobody is to. */
   boolean computesStats(Object sender) throws ReflectiveOperationException {
-    return wantsStats(sender) && (Boolean) supportsMetrics.invoke(discovery.get(sender), NONE);
+    return agentComputesNone
+        || wantsStats(sender) && (Boolean) supportsMetrics.invoke(discovery.get(sender), NONE);
   }
 
   int traces(Object payload) throws ReflectiveOperationException {

@@ -17,15 +17,29 @@ final class Transformer implements ClassFileTransformer {
     if (name == null || !name.endsWith(SENDER)) {
       return null;
     }
+    if (!seesBridge(loader)) {
+      Bridge.say("not active, the tracer sends itself: ", name + " cannot see the bridge");
+      return null;
+    }
     try {
       return Patch.apply(classFile);
     } catch (Throwable e) {
       Bridge.say(
-          "not active, the tracer sends itself: "
-              + name
-              + " is not what is known: "
-              + e.getMessage());
+          "not active, the tracer sends itself: ",
+          name + " is not what is known: " + e.getMessage());
       return null;
+    }
+  }
+
+  /**
+   * Not every loader asks the boot loader, those of OSGi for instance. There the sender would throw
+   * an error with each payload.
+   */
+  private static boolean seesBridge(ClassLoader loader) {
+    try {
+      return Class.forName(Bridge.class.getName(), false, loader) == Bridge.class;
+    } catch (ClassNotFoundException | LinkageError e) {
+      return false;
     }
   }
 }
