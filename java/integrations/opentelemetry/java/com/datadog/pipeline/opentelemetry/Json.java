@@ -151,12 +151,7 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
 
   @Override
   public void accept(AttributeKey<?> key, Object value) {
-    if (!first) {
-      out.put(',');
-    }
-    first = false;
-    text(key.getKey());
-    out.put(':');
+    name(key.getKey());
     if (!asText) {
       int at = out.len;
       isBroken = false;
@@ -298,17 +293,29 @@ final class Json implements BiConsumer<AttributeKey<?>, Object> {
     return end - 2;
   }
 
+  /** The name of an attribute, with the comma before it and the colon behind. */
+  private void name(String s) {
+    out.reserve(s.length() + 4);
+    if (!first) {
+      out.bytes[out.len++] = ',';
+    }
+    first = false;
+    text(s);
+    out.put(':');
+  }
+
   /** In quotes, escaped as the agent does it. */
   private void text(String s) {
     int n = s.length();
     out.reserve(n + 2);
     byte[] bytes = out.bytes;
+    boolean[] good = plain;
     int at = out.len;
     bytes[at++] = '"';
     int i = 0;
     for (; i < n; i++) {
       char c = s.charAt(i);
-      if (c >= 128 || !plain[c]) {
+      if (c >= 128 || !good[c]) {
         break;
       }
       bytes[at++] = (byte) c;

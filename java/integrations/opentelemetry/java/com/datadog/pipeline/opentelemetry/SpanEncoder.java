@@ -4,6 +4,7 @@ import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.api.trace.SpanContext;
 import io.opentelemetry.api.trace.SpanKind;
+import io.opentelemetry.api.trace.StatusCode;
 import io.opentelemetry.api.trace.TraceState;
 import io.opentelemetry.sdk.common.InstrumentationScopeInfo;
 import io.opentelemetry.sdk.resources.Resource;
@@ -60,9 +61,8 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag highTraceId = rules.tag(Rules.TRACE_ID_HIGH);
   private final Tag sampledByUser = new Tag("-4");
   private final Tag sampledByDefault = new Tag("-9");
-  private final Tag unset = new Tag("Unset");
-  private final Tag ok = new Tag("Ok");
-  private final Tag error = new Tag("Error");
+  private final Tag[] statuses = new Tag[StatusCode.values().length];
+  private final Frame[] frames = new Frame[kinds.length * statuses.length];
   private final Tag yes = new Tag("true");
   private final Tag no = new Tag("false");
 
@@ -98,6 +98,13 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   SpanEncoder() {
     for (SpanKind kind : SpanKind.values()) {
       kinds[kind.ordinal()] = new Tag(kind.name().toLowerCase(java.util.Locale.ROOT));
+    }
+    for (StatusCode code : StatusCode.values()) {
+      String rest = code.name().substring(1).toLowerCase(java.util.Locale.ROOT);
+      statuses[code.ordinal()] = new Tag(code.name().charAt(0) + rest);
+    }
+    for (int i = 0; i < frames.length; i++) {
+      frames[i] = new Frame();
     }
   }
 
@@ -166,7 +173,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
     spans.put64(0xd3, start);
     spans.put64(0xd3, duration);
-    spans.put(status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR ? 1 : 0);
+    spans.put(status.getStatusCode() == StatusCode.ERROR ? 1 : 0);
 
     int countAt = spans.put32(0xdf, 0);
     isFirst = first;
@@ -302,7 +309,13 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
             }
           });
     }
-    once(spanKind, kinds[kind.ordinal()]);
+    if (scopeAttributes.isEmpty()) {
+      frame(scope, kind, status.getStatusCode());
+    } else {
+      once(spanKind, kinds[kind.ordinal()]);
+      once(statusCode, statuses[status.getStatusCode().ordinal()]);
+      scope(scope, null);
+    }
     if (tagged(otelTraceId)) {
       meta(otelTraceId, table.of(span.getTraceId()));
     }
@@ -315,26 +328,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       json.links(span.getLinks());
       meta(links, table.of(json.out, json.out.len));
     }
-    String name = scope.getName();
-    if (!name.isEmpty()) {
-      once(scopeName, name);
-      once(libraryName, name);
-    }
-    String scopeRelease = scope.getVersion();
-    if (scopeRelease != null && !scopeRelease.isEmpty()) {
-      once(scopeVersion, scopeRelease);
-      once(libraryVersion, scopeRelease);
-    }
-    switch (status.getStatusCode()) {
-      case OK:
-        once(statusCode, ok);
-        break;
-      case ERROR:
-        once(statusCode, error);
-        break;
-      default:
-        once(statusCode, unset);
-    }
     if (!status.getDescription().isEmpty()) {
       once(statusDescription, status.getDescription());
     }
@@ -342,6 +335,51 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     if (!state.isEmpty() && tagged(tracestate)) {
       meta(tracestate, table.of(Values.traceState(state)));
     }
+  }
+
+  /** What most spans of a scope have in common. Nobody has had one of these names before. */
+  private void frame(InstrumentationScopeInfo scope, SpanKind kind, StatusCode status) {
+    Frame frame = frames[kind.ordinal() * statuses.length + status.ordinal()];
+    if (frame.isFor(scope, payloads, resource.id)) {
+      metaCount += frame.put(spans, serial);
+      conflict |= frame.hasConflict();
+      return;
+    }
+    boolean before = conflict;
+    conflict = false;
+    int at = spans.len;
+    frame.begin(scope, payloads, resource.id);
+    once(spanKind, kinds[kind.ordinal()], frame);
+    once(statusCode, statuses[status.ordinal()], frame);
+    scope(scope, frame);
+    frame.take(spans, at, conflict);
+    conflict |= before;
+  }
+
+  /** The scope's name and version; into a frame, too, if there is one. */
+  private void scope(InstrumentationScopeInfo scope, Frame frame) {
+    String name = scope.getName();
+    if (!name.isEmpty()) {
+      once(scopeName, name, frame);
+      once(libraryName, name, frame);
+    }
+    String release = scope.getVersion();
+    if (release != null && !release.isEmpty()) {
+      once(scopeVersion, release, frame);
+      once(libraryVersion, release, frame);
+    }
+  }
+
+  private void once(Tag tag, Tag value, Frame frame) {
+    frame.has(tag);
+    once(tag, value);
+  }
+
+  private void once(Tag tag, String value, Frame frame) {
+    if (frame != null) {
+      frame.has(tag);
+    }
+    once(tag, value);
   }
 
   private boolean tagged(Tag tag) {
@@ -372,7 +410,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     if (tagged(events)) {
       json.out.clear();
       json.events(spanEvents);
-      meta(events, table.of(json.out, json.out.len));
+      meta(events, table.add(json.out, json.out.len));
     }
     for (int i = 0; i < spanEvents.size(); i++) {
       if (spanEvents.get(i).getName().equals("exception")) {
@@ -520,7 +558,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
       String release = titles.text(Concepts.VERSION);
       notEmpty(version, release);
     }
-    if (status.getStatusCode() == io.opentelemetry.api.trace.StatusCode.ERROR
+    if (status.getStatusCode() == StatusCode.ERROR
         && tagged(errorMessage)
         && !isWaiting(errorMessage)) {
       String message = status.getDescription();

@@ -110,6 +110,12 @@ final class StringTable {
     }
   }
 
+  /** The number of a text that comes once, as one with a time in it: nobody will look for it. */
+  int add(Buf from, int length) {
+    out.text(from, length);
+    return count++;
+  }
+
   /** The number of a text: the first bytes of another buffer. */
   int of(Buf from, int length) {
     if (length == 0) {
