@@ -9,7 +9,7 @@ header whose sender it was (the exporter says Datadog-Send-Real-Http-Status). Ne
 how long after its start the first 100 spans of an application have arrived, with the bridge and stock in turn.
 """
 import argparse, collections, concurrent.futures, hashlib, http.server, itertools, json, os, re, shlex, shutil
-import socket, socketserver, subprocess, sys, tempfile, threading, time
+import socket, socketserver, ssl, subprocess, sys, tempfile, threading, time
 
 import msgpack
 
@@ -163,8 +163,13 @@ class UnixServer(Server):
         self.server_name, self.server_port = "localhost", 0
 
 
-def agent(recorder, at=0):
+def agent(recorder, at=0, certificates=None):
     server = UnixServer(at, Handler) if isinstance(at, str) else Server(("127.0.0.1", at), Handler)
+    if certificates:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{certificates}/right.pem", f"{certificates}/right.key")
+        # Not where connections are accepted: one that says nothing would hold up the others.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.recorder = recorder
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
@@ -191,6 +196,7 @@ def cases(bridge, tracer, faulty, version, java_version):
         yield Case("extension in a folder", alone, env={"DD_TRACE_EXTENSIONS_PATH": folders}, sender="bridge")
     yield Case("Unix socket", before, sender="bridge", unix=True)
     yield Case("Unix socket that is found", before, sender="bridge", unix=True, found=True)
+    yield Case("https", before, sender="bridge", tls=True)
     yield Case("a path in the URL", before, sender="bridge", suffix="/left-out", path="/v0.4/traces")
     yield Case("proxy", before, sender="tracer", proxy=True)
     if version >= (1, 45):  # older ones always leave stats to somebody
@@ -247,9 +253,14 @@ def run_case(case, options, java):
     recorder = Recorder(case.rate)
     folder = tempfile.mkdtemp()
     os.mkdir(os.path.join(folder, "datadog"))
-    server = agent(recorder, os.path.join(folder, "datadog", "apm.socket") if case.special.get("unix") else 0)
+    certificates = folder if case.special.get("tls") else None
+    if certificates:
+        subprocess.run(["sh", "tests/fixtures/tls/make.sh", folder], check=True)
+        java = java + [f"-Djavax.net.ssl.trustStore={folder}/trust.p12", "-Djavax.net.ssl.trustStorePassword=changeit"]
+    place = os.path.join(folder, "datadog", "apm.socket") if case.special.get("unix") else 0
+    server = agent(recorder, place, certificates)
     where = server.server_address
-    url = f"unix://{where}" if isinstance(where, str) else f"http://127.0.0.1:{where[1]}"
+    url = f"unix://{where}" if isinstance(where, str) else f"http{'s' if certificates else ''}://127.0.0.1:{where[1]}"
     if case.special.get("proxy"):
         java = java + ["-Dhttp.proxyHost=127.0.0.1", f"-Dhttp.proxyPort={where[1]}"]
         url = "http://agent.invalid:8126"

@@ -44,6 +44,10 @@ final class Senders {
   private String lastBase;
 
   private String lastEndpoint;
+
+  /** An https agent that the library cannot speak to. */
+  private String withoutTls;
+
   private AgentResponse lastResponse;
   private String lastBody;
   private TraceExporter lastExporter;
@@ -215,13 +219,19 @@ final class Senders {
       return lastExporter;
     }
     InputFormat format = format(endpoint);
-    if (format == null || base.startsWith("https")) {
+    if (format == null || base.equals(withoutTls)) {
       return null;
     }
     String key = base + ' ' + format + ' ' + ours;
     TraceExporter exporter = exporters.get(key);
     if (exporter == null) {
-      exporter = build(api, endpoint, format, ours);
+      try {
+        exporter = build(api, endpoint, format, ours);
+      } catch (TraceExporterException e) {
+        // A library without TLS, or roots that cannot be read: that stays so.
+        withoutTls = base.startsWith("https") ? base : withoutTls;
+        throw e;
+      }
       if (exporter == null) {
         return null;
       }
