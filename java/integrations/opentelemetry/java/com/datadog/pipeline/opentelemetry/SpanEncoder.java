@@ -34,8 +34,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Buf spans = new Buf();
   private final Json json = new Json();
 
-  private final Tag spanKind = rules.tag("span.kind");
-  private final Tag[] kinds = new Tag[SpanKind.values().length];
   private final Tag httpStatus = rules.tag("http.status_code");
   private final Tag grpcStatus = rules.tag("rpc.grpc.status_code");
   private final Tag sampleRate = rules.tag("_sample_rate");
@@ -49,11 +47,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag events = rules.tag("events");
   private final Tag hasException = rules.tag("_dd.span_events.has_exception");
   private final Tag links = rules.tag("_dd.span_links");
-  private final Tag scopeName = rules.tag("otel.scope.name");
-  private final Tag libraryName = rules.tag("otel.library.name");
-  private final Tag scopeVersion = rules.tag("otel.scope.version");
-  private final Tag libraryVersion = rules.tag("otel.library.version");
-  private final Tag statusCode = rules.tag("otel.status_code");
   private final Tag statusDescription = rules.tag("otel.status_description");
   private final Tag errorMessage = rules.tag("error.msg");
   private final Tag databaseName = rules.tag("db.name");
@@ -61,8 +54,7 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   private final Tag highTraceId = rules.tag(Rules.TRACE_ID_HIGH);
   private final Tag sampledByUser = new Tag("-4");
   private final Tag sampledByDefault = new Tag("-9");
-  private final Tag[] statuses = new Tag[StatusCode.values().length];
-  private final Frame[] frames = new Frame[kinds.length * statuses.length];
+  private final Frames frames = new Frames(rules);
   private final Tag yes = new Tag("true");
   private final Tag no = new Tag("false");
 
@@ -94,19 +86,6 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
   // One chunk.
   private final Decision decision = new Decision();
   private boolean isFirst;
-
-  SpanEncoder() {
-    for (SpanKind kind : SpanKind.values()) {
-      kinds[kind.ordinal()] = new Tag(kind.name().toLowerCase(java.util.Locale.ROOT));
-    }
-    for (StatusCode code : StatusCode.values()) {
-      String rest = code.name().substring(1).toLowerCase(java.util.Locale.ROOT);
-      statuses[code.ordinal()] = new Tag(code.name().charAt(0) + rest);
-    }
-    for (int i = 0; i < frames.length; i++) {
-      frames[i] = new Frame();
-    }
-  }
 
   /** The payload of these spans; its bytes are good until the next one. */
   Buf encode(Collection<SpanData> collection) {
@@ -309,13 +288,8 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
             }
           });
     }
-    if (scopeAttributes.isEmpty()) {
-      frame(scope, kind, status.getStatusCode());
-    } else {
-      once(spanKind, kinds[kind.ordinal()]);
-      once(statusCode, statuses[status.getStatusCode().ordinal()]);
-      scope(scope, null);
-    }
+    Frame frame = frames.of(scope, kind, status.getStatusCode(), table, payloads);
+    frame(frame, scopeAttributes.isEmpty());
     if (tagged(otelTraceId)) {
       meta(otelTraceId, table.of(span.getTraceId()));
     }
@@ -337,49 +311,23 @@ final class SpanEncoder implements BiConsumer<AttributeKey<?>, Object> {
     }
   }
 
-  /** What most spans of a scope have in common. Nobody has had one of these names before. */
-  private void frame(InstrumentationScopeInfo scope, SpanKind kind, StatusCode status) {
-    Frame frame = frames[kind.ordinal() * statuses.length + status.ordinal()];
-    if (frame.isFor(scope, payloads, resource.id)) {
-      metaCount += frame.put(spans, serial);
-      conflict |= frame.hasConflict();
+  /** What follows from scope, kind and status. */
+  private void frame(Frame frame, boolean isFirstToName) {
+    if (!isFirstToName) {
+      for (int i = 0; i < frame.count; i++) {
+        if (tagged(frame.names[i])) {
+          meta(frame.names[i], frame.values[i]);
+        }
+      }
       return;
     }
-    boolean before = conflict;
-    conflict = false;
-    int at = spans.len;
-    frame.begin(scope, payloads, resource.id);
-    once(spanKind, kinds[kind.ordinal()], frame);
-    once(statusCode, statuses[status.ordinal()], frame);
-    scope(scope, frame);
-    frame.take(spans, at, conflict);
-    conflict |= before;
-  }
-
-  /** The scope's name and version; into a frame, too, if there is one. */
-  private void scope(InstrumentationScopeInfo scope, Frame frame) {
-    String name = scope.getName();
-    if (!name.isEmpty()) {
-      once(scopeName, name, frame);
-      once(libraryName, name, frame);
+    spans.put(frame.pairs, 0, frame.length);
+    metaCount += frame.count;
+    for (int i = 0; i < frame.count; i++) {
+      Tag name = frame.names[i];
+      name.inMeta = serial;
+      conflict |= name.inResource == resource.id;
     }
-    String release = scope.getVersion();
-    if (release != null && !release.isEmpty()) {
-      once(scopeVersion, release, frame);
-      once(libraryVersion, release, frame);
-    }
-  }
-
-  private void once(Tag tag, Tag value, Frame frame) {
-    frame.has(tag);
-    once(tag, value);
-  }
-
-  private void once(Tag tag, String value, Frame frame) {
-    if (frame != null) {
-      frame.has(tag);
-    }
-    once(tag, value);
   }
 
   private boolean tagged(Tag tag) {
