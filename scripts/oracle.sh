@@ -27,6 +27,16 @@ failed=""
 manifest=tests/oracle/Cargo.toml
 target="${CARGO_TARGET_DIR:-tests/oracle/target}"
 
+# Whether there is Go, for a part that cannot do without.
+has_go() {
+  mkdir -p build/oracle
+  command -v go > /dev/null || { echo "oracle: $1 left out, there is no Go on this machine"; return 1; }
+}
+
+build_agent() {
+  (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+}
+
 for part in $asked; do
   case "$part" in
     rust)
@@ -58,7 +68,7 @@ for part in $asked; do
         echo "oracle: the agent and the collector left out, there is no Go on this machine"
         continue
       fi
-      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      build_agent
       for more in "" "--payloads build/oracle/generated"; do
         # shellcheck disable=SC2086
         python3 tests/oracle/otlp_compare.py build/oracle/agent "$target/debug/convert" $more || failed="$failed otlp-agent"
@@ -73,12 +83,9 @@ for part in $asked; do
       fi
       ;;
     otel)
-      if ! command -v go > /dev/null; then
-        echo "oracle: otel left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
-      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      has_go otel || continue
+      scripts/setup.sh gradle
+      build_agent
       python3 tests/oracle/otel_cases.py "${ORACLE_SEED:-0}" "${ORACLE_CASES:-20000}" > build/oracle/otel-cases.jsonl
       build/oracle/agent mapping < build/oracle/otel-cases.jsonl > build/oracle/otel.jsonl
       gradle --no-daemon -q -PotelCases=build/oracle/otel.jsonl opentelemetryTest || failed="$failed otel"
@@ -86,12 +93,8 @@ for part in $asked; do
       python3 tests/oracle/otel_delivery.py build/oracle/agent build/oracle/otel-first.jsonl || failed="$failed otel-delivery"
       ;;
     agent)
-      if ! command -v go > /dev/null; then
-        echo "oracle: agent left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
-      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      has_go agent || continue
+      build_agent
       cargo build --quiet --manifest-path $manifest --bins
       python3 tests/oracle/agent_compare.py build/oracle/agent "$target/debug/convert" || failed="$failed agent"
       rm -rf build/oracle/generated
@@ -104,44 +107,28 @@ for part in $asked; do
       done
       ;;
     stats)
-      if ! command -v go > /dev/null; then
-        echo "oracle: stats left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
-      (cd tests/oracle/go/agent && CGO_ENABLED=0 go build -o ../../../../build/oracle/agent .)
+      has_go stats || continue
+      build_agent
       cargo build --quiet --manifest-path $manifest --bins
       "$target/debug/generate" build/oracle/generated 200 "${ORACLE_SEED:-0}"
       python3 tests/oracle/stats_compare.py build/oracle/agent "$target/debug/stats" "$target/debug/deliver" \
         --payloads build/oracle/generated || failed="$failed stats"
       ;;
     singles)
-      if ! command -v go > /dev/null; then
-        echo "oracle: singles left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
+      has_go singles || continue
       (cd tests/oracle/go && CGO_ENABLED=0 go build -o ../../../build/oracle/rules-stats ./stats)
       cargo build --quiet --example vectors
       python3 tests/oracle/stats_singles.py "${CARGO_TARGET_DIR:-target}/debug/examples/vectors" build/oracle/rules-stats \
         --docs docs/fidelity.md --seed "${ORACLE_SEED:-7}" --count "${ORACLE_SPANS:-2000}" || failed="$failed singles"
       ;;
     regexes)
-      if ! command -v go > /dev/null; then
-        echo "oracle: regexes left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
+      has_go regexes || continue
       (cd tests/oracle/go && CGO_ENABLED=0 go build -o ../../../build/oracle/regexes ./regexes)
       build/oracle/regexes "${ORACLE_SEED:-7}" 40000 > build/oracle/regexes.jsonl
       REGEX_ANSWERS=build/oracle/regexes.jsonl cargo test --quiet --test regexes patterns_mean || failed="$failed regexes"
       ;;
     rules)
-      if ! command -v go > /dev/null; then
-        echo "oracle: rules left out, there is no Go on this machine"
-        continue
-      fi
-      mkdir -p build/oracle
+      has_go rules || continue
       for program in . rules spans; do
         (cd tests/oracle/go && CGO_ENABLED=0 go build -o "../../../build/oracle/rules-$(basename "$program" | tr . q)" "./$program")
       done

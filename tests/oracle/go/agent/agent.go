@@ -39,13 +39,11 @@ func start(s *sink, o options) (*running, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := configuration(s.url, port, o)
-	translator, err := otlp.NewTranslator(component.TelemetrySettings{MeterProvider: noop.NewMeterProvider()})
+	c, err := configuration(s.url, port, o)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	c.OTLPReceiver.AttributesTranslator = translator
 	a := agent.NewAgent(ctx, c, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, gzipimpl.NewComponent())
 	go a.Run()
 	r := &running{url: fmt.Sprintf("http://127.0.0.1:%d", port), socket: o.socket, agent: a, cancel: cancel}
@@ -81,8 +79,13 @@ func (r *running) stop() {
 }
 
 // configuration is a packaged agent's, without roads to a real intake.
-func configuration(intake string, port int, o options) *config.AgentConfig {
+func configuration(intake string, port int, o options) (*config.AgentConfig, error) {
 	c := config.New()
+	translator, err := otlp.NewTranslator(component.TelemetrySettings{MeterProvider: noop.NewMeterProvider()})
+	if err != nil {
+		return nil, err
+	}
+	c.OTLPReceiver.AttributesTranslator = translator
 	c.Endpoints = []*config.Endpoint{{Host: intake, APIKey: "00000000000000000000000000000000"}}
 	c.Hostname, c.DefaultEnv, c.AgentVersion = "oracle", "none", "7.85.2"
 	c.ReceiverHost, c.ReceiverPort, c.ReceiverSocket = "127.0.0.1", port, o.socket
@@ -105,7 +108,7 @@ func configuration(intake string, port int, o options) *config.AgentConfig {
 		rules.Redis.Enabled, rules.Valkey.Enabled = true, true
 		rules.Memcached.Enabled, rules.CreditCards.Enabled = true, true
 	}
-	return c
+	return c, nil
 }
 
 func freePort() (int, error) {

@@ -11,14 +11,11 @@ import (
 	"strconv"
 	"time"
 
-	otlp "github.com/DataDog/datadog-agent/pkg/opentelemetry-mapping-go/otlp/attributes"
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/DataDog/datadog-agent/pkg/trace/api"
 	"github.com/DataDog/datadog-agent/pkg/trace/timing"
 	"github.com/DataDog/datadog-go/v5/statsd"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/otel/metric/noop"
 )
 
 // mappedSpan is a span with the field names of v0.4, as tests/fixtures/otel has it.
@@ -50,12 +47,10 @@ func mapSpans() error {
 	in.Buffer(nil, 64<<20)
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
-	c := configuration("http://127.0.0.1:9", 0, options{})
-	translator, err := otlp.NewTranslator(component.TelemetrySettings{MeterProvider: noop.NewMeterProvider()})
+	c, err := configuration("http://127.0.0.1:9", 0, options{})
 	if err != nil {
 		return err
 	}
-	c.OTLPReceiver.AttributesTranslator = translator
 	payloads := make(chan *api.Payload, 64)
 	receiver := api.NewOTLPReceiver(payloads, c, &statsd.NoOpClient{}, timing.New(&statsd.NoOpClient{}))
 	reader := ptrace.JSONUnmarshaler{}
